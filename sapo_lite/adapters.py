@@ -1,0 +1,152 @@
+"""How learning accumulates over tasks: LoRA blocks inside ONE standard PEFT adapter.
+
+An adapter of `blocks` blocks is a single LoRA of rank `rank * blocks` and alpha `alpha * blocks`,
+so every block acts at the scale alpha/rank whatever their number. Block k owns rows
+[k*rank, (k+1)*rank) of each A and the same columns of each B. Columns of B start at zero: a block
+that has not been trained adds nothing. What is saved loads in plain PEFT with equal logits.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sapo_lite.errors import TrainingError
+
+if TYPE_CHECKING:
+    from sapo_lite.backbone import Backbone
+    from sapo_lite.recipe import AdapterConfig
+
+
+class BlockAdapter:
+    """LoRA blocks on a backbone, of which one at a time is open for training.
+
+    The gradients of all other rows and columns are zeroed as they are accumulated. With fresh
+    Adam moments for every task and no weight decay, they then stay bit-identical.
+    """
+
+    def __init__(
+        self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
+    ) -> None:
+        self.rank = config.rank
+        self.blocks = blocks
+        self.active: slice = slice(0, 0)
+        # A method's extra loss on the open block's parameters, or None where it has none.
+        self.penalty: Callable[[], Tensor] | None = None
+        backbone.attach_lora(
+            config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
+        )
+        self.model = backbone.model
+        # pairs[i] = (A: [total rank, d_in], B: [d_out, total rank]) of one adapted layer
+        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for module in self.model.modules():
+            if hasattr(module, "lora_A") and "default" in module.lora_A:
+                self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
+        if not self.pairs:
+            raise TrainingError(
+                f"No layer of this model is called {' or '.join(config.target_modules)}: nothing to train. "
+                "Set adapter.target_modules to names of its linear layers."
+            )
+        for a, b in self.pairs:
+            a.data = torch.zeros_like(a, dtype=torch.float32)
+            b.data = torch.zeros_like(b, dtype=torch.float32)
+            a.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=0))
+            b.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=1))
+
+    def _keep_active(self, parameter: Tensor, dim: int) -> None:
+        assert parameter.grad is not None
+        grad = parameter.grad if dim == 0 else parameter.grad.T
+        grad[: self.active.start] = 0
+        grad[self.active.stop :] = 0
+
+    @property
+    def past(self) -> slice:
+        """Rows of A (columns of B) learned in earlier tasks."""
+        return slice(0, self.active.start)
+
+    def open_block(self, stage: int, seed: int) -> None:
+        """Open the block of stage `stage` (0-based): A drawn as PEFT does, B zero.
+
+        With fewer blocks than stages the last block is trained on as it is.
+        """
+        block = min(stage, self.blocks - 1)
+        self.active = slice(block * self.rank, (block + 1) * self.rank)
+        if block < stage:
+            return
+        generator = torch.Generator().manual_seed(seed)
+        for a, b in self.pairs:
+            rows = torch.empty(self.rank, a.shape[1])
+            nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
+            a.data[self.active] = rows.to(a.device)
+            b.data[:, self.active] = 0
+
+    def frozen_state(self) -> list[Tensor]:
+        """Copies of everything that must not move while the open block is trained."""
+        return [t.detach().clone() for a, b in self.pairs for t in (a[self.past], b[:, self.past])]
+
+    def assert_frozen(self, before: list[Tensor]) -> None:
+        """Raises TrainingError unless past blocks are bit-identical to `before`."""
+        if not all(torch.equal(x, y) for x, y in zip(before, self.frozen_state(), strict=True)):
+            raise TrainingError(
+                "LoRA blocks of earlier tasks changed while a new one was trained; expected them "
+                "bit-identical. "
+                "This is a fault of sapo-lite or of an optimiser that moves weights without a gradient: "
+                "please report it with the run folder's environment.json."
+            )
+
+    def restore_float32(self, state: list[tuple[Tensor, Tensor]]) -> None:
+        """Put back weights that building a trainer has cast to bfloat16."""
+        for (a, b), (a0, b0) in zip(self.pairs, state, strict=True):
+            a.data, b.data = a0.clone(), b0.clone()
+
+    def state(self) -> list[tuple[Tensor, Tensor]]:
+        """Copies of all (A, B) weights in float32."""
+        return [(a.detach().float().clone(), b.detach().float().clone()) for a, b in self.pairs]
+
+    def save(self, folder: Path) -> None:
+        self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+
+    def load(self, folder: Path) -> None:
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
+
+
+def orthogonality(adapter: BlockAdapter) -> Tensor:
+    """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
+
+    O-LoRA's penalty as released, before its weight. Zero while there is no past.
+    """
+    overlaps = [(a[adapter.past].detach() @ a[adapter.active].T).abs().sum() for a, _ in adapter.pairs]
+    return torch.stack(overlaps).sum()
+
+
+def lorainc(
+    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
+) -> BlockAdapter:
+    """LoRAInc: a new block per task, earlier blocks frozen and added in at full scale."""
+    return BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
+
+
+def olora(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
+    """O-LoRA: LoRAInc plus a penalty that keeps the new block orthogonal to the earlier ones."""
+    adapter = BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
+    adapter.penalty = lambda: config.penalty_weight * orthogonality(adapter)
+    return adapter
+
+
+def sequential(
+    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
+) -> BlockAdapter:
+    """One block, trained on through all tasks: plain sequential fine-tuning."""
+    return BlockAdapter(backbone, config, blocks=1, checkpointing=checkpointing)
+
+
+ADAPTERS: dict[str, Callable[..., BlockAdapter]] = {
+    "lorainc": lorainc,
+    "olora": olora,
+    "sequential": sequential,
+}

@@ -1,0 +1,45 @@
+"""Continual-learning metrics on the score matrix R (SAPO, released code).
+
+R has N+1 rows for N tasks: R[0][j] is the zero-shot score on task j, R[i][j] the score on task j
+after training task i (both 1-based for i >= 1, j as a task number). Here columns are 0-based, so
+task i's own score after training is R[i][i-1]. Other work uses the same names differently: the
+formulas are printed beside the numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FORMULAS = {
+    "AP": "mean over j of R[N,j]",
+    "BWT": "mean over i=2..N of mean over j<i of (R[i,j] - R[j,j])",
+    "FWT": "mean over i=1..N-1 of mean over j>i of (R[i,j] - R[0,j])",
+}
+
+
+@dataclass(frozen=True)
+class ContinualMetrics:
+    """AP, BWT and FWT in the unit of R. BWT and FWT are None for a single task."""
+
+    ap: float
+    bwt: float | None
+    fwt: float | None
+
+
+def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
+    """Metrics of a full matrix of N+1 rows and N columns.
+
+    Raises:
+        ValueError: the matrix has another shape.
+    """
+    n = len(r) - 1
+    if n < 1 or any(len(row) != n for row in r):
+        raise ValueError(f"R must have N+1 rows of N scores; found rows of {[len(row) for row in r]}")
+    if n == 1:
+        return ContinualMetrics(ap=r[1][0], bwt=None, fwt=None)
+    backward = [_mean([r[i][j] - r[j + 1][j] for j in range(i - 1)]) for i in range(2, n + 1)]
+    forward = [_mean([r[i][j] - r[0][j] for j in range(i, n)]) for i in range(1, n)]
+    return ContinualMetrics(ap=_mean(r[n]), bwt=_mean(backward), fwt=_mean(forward))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,205 @@
+"""The method, from a recipe to its results. `run` reads like the paper's algorithm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.display import Display, Meter
+from sapo_lite.evaluation import evaluate
+from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
+from sapo_lite.recipe import Recipe, differences
+from sapo_lite.results import Results, StageScores, collect, stand_ins
+from sapo_lite.rundir import RunFolder, Stage
+from sapo_lite.scoring import score
+from sapo_lite.strategies import STRATEGIES, select
+from sapo_lite.tasks import data_fingerprint, load_sequence
+from sapo_lite.training import Step, optimiser_steps, train
+from sapo_lite.types import Candidate, CandidateScore, Selection, Task
+from sapo_lite.usage import Usage, environment
+
+
+def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None) -> Results:
+    """Learn the recipe's tasks one after another; go on where an earlier process stopped.
+
+    Raises:
+        SapoLiteError: anything a user can put right; the message says how.
+    """
+    tasks = load_sequence(recipe.sequence, data)
+    folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
+    for notice in stand_ins(tasks):
+        show.notice(notice)
+    usage = Usage(folder)
+    with usage.measure("paraphrase"):
+        pools = paraphrase(recipe, tasks, folder, show)
+    # Only now that the paraphraser has left the memory is the backbone loaded.
+    with usage.measure("load"):
+        show.stage("loading the backbone")
+        backbone = load_backbone(recipe.model)
+        tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
+        adapter = ADAPTERS[recipe.adapter.method](
+            backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
+        )
+        folder.note_environment(environment(backbone))
+    learner = Learner(recipe, backbone, adapter, usage, show)
+    learned: dict[str, Candidate] = {}
+    scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
+    for number, task in enumerate(tasks, start=1):
+        stage = folder.stage(number, task.short_id)
+        learned[task.id] = learner.learn(number, task, pools[task.id].candidates, stage)
+        scores.append(learner.test(tasks, learned, stage))
+    results = collect(recipe, tasks, list(pools.values()), learned, scores)
+    folder.write_results(asdict(results))
+    return results
+
+
+def paraphrase(recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, show: Display) -> dict[str, Pool]:
+    """Candidate instructions of every task, by task id. Those a run folder holds are kept."""
+    if not STRATEGIES[recipe.prompt.strategy].needs_candidates:
+        return {task.id: Pool(task.id, (Candidate(0, task.instruction, "original"),)) for task in tasks}
+    show.stage(f"paraphrasing with {recipe.paraphrase.backend}")
+    pools = {}
+    wanted = len(tasks) * (1 + recipe.paraphrase.count)
+    with (
+        Paraphraser(recipe.paraphrase, seed=recipe.seed, notify=show.notice) as paraphraser,
+        show.work("candidates", wanted, "candidates") as meter,
+    ):
+        for task in tasks:
+            make = partial(_make_pool, paraphraser, task, meter)
+            pools[task.id] = pool_from_json(folder.candidates.cached(task.id, make))
+            if notice := pools[task.id].notice:
+                show.notice(notice)
+    return pools
+
+
+def _make_pool(paraphraser: Paraphraser, task: Task, meter: Meter) -> dict[str, Any]:
+    return pool_to_json(paraphraser.candidates(task, lambda _: meter.advance(note=task.short_id)))
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A backbone with an adapter that learns tasks and is tested on them, one stage at a time."""
+
+    recipe: Recipe
+    backbone: Backbone
+    adapter: BlockAdapter
+    usage: Usage
+    show: Display
+
+    def learn(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Candidate:
+        """Score, choose, train: the `number`-th task (from 1). Returns the wording it was trained with."""
+        selection = self._select(number, task, pool, stage)
+        self.adapter.open_block(number - 1, seed=self._seed(number))
+        if stage.adapter.exists():
+            self.adapter.load(stage.adapter)
+        else:
+            with self.usage.measure("train"):
+                self._train(number, task, selection, stage)
+                stage.keep_adapter(self.adapter.save)
+        return selection.chosen
+
+    def _select(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Selection:
+        strategy = self.recipe.prompt.strategy
+        scores: list[CandidateScore] = []
+        if STRATEGIES[strategy].needs_scores and len(pool) > 1:
+            with self.usage.measure("score"):
+                saved = stage.cached("losses", lambda: self._score(number, task, pool))
+            scores = [CandidateScore(s["index"], tuple(s["nll_sum"]), tuple(s["tokens"])) for s in saved]
+        selection = select(strategy, task, pool, scores, seed=self._seed(number))
+        losses = {s.index: s.token_mean for s in scores}
+        stage.cached(
+            "selection",
+            lambda: {
+                "strategy": strategy,
+                "chosen": asdict(selection.chosen),
+                "loss": losses.get(selection.chosen.index),
+                "original_loss": losses.get(0),
+            },
+        )
+        return selection
+
+    def _score(self, number: int, task: Task, pool: Sequence[Candidate]) -> list[dict[str, object]]:
+        self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
+        arrived: list[CandidateScore] = []
+
+        def report(candidate_score: CandidateScore) -> None:
+            arrived.append(candidate_score)
+            self.show.candidates(pool, arrived)
+            meter.advance()
+
+        with self.show.work("scoring", len(pool), "candidates") as meter:
+            config = self.recipe.scoring
+            scores = score(
+                self.backbone,
+                task,
+                pool,
+                examples=config.score_examples,
+                batch_size=config.batch_size,
+                on_score=report,
+            )
+        return [asdict(s) for s in scores]
+
+    def _train(self, number: int, task: Task, selection: Selection, stage: Stage) -> None:
+        self.show.stage(f"task {number} {task.short_id}: training on {len(selection.rows)} examples")
+        steps = optimiser_steps(len(selection.rows), self.recipe.training)
+        with self.show.work("training", steps, "steps") as meter:
+            reached = 0
+
+            def report(step: Step) -> None:
+                nonlocal reached
+                penalty = f" + penalty {step.penalty:.3f}" if step.penalty else ""
+                meter.advance(step.number - reached, f"loss {step.loss:.3f}{penalty}")
+                reached = step.number
+
+            train(
+                self.backbone,
+                self.adapter,
+                task,
+                selection.rows,
+                self.recipe.training,
+                checkpoints=stage.checkpoints,
+                seed=self._seed(number),
+                on_step=report,
+            )
+
+    def test(self, tasks: Sequence[Task], learned: Mapping[str, Candidate], stage: Stage) -> StageScores:
+        """Scores of all tasks: learned ones under their chosen and original wording, as the recipe
+        asks; the others under their original. Finishes the stage."""
+        self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
+        kinds = self.recipe.evaluation.kinds
+        todo = [(task, _wordings(task, learned, kinds)) for task in tasks]
+        answers = sum(len(task.test) * len({c.index for c in by_kind.values()}) for task, by_kind in todo)
+        scores: StageScores = {kind: [] for kind in kinds}
+        with self.usage.measure("evaluate"), self.show.work("testing", answers, "answers") as meter:
+            for task, by_kind in todo:
+                for kind, wording in by_kind.items():
+                    scores[kind].append(self._test(task, wording, stage, meter))
+        stage.cached("scores", lambda: scores)
+        stage.finish()
+        return scores
+
+    def _test(self, task: Task, wording: Candidate, stage: Stage, meter: Meter) -> dict[str, float]:
+        """Mean scores of one task under one wording; answers are kept with them."""
+
+        def answer() -> dict[str, Any]:
+            def report(count: int) -> None:
+                meter.advance(count, task.short_id)
+
+            return asdict(evaluate(self.backbone, task, wording.text, self.recipe.evaluation, report))
+
+        kind = "original" if wording.index == 0 else "chosen"
+        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{kind}", answer)["scores"]
+        return scores
+
+    def _seed(self, number: int) -> int:
+        """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""
+        return self.recipe.seed * 1000 + number
+
+
+def _wordings(task: Task, learned: Mapping[str, Candidate], kinds: Sequence[str]) -> dict[str, Candidate]:
+    """The wording that `task` is tested with, by kind of prompt."""
+    original = Candidate(0, task.instruction, "original")
+    return {kind: learned.get(task.id, original) if kind == "chosen" else original for kind in kinds}

@@ -1,0 +1,102 @@
+"""Says in one sentence each what is wrong with a recipe: key, expected, found, nearest valid name."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from sapo_lite.messages import nearest, one_of, quoted
+from sapo_lite.recipe.rules import Rule
+from sapo_lite.recipe.source import Fault, RecipeSource
+
+
+def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSource) -> dict[str, Fault]:
+    """One fault for every key that pydantic refused, keyed `section.key`."""
+    faults: dict[str, Fault] = {}
+    for detail in error.errors():
+        path = tuple(str(part) for part in detail["loc"])
+        key = ".".join(path)
+        if detail["type"] == "extra_forbidden":
+            faults[key] = Fault(source.place(key), _unknown(path, root, detail["input"]))
+        else:
+            # Our own validators say themselves what they found; otherwise it is the value.
+            found = (
+                str(detail["ctx"]["error"]) if detail["type"] == "value_error" else quoted(source.value(key))
+            )
+            field = _field(root, key)
+            text = f"{key}: expected {_expected(field, key)}, found {found}"
+            faults[key] = Fault(source.place(key), text + _did_you_mean(field, source.value(key)))
+    return faults
+
+
+def rule_faults(
+    rules: tuple[Rule, ...], root: type[BaseModel], source: RecipeSource, refused: set[str]
+) -> Iterator[Fault]:
+    """Faults between keys. A rule that touches a key already refused is not judged."""
+    refused_sections = {key for key in refused if "." not in key}
+    for rule in rules:
+        if refused.intersection(rule.keys) or any(k.partition(".")[0] in refused_sections for k in rule.keys):
+            continue
+        values = [_value_or_default(key, root, source) for key in rule.keys]
+        if not rule.holds(*values):
+            # Point at what was written: the reported key itself may have been left to its default.
+            written = next((key for key in rule.keys if source.value(key) is not None), rule.keys[0])
+            by_default = values[0] is not None and source.value(rule.keys[0]) is None
+            found = quoted(values[0]) + (" (the default)" if by_default else "")
+            text = f"{rule.keys[0]}: expected {rule.expected.format(*values)}, found {found}"
+            yield Fault(source.place(written), text)
+
+
+def _field(root: type[BaseModel], key: str) -> FieldInfo:
+    section, _, name = key.rpartition(".")
+    return (_sections(root)[section] if section else root).model_fields[name]
+
+
+def _sections(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """The fields of `root` that are tables, in the order of the recipe."""
+    return {
+        name: field.annotation
+        for name, field in root.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+
+
+def _value_or_default(key: str, root: type[BaseModel], source: RecipeSource) -> Any:
+    written = source.value(key)
+    return _field(root, key).get_default() if written is None else written
+
+
+def _choices(field: FieldInfo) -> tuple[str, ...]:
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def _expected(field: FieldInfo, key: str) -> str:
+    """In words: the choices of an enumerated key, else the description its type carries."""
+    if choices := _choices(field):
+        return one_of(quoted(choice) for choice in choices)
+    return field.description or f"a section [{key}]"
+
+
+def _did_you_mean(field: FieldInfo, found: object) -> str:
+    matches = nearest(found, _choices(field)) if isinstance(found, str) else []
+    return f'; did you mean "{matches[0]}"?' if matches else ""
+
+
+def _unknown(path: tuple[str, ...], root: type[BaseModel], value: object) -> str:
+    """A key or section that does not exist, with the place where the name would be valid."""
+    *within, name = path
+    sections = _sections(root)
+    if not within and isinstance(value, dict):
+        matches = nearest(name, sections)
+        hint = f"did you mean [{matches[0]}]?" if matches else f"there are {', '.join(sections)}"
+        return f"[{name}]: no such section; {hint}"
+    key = ".".join(path)
+    if elsewhere := [f"{other}.{name}" for other, model in sections.items() if name in model.model_fields]:
+        return f"{key}: no such key; did you mean {one_of(elsewhere)}?"
+    if not within:
+        return f"{key}: no such key; at the top stand seed and the sections {', '.join(sections)}"
+    valid = sections[within[0]].model_fields
+    matches = nearest(name, valid)
+    hint = f'did you mean "{matches[0]}"?' if matches else f"[{within[0]}] takes {', '.join(valid)}"
+    return f"{key}: no such key; {hint}"

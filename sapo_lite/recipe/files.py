@@ -1,0 +1,39 @@
+"""Recipe files: the shipped ones, and the one that a path or a name on the command line means."""
+
+from pathlib import Path
+
+from sapo_lite.errors import RecipeError
+from sapo_lite.messages import nearest
+from sapo_lite.resources import shipped
+
+
+def shipped_recipes() -> list[Path]:
+    """The recipes that come with sapo-lite, in alphabetical order."""
+    return sorted(shipped("recipes").glob("*.toml"))
+
+
+def find_recipe(spec: str | Path) -> Path:
+    """The file behind a path or a shipped recipe's name. Raises RecipeError naming the nearest."""
+    by_name = {path.stem: path for path in shipped_recipes()}
+    if str(spec) in by_name:
+        return by_name[str(spec)]
+    path = Path(spec)
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    matches = nearest(path.stem, by_name)
+    hint = f'; did you mean "{matches[0]}"?' if matches else ""
+    raise RecipeError(
+        f"{spec}: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: "
+        f"{', '.join(by_name)}{hint}"
+    )
+
+
+def recipe_text(name: str) -> str:
+    """The text of a shipped recipe (or of a path). Raises RecipeError when there is none."""
+    return find_recipe(name).read_text(encoding="utf-8")
+
+
+def describe(path: Path) -> str:
+    """A recipe's purpose: its first line, which is a comment; empty where it is not."""
+    first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

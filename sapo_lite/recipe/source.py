@@ -1,0 +1,94 @@
+"""What a recipe's author wrote, and where: the TOML file with the `--set` overrides laid over it."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sapo_lite.errors import RecipeError
+from sapo_lite.recipe.toml_lines import line_numbers
+
+_AFTER_THE_FILE = 1_000_000  # overrides sort behind every line of the file
+
+
+class Place(NamedTuple):
+    """Where something was written. Sorts in reading order: the file downwards, then the overrides."""
+
+    order: int
+    text: str
+
+
+class Fault(NamedTuple):
+    """One thing wrong with a recipe: where, and what (key, expected, found)."""
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True)
+class RecipeSource:
+    """Settings as written, unchecked. `places` is keyed `section`, `section.key` and "" (the file)."""
+
+    values: Mapping[str, Any]
+    places: Mapping[str, Place]
+    faults: Sequence[Fault]
+
+    def place(self, key: str) -> Place:
+        """Where `key` was written, or else its section, or else the file."""
+        section = key.partition(".")[0]
+        written = [place for name, place in self.places.items() if name == key or name.startswith(f"{key}.")]
+        return min(written) if written else self.places.get(section, self.places[""])
+
+    def value(self, key: str) -> Any:
+        """The value written for `section.key` (or a top-level key); None where there is none."""
+        section, _, name = key.rpartition(".")
+        holder = self.values.get(section) if section else self.values
+        return holder.get(name) if isinstance(holder, Mapping) else None
+
+
+def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSource:
+    """Read the file (called `label` in messages) and lay the overrides over it; the last one wins.
+
+    Raises RecipeError when the file cannot be read or is not TOML. Overrides that cannot be
+    understood are collected in `faults`, to be reported with everything else.
+    """
+    text, values = _read_toml(path, label)
+    places = {key: Place(line, f"{label}, line {line}") for key, line in line_numbers(text).items()}
+    places[""] = Place(0, label)
+    faults = []
+    for number, override in enumerate(overrides):
+        place = Place(_AFTER_THE_FILE + number, f"--set {override}")
+        key, equals, written = override.partition("=")
+        key = key.strip()
+        section, _, name = key.rpartition(".")
+        if not (equals and name) or "." in section:
+            faults.append(Fault(place, "expected section.key=value, such as adapter.rank=4"))
+            continue
+        holder = values.setdefault(section, {}) if section else values
+        if isinstance(holder, dict):  # if not, the section itself is at fault, and will be reported
+            holder[name] = parse_value(written)
+            places[key] = place
+    return RecipeSource(values, places, faults)
+
+
+def _read_toml(path: Path, label: str) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors open a file with a byte order mark
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise RecipeError(f"{label}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{label}: expected UTF-8 text, found other bytes at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        hint = "texts stand in double quotes, switches are true or false"
+        raise RecipeError(f"{label}: not valid TOML: {error}; {hint}") from error
+
+
+def parse_value(written: str) -> Any:
+    """The value of an override: TOML where it parses (`4`, `[195, 273]`, `"x"`), else the bare text."""
+    try:
+        parsed = tomllib.loads(f"value = {written}")
+    except tomllib.TOMLDecodeError:
+        return written.strip()
+    return parsed["value"] if len(parsed) == 1 else written

@@ -1,0 +1,57 @@
+"""On which line of a TOML text each section and key stands (`tomllib` does not say)."""
+
+import re
+from collections.abc import Iterator
+
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_PATH = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
+_HEADER = re.compile(rf"\s*\[\[?[ \t]*({_PATH})[ \t]*\]")
+_KEY = re.compile(rf"\s*({_PATH})[ \t]*=")
+
+# What decides where a statement ends. Strings and comments are taken whole, so that brackets, quotes,
+# `#` and newlines inside them mean nothing. A multi-line string may close with up to five quotes.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[\[\]{}\n]",
+    re.DOTALL,
+)
+
+
+def line_numbers(text: str) -> dict[str, int]:
+    """Line (from 1) of every `[section]` and `key =`, keyed `section` and `section.key`.
+
+    `text` must be valid TOML: this reads positions and judges nothing. Keys inside inline tables
+    are not listed, they stand on the line of the key that holds the table (or a little below).
+    """
+    lines: dict[str, int] = {}
+    section = ""
+    for line, statement in _statements(text):
+        if header := _HEADER.match(statement):
+            section = _dotted(header[1])
+            lines.setdefault(section, line)
+        elif key := _KEY.match(statement):
+            lines.setdefault(".".join(filter(None, (section, _dotted(key[1])))), line)
+    return lines
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """(line, text) of every header, key with its value, comment or empty line."""
+    start = depth = 0
+    for token in _TOKEN.finditer(text + "\n"):
+        mark = token[0]
+        if mark in ("[", "{"):
+            depth += 1
+        elif mark in ("]", "}"):
+            depth -= 1
+        elif mark == "\n" and depth == 0:
+            yield text.count("\n", 0, start) + 1, text[start : token.start()]
+            start = token.end()
+
+
+def _dotted(path: str) -> str:
+    """`adapter . "rank"` -> `adapter.rank`."""
+    return ".".join(part.strip("\"'") for part in re.findall(_PART, path))

@@ -1,0 +1,70 @@
+"""What a finished run found: score matrices, continual-learning metrics, chosen wordings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from sapo_lite.evaluation import METRICS
+from sapo_lite.metrics import FORMULAS, continual_metrics
+from sapo_lite.paraphrase import Pool
+from sapo_lite.recipe import Recipe
+from sapo_lite.types import Candidate, Task
+
+# Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
+StageScores = dict[str, list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
+
+    `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
+    """
+
+    recipe: str
+    strategy: str
+    adapter: str
+    seed: int
+    tasks: list[str]
+    chosen: dict[str, Candidate]
+    matrices: dict[str, dict[str, list[list[float]]]]
+    metrics: dict[str, dict[str, dict[str, float | None]]]
+    formulas: dict[str, str]
+    notices: list[str]
+
+
+def collect(
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    pools: Sequence[Pool],
+    chosen: Mapping[str, Candidate],
+    stages: Sequence[StageScores],
+) -> Results:
+    """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
+    matrices = {
+        kind: {metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in METRICS}
+        for kind in stages[0]
+    }
+    return Results(
+        recipe=recipe.name,
+        strategy=recipe.prompt.strategy,
+        adapter=recipe.adapter.method,
+        seed=recipe.seed,
+        tasks=[task.short_id for task in tasks],
+        chosen={task.short_id: chosen[task.id] for task in tasks},
+        matrices=matrices,
+        metrics={
+            kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}
+            for kind, by_metric in matrices.items()
+        },
+        formulas=FORMULAS,
+        notices=[*stand_ins(tasks), *(pool.notice for pool in pools if pool.notice)],
+    )
+
+
+def stand_ins(tasks: Sequence[Task]) -> list[str]:
+    """A sentence for every task that was not trained on its own train.json."""
+    return [
+        f"{task.short_id} was trained on its dev split: its train.json is missing"
+        for task in tasks
+        if task.train_split == "dev"
+    ]

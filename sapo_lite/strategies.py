@@ -1,0 +1,64 @@
+"""What a task is trained on. A strategy returns rows, not a prompt: it may vary both wording and answers."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sapo_lite.scoring import highest, lowest
+from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """`choose(candidates, scores, rng)` picks the wording that is put on every row.
+
+    What a strategy does not need is not done: no paraphrasing for `fixed`, no scoring for `random`.
+    """
+
+    choose: Callable[[Sequence[Candidate], Sequence[CandidateScore], random.Random], Candidate]
+    needs_candidates: bool = True
+    needs_scores: bool = True
+
+
+def _fixed(
+    candidates: Sequence[Candidate], _scores: Sequence[CandidateScore], _rng: random.Random
+) -> Candidate:
+    """The original instruction."""
+    return candidates[0]
+
+
+def _sapo(
+    candidates: Sequence[Candidate], scores: Sequence[CandidateScore], _rng: random.Random
+) -> Candidate:
+    """The candidate with the lowest pre-update loss (SAPO)."""
+    return candidates[lowest(scores).index]
+
+
+def _worst(
+    candidates: Sequence[Candidate], scores: Sequence[CandidateScore], _rng: random.Random
+) -> Candidate:
+    """The candidate with the highest pre-update loss (the paper's control, SAPP)."""
+    return candidates[highest(scores).index]
+
+
+def _random(
+    candidates: Sequence[Candidate], _scores: Sequence[CandidateScore], rng: random.Random
+) -> Candidate:
+    """One candidate, the original included, drawn uniformly."""
+    return rng.choice(candidates)
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "fixed": Strategy(_fixed, needs_candidates=False, needs_scores=False),
+    "sapo": Strategy(_sapo),
+    "worst": Strategy(_worst),
+    "random": Strategy(_random, needs_scores=False),
+}
+
+
+def select(
+    name: str, task: Task, candidates: Sequence[Candidate], scores: Sequence[CandidateScore], seed: int
+) -> Selection:
+    """Apply the strategy called `name` to one task. `scores` may be empty where it needs none."""
+    chosen = STRATEGIES[name].choose(candidates, scores, random.Random(f"{seed}/{task.id}"))
+    return Selection([TrainRow(chosen.text, e.input, e.answer) for e in task.train], chosen)

@@ -1,0 +1,113 @@
+"""The end of a run, and the plan of one, as rich renderables for stdout."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sapo_lite.chat import user_turn
+from sapo_lite.evaluation import PUBLISHED_METRIC
+from sapo_lite.recipe import Recipe
+from sapo_lite.results import Results
+from sapo_lite.strategies import STRATEGIES
+from sapo_lite.tables import score_matrix
+from sapo_lite.training import optimiser_steps
+from sapo_lite.types import Task
+
+_PROMPTED = {
+    "chosen": "learned tasks tested with their chosen prompt",
+    "original": "all tasks tested with their original prompt",
+}
+
+
+def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
+    """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
+    return Group(*_spaced(_summary_parts(results, usage, folder)))
+
+
+def _summary_parts(
+    results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
+) -> Iterator[RenderableType]:
+    for kind, by_metric in results.matrices.items():
+        title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
+        yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
+    yield _metrics_table(results)
+    yield _chosen_table(results)
+    seconds = usage["seconds"]
+    yield Text(
+        "time: "
+        + ", ".join(f"{kind} {value:.1f} s" for kind, value in seconds.items())
+        + f"; {sum(seconds.values()):.1f} s in all. "
+        + "peak memory: "
+        + ", ".join(f"{device} {value:.2f} GB" for device, value in usage["peak_memory_gb"].items())
+    )
+    for notice in results.notices:
+        yield Text(f"note: {notice}", style="yellow")
+    yield Text(f"everything is in {folder}")
+
+
+def _metrics_table(results: Results) -> Table:
+    title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("metric")
+    for kind in results.metrics:
+        table.add_column(f"{kind} prompts", justify="right")
+    table.add_column("formula", style="dim")
+    for name, formula in results.formulas.items():
+        values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
+        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
+    return table
+
+
+def _chosen_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False, title="prompts trained with", title_justify="left")
+    table.add_column("task")
+    table.add_column("candidate", justify="right")
+    table.add_column("instruction", overflow="fold")
+    for task, candidate in results.chosen.items():
+        number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
+        table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
+    return table
+
+
+def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
+    """What a run would do, counted without loading the backbone."""
+    strategy = STRATEGIES[recipe.prompt.strategy]
+    table = Table(box=None, pad_edge=False, title=f"plan of {recipe.name}", title_justify="left")
+    for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for number, task in enumerate(tasks, start=1):
+        pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
+        scored = min(recipe.scoring.score_examples, len(task.train)) * pool
+        forwards = scored if strategy.needs_scores and pool > 1 else 0
+        # Each stage tests every task once, and learned ones once more under a second wording.
+        tests = (len(tasks) + 1) + (len(tasks) + 1 - number) * (len(recipe.evaluation.kinds) - 1)
+        answers = len(task.test) * tests
+        table.add_row(
+            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
+            *map(str, (len(task.train), len(task.test), pool, forwards)),
+            str(optimiser_steps(len(task.train), recipe.training)),
+            f"{'up to ' if pool > 1 else ''}{answers}",
+        )
+    example = tasks[0]
+    settings = (
+        f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
+        f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
+    )
+    first = example.train[0]
+    rendered = [
+        Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
+        Text(user_turn(example, example.instruction, first.input)),
+        Text("its answer:", style="bold"),
+        Text(first.answer),
+    ]
+    return Group(*_spaced([Text(settings), table, Group(*rendered)]))
+
+
+def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:
+    for number, part in enumerate(parts):
+        if number:
+            yield Text()
+        yield part

@@ -1,0 +1,47 @@
+"""Tables of candidates and of scores, as rich renderables."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from sapo_lite.types import Candidate, CandidateScore
+
+
+def candidate_table(
+    pool: Sequence[Candidate], scores: Sequence[CandidateScore], *, rows: int, width: int = 72
+) -> Table:
+    """The `rows` candidates of lowest loss, and always the original; losses in nats per answer token."""
+    title = f"{len(scores)} of {len(pool)} candidates scored"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for heading in ("rank", "loss", "to original"):
+        table.add_column(heading, justify="right")
+    table.add_column("instruction", no_wrap=True)
+    ranked = sorted(scores, key=lambda s: (s.token_mean, s.index))
+    original = next((s.token_mean for s in scores if s.index == 0), None)
+    for rank, score in enumerate(ranked, start=1):
+        if rank > rows and score.index != 0:
+            continue
+        difference = "" if original is None or score.index == 0 else f"{score.token_mean - original:+.4f}"
+        style = "bold green" if rank == 1 else "cyan" if score.index == 0 else ""
+        text = f"{'(original) ' if score.index == 0 else ''}{shorten(pool[score.index].text, width)}"
+        table.add_row(str(rank), f"{score.token_mean:.4f}", difference, Text(text), style=style)
+    return table
+
+
+def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> Table:
+    """R in percent; row 0 is before any training. A task's own score after its training is bold."""
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("after training")
+    for task in tasks:
+        table.add_column(task, justify="right")
+    for i, row in enumerate(rows):
+        cells = [Text(f"{value:.1f}", style="bold" if j == i - 1 else "") for j, value in enumerate(row)]
+        table.add_row("nothing" if i == 0 else f"{i} {tasks[i - 1]}", *cells)
+    return table
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` on one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

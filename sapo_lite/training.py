@@ -1,0 +1,179 @@
+"""Fine-tuning one task: TRL's SFTTrainer with our rows, our loss and one open LoRA block."""
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sapo_lite.adapters import BlockAdapter
+from sapo_lite.answer_loss import AnswerBatch, collate, token_nll
+from sapo_lite.backbone import Backbone
+from sapo_lite.chat import Encoded
+from sapo_lite.errors import TrainingError
+from sapo_lite.types import Task, TrainRow
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: its loss in nats per answer token, and the adapter's extra loss (0 if none)."""
+
+    number: int
+    total: int
+    loss: float
+    penalty: float
+
+
+def train(
+    backbone: Backbone,
+    adapter: BlockAdapter,
+    task: Task,
+    rows: Sequence[TrainRow],
+    config: "TrainingConfig",
+    *,
+    checkpoints: Path,
+    seed: int,
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> None:
+    """Train the adapter's open block on `rows`. Checkpoints found in `checkpoints` are continued from.
+
+    Raises:
+        TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
+    """
+    encoded = backbone.chat.encode(task, rows)
+    _require_labels(task, encoded)
+    frozen, weights = adapter.frozen_state(), adapter.state()
+    trainer = _sft_trainer(
+        backbone, adapter, encoded, config, checkpoints=checkpoints, seed=seed, on_step=on_step
+    )
+    # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
+    adapter.restore_float32(weights)
+    if not any(p.requires_grad for p in backbone.model.parameters()):
+        raise TrainingError("Nothing is trainable: every parameter of the model is frozen.")
+    trainer.train(resume_from_checkpoint=_latest_checkpoint(checkpoints))
+    trainer.accelerator.free_memory()
+    adapter.assert_frozen(frozen)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def optimiser_steps(rows: int, config: "TrainingConfig") -> int:
+    """Optimiser steps of one task; the last step of an epoch may have fewer rows."""
+    micro_batches = math.ceil(rows / config.micro_batch_size)
+    return config.epochs * math.ceil(micro_batches / (config.batch_size // config.micro_batch_size))
+
+
+def _require_labels(task: Task, encoded: Sequence[Encoded]) -> None:
+    empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
+    if empty or not encoded:
+        raise TrainingError(
+            f"{task.id}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
+            "Expected every row to end in an answer; check the task's file and the model's chat template."
+        )
+
+
+def _latest_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint: trainer_state.json is the last file the Trainer writes."""
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    for partial in set(folder.glob("checkpoint-*")) - set(complete):
+        shutil.rmtree(partial)
+    return str(max(complete, key=lambda p: int(p.name.split("-")[1]))) if complete else None
+
+
+def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpoints: Path, seed: int) -> Any:
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        seed=seed,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(config.warmup * optimiser_steps(rows, config)),
+        # Decay would move frozen rows; 8-bit Adam has not been shown to keep them bit-identical.
+        optim="adamw_torch",
+        weight_decay=0.0,
+        bf16=backbone.dtype is torch.bfloat16,
+        use_cpu=backbone.device.type == "cpu",
+        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        save_strategy="steps" if config.checkpoint_every else "no",
+        save_steps=config.checkpoint_every or 500,
+        save_total_limit=1,
+        # Rows arrive tokenised, cut to length and labelled; they are not to be touched again.
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+        padding_free=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=backbone.device.type == "cuda",
+        disable_tqdm=True,
+        logging_strategy="no",
+        report_to="none",
+    )
+
+
+def _sft_trainer(
+    backbone: Backbone,
+    adapter: BlockAdapter,
+    encoded: Sequence[Encoded],
+    config: "TrainingConfig",
+    *,
+    checkpoints: Path,
+    seed: int,
+    on_step: Callable[[Step], None],
+) -> Any:
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
+
+    losses: list[tuple[Tensor, Tensor]] = []  # (loss, penalty) of the micro-batches of one step
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
+        """SFTTrainer whose loss is `token_nll` over the effective batch, plus the adapter's penalty."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Tensor:
+            nll = token_nll(backbone, AnswerBatch.from_labels(inputs["input_ids"], inputs["labels"]))
+            # The Trainer leaves the division by accumulation steps to us: the number of items is
+            # that of the whole effective batch.
+            loss = nll.sum() / num_items_in_batch
+            penalty = torch.zeros_like(loss)
+            if adapter.penalty is not None:
+                penalty = adapter.penalty() / self.current_gradient_accumulation_steps
+            if not torch.isfinite(loss + penalty):
+                raise TrainingError(
+                    f"The loss became {float(loss)} (penalty {float(penalty)}) in step "
+                    f"{self.state.global_step + 1}, at training rows {inputs['row'].tolist()} (0-based). "
+                    "Expected a finite loss: lower training.learning_rate, or look at these rows."
+                )
+            losses.append((loss.detach(), penalty.detach()))
+            return loss + penalty
+
+    class Report(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            loss, penalty = (float(sum(part)) for part in zip(*losses, strict=True))
+            losses.clear()
+            on_step(Step(state.global_step, state.max_steps, loss, penalty))
+
+    def collate_rows(features: list[dict[str, int]]) -> dict[str, Tensor]:
+        rows = [feature["row"] for feature in features]
+        return {**collate([encoded[row] for row in rows]), "row": torch.tensor(rows)}
+
+    return AnswerTrainer(
+        model=backbone.model,
+        args=_sft_config(backbone, len(encoded), config, checkpoints, seed),
+        train_dataset=Dataset.from_dict({"row": list(range(len(encoded)))}),
+        data_collator=collate_rows,
+        processing_class=backbone.tokenizer,
+        callbacks=[Report()],
+    )

@@ -1,0 +1,62 @@
+"""Where the time and the memory went, and on what machine. Kept apart from results, which must not vary."""
+
+import contextlib
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from sapo_lite.backbone import Backbone
+from sapo_lite.rundir import RunFolder
+
+_PACKAGES = """
+    sapo-lite torch transformers trl peft datasets accelerate bitsandbytes unsloth unsloth_zoo ollama
+""".split()
+
+
+class Usage:
+    """Seconds by kind of work and peak memory, added up over the processes that worked on a run."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def measure(self, kind: str) -> Iterator[None]:
+        """Add the seconds spent inside to `kind`; written at once, so an interrupted run keeps them."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._folder.add_usage({kind: time.perf_counter() - start}, peak_memory())
+
+
+def peak_memory() -> dict[str, float]:
+    """Peak memory of this process in gigabytes: "cpu", and "cuda" where there is a device."""
+    # getrusage counts kilobytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    if torch.cuda.is_available():
+        peak["cuda"] = torch.cuda.max_memory_reserved() / 1e9
+    return peak
+
+
+def environment(backbone: Backbone) -> dict[str, Any]:
+    """Versions and machine: what one needs to know to run the same again."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "python": platform.python_version(),
+        "packages": versions,
+        "machine": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if backbone.device.type == "cuda" else "cpu",
+    }

@@ -1,0 +1,257 @@
+"""Recipes: what they accept, where their paths lead, what is shipped (refusals: test_recipe_faults.py)."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sapo_lite import recipe as recipe_module
+from sapo_lite.errors import RecipeError
+from sapo_lite.recipe import (
+    AdapterConfig,
+    ParaphraseConfig,
+    SequenceConfig,
+    describe,
+    differences,
+    load_recipe,
+    recipe_text,
+    shipped_recipes,
+)
+
+SHIPPED = ["lab", "ni_seq_c1", "ni_seq_c1_4b", "ni_seq_c1_cpu", "ni_seq_c1_llama"]
+SHIPPED += ["ni_seq_g1", "ni_seq_m1", "trace"]
+
+
+# --- what is accepted
+
+
+@pytest.mark.parametrize("path", shipped_recipes(), ids=lambda path: path.stem)
+def test_every_shipped_recipe_parses_and_says_what_it_is_for(path: Path) -> None:
+    recipe = load_recipe(path.stem)
+    assert recipe.name == path.stem
+    assert describe(path).endswith(".")
+    for words in (
+        "# Run: ",
+        "# Needs: ",
+        "# Memory: ",
+        "# Time: ",
+        "prompt.strategy=fixed",
+        "adapter.method=olora",
+    ):
+        assert words in recipe_text(path.stem)
+    assert f"sapo-lite run {path.stem}" in recipe_text(path.stem)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_baselines_are_one_override_away(name: str) -> None:
+    recipe = load_recipe(name, ["prompt.strategy=fixed", "adapter.method=olora"])
+    assert (recipe.prompt.strategy, recipe.adapter.method) == ("fixed", "olora")
+
+
+def test_the_shipped_recipes_are_these() -> None:
+    assert [path.stem for path in shipped_recipes()] == SHIPPED
+
+
+@pytest.mark.parametrize("name", ["ni_seq_c1", "ni_seq_g1", "ni_seq_m1", "trace"])
+def test_the_published_recipes_carry_the_published_settings(name: str) -> None:
+    recipe = load_recipe(name)
+    assert (recipe.paraphrase.count, recipe.paraphrase.attempts, recipe.paraphrase.temperature) == (
+        20,
+        6,
+        0.6,
+    )
+    assert (recipe.model.max_source_tokens, recipe.model.max_answer_tokens) == (1536, 128)
+    assert (recipe.adapter.rank, recipe.adapter.alpha, recipe.adapter.dropout) == (8, 32, 0.1)
+    assert recipe.adapter.target_modules == ("q_proj", "v_proj")
+    training = recipe.training
+    assert (training.epochs, training.learning_rate, training.warmup, training.batch_size) == (
+        10,
+        1e-4,
+        0.05,
+        64,
+    )
+    examples = (recipe.sequence.train_examples, recipe.sequence.test_examples, recipe.scoring.score_examples)
+    assert examples == ((3000, 3000, 1000) if name == "trace" else (1000, 1000, 250))
+
+
+def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Callable[..., str]) -> None:
+    recipe = load_recipe(write_recipe())
+    assert recipe.resolved() == {
+        "name": "x",
+        "seed": 0,
+        "model": {
+            "name": "lab",
+            "quantization": "nf4",
+            "dtype": "bfloat16",
+            "loader": "unsloth",
+            "max_source_tokens": 1536,
+            "max_answer_tokens": 128,
+        },
+        "sequence": {
+            "suite": "SUPERNI",
+            "tasks": ["195"],
+            "train_examples": 1000,
+            "test_examples": 1000,
+            "missing_train": "error",
+            "data": None,
+        },
+        "prompt": {"strategy": "sapo"},
+        "paraphrase": {
+            "backend": "builtin",
+            "count": 20,
+            "attempts": 6,
+            "temperature": 0.6,
+            "model": None,
+            "host": None,
+            "timeout": 120.0,
+            "deadline": 3600.0,
+            "path": None,
+        },
+        "scoring": {"score_examples": 250, "batch_size": 8},
+        "adapter": {
+            "method": "lorainc",
+            "rank": 8,
+            "alpha": 32,
+            "dropout": 0.1,
+            "target_modules": ["q_proj", "v_proj"],
+            "penalty_weight": 0.5,
+        },
+        "training": {
+            "epochs": 10,
+            "learning_rate": 1e-4,
+            "warmup": 0.05,
+            "batch_size": 64,
+            "micro_batch_size": 8,
+            "gradient_checkpointing": True,
+            "checkpoint_every": 0,
+        },
+        "evaluation": {"prompts": "both", "max_new_tokens": 128, "batch_size": 16},
+    }
+
+
+def test_a_resolved_recipe_survives_json_without_a_difference(write_recipe: Callable[..., str]) -> None:
+    resolved = load_recipe(write_recipe(), ["adapter.dropout=0", "training.learning_rate=3e-5"]).resolved()
+    assert differences(json.loads(json.dumps(resolved)), resolved) == []
+
+
+def test_bare_integers_are_task_ids(write_recipe: Callable[..., str]) -> None:
+    assert load_recipe(write_recipe(), ["sequence.tasks=[195, 2, 'C-STANCE']"]).sequence.tasks == (
+        "195",
+        "2",
+        "C-STANCE",
+    )
+
+
+def test_an_integer_serves_as_a_float_and_stays_equal(write_recipe: Callable[..., str]) -> None:
+    assert load_recipe(write_recipe(), ["adapter.dropout=0"]).adapter.dropout == 0.0
+
+
+def test_configs_are_built_in_code_too_and_are_frozen() -> None:
+    adapter = AdapterConfig(rank=4, target_modules=("v_proj",))
+    with pytest.raises(ValueError, match="frozen"):
+        adapter.rank = 2  # type: ignore[misc]
+
+
+def test_importing_recipes_imports_nothing_heavy() -> None:
+    code = "import sapo_lite.recipe, sys; assert not {'torch', 'transformers', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- overrides
+
+
+def test_overrides_are_toml_or_else_bare_text_and_the_last_one_wins(write_recipe: Callable[..., str]) -> None:
+    overrides = ["seed=3", "adapter.method=olora", "training.epochs=4", "training.epochs=5"]
+    overrides += ['model.name="a=b"', "prompt.strategy = random", "training.gradient_checkpointing=false"]
+    recipe = load_recipe(write_recipe(), overrides)
+    assert (recipe.seed, recipe.adapter.method, recipe.training.epochs) == (3, "olora", 5)
+    assert (recipe.model.name, recipe.training.gradient_checkpointing) == ("a=b", False)
+
+
+def test_an_override_repairs_a_fault_of_the_file(write_recipe: Callable[..., str]) -> None:
+    assert load_recipe(write_recipe(more="[adapter]\nrank = 0\n"), ["adapter.rank=4"]).adapter.rank == 4
+
+
+@pytest.mark.parametrize("override", ["prompt.strategy=fixed", "paraphrase.count=0"])
+def test_a_backend_that_is_not_used_needs_nothing(write_recipe: Callable[..., str], override: str) -> None:
+    recipe = load_recipe(write_recipe(), ["paraphrase.backend=ollama", override])
+    assert not recipe.wants_candidates
+    assert load_recipe("x.toml").wants_candidates
+
+
+# --- paths
+
+
+def test_a_candidates_file_is_sought_beside_the_recipe_then_shipped_then_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_recipe: Callable[..., str]
+) -> None:
+    recipe = load_recipe(write_recipe(more='path = "c.json"\n'))
+    beside, data, here = tmp_path, tmp_path / "data", tmp_path / "here"
+    for folder in (beside, data, here):
+        folder.mkdir(exist_ok=True)
+        (folder / "c.json").write_text("{}")
+    monkeypatch.setattr(recipe_module, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.chdir(here)
+    for folder in (beside, data, here):
+        assert recipe.paraphrase.candidates_file() == folder / "c.json"
+        (folder / "c.json").unlink()
+    with pytest.raises(RecipeError) as caught:
+        recipe.paraphrase.candidates_file()
+    assert str(caught.value) == (f'paraphrase.path: no file "c.json"; looked in {beside}, {data}, {here}')
+    assert recipe.resolved()["paraphrase"]["path"] == "c.json"
+
+
+def test_an_absolute_candidates_file_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text("{}")
+    assert ParaphraseConfig(path=str(tmp_path / "c.json")).candidates_file() == tmp_path / "c.json"
+
+
+def test_a_candidates_file_that_is_not_set_is_an_error() -> None:
+    with pytest.raises(RecipeError, match=r"paraphrase\.path: expected a file of candidates, found nothing"):
+        ParaphraseConfig().candidates_file()
+
+
+def test_a_data_folder_is_sought_beside_the_recipe_then_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_recipe: Callable[..., str]
+) -> None:
+    sequence = load_recipe(write_recipe(), ["sequence.data=bench"]).sequence
+    beside, here = tmp_path, tmp_path / "here"
+    for folder in (beside, here):
+        (folder / "bench").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert sequence.data_folder() == beside / "bench"
+    (beside / "bench").rmdir()
+    assert sequence.data_folder() == here / "bench"
+    (here / "bench").rmdir()
+    assert sequence.data_folder() == beside / "bench"
+    assert SequenceConfig(suite="lab", tasks=("stars",)).data_folder() is None
+
+
+# --- texts
+
+
+def test_describe_is_the_first_line_and_only_if_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    for text, purpose in (("# What it does.\n# More.\n", "What it does."), ("seed = 1\n", ""), ("", "")):
+        path.write_text(text)
+        assert describe(path) == purpose
+
+
+def test_recipe_text_is_the_file_and_knows_the_nearest_name() -> None:
+    assert recipe_text("lab") == shipped_recipes()[0].read_text(encoding="utf-8")
+    with pytest.raises(RecipeError, match='did you mean "lab"'):
+        recipe_text("labb")
+
+
+def test_differences_name_the_setting_and_both_values() -> None:
+    old = {"name": "a", "seed": 0, "training": {"epochs": 10, "old": 1}, "sequence": {"tasks": ["1", "2"]}}
+    new = {"name": "b", "seed": 0, "training": {"epochs": 5}, "sequence": {"tasks": ["1"]}, "x": {"y": "z"}}
+    assert differences(old, new) == [
+        "training.epochs: 10 in the run, 5 in the recipe",
+        "training.old: 1 in the run, nothing in the recipe",
+        'sequence.tasks: ["1", "2"] in the run, ["1"] in the recipe',
+        'x.y: nothing in the run, "z" in the recipe',
+    ]

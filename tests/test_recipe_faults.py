@@ -1,0 +1,291 @@
+"""Recipes: everything they are refused for, and in which words."""
+
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sapo_lite.errors import RecipeError
+from sapo_lite.recipe import load_recipe
+from sapo_lite.recipe.toml_lines import line_numbers
+
+
+def faults(spec: str | Path, *overrides: str) -> list[str]:
+    """The lines of the error that a recipe is refused with."""
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(spec, overrides)
+    return str(caught.value).splitlines()
+
+
+# --- faults of overrides
+
+
+def test_an_override_of_one_value_cannot_carry_another(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "seed=1\nrank = 2")[-1].startswith(
+        "rank = 2: seed: expected a whole number"
+    )
+
+
+@pytest.mark.parametrize("override", ["adapter", "adapter.rank", "adapter.=3", "=3", "a.b.c=3", ""])
+def test_an_override_of_another_form_is_refused(write_recipe: Callable[..., str], override: str) -> None:
+    assert faults(write_recipe(), override) == [
+        f"--set {override}: expected section.key=value, such as adapter.rank=4"
+    ]
+
+
+def test_faults_of_overrides_name_the_override(write_recipe: Callable[..., str]) -> None:
+    overrides = ["adapter.rank=0", "adapter.rnak=2", "adaptor.rank=2", "evaluation.prompts=Chosen"]
+    assert faults(write_recipe(), *overrides) == [
+        "--set adapter.rank=0: adapter.rank: expected a whole number of at least 1, found 0",
+        '--set adapter.rnak=2: adapter.rnak: no such key; did you mean "rank"?',
+        "--set adaptor.rank=2: [adaptor]: no such section; did you mean [adapter]?",
+        '--set evaluation.prompts=Chosen: evaluation.prompts: expected "chosen", "original" or "both", '
+        'found "Chosen"; did you mean "chosen"?',
+    ]
+
+
+# --- faults of values, keys and sections
+
+
+def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable[..., str]) -> None:
+    spec = write_recipe("""\
+        # a recipe with every kind of fault
+        seed = -1
+        rank = 8
+        name = "foo"
+        prompt = "sapo"
+
+        [model]
+        nam = "lab"
+        dtype = "bfloat"
+        loader = \"\"\"
+        [adapter] # not a section
+        rank = 3
+        \"\"\"
+        [sequence]
+        suite = ""
+        tasks = [
+          "195", # [training]
+          195,
+        ]
+        train_examples = 100
+        [adapter]
+        rank = true
+        dropout = 1
+        target_modules = ["q", 3]
+        learning_rate = 0.2
+        zzz = 1
+        batch_size = 3
+        [trianing]
+        epochs = 3
+        [training]
+        epochs = 2.0
+        learning_rate = nan
+        gradient_checkpointing = "yes"
+        batch_size = 20
+        [sequencing.foo]
+    """)
+    assert faults(spec, "adapter.alpha=x") == [
+        "x.toml, line 2: seed: expected a whole number of at least 0, found -1",
+        "x.toml, line 3: rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 4: name: no such key; a recipe is named after its file",
+        'x.toml, line 5: prompt: expected a section [prompt], found "sapo"',
+        "x.toml, line 7: model.name: expected a text in quotes, found nothing",
+        'x.toml, line 8: model.nam: no such key; did you mean "name"?',
+        'x.toml, line 9: model.dtype: expected "bfloat16" or "float32", found "bfloat"; '
+        'did you mean "bfloat16"?',
+        'x.toml, line 10: model.loader: expected "unsloth" or "transformers", '
+        'found "[adapter] # not a section\\nrank = 3\\n"',
+        'x.toml, line 15: sequence.suite: expected a text in quotes, found ""',
+        'x.toml, line 16: sequence.tasks: expected a list of different task ids, such as ["195", "1310"], '
+        'found "195" twice',
+        "x.toml, line 20: scoring.score_examples: expected at most sequence.train_examples (100), "
+        "found 250 (the default)",
+        "x.toml, line 22: adapter.rank: expected a whole number of at least 1, found true",
+        "x.toml, line 23: adapter.dropout: expected a number from 0 to below 1, found 1",
+        "x.toml, line 24: adapter.target_modules: expected a list of different module names, "
+        'such as ["q_proj", "v_proj"], found the item 3',
+        "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate?",
+        "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
+        "target_modules, penalty_weight",
+        "x.toml, line 27: adapter.batch_size: no such key; did you mean scoring.batch_size, "
+        "training.batch_size or evaluation.batch_size?",
+        "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
+        "x.toml, line 31: training.epochs: expected a whole number of at least 1, found 2.0",
+        "x.toml, line 32: training.learning_rate: expected a number above 0, found nan",
+        'x.toml, line 33: training.gradient_checkpointing: expected true or false, found "yes"',
+        "x.toml, line 34: training.batch_size: expected a multiple of training.micro_batch_size (8), "
+        "found 20",
+        "x.toml, line 35: [sequencing]: no such section; did you mean [sequence]?",
+        '--set adapter.alpha=x: adapter.alpha: expected a whole number of at least 1, found "x"',
+    ]
+
+
+def test_an_empty_recipe_misses_four_things(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe("")) == [
+        "x.toml: model.name: expected a text in quotes, found nothing",
+        "x.toml: sequence.suite: expected a text in quotes, found nothing",
+        "x.toml: sequence.tasks: expected a list of different task ids, "
+        'such as ["195", "1310"], found nothing',
+        'x.toml: paraphrase.model: expected the name of an Ollama model (paraphrase.backend is "ollama"), '
+        "found nothing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "found"),
+    [('"195"', '"195"'), ("[]", "an empty list"), ('[""]', 'the item ""'), ("[true]", "the item true")],
+)
+def test_tasks_are_a_list_of_names(write_recipe: Callable[..., str], tasks: str, found: str) -> None:
+    assert faults(write_recipe(), f"sequence.tasks={tasks}") == [
+        f"--set sequence.tasks={tasks}: sequence.tasks: expected a list of different task ids, "
+        f'such as ["195", "1310"], found {found}'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("training.learning_rate=0", "a number above 0, found 0"),
+        ("training.warmup=-0.1", "a number from 0 to below 1, found -0.1"),
+        ("adapter.penalty_weight=inf", "a number of at least 0, found inf"),
+        ("paraphrase.timeout=false", "a number above 0, found false"),
+        ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
+        ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
+        ("model.name={a = 1}", "a text in quotes, found {...}"),
+        ("training.micro_batch_size=[1]", "a whole number of at least 1, found [1]"),
+    ],
+)
+def test_impossible_values_are_refused(
+    write_recipe: Callable[..., str], override: str, expected: str
+) -> None:
+    key = override.partition("=")[0]
+    assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"]
+
+
+def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) -> None:
+    (fault,) = faults(write_recipe(), f"training.epochs={'very ' * 20}long")
+    assert fault.endswith('found "very very very very very very very very very very very v...')
+
+
+def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(before="zzz = 1\n")) == [
+        "x.toml, line 1: zzz: no such key; at the top stand seed and the sections model, sequence, prompt, "
+        "paraphrase, scoring, adapter, training, evaluation"
+    ]
+    assert faults(write_recipe(more="[zzz]\n")) == [
+        "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "
+        "adapter, training, evaluation"
+    ]
+
+
+def test_no_more_examples_are_scored_than_trained_on(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(more="[scoring]\nscore_examples = 1001\n")) == [
+        "x.toml, line 9: scoring.score_examples: expected at most sequence.train_examples (1000), found 1001"
+    ]
+
+
+def test_the_batch_is_a_multiple_of_the_micro_batch(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "training.batch_size=4") == [
+        "--set training.batch_size=4: training.batch_size: expected a multiple of "
+        "training.micro_batch_size (8), found 4"
+    ]
+    assert faults("x.toml", "training.micro_batch_size=7") == [
+        "--set training.micro_batch_size=7: training.batch_size: expected a multiple of "
+        "training.micro_batch_size (7), found 64 (the default)"
+    ]
+
+
+def test_a_backend_needs_its_model_or_its_file(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "paraphrase.backend=ollama") == [
+        "--set paraphrase.backend=ollama: paraphrase.model: expected the name of an Ollama model "
+        '(paraphrase.backend is "ollama"), found nothing'
+    ]
+    assert faults("x.toml", "paraphrase.backend=file") == [
+        "--set paraphrase.backend=file: paraphrase.path: expected a file of candidates "
+        '(paraphrase.backend is "file"), found nothing'
+    ]
+
+
+def test_broken_toml_is_one_clear_error(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe("[model]\nname = lab\n")) == [
+        "x.toml: not valid TOML: Invalid value (at line 2, column 8); "
+        "texts stand in double quotes, switches are true or false"
+    ]
+
+
+def test_a_recipe_that_is_not_utf8_is_refused_and_a_byte_order_mark_is_not(
+    write_recipe: Callable[..., str],
+) -> None:
+    Path(write_recipe("")).write_bytes(b'name = "\xff"')
+    assert faults("x.toml") == ["x.toml: expected UTF-8 text, found other bytes at byte 8"]
+    content = Path(write_recipe()).read_bytes()
+    Path("x.toml").write_bytes(b"\xef\xbb\xbf" + content)
+    assert load_recipe("x.toml").model.name == "lab"
+
+
+@pytest.mark.parametrize("spec", ["ni_seq_cl", "recipes/ni_seq_cl.toml", "ni_seq_cl.toml"])
+def test_a_missing_recipe_lists_the_shipped_ones_and_the_nearest(tmp_path: Path, spec: str) -> None:
+    assert faults(spec) == [
+        f"{spec}: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: "
+        "lab, ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, ni_seq_m1, trace; "
+        'did you mean "ni_seq_c1"?'
+    ]
+
+
+def test_a_folder_or_another_kind_of_file_is_no_recipe(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{}")
+    assert "no such recipe. Expected a path to a .toml file" in faults(tmp_path / "x.json")[0]
+    assert "no such recipe. Expected a path to a .toml file" in faults(tmp_path)[0]
+
+
+# --- where lines are
+
+
+def test_line_numbers_are_not_fooled_by_strings_arrays_and_comments() -> None:
+    text = textwrap.dedent('''\
+        top = "# [no] \\" x = 1" # [nor.this]
+
+        [ model ] # comment with "
+        "name" = 'it"s'
+        text = """
+        fake = 1
+        [fake]
+        ends with a quote""""
+        after.dotted = 1
+        tasks = [ # [
+          "a = 1", """
+        b = 2""", [1,
+          2],
+        ]
+        last = { x = 1, y = "}" }
+        literal = \'\'\'
+        fake2 = "\'\'\'
+        [[array . "of"]]
+        end = 1''')
+    assert line_numbers(text) == {
+        "top": 1,
+        "model": 3,
+        "model.name": 4,
+        "model.text": 5,
+        "model.after.dotted": 9,
+        "model.tasks": 10,
+        "model.last": 15,
+        "model.literal": 16,
+        "array.of": 18,
+        "array.of.end": 19,
+    }
+
+
+def test_dotted_keys_and_inline_tables_find_a_line(write_recipe: Callable[..., str]) -> None:
+    spec = write_recipe("""\
+        model = { name = "lab", rank = 3 }
+        adapter.rank = 0
+        sequence = { suite = "S", tasks = [1] }
+        paraphrase = { backend = "builtin" }
+    """)
+    assert faults(spec) == [
+        "x.toml, line 1: model.rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 2: adapter.rank: expected a whole number of at least 1, found 0",
+    ]
