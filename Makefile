@@ -13,7 +13,7 @@ STAMP   := $(VENV)/.sapo-lite-$(MACHINE)
 
 ifeq ($(MACHINE),gpu)
 EXTRA := [gpu]
-# torch must fit the driver: leave it to pip, or to who installed it before.
+# torch must fit the driver: keep what is installed, or let pip choose.
 KEEP  := grep -v '^torch=='
 else
 EXTRA :=

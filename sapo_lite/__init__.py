@@ -2,3 +2,5 @@
 
 State-Adaptive Prompt Optimization (arXiv 2606.01967), not Soft Adaptive Policy Optimization.
 """
+
+__version__ = "0.1.0"

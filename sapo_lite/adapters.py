@@ -32,6 +32,7 @@ class BlockAdapter:
         self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
     ) -> None:
         self.rank = config.rank
+        self.dropout = config.dropout
         self.blocks = blocks
         self.active: slice = slice(0, 0)
         # A method's extra loss on the open block's parameters, or None where it has none.

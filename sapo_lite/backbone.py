@@ -60,12 +60,23 @@ class Backbone:
         finally:
             self.model.train(was_training)
 
-    def hidden_states(self, ids: Tensor) -> Tensor:
-        """Last hidden states, before the vocabulary projection: int64 [B, T] -> [B, T, hidden size]."""
+    @property
+    def packs(self) -> bool:
+        """Whether `hidden_states` takes packs: transformers' forward does, Unsloth's fused one does not."""
+        return not self.fused
+
+    def hidden_states(
+        self, ids: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Last hidden states, before the vocabulary projection: int64 [B, T] -> [B, T, hidden size].
+
+        `positions` and `mask` come with a pack (`sapo_lite.packing`).
+        """
         causal_lm = self.causal_lm
         if not self.fused:
             decoder = getattr(causal_lm, causal_lm.base_model_prefix)
-            hidden: Tensor = decoder(input_ids=ids, use_cache=False).last_hidden_state
+            output = decoder(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False)
+            hidden: Tensor = output.last_hidden_state
             return hidden
         # Unsloth reads this switch at every call; the states then come back under the name `logits`.
         with _environment("UNSLOTH_RETURN_HIDDEN_STATES", "1"):

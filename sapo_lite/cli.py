@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sapo_lite import __version__
 from sapo_lite.errors import SapoLiteError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def main() -> None:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sapo-lite {metadata.version('sapo-lite')}")
+        typer.echo(f"sapo-lite {__version__}")
         raise typer.Exit
 
 

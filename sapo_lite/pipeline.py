@@ -12,7 +12,7 @@ from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
 from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
 from sapo_lite.recipe import Recipe, differences
-from sapo_lite.results import Results, StageScores, collect, stand_ins
+from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
 from sapo_lite.scoring import score
 from sapo_lite.strategies import STRATEGIES, select
@@ -51,6 +51,7 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
         stage = folder.stage(number, task.short_id)
         learned[task.id] = learner.learn(number, task, pools[task.id].candidates, stage)
         scores.append(learner.test(tasks, learned, stage))
+        show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     results = collect(recipe, tasks, list(pools.values()), learned, scores)
     folder.write_results(asdict(results))
     return results
@@ -137,7 +138,6 @@ class Learner:
                 task,
                 pool,
                 examples=config.score_examples,
-                batch_size=config.batch_size,
                 on_score=report,
             )
         return [asdict(s) for s in scores]

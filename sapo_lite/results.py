@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from sapo_lite.evaluation import METRICS
+from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
@@ -11,6 +11,11 @@ from sapo_lite.types import Candidate, Task
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
+
+
+def published_row(scores: StageScores) -> list[float]:
+    """One row of R under the published metric and the first kind of prompt."""
+    return [by_metric[PUBLISHED_METRIC] for by_metric in next(iter(scores.values()))]
 
 
 @dataclass(frozen=True)

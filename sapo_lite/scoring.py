@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from sapo_lite.answer_loss import AnswerBatch, collate, token_nll
+from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
+from sapo_lite.packing import batches
 from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
 
 
@@ -20,7 +21,6 @@ def score(
     candidates: Sequence[Candidate],
     *,
     examples: int,
-    batch_size: int,
     on_score: Callable[[CandidateScore], None] = lambda _: None,
 ) -> list[CandidateScore]:
     """Answer losses of every candidate on the first `examples` training examples of `task`.
@@ -31,28 +31,21 @@ def score(
     scores = []
     for candidate in candidates:
         rows = [TrainRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
-        nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows), batch_size)
+        nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
         scores.append(CandidateScore(candidate.index, nll_sum, tokens))
         on_score(scores[-1])
     return scores
 
 
 def answer_nll(
-    backbone: Backbone, encoded: Sequence[Encoded], batch_size: int
+    backbone: Backbone, encoded: Sequence[Encoded], batch_tokens: int | None = None
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Summed answer NLL in nats, and number of answer tokens, of each row, in the order given."""
-    sums = [0.0] * len(encoded)
-    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
+    sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
     with backbone.inference():
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            tensors = collate([encoded[i] for i in chosen])
-            batch = AnswerBatch.from_labels(**{name: t.to(backbone.device) for name, t in tensors.items()})
-            nll = token_nll(backbone, batch)
-            per_row = torch.zeros(len(chosen), device=nll.device).index_add_(0, batch.rows, nll)
-            for i, value in zip(chosen, per_row.tolist(), strict=True):
-                sums[i] = value
-    return tuple(sums), tuple(len(e.answer_ids) for e in encoded)
+        for batch in batches(backbone, encoded, tokens=batch_tokens):
+            sums.index_add_(0, batch.owners, token_nll(backbone, batch).double())
+    return tuple(sums.tolist()), tuple(len(e.answer_ids) for e in encoded)
 
 
 def lowest(scores: Sequence[CandidateScore]) -> CandidateScore:

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sapo_lite.adapters import BlockAdapter
-from sapo_lite.answer_loss import AnswerBatch, collate, token_nll
+from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
 from sapo_lite.errors import TrainingError
+from sapo_lite.packing import batches
 from sapo_lite.types import Task, TrainRow
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import TrainingConfig
+
+_IGNORE = -100  # the label value that transformers and TRL leave out of the loss
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,10 @@ def train(
     encoded = backbone.chat.encode(task, rows)
     _require_labels(task, encoded)
     frozen, weights = adapter.frozen_state(), adapter.state()
-    trainer = _sft_trainer(
-        backbone, adapter, encoded, config, checkpoints=checkpoints, seed=seed, on_step=on_step
-    )
+    # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
+    numbered = _Rows(backbone, encoded, [row.instruction for row in rows], pack=adapter.dropout == 0)
+    arguments = _sft_config(backbone, len(encoded), config, checkpoints, seed)
+    trainer = _sft_trainer(numbered, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
     adapter.restore_float32(weights)
     if not any(p.requires_grad for p in backbone.model.parameters()):
@@ -121,16 +127,38 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
     )
 
 
-def _sft_trainer(
-    backbone: Backbone,
-    adapter: BlockAdapter,
-    encoded: Sequence[Encoded],
-    config: "TrainingConfig",
-    *,
-    checkpoints: Path,
-    seed: int,
-    on_step: Callable[[Step], None],
-) -> Any:
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of one task as the trainer sees them: by number."""
+
+    backbone: Backbone
+    encoded: Sequence[Encoded]
+    instructions: Sequence[str]
+    pack: bool
+
+    def collate(self, features: Sequence[dict[str, int]]) -> dict[str, Tensor]:
+        """Numbers, and `labels` [B, T] from which the Trainer counts the tokens of an effective batch."""
+        numbers = [feature["row"] for feature in features]
+        labels = [torch.tensor([_IGNORE, *self.encoded[n].answer_ids]) for n in numbers]
+        return {
+            "row": torch.tensor(numbers),
+            "labels": pad_sequence(labels, batch_first=True, padding_value=_IGNORE),
+        }
+
+    def nll(self, numbers: Sequence[int]) -> Tensor:
+        """Summed answer NLL of these rows, in nats; rows with the same instruction share a pack."""
+        by_instruction: dict[str, list[Encoded]] = defaultdict(list)
+        for n in numbers:
+            by_instruction[self.instructions[n]].append(self.encoded[n])
+        losses = [
+            token_nll(self.backbone, batch).sum()
+            for rows in by_instruction.values()
+            for batch in batches(self.backbone, rows, pack=self.pack)
+        ]
+        return torch.stack(losses).sum()
+
+
+def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
@@ -138,22 +166,21 @@ def _sft_trainer(
     losses: list[tuple[Tensor, Tensor]] = []  # (loss, penalty) of the micro-batches of one step
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
-        """SFTTrainer whose loss is `token_nll` over the effective batch, plus the adapter's penalty."""
+        """SFTTrainer whose loss is that of the answers, plus the adapter's penalty."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Tensor:
-            nll = token_nll(backbone, AnswerBatch.from_labels(inputs["input_ids"], inputs["labels"]))
-            # The Trainer leaves the division by accumulation steps to us: the number of items is
-            # that of the whole effective batch.
-            loss = nll.sum() / num_items_in_batch
+            numbers = inputs["row"].tolist()
+            # Per token of the whole effective batch, so micro-batches simply add up.
+            loss = rows.nll(numbers) / num_items_in_batch
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:
                 penalty = adapter.penalty() / self.current_gradient_accumulation_steps
             if not torch.isfinite(loss + penalty):
                 raise TrainingError(
                     f"The loss became {float(loss)} (penalty {float(penalty)}) in step "
-                    f"{self.state.global_step + 1}, at training rows {inputs['row'].tolist()} (0-based). "
+                    f"{self.state.global_step + 1}, at training rows {numbers} (0-based). "
                     "Expected a finite loss: lower training.learning_rate, or look at these rows."
                 )
             losses.append((loss.detach(), penalty.detach()))
@@ -165,15 +192,11 @@ def _sft_trainer(
             losses.clear()
             on_step(Step(state.global_step, state.max_steps, loss, penalty))
 
-    def collate_rows(features: list[dict[str, int]]) -> dict[str, Tensor]:
-        rows = [feature["row"] for feature in features]
-        return {**collate([encoded[row] for row in rows]), "row": torch.tensor(rows)}
-
     return AnswerTrainer(
-        model=backbone.model,
-        args=_sft_config(backbone, len(encoded), config, checkpoints, seed),
-        train_dataset=Dataset.from_dict({"row": list(range(len(encoded)))}),
-        data_collator=collate_rows,
-        processing_class=backbone.tokenizer,
+        model=rows.backbone.model,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
+        data_collator=rows.collate,
+        processing_class=rows.backbone.tokenizer,
         callbacks=[Report()],
     )

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
+from sapo_lite import __version__
 from sapo_lite.backbone import Backbone
 from sapo_lite.rundir import RunFolder
 
 _PACKAGES = """
-    sapo-lite torch transformers trl peft datasets accelerate bitsandbytes unsloth unsloth_zoo ollama
+    torch transformers trl peft datasets accelerate bitsandbytes unsloth unsloth_zoo ollama
 """.split()
 
 
@@ -48,7 +49,7 @@ def peak_memory() -> dict[str, float]:
 
 def environment(backbone: Backbone) -> dict[str, Any]:
     """Versions and machine: what one needs to know to run the same again."""
-    versions = {}
+    versions = {"sapo-lite": __version__}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)

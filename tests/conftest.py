@@ -1,11 +1,19 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from sapo_lite.backbone import Backbone
+
+# The models are too small for more, and processes that tests start inherit it. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Read before any test changes the environment.
 _BENCHMARKS = os.environ.get("SAPO_LITE_DATA") or Path(__file__).resolve().parents[1] / "../shared/benchmarks"
@@ -40,3 +48,30 @@ def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         return "x.toml"
 
     return write
+
+
+@pytest.fixture(scope="session")
+def make_backbone(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Backbone]":
+    """`make_backbone("qwen3", "nf4")` loads a fresh backbone with tiny random weights (tiny.py)."""
+    import tiny  # seconds: it brings torch and transformers
+    import torch
+
+    torch.set_num_threads(1)  # the models are too small for more
+    folders = {family: tiny.save_model(family, tmp_path_factory.mktemp(family)) for family in tiny.FAMILIES}
+
+    def make(family: str, quantization: str = "none") -> "Backbone":
+        return tiny.load(folders[family], quantization)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quick_collections() -> Iterator[None]:
+    """For tests that train often: the Trainer collects garbage twice a run, among a million objects of
+    imported modules. They are told to be no garbage."""
+    from trl import SFTTrainer  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

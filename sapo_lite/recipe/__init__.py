@@ -131,7 +131,6 @@ class ScoringConfig(_Section):
     """How candidate losses are measured: on the first `score_examples` training examples."""
 
     score_examples: Count = 250
-    batch_size: Count = 8
 
 
 class AdapterConfig(_Section):

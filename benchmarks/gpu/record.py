@@ -1,0 +1,165 @@
+"""What a smoke run saw: its steps with time and memory, its checks with their numbers, as tables and JSON."""
+
+import json
+import platform
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PACKAGES = """
+    sapo-lite torch triton transformers tokenizers safetensors trl peft datasets accelerate bitsandbytes
+    xformers flash-attn unsloth unsloth_zoo
+""".split()
+
+
+@dataclass
+class Step:
+    """One step. Memory in bytes: on a GPU the peaks of this step alone, on a CPU what is resident after it."""
+
+    name: str
+    state: Literal["done", "failed", "skipped"] = "done"
+    seconds: float = 0.0
+    memory: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that must hold, what was found, and what was expected."""
+
+    step: str
+    name: str
+    passed: bool
+    found: Any
+    expected: str
+
+
+class Record:
+    """Runs steps one after another. A step that raises is noted, and the steps that need it are left out."""
+
+    def __init__(self, console: Console) -> None:
+        self.steps: list[Step] = []
+        self.checks: list[Check] = []
+        self._console = console
+
+    def run(self, name: str, work: Callable[[], None], needs: Sequence[str] = ()) -> None:
+        """Do the work as the step `name`, if all steps it needs are done."""
+        missing = set(needs) - {step.name for step in self.steps if step.state == "done"}
+        step = Step(name)
+        self.steps.append(step)
+        if missing:
+            step.state, step.error = "skipped", f"needs: {', '.join(sorted(missing))}"
+        else:
+            start = time.perf_counter()
+            try:
+                _forget_peaks()
+                work()
+                step.memory = {**memory(), **step.memory}
+            except Exception:
+                step.state, step.error = "failed", traceback.format_exc()
+            step.seconds = time.perf_counter() - start
+        self._console.print(f"{name}: {step.state}, {step.seconds:.1f} s", highlight=False)
+
+    def note(self, name: str, value: Any) -> None:
+        """Something measured in the step that is running."""
+        self.steps[-1].numbers[name] = value
+
+    def note_memory(self, sizes: dict[str, int]) -> None:
+        """Memory in bytes, by kind, of another process that worked for this step."""
+        self.steps[-1].memory.update(sizes)
+
+    def check(self, name: str, passed: bool, found: Any, expected: str) -> None:
+        """Whether something holds, in the step that is running. Nothing stops where it does not."""
+        self.checks.append(Check(self.steps[-1].name, name, bool(passed), found, expected))
+
+    @property
+    def passed(self) -> bool:
+        return all(step.state == "done" for step in self.steps) and all(check.passed for check in self.checks)
+
+    def write(self, path: Path, **facts: Any) -> None:
+        """Everything, with `facts` about the run, as JSON."""
+        content = {
+            **facts,
+            "passed": self.passed,
+            "steps": [asdict(step) for step in self.steps],
+            "checks": [asdict(check) for check in self.checks],
+        }
+        path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+
+    def show(self) -> None:
+        """Both tables, and in full what went wrong."""
+        self._console.print(self._steps_table(), self._checks_table())
+        for step in self.steps:
+            if step.state == "failed":
+                self._console.print(Text(f"{step.name} failed:\n{step.error}"))
+        held = sum(check.passed for check in self.checks)
+        total = sum(step.seconds for step in self.steps)
+        self._console.print(f"{held} of {len(self.checks)} checks passed in {total:.0f} s", highlight=False)
+
+    def _steps_table(self) -> Table:
+        kinds = list(dict.fromkeys(kind for step in self.steps for kind in step.memory))
+        table = Table("step", "", "seconds", *(f"{kind}, GB" for kind in kinds), "measured", title="Steps")
+        for step in self.steps:
+            memory = [f"{step.memory[k] / 1e9:.2f}" if k in step.memory else "" for k in kinds]
+            numbers = "\n".join(f"{key} {_short(value)}" for key, value in step.numbers.items())
+            table.add_row(step.name, step.state, f"{step.seconds:.1f}", *memory, Text(numbers))
+        return table
+
+    def _checks_table(self) -> Table:
+        table = Table("step", "check", "", "found", "expected", title="Checks")
+        for check in self.checks:
+            verdict = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+            table.add_row(check.step, check.name, verdict, Text(_short(check.found)), Text(check.expected))
+        return table
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_short(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _forget_peaks() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def memory() -> dict[str, int]:
+    """Memory of this process in bytes, by kind: peaks on a GPU, and what is resident now."""
+    resident = {"resident": psutil.Process().memory_info().rss}
+    if not torch.cuda.is_available():
+        return resident
+    torch.cuda.synchronize()
+    allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return {"peak allocated": allocated, "peak reserved": reserved, **resident}
+
+
+def machine() -> dict[str, Any]:
+    """The machine and the versions that a result belongs to."""
+    versions = {}
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    facts: dict[str, Any] = {"device": platform.processor() or platform.machine()}
+    if torch.cuda.is_available():
+        gpu = torch.cuda.get_device_properties(0)
+        facts = {
+            "device": gpu.name,
+            "capability": f"{gpu.major}.{gpu.minor}",
+            "memory": gpu.total_memory,
+            "cuda": torch.version.cuda,
+        }
+    return {**facts, "system": platform.platform(), "python": platform.python_version(), "packages": versions}

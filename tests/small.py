@@ -1,0 +1,55 @@
+"""A run of two lab tasks on the embedded backbone that takes seconds, in this process or another."""
+
+import io
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sapo_lite.display import PlainDisplay
+from sapo_lite.pipeline import run
+from sapo_lite.recipe import load_recipe
+from sapo_lite.results import Results
+from sapo_lite.rundir import RunFolder
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Plain transformers: Unsloth takes ten seconds to import, and has tests of its own.
+SETTINGS = [
+    "model.loader=transformers",
+    "sequence.tasks=['oldest','odd_one_out']",
+    "sequence.train_examples=32",
+    "sequence.test_examples=12",
+    "scoring.score_examples=16",
+    "paraphrase.count=3",
+    "adapter.dropout=0.1",
+    "training.epochs=2",
+    "training.micro_batch_size=8",
+    "training.checkpoint_every=1",
+]
+
+
+def small_run(out: Path, *settings: str) -> tuple[Results, str]:
+    """Run `lab` with the small settings, then these, into `out`. Returns results and what was shown."""
+    shown = io.StringIO()
+    with RunFolder(out) as folder:
+        show = PlainDisplay(Console(file=shown, width=110))
+        results = run(load_recipe("lab", [*SETTINGS, *settings]), folder, show)
+    return results, shown.getvalue()
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The command line as a user types it."""
+    return [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
+
+
+def small_command(out: Path, *settings: str) -> list[str]:
+    flags = [flag for setting in [*SETTINGS, *settings] for flag in ("--set", setting)]
+    return command("run", "lab", "--plain", "--out", out, *flags)
+
+
+def call(arguments: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
+    """Run to the end; output as text."""
+    return subprocess.run(arguments, capture_output=True, text=True, **options)  # type: ignore[call-overload]

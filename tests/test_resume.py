@@ -1,0 +1,68 @@
+"""A run killed anywhere goes on to byte-identical results. Real processes, real signals."""
+
+import filecmp
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from small import call, small_command
+
+pytestmark = pytest.mark.slow
+
+# A file that appears in the middle of each kind of work, in the order a run comes to them.
+MOMENTS = {
+    "paraphrasing": "candidates/oldest.json",
+    "zero-shot testing": "00-zero-shot/predictions/oldest-original.json",
+    "scoring": "01-oldest/losses.json",
+    "training": "01-oldest/checkpoints/checkpoint-3/trainer_state.json",
+    "testing": "01-oldest/predictions/oldest-chosen.json",
+    "training the second task": "02-odd_one_out/checkpoints/checkpoint-2/trainer_state.json",
+}
+# What may differ: the times, the machine's state, and what libraries say.
+VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
+
+
+def kill_when(out: Path, appears: str, number: int) -> int:
+    """Start the run, send it signal `number` as soon as the file appears; its exit status."""
+    process = subprocess.Popen(small_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 300
+    while not (out / appears).exists():
+        assert process.poll() is None, f"ended before {appears}: {process.stderr.read()!r}"  # type: ignore[union-attr]
+        assert time.monotonic() < deadline, f"{appears} never appeared"
+        time.sleep(0.002)
+    process.send_signal(number)
+    process.communicate()
+    return process.returncode
+
+
+def files(out: Path) -> set[str]:
+    return {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name not in VARYING}
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(small_command(whole)).returncode == 0
+    for moment in MOMENTS.values():
+        assert kill_when(broken, moment, signal.SIGKILL) == -signal.SIGKILL
+        assert not (broken / "results.json").exists()
+    last = call(small_command(broken))
+    assert last.returncode == 0, last.stderr
+    left_by_kills = {name for name in files(broken) if Path(name).name.startswith(".")}
+    assert files(whole) == files(broken) - left_by_kills
+    _, different, unreadable = filecmp.cmpfiles(whole, broken, files(whole), shallow=False)
+    assert (different, unreadable) == ([], [])
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    process = subprocess.Popen(small_command(tmp_path / "run"), stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run/00-zero-shot/predictions/oldest-original.json").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, notices = process.communicate()
+    assert process.returncode == 130
+    assert f"interrupted: the same command with --out {tmp_path / 'run'} goes on where it stopped" in notices
+    assert "Traceback" not in notices
