@@ -1,6 +1,7 @@
 """The command line. The only place that prints errors; nothing heavy is imported before it is needed."""
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ app.add_typer(recipes_app, name="recipes")
 
 def main() -> None:
     """Entry point of the installed command and of cli.py."""
+    # OpenMP threads that spin while they wait cost several times the work on a machine that has
+    # anything else to do. Read when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
     except SapoLiteError as error:

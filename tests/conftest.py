@@ -54,9 +54,7 @@ def write_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
 def make_backbone(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Backbone]":
     """`make_backbone("qwen3", "nf4")` loads a fresh backbone with tiny random weights (tiny.py)."""
     import tiny  # seconds: it brings torch and transformers
-    import torch
 
-    torch.set_num_threads(1)  # the models are too small for more
     folders = {family: tiny.save_model(family, tmp_path_factory.mktemp(family)) for family in tiny.FAMILIES}
 
     def make(family: str, quantization: str = "none") -> "Backbone":

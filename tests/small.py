@@ -26,6 +26,7 @@ SETTINGS = [
     "paraphrase.count=3",
     "adapter.dropout=0.1",
     "training.epochs=2",
+    "training.batch_size=16",
     "training.micro_batch_size=8",
     "training.checkpoint_every=1",
 ]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model
 from torch import Tensor
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter, orthogonality
@@ -16,6 +15,7 @@ from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import train
 from sapo_lite.types import TrainRow
+from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model
 
 TASK = make_task(6)
 ROWS = [TrainRow(TASK.instruction, e.input, e.answer) for e in TASK.train]

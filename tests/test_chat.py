@@ -6,6 +6,10 @@ from functools import cache
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from sapo_lite.chat import ChatFormat, Encoded, user_turn
+from sapo_lite.errors import RenderError
+from sapo_lite.types import Example, Task, TrainRow
 from tiny import (
     FAMILIES,
     MAX_ANSWER,
@@ -15,10 +19,6 @@ from tiny import (
     qwen3_tokenizer,
     with_inputs,
 )
-
-from sapo_lite.chat import ChatFormat, Encoded, user_turn
-from sapo_lite.errors import RenderError
-from sapo_lite.types import Example, Task, TrainRow
 
 TASK = make_task()
 ZH = replace(TASK, instruction="判断情感。", suffix="直接输出标签。", language="zh")
@@ -221,10 +221,8 @@ def test_an_over_long_input_is_cut_at_its_end_so_that_every_candidate_fits(famil
     for before, after in zip((LONG, LONG_ZH, "\n\n" + LONG), (fitted[0], fitted[2], fitted[3]), strict=True):
         assert before.startswith(after)
         taken = [lengths(chat_format, task, i, [after])[0] for i in INSTRUCTIONS]
-        assert max(taken) <= MAX_SOURCE
-        # ... and no more was cut than the longest candidate needs.
-        one_more = [lengths(chat_format, task, i, [before[: len(after) + 12]])[0] for i in INSTRUCTIONS]
-        assert max(one_more) > MAX_SOURCE
+        # No more was cut than the longest candidate needs, save the rest of a character or two.
+        assert MAX_SOURCE - 4 <= max(taken) <= MAX_SOURCE
 
 
 @pytest.mark.parametrize("family", FAMILIES)

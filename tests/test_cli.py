@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import ROOT, call, command, small_command
 
 from sapo_lite.recipe import shipped_recipes
+from small import ROOT, call, command, small_command
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
 NAMES = [path.stem for path in shipped_recipes()]
@@ -74,8 +74,14 @@ def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(benchmarks: Path) 
 
 
 def test_a_dry_run_counts_what_the_run_would_do() -> None:
-    flags = ["--set", "sequence.tasks=['oldest','odd_one_out']", "--set", "sequence.train_examples=100"]
-    done = call(command("run", "lab", "--dry-run", *flags, "--set", "scoring.score_examples=10"))
+    settings = (
+        "sequence.tasks=['oldest','odd_one_out']",
+        "sequence.train_examples=100",
+        "scoring.score_examples=10",
+        "training.batch_size=16",
+    )
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    done = call(command("run", "lab", "--dry-run", *flags))
     rows = [line.split() for line in done.stdout.splitlines()]
     # 100 rows in batches of 16, three epochs; 21 x 10 forwards; 60 answers in each of three tests,
     # and once more for every test after it was learned.

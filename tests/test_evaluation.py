@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tiny import make_task, qwen3_tokenizer
 
 from sapo_lite import evaluation
 from sapo_lite.chat import ChatFormat
 from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC, answer_scores, evaluate, mean_scores
 from sapo_lite.recipe import EvaluationConfig
 from sapo_lite.types import Example
+from tiny import make_task, qwen3_tokenizer
 
 
 def f1(matches: int, predicted: int, expected: int) -> float:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 from sapo_lite import generation
 from sapo_lite.adapters import ADAPTERS
 from sapo_lite.backbone import Backbone
 from sapo_lite.generation import _generate_cached, _generate_fused, generate, stop_tokens
+from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(8)
 LIMIT = 22

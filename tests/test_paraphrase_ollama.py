@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ollama_server import Fail, FakeOllama, Reply, Trouble
 
+from ollama_server import Fail, FakeOllama, Reply, Trouble
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.paraphrase import Paraphraser, Pool
 from sapo_lite.paraphrase import ollama as backend

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from small import ROOT, call, command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model, with_inputs
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
@@ -16,6 +15,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.packing import packed, padded, shared_prefix
 from sapo_lite.scoring import answer_nll, highest, lowest, score
 from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
+from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model, with_inputs
 
 TASK = make_task(8)
 CANDIDATES = [
@@ -162,6 +162,16 @@ def test_packs_are_exact_however_much_the_rows_share(
         rows = encoded(backbone, CANDIDATES[0], task)
         expected = [plain_nll(backbone.model, row) for row in rows]
         assert answer_nll(backbone, rows)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_losses_are_exact_whatever_attention_the_model_was_loaded_with(
+    make_backbone: Callable[..., Backbone],
+) -> None:
+    backbone = make_backbone("qwen3")
+    backbone.causal_lm.set_attn_implementation("eager")  # it adds a mask, where sdpa selects by it
+    rows = encoded(backbone, CANDIDATES[0])
+    expected = [plain_nll(backbone.model, row) for row in rows]
+    assert answer_nll(backbone, rows)[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_first_examples_are_scored_and_each_candidate_is_told_as_it_is_finished(

@@ -3,11 +3,11 @@
 from collections import Counter
 
 import pytest
-from tiny import make_task
 
 from sapo_lite.recipe import PromptConfig
 from sapo_lite.strategies import STRATEGIES, select
 from sapo_lite.types import Candidate, CandidateScore, TrainRow
+from tiny import make_task
 
 TASK = make_task(4)
 POOL = [

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 from torch import Tensor
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
@@ -18,6 +17,7 @@ from sapo_lite.errors import TrainingError
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.training import Step, optimiser_steps, train
 from sapo_lite.types import TrainRow
+from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(12)
 MAKE = Callable[..., Backbone]

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from tiny import FAMILIES, adapter_config, load, make_task, plain_model
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
@@ -25,6 +24,7 @@ from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import Step, train
 from sapo_lite.types import TrainRow
+from tiny import FAMILIES, adapter_config, load, make_task, plain_model
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
@@ -212,7 +212,6 @@ def test_nothing_is_written_where_the_process_runs(unsloth: dict[str, Any]) -> N
 
 
 def main(out: Path, *folders: Path) -> None:
-    torch.set_num_threads(1)
     seen = {
         f"{family} {quantization}": live(folder, quantization, "unsloth", out / f"{family}-{quantization}")
         for family, folder in zip(FAMILIES, folders, strict=True)
