@@ -7,7 +7,7 @@ that has not been trained adds nothing. What is saved loads in plain PEFT with e
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class BlockAdapter:
     def __init__(
         self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
     ) -> None:
+        _require_modules(backbone, config.target_modules)
         self.rank = config.rank
         self.dropout = config.dropout
         self.blocks = blocks
@@ -46,11 +47,6 @@ class BlockAdapter:
         for module in self.model.modules():
             if hasattr(module, "lora_A") and "default" in module.lora_A:
                 self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
-        if not self.pairs:
-            raise TrainingError(
-                f"No layer of this model is called {' or '.join(config.target_modules)}: nothing to train. "
-                "Set adapter.target_modules to names of its linear layers."
-            )
         for a, b in self.pairs:
             a.data = torch.zeros_like(a, dtype=torch.float32)
             b.data = torch.zeros_like(b, dtype=torch.float32)
@@ -114,6 +110,16 @@ class BlockAdapter:
         from peft import load_peft_weights, set_peft_model_state_dict
 
         set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
+
+
+def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
+    modules = backbone.model.named_modules()
+    linear = {name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)}
+    if missing := [name for name in wanted if name not in linear]:
+        raise TrainingError(
+            f"This model has no linear layers called {', '.join(missing)}. Set adapter.target_modules "
+            f"to some of {', '.join(sorted(linear))}."
+        )
 
 
 def orthogonality(adapter: BlockAdapter) -> Tensor:

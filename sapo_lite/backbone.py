@@ -75,6 +75,11 @@ class Backbone:
         causal_lm = self.causal_lm
         if not self.fused:
             decoder = getattr(causal_lm, causal_lm.base_model_prefix)
+            if mask is not None:
+                # Added to the scores, which every attention does; not all of them take truth values.
+                mask = torch.zeros_like(mask, dtype=self.dtype).masked_fill(
+                    ~mask, torch.finfo(self.dtype).min
+                )
             output = decoder(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False)
             hidden: Tensor = output.last_hidden_state
             return hidden

@@ -59,6 +59,12 @@ STRATEGIES: dict[str, Strategy] = {
 def select(
     name: str, task: Task, candidates: Sequence[Candidate], scores: Sequence[CandidateScore], seed: int
 ) -> Selection:
-    """Apply the strategy called `name` to one task. `scores` may be empty where it needs none."""
-    chosen = STRATEGIES[name].choose(candidates, scores, random.Random(f"{seed}/{task.id}"))
+    """Apply the strategy called `name` to one task.
+
+    `scores` may be empty where the strategy needs none, or where there is nothing to choose from.
+    """
+    if len(candidates) == 1:
+        chosen = candidates[0]
+    else:
+        chosen = STRATEGIES[name].choose(candidates, scores, random.Random(f"{seed}/{task.id}"))
     return Selection([TrainRow(chosen.text, e.input, e.answer) for e in task.train], chosen)

@@ -1,5 +1,6 @@
 """Fine-tuning one task: TRL's SFTTrainer with our rows, our loss and one open LoRA block."""
 
+import json
 import math
 import shutil
 from collections import defaultdict
@@ -52,7 +53,7 @@ def train(
     Raises:
         TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
     """
-    encoded = backbone.chat.encode(task, rows)
+    encoded = backbone.chat.encode(task, rows) if rows else []
     _require_labels(task, encoded)
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
@@ -86,10 +87,18 @@ def _require_labels(task: Task, encoded: Sequence[Encoded]) -> None:
 
 def _latest_checkpoint(folder: Path) -> str | None:
     """The newest complete checkpoint: trainer_state.json is the last file the Trainer writes."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
     for partial in set(folder.glob("checkpoint-*")) - set(complete):
         shutil.rmtree(partial)
     return str(max(complete, key=lambda p: int(p.name.split("-")[1]))) if complete else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
 
 
 def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpoints: Path, seed: int) -> Any:
@@ -179,7 +188,7 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
                 penalty = adapter.penalty() / self.current_gradient_accumulation_steps
             if not torch.isfinite(loss + penalty):
                 raise TrainingError(
-                    f"The loss became {float(loss)} (penalty {float(penalty)}) in step "
+                    f"The loss became {loss.item()} (penalty {penalty.item()}) in step "
                     f"{self.state.global_step + 1}, at training rows {numbers} (0-based). "
                     "Expected a finite loss: lower training.learning_rate, or look at these rows."
                 )
