@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sapo_lite.chat import ChatFormat
 from sapo_lite.errors import BackboneError
-from sapo_lite.resources import shipped
+from sapo_lite.model_files import is_hub_name, locate_model
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import AdapterConfig, ModelConfig
@@ -59,6 +59,16 @@ class Backbone:
                 yield
         finally:
             self.model.train(was_training)
+
+    @property
+    def notice(self) -> str | None:
+        """What a user should know about this machine and model, if anything."""
+        if self.device.type == "cpu" and self.dtype is torch.bfloat16:
+            return (
+                "no GPU was found, and most CPUs are very slow in bfloat16: stop and add "
+                "--set model.dtype=float32, or use a smaller model"
+            )
+        return None
 
     @property
     def packs(self) -> bool:
@@ -118,6 +128,9 @@ class Backbone:
             from peft import LoraConfig, get_peft_model
 
             self.model = get_peft_model(self.model, LoraConfig(task_type="CAUSAL_LM", **options))
+        if is_hub_name(self.config.name):
+            # Saved with the adapter: other machines have the model under this name, not at our path.
+            self.model.peft_config["default"].base_model_name_or_path = self.config.name
 
 
 def load_backbone(config: "ModelConfig") -> Backbone:
@@ -138,39 +151,6 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Backbone(model, tokenizer, config, fused=config.loader == "unsloth" and torch.cuda.is_available())
-
-
-def locate_model(name: str) -> Path:
-    """Folder of the model called `name`: "lab", a local folder, or a Hugging Face hub name.
-
-    A hub model that is not in the local cache is downloaded; that is the only network access.
-
-    Raises:
-        BackboneError: no such folder, or not cached and the hub cannot be reached.
-    """
-    local = shipped("data") / "backbones" / "lab" if name == "lab" else Path(name).expanduser()
-    if (local / "config.json").is_file():
-        return local
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise BackboneError(
-            f"No model at {name!r}. Expected a folder with config.json, weights and tokenizer, "
-            "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' for the embedded backbone."
-        )
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        return Path(snapshot_download(name))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise BackboneError(
-            f"{name} is not on this disk (looked in {constants.HF_HUB_CACHE}) and could not be downloaded: "
-            f"{type(error).__name__}. Go online once and run `hf download {name}`, copy the model folder "
-            "here and name its path in model.name, or use model.name = 'lab'."
-        ) from error
 
 
 def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:

@@ -44,6 +44,8 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
         )
         folder.note_environment(environment(backbone))
+    if backbone.notice:
+        show.notice(backbone.notice)
     learner = Learner(recipe, backbone, adapter, usage, show)
     learned: dict[str, Candidate] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sapo_lite"
 LAYERS = [
     ["types", "errors", "resources", "messages"],
     ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "lab", "quiet"],
-    ["chat", "backbone"],
+    ["chat", "model_files", "backbone"],
     ["packing", "answer_loss", "scoring", "adapters", "training", "generation", "evaluation", "paraphrase"],
     ["strategies"],
     ["results", "usage", "pipeline", "summary"],
