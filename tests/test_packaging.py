@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sapo_lite import __version__
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -52,7 +54,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
     with tarfile.open(build("sdist", ROOT, folder / "archive")) as archive:
         archive.extractall(folder, filter="data")
-    return folder / f"sapo_lite-{PROJECT['version']}"
+    return folder / f"sapo_lite-{__version__}"
 
 
 def names_in(wheel: Path) -> set[str]:
@@ -97,7 +99,7 @@ def test_pins_carry_no_addresses() -> None:
 
 def test_the_wheel_is_the_package_with_its_recipes_data_and_licence(wheel: Path) -> None:
     names = names_in(wheel)
-    metadata = f"sapo_lite-{PROJECT['version']}.dist-info"
+    metadata = f"sapo_lite-{__version__}.dist-info"
     assert shipped_files() <= names
     assert {f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"} <= names
     assert {name.partition("/")[0] for name in names} == {"sapo_lite", metadata}

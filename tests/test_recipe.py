@@ -110,7 +110,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "deadline": 3600.0,
             "path": None,
         },
-        "scoring": {"score_examples": 250, "batch_size": 8},
+        "scoring": {"score_examples": 250},
         "adapter": {
             "method": "lorainc",
             "rank": 8,

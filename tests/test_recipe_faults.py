@@ -109,8 +109,8 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate?",
         "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
         "target_modules, penalty_weight",
-        "x.toml, line 27: adapter.batch_size: no such key; did you mean scoring.batch_size, "
-        "training.batch_size or evaluation.batch_size?",
+        "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size "
+        "or evaluation.batch_size?",
         "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
         "x.toml, line 31: training.epochs: expected a whole number of at least 1, found 2.0",
         "x.toml, line 32: training.learning_rate: expected a number above 0, found nan",
