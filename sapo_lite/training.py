@@ -1,5 +1,6 @@
 """Fine-tuning one task: TRL's SFTTrainer with our rows, our loss and one open LoRA block."""
 
+import itertools
 import json
 import math
 import shutil
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from sapo_lite.adapters import BlockAdapter
 from sapo_lite.answer_loss import token_nll
@@ -23,8 +23,6 @@ from sapo_lite.types import Task, TrainRow
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import TrainingConfig
-
-_IGNORE = -100  # the label value that transformers and TRL leave out of the loss
 
 
 @dataclass(frozen=True)
@@ -145,14 +143,9 @@ class _Rows:
     instructions: Sequence[str]
     pack: bool
 
-    def collate(self, features: Sequence[dict[str, int]]) -> dict[str, Tensor]:
-        """Numbers, and `labels` [B, T] from which the Trainer counts the tokens of an effective batch."""
-        numbers = [feature["row"] for feature in features]
-        labels = [torch.tensor([_IGNORE, *self.encoded[n].answer_ids]) for n in numbers]
-        return {
-            "row": torch.tensor(numbers),
-            "labels": pad_sequence(labels, batch_first=True, padding_value=_IGNORE),
-        }
+    def tokens(self, numbers: Sequence[int]) -> int:
+        """Answer tokens of these rows."""
+        return sum(len(self.encoded[n].answer_ids) for n in numbers)
 
     def nll(self, numbers: Sequence[int]) -> Tensor:
         """Summed answer NLL of these rows, in nats; rows with the same instruction share a pack."""
@@ -176,6 +169,11 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         """SFTTrainer whose loss is that of the answers, plus the adapter's penalty."""
+
+        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+            """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
+            micro_batches = list(itertools.islice(epoch_iterator, num_batches))
+            return micro_batches, sum(rows.tokens(batch["row"].tolist()) for batch in micro_batches)
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -201,11 +199,13 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
             losses.clear()
             on_step(Step(state.global_step, state.max_steps, loss, penalty))
 
-    return AnswerTrainer(
+    trainer = AnswerTrainer(
         model=rows.backbone.model,
         args=arguments,
         train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
-        data_collator=rows.collate,
+        data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
         processing_class=rows.backbone.tokenizer,
         callbacks=[Report()],
     )
+    trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
+    return trainer
