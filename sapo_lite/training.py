@@ -160,16 +160,39 @@ class _Rows:
         return torch.stack(losses).sum()
 
 
+# (loss, penalty) of the micro-batches of one optimiser step
+_Losses = list[tuple[Tensor, Tensor]]
+
+
 def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
+
+    losses: _Losses = []
+
+    class Report(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            loss, penalty = (float(sum(part)) for part in zip(*losses, strict=True))
+            losses.clear()
+            on_step(Step(state.global_step, state.max_steps, loss, penalty))
+
+    trainer = _answer_trainer(rows, adapter, losses)(
+        model=rows.backbone.model,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
+        data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
+        processing_class=rows.backbone.tokenizer,
+        callbacks=[Report()],
+    )
+    trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
+    return trainer
+
+
+def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
+    """SFTTrainer whose loss is that of the answers, plus the adapter's penalty. Fills `losses`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 
-    losses: list[tuple[Tensor, Tensor]] = []  # (loss, penalty) of the micro-batches of one step
-
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
-        """SFTTrainer whose loss is that of the answers, plus the adapter's penalty."""
-
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
             """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
@@ -193,19 +216,4 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
             losses.append((loss.detach(), penalty.detach()))
             return loss + penalty
 
-    class Report(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            loss, penalty = (float(sum(part)) for part in zip(*losses, strict=True))
-            losses.clear()
-            on_step(Step(state.global_step, state.max_steps, loss, penalty))
-
-    trainer = AnswerTrainer(
-        model=rows.backbone.model,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
-        data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
-        processing_class=rows.backbone.tokenizer,
-        callbacks=[Report()],
-    )
-    trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
-    return trainer
+    return AnswerTrainer

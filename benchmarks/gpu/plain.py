@@ -1,9 +1,8 @@
-"""The reference: one row at a time, with all its logits, and a process that has never heard of Unsloth.
+"""The reference: one row at a time with all its logits, and a process that never imports Unsloth.
 
     python -m benchmarks.gpu.plain FOLDER
 
-FOLDER holds `job.json` (the model's settings, rows) and `adapter/`; `answers.pt` and `memory.json` are
-left in it.
+FOLDER holds `job.json` (a model's settings, and rows) and `adapter/`; `answers.pt` is left in it.
 """
 
 import json
@@ -23,7 +22,7 @@ from sapo_lite.recipe import ModelConfig
 
 
 def answer_logits(model: Any, row: Encoded) -> Tensor:
-    """Logits at a row's answer tokens, of a forward pass of that row alone: float32 [A, vocabulary]."""
+    """Logits at a row's answer tokens, by a forward pass of that row alone: float32 [A, vocabulary]."""
     device = next(model.parameters()).device
     with torch.no_grad():
         logits: Tensor = model(input_ids=torch.tensor([row.ids[:-1]], device=device)).logits
@@ -35,33 +34,33 @@ def answer_loss(logits: Tensor, row: Encoded) -> float:
     return float(F.cross_entropy(logits, torch.tensor(row.answer_ids, device=logits.device), reduction="sum"))
 
 
-def quantised(model: Any) -> dict[str, int]:
-    """Sum of the packed bytes of every 4-bit weight, by the name of its layer in the base model."""
+def packed_bytes(model: Any) -> dict[str, int]:
+    """Sum of the bytes of every 4-bit weight, by the name of its layer in the base model."""
     sums = {}
     for name, module in model.named_modules():
-        if type(module).__name__ == "Linear4bit":
+        if type(module).__name__ == "Linear4bit":  # bitsandbytes' layer, or PEFT's around it
             name = name.removeprefix("base_model.model.").removesuffix(".base_layer")
             sums[name] = int(module.weight.data.sum(dtype=torch.int64))
     return sums
 
 
 def write_job(folder: Path, config: ModelConfig, rows: Sequence[Encoded]) -> None:
-    """What `main` is to do in that folder."""
+    """Say what `main` is to do in that folder."""
     job = {"model": config.model_dump(mode="json"), "rows": [[row.ids, row.answer_start] for row in rows]}
-    (folder / "job.json").write_text(json.dumps(job))
+    (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
 def main(folder: Path) -> None:
-    """Load the base with transformers and the adapter with PEFT; save the rows' answer logits."""
+    """Load the base with transformers and the adapter with PEFT, and save the rows' answer logits."""
     from peft import PeftModel
 
-    job = json.loads((folder / "job.json").read_text())
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     config = ModelConfig(**{**job["model"], "loader": "transformers"})
     model = PeftModel.from_pretrained(load_backbone(config).model, str(folder / "adapter")).eval()
     assert "unsloth" not in sys.modules
     logits = [answer_logits(model, Encoded(tuple(ids), start)).cpu() for ids, start in job["rows"]]
-    torch.save({"logits": logits, "quantised": quantised(model)}, folder / "answers.pt")
-    (folder / "memory.json").write_text(json.dumps(memory()))
+    answers = {"logits": logits, "packed_bytes": packed_bytes(model), "memory": memory()}
+    torch.save(answers, folder / "answers.pt")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ _PACKAGES = """
 
 @dataclass
 class Step:
-    """One step. Memory in bytes: on a GPU the peaks of this step alone, on a CPU what is resident after it."""
+    """One step. Memory in bytes: on a GPU the peaks of this step alone; and what is resident after it."""
 
     name: str
     state: Literal["done", "failed", "skipped"] = "done"
@@ -49,10 +49,13 @@ class Check:
 class Record:
     """Runs steps one after another. A step that raises is noted, and the steps that need it are left out."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, path: Path | None = None, **facts: Any) -> None:
+        """After every step everything is written to `path` as JSON, with `facts` about the run."""
         self.steps: list[Step] = []
         self.checks: list[Check] = []
         self._console = console
+        self._path = path
+        self._facts = facts
 
     def run(self, name: str, work: Callable[[], None], needs: Sequence[str] = ()) -> None:
         """Do the work as the step `name`, if all steps it needs are done."""
@@ -71,6 +74,7 @@ class Record:
                 step.state, step.error = "failed", traceback.format_exc()
             step.seconds = time.perf_counter() - start
         self._console.print(f"{name}: {step.state}, {step.seconds:.1f} s", highlight=False)
+        self._write()
 
     def note(self, name: str, value: Any) -> None:
         """Something measured in the step that is running."""
@@ -88,15 +92,16 @@ class Record:
     def passed(self) -> bool:
         return all(step.state == "done" for step in self.steps) and all(check.passed for check in self.checks)
 
-    def write(self, path: Path, **facts: Any) -> None:
-        """Everything, with `facts` about the run, as JSON."""
+    def _write(self) -> None:
+        if self._path is None:
+            return
         content = {
-            **facts,
+            **self._facts,
             "passed": self.passed,
             "steps": [asdict(step) for step in self.steps],
             "checks": [asdict(check) for check in self.checks],
         }
-        path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+        self._path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
     def show(self) -> None:
         """Both tables, and in full what went wrong."""

@@ -4,9 +4,9 @@ import random
 from collections.abc import Sequence
 
 from benchmarks.gpu.shapes import Shape, lab_text
-from sapo_lite.chat import ChatFormat
+from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.lab.wordings import SUFFIX, original, wordings
-from sapo_lite.types import Candidate, Example, Task
+from sapo_lite.types import Candidate, Example, Task, TrainRow
 
 _TASK = "stars"  # whose wordings serve as candidates
 
@@ -18,36 +18,33 @@ def candidates(count: int) -> list[Candidate]:
 
 
 def task(chat: ChatFormat, shape: Shape, shares: Sequence[float], seed: int) -> Task:
-    """One training example for each of `shares`, its length that share of what the shape allows.
-
-    A share of 1 gives exactly full rows, or a token or two less where tokens merge at a cut.
-    """
-    words = _words(seed, 2 * len(shares) * shape.source)
-    start = 0
-    rows = []
+    """One example for each of `shares`: about that share of the longest row that the shape allows."""
+    words = random.Random(seed).choices(" ".join(lab_text(seed)).split(), k=2 * len(shares) * shape.source)
+    examples = []
     for share in shares:
-        length = round(share * shape.source)
-        text = " ".join(words[start : start + length])
-        start += length
-        # One token less than allowed: the end of turn is part of the answer.
-        answer = _cut(chat, " ".join(words[start : start + shape.answer]), round(share * shape.answer) - 1)
-        rows.append(Example(text, answer))
-        start += shape.answer
-    whole = Task("smoke", "lab", original(_TASK), SUFFIX, (), "en", tuple(rows), tuple(rows))
+        text, words = words[: round(share * shape.source)], words[round(share * shape.source) :]
+        answer, words = words[: shape.answer], words[shape.answer :]
+        # One token less than allowed: the end of turn belongs to the answer.
+        length = round(share * shape.answer) - 1
+        examples.append(Example(" ".join(text), _first_tokens(chat, " ".join(answer), length)))
+    rows = tuple(examples)
+    whole = Task("smoke", "lab", original(_TASK), SUFFIX, (), "en", train=rows, test=rows)
     return chat.fit(whole, [candidate.text for candidate in candidates(4)])
 
 
-def _words(seed: int, count: int) -> list[str]:
-    text = " ".join(lab_text(seed)).split()
-    return random.Random(seed).choices(text, k=count)
-
-
-def _cut(chat: ChatFormat, text: str, tokens: int) -> str:
-    """The first `tokens` tokens of a text."""
+def _first_tokens(chat: ChatFormat, text: str, count: int) -> str:
     offsets = chat.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-    return text if len(offsets) <= tokens else text[: offsets[tokens][0]]
+    return text[: offsets[count][0]] if len(offsets) > count else text
 
 
-def prompts(chat: ChatFormat, rows: Task) -> list[list[int]]:
-    """The prompts of a task's training examples."""
-    return chat.encode_prompts(rows, rows.instruction, [e.input for e in rows.train])
+def train_rows(task: Task) -> list[TrainRow]:
+    """The task's training examples under its original instruction."""
+    return [TrainRow(task.instruction, e.input, e.answer) for e in task.train]
+
+
+def encode(chat: ChatFormat, task: Task) -> list[Encoded]:
+    return chat.encode(task, train_rows(task))
+
+
+def prompts(chat: ChatFormat, task: Task) -> list[list[int]]:
+    return chat.encode_prompts(task, task.instruction, [e.input for e in task.train])

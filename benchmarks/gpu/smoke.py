@@ -23,9 +23,10 @@ from sapo_lite.quiet import chatter_to
 def main() -> int:
     options = _options()
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
-    record = Record(console)
     facts = machine()
-    console.print(f"{facts['device']}, {options.shape}, {options.dtype}", highlight=False)
+    versions = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    console.print(f"{facts['device']}: {options.shape}, {options.dtype}\n{versions}", highlight=False)
+    record = Record(console, options.json, machine=facts, options=vars(options))
     shape = SHAPES[options.shape]
     with tempfile.TemporaryDirectory(prefix="sapo-lite-smoke-", dir=_roomy_folder(shape)) as temporary:
         work = Path(temporary)
@@ -33,8 +34,6 @@ def main() -> int:
             Smoke(options, options.folder or work / "model", work, record).run()
         record.show()
     if options.json:
-        settings = {name: value for name, value in vars(options).items() if name not in ("json", "log")}
-        record.write(options.json, machine=facts, options=settings)
         console.print(f"Written to {options.json}", highlight=False)
     return 0 if record.passed else 1
 
