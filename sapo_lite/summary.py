@@ -12,7 +12,7 @@ from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import Results
 from sapo_lite.strategies import STRATEGIES
-from sapo_lite.tables import score_matrix
+from sapo_lite.tables import score_matrix, titled
 from sapo_lite.training import optimiser_steps
 from sapo_lite.types import Task
 
@@ -48,9 +48,9 @@ def _summary_parts(
     yield Text(f"everything is in {folder}")
 
 
-def _metrics_table(results: Results) -> Table:
+def _metrics_table(results: Results) -> RenderableType:
     title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     for kind in results.metrics:
         table.add_column(f"{kind} prompts", justify="right")
@@ -58,24 +58,24 @@ def _metrics_table(results: Results) -> Table:
     for name, formula in results.formulas.items():
         values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
-    return table
+    return titled(title, table)
 
 
-def _chosen_table(results: Results) -> Table:
-    table = Table(box=None, pad_edge=False, title="prompts trained with", title_justify="left")
+def _chosen_table(results: Results) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
     table.add_column("task")
     table.add_column("candidate", justify="right")
     table.add_column("instruction", overflow="fold")
     for task, candidate in results.chosen.items():
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
-    return table
+    return titled("prompts trained with", table)
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """What a run would do, counted without loading the backbone."""
     strategy = STRATEGIES[recipe.prompt.strategy]
-    table = Table(box=None, pad_edge=False, title=f"plan of {recipe.name}", title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for number, task in enumerate(tasks, start=1):
@@ -103,7 +103,7 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text("its answer:", style="bold"),
         Text(first.answer),
     ]
-    return Group(*_spaced([Text(settings), table, Group(*rendered)]))
+    return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
 
 
 def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -10,10 +11,10 @@ from sapo_lite.types import Candidate, CandidateScore
 
 def candidate_table(
     pool: Sequence[Candidate], scores: Sequence[CandidateScore], *, rows: int, width: int = 72
-) -> Table:
+) -> RenderableType:
     """The `rows` candidates of lowest loss, and always the original; losses in nats per answer token."""
     title = f"{len(scores)} of {len(pool)} candidates scored"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for heading in ("rank", "loss", "to original"):
         table.add_column(heading, justify="right")
     table.add_column("instruction", no_wrap=True)
@@ -26,19 +27,24 @@ def candidate_table(
         style = "bold green" if rank == 1 else "cyan" if score.index == 0 else ""
         text = f"{'(original) ' if score.index == 0 else ''}{shorten(pool[score.index].text, width)}"
         table.add_row(str(rank), f"{score.token_mean:.4f}", difference, Text(text), style=style)
-    return table
+    return titled(title, table)
 
 
-def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> Table:
+def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> RenderableType:
     """R in percent; row 0 is before any training. A task's own score after its training is bold."""
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(box=None, pad_edge=False)
     table.add_column("after training")
     for task in tasks:
         table.add_column(task, justify="right")
     for i, row in enumerate(rows):
         cells = [Text(f"{value:.1f}", style="bold" if j == i - 1 else "") for j, value in enumerate(row)]
         table.add_row("nothing" if i == 0 else f"{i} {tasks[i - 1]}", *cells)
-    return table
+    return titled(title, table)
+
+
+def titled(title: str, table: Table) -> RenderableType:
+    """`table` under its title; a title of rich's own would be wrapped to the table's width."""
+    return Group(Text(title, style="italic"), table)
 
 
 def shorten(text: str, width: int) -> str:
