@@ -74,11 +74,12 @@ class BlockAdapter:
         if block < stage:
             return
         generator = torch.Generator().manual_seed(seed)
-        for a, b in self.pairs:
-            rows = torch.empty(self.rank, a.shape[1])
-            nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
-            a.data[self.active] = rows.to(a.device)
-            b.data[:, self.active] = 0
+        with torch.no_grad():  # not through `.data`, whose writes Unsloth's cached copies do not notice
+            for a, b in self.pairs:
+                rows = torch.empty(self.rank, a.shape[1])
+                nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
+                a[self.active] = rows.to(a.device)
+                b[:, self.active] = 0
 
     def frozen_state(self) -> list[Tensor]:
         """Copies of everything that must not move while the open block is trained."""

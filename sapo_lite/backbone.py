@@ -34,7 +34,8 @@ class Backbone:
         self.config = config
         self.fused = fused
         self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
-        self.device: torch.device = model.get_input_embeddings().weight.device
+        # Not that of the input embedding, which Unsloth may keep in host memory where a card is tight.
+        self.device: torch.device = model.get_output_embeddings().weight.device
         self.dtype: torch.dtype = getattr(torch, config.dtype)
 
     @property
@@ -147,6 +148,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
         model, tokenizer = load(path, config)
     except (OSError, ValueError, RuntimeError) as error:
         raise BackboneError(f"{config.name} could not be loaded from {path}: {error}") from error
+    _require_what_was_asked(model, config)
     model.requires_grad_(False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -170,6 +172,8 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
         load_in_4bit=config.quantization == "nf4",
         use_exact_model_name=True,
     )
+    # Else Unsloth's CUDA trainer turns bfloat16 autocast on for a float32 model. Its CPU path ignores this.
+    model._unsloth_forced_float32 = config.dtype == "float32"
     return model, tokenizer
 
 
@@ -192,6 +196,27 @@ def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model, AutoTokenizer.from_pretrained(path)
+
+
+def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
+    if config.quantization == "nf4" and not getattr(model, "is_loaded_in_4bit", False):
+        # Unsloth only prints a line where bitsandbytes does not work, and loads 16 bits.
+        raise BackboneError(
+            f"{config.name} was loaded in 16 bits though 4 were asked for: bitsandbytes does not work here. "
+            "Run `python -m bitsandbytes` to see why, or set model.quantization = 'none'."
+        )
+    native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if config.dtype == "bfloat16" and torch.cuda.is_available() and not native:
+        raise BackboneError(
+            f"{torch.cuda.get_device_name()} does not compute in bfloat16. "
+            "Set model.dtype = 'float32' (with model.quantization = 'nf4' the weights stay small)."
+        )
+    length = config.max_source_tokens + config.max_answer_tokens
+    if length > model.config.max_position_embeddings:
+        raise BackboneError(
+            f"model.max_source_tokens + model.max_answer_tokens is {length}, but {config.name} reads "
+            f"{model.config.max_position_embeddings} tokens at most. Lower them."
+        )
 
 
 def _prepare_environment() -> None:

@@ -63,6 +63,8 @@ def train(
     if not any(p.requires_grad for p in backbone.model.parameters()):
         raise TrainingError("Nothing is trainable: every parameter of the model is frozen.")
     trainer.train(resume_from_checkpoint=_latest_checkpoint(checkpoints))
+    # Accelerate leaves its mixed-precision wrapper on the model: scoring must not depend on it.
+    trainer.accelerator.unwrap_model(backbone.model, keep_fp32_wrapper=False)
     trainer.accelerator.free_memory()
     adapter.assert_frozen(frozen)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -54,7 +54,7 @@ def test_its_logic_holds_on_the_cpu_in_real_4_bit(tmp_path: Path, shape: str) ->
     options = ["--shape", shape, "--dtype", "float32", "--steps", "6", "--micro-batch", "2"]
     content = run_smoke(tmp_path, *options)
     assert_all_passed(content)
-    assert content["options"]["shape"] == shape
+    assert content["settings"]["shape"] == shape
 
 
 @pytest.mark.gpu
@@ -91,14 +91,9 @@ def test_a_model_folder_is_written_once_and_never_over_another(tmp_path: Path) -
     assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
 
 
-@pytest.fixture
-def record() -> Record:
-    return Record(Console(quiet=True))
+def test_a_step_that_raises_is_noted_and_leaves_out_those_that_need_it(tmp_path: Path) -> None:
+    record = Record(Console(quiet=True), tmp_path / "x.json", shape="tiny")
 
-
-def test_a_step_that_raises_is_noted_and_leaves_out_those_that_need_it(
-    record: Record, tmp_path: Path
-) -> None:
     def fail() -> None:
         raise ValueError("no such kernel")
 
@@ -110,13 +105,15 @@ def test_a_step_that_raises_is_noted_and_leaves_out_those_that_need_it(
     assert record.steps[1].error == "needs: load"
     content = json.loads((tmp_path / "x.json").read_text())
     assert not content["passed"]
-    assert content["machine"] == {"device": "abacus"}
+    assert content["settings"] == {"shape": "tiny"}
     assert content["checks"] == [
         {"step": "other", "name": "sum", "passed": True, "found": 2, "expected": "2"}
     ]
 
 
-def test_comparisons_pass_within_rounding_only_and_never_with_nan(record: Record) -> None:
+def test_comparisons_pass_within_rounding_only_and_never_with_nan() -> None:
+    record = Record(Console(quiet=True))
+
     def compare() -> None:
         bf16 = Compare(record, "bfloat16")
         nan = float("nan")

@@ -49,13 +49,13 @@ class Check:
 class Record:
     """Runs steps one after another. A step that raises is noted, and the steps that need it are left out."""
 
-    def __init__(self, console: Console, path: Path | None = None, **facts: Any) -> None:
-        """After every step everything is written to `path` as JSON, with `facts` about the run."""
+    def __init__(self, console: Console, path: Path | None = None, **settings: Any) -> None:
+        """After every step everything is written to `path` as JSON, with the settings and the machine."""
         self.steps: list[Step] = []
         self.checks: list[Check] = []
         self._console = console
         self._path = path
-        self._facts = facts
+        self._settings = settings
 
     def run(self, name: str, work: Callable[[], None], needs: Sequence[str] = ()) -> None:
         """Do the work as the step `name`, if all steps it needs are done."""
@@ -96,7 +96,8 @@ class Record:
         if self._path is None:
             return
         content = {
-            **self._facts,
+            "machine": machine(),
+            "settings": self._settings,
             "passed": self.passed,
             "steps": [asdict(step) for step in self.steps],
             "checks": [asdict(check) for check in self.checks],
@@ -104,7 +105,11 @@ class Record:
         self._path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
     def show(self) -> None:
-        """Both tables, and in full what went wrong."""
+        """The machine, both tables, and in full what went wrong."""
+        facts = {**machine(), **machine()["packages"]}
+        self._console.print(
+            ", ".join(f"{k} {v}" for k, v in facts.items() if k != "packages"), highlight=False
+        )
         self._console.print(self._steps_table(), self._checks_table())
         for step in self.steps:
             if step.state == "failed":
@@ -137,7 +142,7 @@ def _short(value: Any) -> str:
 
 
 def _forget_peaks() -> None:
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
 
@@ -145,7 +150,7 @@ def _forget_peaks() -> None:
 def memory() -> dict[str, int]:
     """Memory of this process in bytes, by kind: peaks on a GPU, and what is resident now."""
     resident = {"resident": psutil.Process().memory_info().rss}
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_initialized():
         return resident
     torch.cuda.synchronize()
     allocated, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
@@ -153,18 +158,18 @@ def memory() -> dict[str, int]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that a result belongs to."""
+    """The machine and the versions that a result belongs to.
+
+    The GPU is asked only after the model is loaded: Unsloth sets up CUDA's allocator when it is
+    imported, which must be before the first use of CUDA.
+    """
     versions = {}
     for package in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    facts: dict[str, Any] = {"device": platform.processor() or platform.machine()}
-    if torch.cuda.is_available():
+    facts: dict[str, Any] = {"device": platform.machine()}
+    if torch.cuda.is_initialized():
         gpu = torch.cuda.get_device_properties(0)
-        facts = {
-            "device": gpu.name,
-            "capability": f"{gpu.major}.{gpu.minor}",
-            "memory": gpu.total_memory,
-            "cuda": torch.version.cuda,
-        }
+        capability, memory = f"{gpu.major}.{gpu.minor}", f"{gpu.total_memory / 1e9:.0f} GB"
+        facts = {"device": gpu.name, "capability": capability, "memory": memory, "cuda": torch.version.cuda}
     return {**facts, "system": platform.platform(), "python": platform.python_version(), "packages": versions}

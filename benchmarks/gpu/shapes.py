@@ -1,10 +1,13 @@
-"""Model folders of real shapes with random weights, as the hub lays them out, written without transformers.
+"""Model folders of real shapes with random weights, as the hub lays them out.
+
+    python -m benchmarks.gpu.shapes SHAPE FOLDER
 
 Nothing here imports transformers: in a real run Unsloth is imported first, and so it is in the smoke run.
 """
 
 import json
 import random
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,3 +231,7 @@ def lab_text(seed: int = 0) -> list[str]:
     text += [wording for task in TASKS for wording in wordings(task, 40, seed)]
     random.Random(seed).shuffle(text)
     return text
+
+
+if __name__ == "__main__":
+    print("written" if write_model(Path(sys.argv[2]), SHAPES[sys.argv[1]]) else "found")

@@ -14,7 +14,7 @@ import psutil
 import torch
 from rich.console import Console
 
-from benchmarks.gpu.record import Record, machine
+from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES, Shape
 from benchmarks.gpu.steps import Smoke
 from sapo_lite.quiet import chatter_to
@@ -23,15 +23,13 @@ from sapo_lite.quiet import chatter_to
 def main() -> int:
     options = _options()
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
-    facts = machine()
-    versions = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
-    console.print(f"{facts['device']}: {options.shape}, {options.dtype}\n{versions}", highlight=False)
-    record = Record(console, options.json, machine=facts, options=vars(options))
+    console.print(f"{options.shape} in {options.dtype}", highlight=False)
+    record = Record(console, options.json, **vars(options))
     shape = SHAPES[options.shape]
     with tempfile.TemporaryDirectory(prefix="sapo-lite-smoke-", dir=_roomy_folder(shape)) as temporary:
         work = Path(temporary)
         with chatter_to(options.log or work / "log.txt"):
-            Smoke(options, options.folder or work / "model", work, record).run()
+            Smoke(options, (options.folder or work / "model").absolute(), work, record).run()
         record.show()
     if options.json:
         console.print(f"Written to {options.json}", highlight=False)

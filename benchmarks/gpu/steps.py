@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.gpu import plain, rows
 from benchmarks.gpu.compare import ALIKE, Compare
 from benchmarks.gpu.record import Record
-from benchmarks.gpu.shapes import SHAPES, write_model
+from benchmarks.gpu.shapes import SHAPES
 from sapo_lite import generation
 from sapo_lite.adapters import ADAPTERS, BlockAdapter, orthogonality
 from sapo_lite.backbone import Backbone, load_backbone
@@ -61,10 +61,9 @@ class Smoke:
         run("plain PEFT", self.plain_peft, needs=["save"])
 
     def write(self) -> None:
-        """The model folder, as it would come from the hub."""
-        written = write_model(self.model, self.shape)
+        """The model folder, as it would come from the hub. Another process writes it, on the GPU."""
         self.record.note("weights, GB", self.shape.size / 1e9)
-        self.record.note("were", "written" if written else "found")
+        self.record.note("were", _python("benchmarks.gpu.shapes", self.options.shape, str(self.model)))
 
     def load(self) -> None:
         """Quantised to NF4 by the loader that every run uses."""
@@ -220,10 +219,7 @@ class Smoke:
         del self.backbone, self.adapter  # one model at a time on the device
         gc.collect()
         torch.cuda.empty_cache()
-        command = [sys.executable, "-m", "benchmarks.gpu.plain", str(self.work)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+        _python("benchmarks.gpu.plain", str(self.work))
         theirs = torch.load(self.work / "answers.pt")
         self.record.note_memory(theirs["memory"])
         equal = sum(theirs["packed_bytes"].get(name) == value for name, value in weights.items())
@@ -249,3 +245,12 @@ class Smoke:
             hidden = self.backbone.hidden_states(batch.ids)[batch.rows, batch.columns]
             logits = self.backbone.head(hidden).float()
         return [logits[batch.owners == n] for n in range(len(chosen))]
+
+
+def _python(module: str, *arguments: str) -> str:
+    """What a module prints that a process of its own runs; RuntimeError if it fails."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+    return done.stdout.strip()
