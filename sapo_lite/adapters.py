@@ -6,6 +6,7 @@ so every block acts at the scale alpha/rank whatever their number. Block k owns 
 that has not been trained adds nothing. What is saved loads in plain PEFT with equal logits.
 """
 
+import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -105,7 +106,13 @@ class BlockAdapter:
         return [(a.detach().float().clone(), b.detach().float().clone()) for a, b in self.pairs]
 
     def save(self, folder: Path) -> None:
+        """Write a standard PEFT adapter, in the same bytes whenever the weights are the same."""
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+        # PEFT keeps module names in a set, whose order is another one in every process.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         from peft import load_peft_weights, set_peft_model_state_dict

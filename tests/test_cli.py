@@ -77,6 +77,7 @@ def test_a_dry_run_counts_what_the_run_would_do() -> None:
     settings = (
         "sequence.tasks=['oldest','odd_one_out']",
         "sequence.train_examples=100",
+        "sequence.test_examples=60",
         "scoring.score_examples=10",
         "training.batch_size=16",
     )
