@@ -69,7 +69,7 @@ def collect(
 def stand_ins(tasks: Sequence[Task]) -> list[str]:
     """A sentence for every task that was not trained on its own train.json."""
     return [
-        f"{task.short_id} was trained on its dev split: its train.json is missing"
+        f"{task.short_id} trains on dev.json, which stands in for its missing train.json"
         for task in tasks
         if task.train_split == "dev"
     ]

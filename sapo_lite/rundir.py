@@ -97,13 +97,17 @@ class Stage:
 
 
 class RunFolder:
-    """A locked run folder, emptied first if `fresh`. Use as a context manager."""
+    """A locked run folder, emptied first if `fresh`. Use as a context manager.
+
+    A new folder in which no run was begun (the data were missing, say) is removed again.
+    """
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
         self.fresh = fresh
 
     def __enter__(self) -> "RunFolder":
+        self._new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(self.path / ".lock")
         try:
@@ -123,6 +127,8 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+        if self._new and not (self.path / _RECIPE).exists():
+            shutil.rmtree(self.path)
 
     def bind(
         self, recipe: dict[str, Any], data: dict[str, str], differences: Callable[..., list[str]]

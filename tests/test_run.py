@@ -99,6 +99,12 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path).__enter__()
 
 
+def test_a_new_folder_in_which_no_run_was_begun_is_removed(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "new") as folder:
+        (folder.path / "log.txt").touch()
+    assert not (tmp_path / "new").exists()
+
+
 def test_fresh_empties_the_folder_but_for_its_lock(tmp_path: Path) -> None:
     (tmp_path / "01-a").mkdir()
     (tmp_path / "recipe.json").write_text("{}")
