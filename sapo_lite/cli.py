@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,9 +128,18 @@ def _display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
 @contextlib.contextmanager
 def _resume_hint(path: Path) -> Iterator[None]:
     """Ctrl-C ends with how to go on rather than with a traceback."""
+
+    def interrupt(number: int, frame: object) -> None:
+        # Python drops an exception that strikes in a destructor or a callback: raise it until it holds.
+        signal.setitimer(signal.ITIMER_REAL, 3)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
     try:
         yield
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         typer.echo(f"\ninterrupted: the same command with --out {path} goes on where it stopped", err=True)
         raise typer.Exit(130) from None
 
