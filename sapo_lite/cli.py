@@ -139,9 +139,10 @@ def _resume_hint(path: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         typer.echo(f"\ninterrupted: the same command with --out {path} goes on where it stopped", err=True)
         raise typer.Exit(130) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @recipes_app.callback()
