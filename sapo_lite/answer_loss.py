@@ -3,17 +3,13 @@
 The vocabulary projection is computed at answer rows only, in chunks; the cross-entropy in float32.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sapo_lite.backbone import Backbone
 from sapo_lite.packing import AnswerBatch
-
-if TYPE_CHECKING:
-    from sapo_lite.backbone import Backbone
 
 # Rows of vocabulary logits alive at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
 HEAD_ROWS = 256
@@ -21,9 +17,7 @@ HEAD_ROWS = 256
 
 def token_nll(backbone: "Backbone", batch: AnswerBatch) -> Tensor:
     """Negative log-likelihood of every answer token, in nats: float32 [A]. Differentiable."""
-    with backbone.autocast():
-        hidden = backbone.hidden_states(batch.ids, batch.positions, batch.mask)
-    answers = hidden[batch.rows, batch.columns]  # [A, hidden size]
+    answers = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
 
     def head_nll(h: Tensor, targets: Tensor) -> Tensor:
         with backbone.autocast():

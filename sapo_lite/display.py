@@ -38,7 +38,9 @@ class Display(Protocol):
 
     def work(self, label: str, total: int, unit: str) -> AbstractContextManager[Meter]: ...
 
-    def candidates(self, pool: Sequence[Candidate], scores: Sequence[CandidateScore]) -> None: ...
+    def candidates(
+        self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
+    ) -> None: ...
 
     def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None: ...
 
@@ -78,8 +80,10 @@ class PlainDisplay:
 
         yield Quarters()
 
-    def candidates(self, pool: Sequence[Candidate], scores: Sequence[CandidateScore]) -> None:
-        if len(scores) == len(pool):
+    def candidates(
+        self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
+    ) -> None:
+        if final:
             self._console.print(candidate_table(pool, scores, rows=5))
 
     def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
@@ -145,7 +149,9 @@ class LiveDisplay:
 
         yield Bar()
 
-    def candidates(self, pool: Sequence[Candidate], scores: Sequence[CandidateScore]) -> None:
+    def candidates(
+        self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
+    ) -> None:
         self._table = candidate_table(pool, scores, rows=8)
 
     def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None:

@@ -1,6 +1,9 @@
-"""Greedy decoding of many prompts: length-sorted batches, finished rows dropped as they finish."""
+"""Greedy decoding of many prompts: what they all begin with is read once, the rest in length-sorted
+batches, finished rows dropped as they finish."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,8 +28,9 @@ def generate(
     answers = [""] * len(prompts)
     # Longest first: a batch that does not fit in memory fails at once rather than at the end.
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
-    decode = _generate_fused if backbone.fused else _generate_cached
     with backbone.inference():
+        prefix = None if backbone.fused else _read_prefix(backbone, prompts)
+        decode = _generate_fused if backbone.fused else partial(_generate_cached, prefix=prefix)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             decoded = decode(backbone, [prompts[i] for i in chosen], max_new_tokens)
@@ -43,6 +47,41 @@ def stop_tokens(backbone: Backbone) -> set[int]:
     return {i for i in ids | {backbone.chat.end_of_turn_id} if i is not None}
 
 
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of tokens that all sequences begin with."""
+    columns = enumerate(zip(*sequences, strict=False))
+    return next((n for n, tokens in columns if len(set(tokens)) > 1), min(map(len, sequences)))
+
+
+def _read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
+    """Key-value cache, of batch 1, of the tokens that all prompts begin with, none of them a last one.
+
+    None where there is nothing to share, and for models with a layer that does not keep all tokens:
+    prompts are padded behind the prefix, and a sliding window would count the padding.
+    """
+    # Not at the top: Unsloth wants to be imported before transformers.
+    from transformers.cache_utils import DynamicCache, DynamicLayer
+
+    length = common_prefix([prompt[:-1] for prompt in prompts]) if len(prompts) > 1 else 0
+    cache = DynamicCache(config=backbone.causal_lm.config)
+    if length == 0 or any(type(layer) is not DynamicLayer for layer in cache.layers):
+        return None
+    ids = torch.tensor([prompts[0][:length]], device=backbone.device)
+    with backbone.autocast():
+        backbone.causal_lm(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
+
+
+def _expanded(prefix: Any, rows: int) -> Any:
+    """A cache of batch `rows` that starts as `prefix`. Nothing is copied: an update makes new tensors."""
+    cache = copy(prefix)
+    cache.layers = [copy(layer) for layer in prefix.layers]
+    for layer in cache.layers:
+        layer.keys = layer.keys.expand(rows, -1, -1, -1)
+        layer.values = layer.values.expand(rows, -1, -1, -1)
+    return cache
+
+
 def _left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """ids and mask, int64 [B, T], prompts flush right."""
     length = max(len(p) for p in prompts)
@@ -54,14 +93,31 @@ def _left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[
     return ids.to(backbone.device), mask.to(backbone.device)
 
 
-def _generate_cached(backbone: Backbone, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Token by token with transformers' key-value cache, from which finished rows are removed."""
+def _behind(
+    prefix: Any, backbone: Backbone, prompts: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What comes after the P cached tokens: ids [B, T], mask [B, P + T], positions [B, T], all int64.
+
+    A row is [prefix | padding | rest of the prompt]; the mask hides the padding, positions skip it.
+    """
+    known = 0 if prefix is None else prefix.get_seq_length()
+    ids, mask = _left_padded(backbone, [prompt[known:] for prompt in prompts])
+    positions = known + (mask.cumsum(-1) - 1).clamp(min=0)
+    return ids, torch.cat([mask.new_ones(len(prompts), known), mask], dim=1), positions
+
+
+def _generate_cached(
+    backbone: Backbone, prompts: Sequence[Sequence[int]], limit: int, prefix: Any
+) -> list[list[int]]:
+    """Token by token with transformers' key-value cache, from which finished rows are removed.
+
+    `prefix` is the cache of what all prompts begin with, or None; it is left as it is.
+    """
     stop = torch.tensor(sorted(stop_tokens(backbone)), device=backbone.device)
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
-    ids, mask = _left_padded(backbone, prompts)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    cache: Any = None
+    cache = None if prefix is None else _expanded(prefix, len(prompts))
+    ids, mask, positions = _behind(prefix, backbone, prompts)
     for _ in range(limit):
         with backbone.autocast():
             output = backbone.causal_lm(

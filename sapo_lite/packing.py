@@ -7,22 +7,22 @@ alone (with LoRA dropout 0; with dropout, one mask is drawn for a prefix that ro
 drawn separately).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from torch import Tensor
 
+from sapo_lite.backbone import Backbone, PackLayout
 from sapo_lite.chat import Encoded
+from sapo_lite.errors import BackboneError
 
-if TYPE_CHECKING:
-    from sapo_lite.backbone import Backbone
-
-# Tokens of a pack. Its dense mask costs their square, so on a CPU small packs are fastest.
-PACK_TOKENS = {"cpu": 512, "cuda": 2048}
-# Tokens of a padded batch.
-PADDED_TOKENS = 8192
+# Tokens of a forward pass where memory is no matter. On a CPU more leave its caches.
+BEST_TOKENS = {"cpu": 1024, "cuda": 8192}
+# Share of the free memory that one forward pass may take.
+MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class AnswerBatch:
     ids: int64 [B, T]; without the last token of any row, which predicts nothing
     rows, columns: int64 [A], where in `ids` each answer token is predicted
     targets: int64 [A], the answer tokens
-    owners: int64 [A], whose answer it is: an index into the examples the batches were made from
-    positions, mask: int64 [1, T] and bool [1, 1, T, T] (true = may see) of a pack, else None
+    owners: int64 [A], whose answer it is: an index into the examples the batch was made from
+    layout: how the one row of a pack is made up; None for a padded batch
     """
 
     ids: Tensor
@@ -41,46 +41,112 @@ class AnswerBatch:
     columns: Tensor
     targets: Tensor
     owners: Tensor
-    positions: Tensor | None = None
-    mask: Tensor | None = None
+    layout: PackLayout | None = None
 
     def to(self, device: torch.device) -> "AnswerBatch":
-        tensors = {name: t.to(device) for name, t in vars(self).items() if t is not None}
-        return AnswerBatch(**tensors)
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return AnswerBatch(**moved, layout=self.layout)
 
 
 def batches(
-    backbone: "Backbone", examples: Sequence[Encoded], *, pack: bool = True, tokens: int | None = None
+    backbone: Backbone,
+    examples: Sequence[Encoded],
+    rows: Sequence[int] | None = None,
+    *,
+    pack: bool = True,
+    tokens: int | None = None,
 ) -> Iterator[AnswerBatch]:
-    """The rows in as few forward passes as `tokens` tokens a pass allow, on the backbone's device.
+    """The rows (all, or those numbered) in batches of at most `tokens` tokens, or of one row.
 
     Packs are used where they are wanted and the backbone takes them.
     """
-    if pack and backbone.packs:
-        made = packed(examples, tokens or PACK_TOKENS[backbone.device.type])
-    else:
-        made = padded(examples, tokens or PADDED_TOKENS)
-    for batch in made:
+    todo = sorted(rows or range(len(examples)), key=lambda i: len(examples[i].ids))
+    prefix = shared_prefix(examples) if pack and backbone.packs else None
+    while todo:
+        budget = backbone.budget_share * (tokens or token_budget(backbone))
+        chosen = _that_fit(examples, todo, budget, prefix)
+        batch = padded(examples, chosen) if prefix is None else packed(examples, chosen, prefix)
         yield batch.to(backbone.device)
+        todo = todo[len(chosen) :]
 
 
-def padded(examples: Sequence[Encoded], tokens: int) -> Iterator[AnswerBatch]:
-    """Right-padded batches of rows of like length, each of at most `tokens` tokens (or one row).
+def in_batches(
+    backbone: Backbone,
+    examples: Sequence[Encoded],
+    use: Callable[[AnswerBatch], None],
+    *,
+    tokens: int | None = None,
+) -> None:
+    """Call `use` on batches that hold every row once.
 
-    They need no mask: under causal attention a token never sees the padding to its right.
+    The rows of a batch for which memory runs out come again in batches half as large, and all later
+    batches are as small; so `use` must not have an effect before it can no longer fail.
+
+    Raises:
+        BackboneError: memory does not suffice for a single row.
     """
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    batch: list[int] = []
-    for i in order:
-        if batch and (len(batch) + 1) * len(examples[i].ids) > tokens:
-            yield _pad(examples, batch)
-            batch = []
-        batch.append(i)
-    if batch:
-        yield _pad(examples, batch)
+    todo = list(range(len(examples)))
+    while todo:
+        failed: list[int] = []
+        for batch in batches(backbone, examples, todo, tokens=tokens):
+            if fits_in_memory(partial(use, batch)):
+                continue
+            failed += batch.owners.unique().tolist()
+            backbone.budget_share *= 0.5
+            if len(batch.owners.unique()) == 1:
+                raise BackboneError(
+                    f"Memory does not suffice for one row of {len(examples[failed[-1]].ids)} tokens. Lower "
+                    "model.max_source_tokens, use a smaller model, or free memory that other programs hold."
+                )
+        todo = failed
 
 
-def _pad(examples: Sequence[Encoded], chosen: Sequence[int]) -> AnswerBatch:
+def token_budget(backbone: Backbone) -> int:
+    """Tokens of one forward pass: as many as are fastest, or as the free memory has room for."""
+    best = BEST_TOKENS[backbone.device.type]
+    if backbone.device.type != "cuda":
+        return best
+    config = backbone.causal_lm.config
+    # A layer's states, queries to values and MLP, some of them in float32: a generous estimate.
+    bytes_per_token = 4 * (8 * config.hidden_size + 4 * getattr(config, "intermediate_size", 0))
+    free, _ = torch.cuda.mem_get_info(backbone.device)
+    cached = torch.cuda.memory_reserved(backbone.device) - torch.cuda.memory_allocated(backbone.device)
+    return max(1, min(best, int(MEMORY_SHARE * (free + cached) / bytes_per_token)))
+
+
+def fits_in_memory(work: Callable[[], object]) -> bool:
+    """Do the work; false where memory ran out, which is then free again. Other errors pass through."""
+    try:
+        work()
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+    else:
+        return True
+    # Only here: within the handler, the traceback still holds the tensors of the failed pass.
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return False
+
+
+def _that_fit(
+    examples: Sequence[Encoded], todo: Sequence[int], budget: float, prefix: int | None
+) -> Sequence[int]:
+    """The first rows of `todo` (sorted by length) whose batch keeps to the budget, or the first alone."""
+    used = prefix or 0
+    for count, i in enumerate(todo):
+        length = len(examples[i].ids) - 1
+        used = (count + 1) * length if prefix is None else used + length - prefix
+        if used > budget and count:
+            return todo[:count]
+    return todo
+
+
+def padded(examples: Sequence[Encoded], chosen: Sequence[int]) -> AnswerBatch:
+    """The chosen rows as a right-padded batch.
+
+    It needs no mask: under causal attention a token never sees the padding to its right.
+    """
     length = max(len(examples[i].ids) for i in chosen) - 1
     ids = torch.zeros(len(chosen), length, dtype=torch.long)
     rows: list[int] = []
@@ -93,21 +159,21 @@ def _pad(examples: Sequence[Encoded], chosen: Sequence[int]) -> AnswerBatch:
     return AnswerBatch(ids, torch.tensor(rows), torch.tensor(columns), *_targets(examples, chosen))
 
 
-def packed(examples: Sequence[Encoded], tokens: int) -> Iterator[AnswerBatch]:
-    """Packs of at most `tokens` tokens (or one row) behind the longest prefix that all rows share."""
-    prefix = shared_prefix(examples)
-    order = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
-    pack: list[int] = []
-    used = prefix
-    for i in order:
-        suffix = len(examples[i].ids) - 1 - prefix
-        if pack and used + suffix > tokens:
-            yield _pack(examples, pack, prefix)
-            pack, used = [], prefix
-        pack.append(i)
-        used += suffix
-    if pack:
-        yield _pack(examples, pack, prefix)
+def packed(examples: Sequence[Encoded], chosen: Sequence[int], prefix: int) -> AnswerBatch:
+    """The chosen rows as a pack behind their first `prefix` tokens."""
+    ids = list(examples[chosen[0]].ids[:prefix])
+    columns: list[int] = []
+    for i in chosen:
+        suffix = examples[i].ids[prefix:-1]
+        columns += range(len(ids) + examples[i].answer_start - 1 - prefix, len(ids) + len(suffix))
+        ids += suffix
+    return AnswerBatch(
+        torch.tensor([ids]),
+        torch.zeros(len(columns), dtype=torch.long),
+        torch.tensor(columns),
+        *_targets(examples, chosen),
+        layout=PackLayout(prefix, tuple(len(examples[i].ids) - 1 - prefix for i in chosen)),
+    )
 
 
 def shared_prefix(examples: Sequence[Encoded]) -> int:
@@ -121,29 +187,6 @@ def shared_prefix(examples: Sequence[Encoded]) -> int:
     differing = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     common = next(differing, min(len(first), len(last)))
     return min(common, min(e.answer_start for e in examples) - 1)
-
-
-def _pack(examples: Sequence[Encoded], chosen: Sequence[int], prefix: int) -> AnswerBatch:
-    ids = list(examples[chosen[0]].ids[:prefix])
-    positions = list(range(prefix))
-    segments = [-1] * prefix  # which suffix a token belongs to; -1 = the prefix
-    columns: list[int] = []
-    for segment, i in enumerate(chosen):
-        suffix = examples[i].ids[prefix:-1]
-        columns += range(len(ids) + examples[i].answer_start - 1 - prefix, len(ids) + len(suffix))
-        ids += suffix
-        positions += range(prefix, prefix + len(suffix))
-        segments += [segment] * len(suffix)
-    owner = torch.tensor(segments)
-    mask = (owner[:, None] == owner[None]) | (owner[None] == -1)
-    return AnswerBatch(
-        torch.tensor([ids]),
-        torch.zeros(len(columns), dtype=torch.long),
-        torch.tensor(columns),
-        *_targets(examples, chosen),
-        positions=torch.tensor([positions]),
-        mask=mask.tril()[None, None],
-    )
 
 
 def _targets(examples: Sequence[Encoded], chosen: Sequence[int]) -> tuple[Tensor, Tensor]:

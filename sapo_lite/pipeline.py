@@ -8,17 +8,19 @@ from typing import Any
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.chat import Encoded
+from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
 from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
-from sapo_lite.scoring import score
+from sapo_lite.selfcheck import ROWS, check_packs
 from sapo_lite.strategies import STRATEGIES, select
 from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.training import Step, optimiser_steps, train
-from sapo_lite.types import Candidate, CandidateScore, Selection, Task
+from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
 from sapo_lite.usage import Usage, environment
 
 
@@ -44,10 +46,13 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
         )
         folder.note_environment(environment(backbone))
-    if backbone.notice:
-        show.notice(backbone.notice)
+    # The first block is opened for the check only: without it there is no gradient to compare.
+    adapter.open_block(0, seed=recipe.seed)
+    for warning in (backbone.notice, check_packs(backbone, _first_rows(backbone, tasks[0]))):
+        if warning:
+            show.notice(warning)
     learner = Learner(recipe, backbone, adapter, usage, show)
-    learned: dict[str, Candidate] = {}
+    learned: dict[str, Choice] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
     for number, task in enumerate(tasks, start=1):
         stage = folder.stage(number, task.short_id)
@@ -82,6 +87,11 @@ def _make_pool(paraphraser: Paraphraser, task: Task, meter: Meter) -> dict[str, 
     return pool_to_json(paraphraser.candidates(task, lambda _: meter.advance(note=task.short_id)))
 
 
+def _first_rows(backbone: Backbone, task: Task) -> list[Encoded]:
+    rows = [TrainRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
+    return backbone.chat.encode(task, rows)
+
+
 @dataclass(frozen=True)
 class Learner:
     """A backbone with an adapter that learns tasks and is tested on them, one stage at a time."""
@@ -92,9 +102,13 @@ class Learner:
     usage: Usage
     show: Display
 
-    def learn(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Candidate:
+    def learn(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Choice:
         """Score, choose, train: the `number`-th task (from 1). Returns the wording it was trained with."""
-        selection = self._select(number, task, pool, stage)
+        scores = self._scores(number, task, pool, stage)
+        strategy = self.recipe.prompt.strategy
+        selection = select(strategy, task, pool, scores, seed=self._seed(number))
+        choice = judge(self.backbone, strategy, selection.chosen, scores)
+        stage.cached("selection", lambda: asdict(choice))
         self.adapter.open_block(number - 1, seed=self._seed(number))
         if stage.adapter.exists():
             self.adapter.load(stage.adapter)
@@ -102,47 +116,32 @@ class Learner:
             with self.usage.measure("train"):
                 self._train(number, task, selection, stage)
                 stage.keep_adapter(self.adapter.save)
-        return selection.chosen
+        return choice
 
-    def _select(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Selection:
-        strategy = self.recipe.prompt.strategy
-        scores: list[CandidateScore] = []
-        if STRATEGIES[strategy].needs_scores and len(pool) > 1:
-            with self.usage.measure("score"):
-                saved = stage.cached("losses", lambda: self._score(number, task, pool))
-            scores = [CandidateScore(s["index"], tuple(s["nll_sum"]), tuple(s["tokens"])) for s in saved]
-        selection = select(strategy, task, pool, scores, seed=self._seed(number))
-        losses = {s.index: s.token_mean for s in scores}
-        stage.cached(
-            "selection",
-            lambda: {
-                "strategy": strategy,
-                "chosen": asdict(selection.chosen),
-                "loss": losses.get(selection.chosen.index),
-                "original_loss": losses.get(0),
-            },
-        )
-        return selection
+    def _scores(
+        self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage
+    ) -> list[CandidateScore]:
+        """Losses of the candidates, where the strategy asks for them and there is something to choose."""
+        strategy, config = STRATEGIES[self.recipe.prompt.strategy], self.recipe.scoring
+        if not strategy.needs_scores or len(pool) < 2:
+            return []
 
-    def _score(self, number: int, task: Task, pool: Sequence[Candidate]) -> list[dict[str, object]]:
-        self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
-        arrived: list[CandidateScore] = []
-
-        def report(candidate_score: CandidateScore) -> None:
-            arrived.append(candidate_score)
-            self.show.candidates(pool, arrived)
-            meter.advance()
-
-        with self.show.work("scoring", len(pool), "candidates") as meter:
-            config = self.recipe.scoring
-            scores = score(
+        def measured() -> list[dict[str, Any]]:
+            self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
+            scores = measure(
                 self.backbone,
                 task,
                 pool,
                 examples=config.score_examples,
-                on_score=report,
+                race=config.race and strategy.races,
+                reduction=config.reduction,
+                seed=self._seed(number),
+                show=self.show,
             )
-        return [asdict(s) for s in scores]
+            return scores_to_json(scores)
+
+        with self.usage.measure("score"):
+            return scores_from_json(stage.cached("losses", measured))
 
     def _train(self, number: int, task: Task, selection: Selection, stage: Stage) -> None:
         self.show.stage(f"task {number} {task.short_id}: training on {len(selection.rows)} examples")
@@ -167,7 +166,7 @@ class Learner:
                 on_step=report,
             )
 
-    def test(self, tasks: Sequence[Task], learned: Mapping[str, Candidate], stage: Stage) -> StageScores:
+    def test(self, tasks: Sequence[Task], learned: Mapping[str, Choice], stage: Stage) -> StageScores:
         """Scores of all tasks: learned ones under their chosen and original wording, as the recipe
         asks; the others under their original. Finishes the stage."""
         self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
@@ -201,7 +200,8 @@ class Learner:
         return self.recipe.seed * 1000 + number
 
 
-def _wordings(task: Task, learned: Mapping[str, Candidate], kinds: Sequence[str]) -> dict[str, Candidate]:
+def _wordings(task: Task, learned: Mapping[str, Choice], kinds: Sequence[str]) -> dict[str, Candidate]:
     """The wording that `task` is tested with, by kind of prompt."""
     original = Candidate(0, task.instruction, "original")
-    return {kind: learned.get(task.id, original) if kind == "chosen" else original for kind in kinds}
+    chosen = learned[task.id].chosen if task.id in learned else original
+    return {kind: chosen if kind == "chosen" else original for kind in kinds}

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from sapo_lite.certainty import Certainty
+from sapo_lite.choice import Choice
 from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
@@ -23,6 +25,7 @@ class Results:
     """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
 
     `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
+    `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
     """
 
     recipe: str
@@ -31,6 +34,7 @@ class Results:
     seed: int
     tasks: list[str]
     chosen: dict[str, Candidate]
+    certainty: dict[str, Certainty | None]
     matrices: dict[str, dict[str, list[list[float]]]]
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
@@ -41,7 +45,7 @@ def collect(
     recipe: Recipe,
     tasks: Sequence[Task],
     pools: Sequence[Pool],
-    chosen: Mapping[str, Candidate],
+    choices: Mapping[str, Choice],
     stages: Sequence[StageScores],
 ) -> Results:
     """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
@@ -55,7 +59,8 @@ def collect(
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
-        chosen={task.short_id: chosen[task.id] for task in tasks},
+        chosen={task.short_id: choices[task.id].chosen for task in tasks},
+        certainty={task.short_id: choices[task.id].certainty for task in tasks},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}

@@ -11,8 +11,9 @@ import torch
 from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
-from sapo_lite.packing import batches
-from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
+from sapo_lite.packing import AnswerBatch, in_batches
+from sapo_lite.racing import Round, race
+from sapo_lite.types import Candidate, CandidateScore, Reduction, Task, TrainRow, ranked
 
 
 def score(
@@ -21,6 +22,7 @@ def score(
     candidates: Sequence[Candidate],
     *,
     examples: int,
+    reduction: Reduction = "token_mean",
     on_score: Callable[[CandidateScore], None] = lambda _: None,
 ) -> list[CandidateScore]:
     """Answer losses of every candidate on the first `examples` training examples of `task`.
@@ -28,13 +30,55 @@ def score(
     `on_score` is called as each candidate is finished. LoRA, if attached, acts at full scale
     with dropout off.
     """
+    everything = range(len(task.train[:examples]))
     scores = []
     for candidate in candidates:
-        rows = [TrainRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
-        nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
-        scores.append(CandidateScore(candidate.index, nll_sum, tokens))
+        nll_sum, tokens = _losses(backbone, task, candidate, everything)
+        scores.append(
+            CandidateScore(candidate.index, nll_sum, tokens, tuple(everything), len(everything), reduction)
+        )
         on_score(scores[-1])
     return scores
+
+
+def race_scores(
+    backbone: Backbone,
+    task: Task,
+    candidates: Sequence[Candidate],
+    *,
+    examples: int,
+    seed: int,
+    on_score: Callable[[CandidateScore], None] = lambda _: None,
+    on_round: Callable[[Round], None] = lambda _: None,
+) -> list[CandidateScore]:
+    """Like `score`, for who wants to know the lowest loss only: the others are measured until they
+    are clearly not it (sapo_lite.racing), and their scores stay partial.
+
+    `on_score` is called whenever a candidate's losses have grown.
+    """
+    by_index = {candidate.index: candidate for candidate in candidates}
+    total = len(task.train[:examples])
+    measured: dict[int, CandidateScore] = {}
+
+    def measure(index: int, positions: Sequence[int]) -> Sequence[float]:
+        nll_sum, tokens = _losses(backbone, task, by_index[index], positions)
+        before = measured.get(index, CandidateScore(index, (), (), (), total))
+        measured[index] = CandidateScore(
+            index, before.nll_sum + nll_sum, before.tokens + tokens, (*before.examples, *positions), total
+        )
+        on_score(measured[index])
+        return nll_sum
+
+    race(list(by_index), total, measure, seed=seed, on_round=on_round)
+    return [measured[index] for index in by_index]
+
+
+def _losses(
+    backbone: Backbone, task: Task, candidate: Candidate, positions: Sequence[int]
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    chosen = [task.train[position] for position in positions]
+    rows = [TrainRow(candidate.text, example.input, example.answer) for example in chosen]
+    return answer_nll(backbone, backbone.chat.encode(task, rows))
 
 
 def answer_nll(
@@ -42,17 +86,20 @@ def answer_nll(
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """Summed answer NLL in nats, and number of answer tokens, of each row, in the order given."""
     sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
+
+    def add(batch: AnswerBatch) -> None:
+        sums.index_add_(0, batch.owners, token_nll(backbone, batch).double())
+
     with backbone.inference():
-        for batch in batches(backbone, encoded, tokens=batch_tokens):
-            sums.index_add_(0, batch.owners, token_nll(backbone, batch).double())
+        in_batches(backbone, encoded, add, tokens=batch_tokens)
     return tuple(sums.tolist()), tuple(len(e.answer_ids) for e in encoded)
 
 
 def lowest(scores: Sequence[CandidateScore]) -> CandidateScore:
-    """The score with the lowest token-weighted mean loss; a tie goes to the earlier index."""
-    return min(scores, key=lambda s: (s.token_mean, s.index))
+    """The score of the lowest loss; a tie goes to the earlier index. Who left a race early cannot win it."""
+    return ranked(scores)[0]
 
 
 def highest(scores: Sequence[CandidateScore]) -> CandidateScore:
-    """The score with the highest token-weighted mean loss; a tie goes to the earlier index."""
-    return min(scores, key=lambda s: (-s.token_mean, s.index))
+    """The score of the highest loss; a tie goes to the earlier index."""
+    return min(scores, key=lambda s: (-s.loss, s.index))

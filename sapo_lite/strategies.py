@@ -13,11 +13,13 @@ class Strategy:
     """`choose(candidates, scores, rng)` picks the wording that is put on every row.
 
     What a strategy does not need is not done: no paraphrasing for `fixed`, no scoring for `random`.
+    One that `races` needs full scores of the lowest losses only.
     """
 
     choose: Callable[[Sequence[Candidate], Sequence[CandidateScore], random.Random], Candidate]
     needs_candidates: bool = True
     needs_scores: bool = True
+    races: bool = False
 
 
 def _fixed(
@@ -50,7 +52,7 @@ def _random(
 
 STRATEGIES: dict[str, Strategy] = {
     "fixed": Strategy(_fixed, needs_candidates=False, needs_scores=False),
-    "sapo": Strategy(_sapo),
+    "sapo": Strategy(_sapo, races=True),
     "worst": Strategy(_worst),
     "random": Strategy(_random, needs_scores=False),
 }

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.certainty import statement
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
@@ -69,6 +70,8 @@ def _chosen_table(results: Results) -> RenderableType:
     for task, candidate in results.chosen.items():
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
+        if worth := results.certainty[task]:
+            table.add_row("", "", Text(statement(worth), style="dim"))
     return titled("prompts trained with", table)
 
 

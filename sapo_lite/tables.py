@@ -6,28 +6,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.types import Candidate, CandidateScore
+from sapo_lite.types import Candidate, CandidateScore, excess, ranked
 
 
 def candidate_table(
     pool: Sequence[Candidate], scores: Sequence[CandidateScore], *, rows: int, width: int = 72
 ) -> RenderableType:
-    """The `rows` candidates of lowest loss, and always the original; losses in nats per answer token."""
-    title = f"{len(scores)} of {len(pool)} candidates scored"
+    """The `rows` best candidates, and always the original; losses in nats per answer token.
+
+    A candidate that left a race early stands behind those that were in for longer, and its row says
+    on how many examples its loss was measured. Differences to the original are on examples both have.
+    """
     table = Table(box=None, pad_edge=False)
-    for heading in ("rank", "loss", "to original"):
+    for heading in ("rank", "loss", "to original", "examples"):
         table.add_column(heading, justify="right")
     table.add_column("instruction", no_wrap=True)
-    ranked = sorted(scores, key=lambda s: (s.token_mean, s.index))
-    original = next((s.token_mean for s in scores if s.index == 0), None)
-    for rank, score in enumerate(ranked, start=1):
+    original = next((s for s in scores if s.index == 0), None)
+    for rank, score in enumerate(ranked(scores), start=1):
         if rank > rows and score.index != 0:
             continue
-        difference = "" if original is None or score.index == 0 else f"{score.token_mean - original:+.4f}"
-        style = "bold green" if rank == 1 else "cyan" if score.index == 0 else ""
-        text = f"{'(original) ' if score.index == 0 else ''}{shorten(pool[score.index].text, width)}"
-        table.add_row(str(rank), f"{score.token_mean:.4f}", difference, Text(text), style=style)
-    return titled(title, table)
+        difference = "" if original is None or score is original else f"{excess(score, original):+.4f}"
+        style = "bold green" if rank == 1 else "cyan" if score is original else ""
+        text = f"{'(original) ' if score is original else ''}{shorten(pool[score.index].text, width)}"
+        measured = f"{len(score.examples)}{' of ' + str(score.total) if score.partial else ''}"
+        table.add_row(str(rank), f"{score.loss:.4f}", difference, measured, Text(text), style=style)
+    return titled(f"{len(scores)} of {len(pool)} candidates scored", table)
 
 
 def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> RenderableType:

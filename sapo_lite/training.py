@@ -18,7 +18,7 @@ from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
 from sapo_lite.errors import TrainingError
-from sapo_lite.packing import batches
+from sapo_lite.packing import batches, fits_in_memory
 from sapo_lite.types import Task, TrainRow
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def train(
     _require_labels(task, encoded)
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
-    numbered = _Rows(backbone, encoded, [row.instruction for row in rows], pack=adapter.dropout == 0)
+    pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
+    numbered = _Rows(backbone, encoded, [row.instruction for row in rows], pack)
     arguments = _sft_config(backbone, len(encoded), config, checkpoints, seed)
     trainer = _sft_trainer(numbered, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
@@ -200,6 +201,26 @@ def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
             return micro_batches, sum(rows.tokens(batch["row"].tolist()) for batch in micro_batches)
 
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+            """Gradients of one micro-batch; where memory does not suffice, of its halves one by one."""
+            trainable = [p for p in model.parameters() if p.requires_grad]
+            before = [None if p.grad is None else p.grad.clone() for p in trainable]
+            counted = len(losses)
+            done: list[Tensor] = []
+            step = super().training_step
+            if fits_in_memory(lambda: done.append(step(model, inputs, num_items_in_batch))):
+                return done[0]
+            if len(inputs["row"]) == 1:
+                raise TrainingError(
+                    f"Memory does not suffice to train on row {inputs['row'].item()} (0-based). Set "
+                    "training.gradient_checkpointing = true, or lower model.max_source_tokens."
+                )
+            del losses[counted:]
+            for p, grad in zip(trainable, before, strict=True):
+                p.grad = grad
+            halves = [{"row": half} for half in inputs["row"].tensor_split(2)]
+            return torch.stack([self.training_step(model, h, num_items_in_batch) for h in halves]).sum()
+
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Tensor:
@@ -208,7 +229,7 @@ def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
             loss = rows.nll(numbers) / num_items_in_batch
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:
-                penalty = adapter.penalty() / self.current_gradient_accumulation_steps
+                penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)
             if not torch.isfinite(loss + penalty):
                 raise TrainingError(
                     f"The loss became {loss.item()} (penalty {penalty.item()}) in step "

@@ -1,10 +1,14 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Language = Literal["en", "zh"]
+Reduction = Literal["token_mean", "batch_mean"]
+
+# Examples of a batch when candidates are scored by the released code.
+PAPER_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -56,17 +60,32 @@ class Candidate:
 class CandidateScore:
     """Pre-update losses of one candidate (SAPO, section 3), kept per example.
 
-    `nll_sum[i]` is the summed negative log-likelihood, in nats, of example i's answer tokens;
-    `tokens[i]` is how many answer tokens that sum covers. Every mean anyone uses follows.
+    `nll_sum[i]` is the summed negative log-likelihood, in nats, of the answer tokens of training
+    example `examples[i]`; `tokens[i]` is how many answer tokens that sum covers. Every mean anyone
+    uses follows. A full score has `total` examples, in the order of the file; a candidate that left
+    a race early has fewer, in the order of the race, which is the same for all candidates.
     """
 
     index: int
     nll_sum: tuple[float, ...] = field(repr=False)
     tokens: tuple[int, ...] = field(repr=False)
+    examples: tuple[int, ...] = field(repr=False)
+    total: int
+    reduction: Reduction = "token_mean"
+
+    @property
+    def partial(self) -> bool:
+        """Whether the losses are those of some of the examples only."""
+        return len(self.examples) < self.total
+
+    @property
+    def loss(self) -> float:
+        """The mean that decides, in nats per answer token."""
+        return self.token_mean if self.reduction == "token_mean" else self.batch_mean
 
     @property
     def token_mean(self) -> float:
-        """Nats per answer token: the loss that decides (independent of batching)."""
+        """Nats per answer token over all tokens (independent of batching)."""
         return sum(self.nll_sum) / sum(self.tokens)
 
     @property
@@ -74,6 +93,30 @@ class CandidateScore:
         """Mean over examples of the example's own nats per token."""
         ratios = [nll / n for nll, n in zip(self.nll_sum, self.tokens, strict=True)]
         return sum(ratios) / len(ratios)
+
+    @property
+    def batch_mean(self) -> float:
+        """Mean of the token means of batches of 8 in the order scored, as SAPO's released code has it.
+
+        A last, smaller batch counts by its examples, as transformers' Trainer.evaluate weights it.
+        """
+        starts = range(0, len(self.examples), PAPER_BATCH)
+        batches = [slice(start, start + PAPER_BATCH) for start in starts]
+        means = [sum(self.nll_sum[b]) / sum(self.tokens[b]) * len(self.tokens[b]) for b in batches]
+        return sum(means) / len(self.examples)
+
+
+def ranked(scores: Iterable[CandidateScore]) -> list[CandidateScore]:
+    """From the lowest loss up; ties by index. Behind all others who left a race before them."""
+    return sorted(scores, key=lambda s: (-len(s.examples), s.loss, s.index))
+
+
+def excess(score: CandidateScore, over: CandidateScore) -> float:
+    """Loss of one candidate minus another's, in nats per answer token, on the examples both have."""
+    if not (score.partial or over.partial):
+        return score.loss - over.loss
+    n = min(len(score.examples), len(over.examples))  # both are beginnings of the same order
+    return (sum(score.nll_sum[:n]) - sum(over.nll_sum[:n])) / sum(over.tokens[:n])
 
 
 @dataclass(frozen=True)

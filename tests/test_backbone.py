@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sapo_lite import backbone as loading
-from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.backbone import Backbone, load_backbone, loading
 from sapo_lite.errors import BackboneError
 from sapo_lite.model_files import is_hub_name, locate_model
 from sapo_lite.recipe import AdapterConfig, ModelConfig

@@ -11,9 +11,21 @@ LAYERS = [
     ["types", "errors", "resources", "messages"],
     ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "lab", "quiet"],
     ["chat", "model_files", "backbone"],
-    ["packing", "answer_loss", "scoring", "adapters", "training", "generation", "evaluation", "paraphrase"],
+    [
+        "racing",
+        "certainty",
+        "packing",
+        "answer_loss",
+        "selfcheck",
+        "scoring",
+        "adapters",
+        "training",
+        "generation",
+        "evaluation",
+        "paraphrase",
+    ],
     ["strategies"],
-    ["results", "usage", "pipeline", "summary"],
+    ["choice", "results", "usage", "pipeline", "summary"],
     ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

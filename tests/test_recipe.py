@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sapo_lite import recipe as recipe_module
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import (
     AdapterConfig,
@@ -18,6 +17,7 @@ from sapo_lite.recipe import (
     differences,
     load_recipe,
     recipe_text,
+    sections,
     shipped_recipes,
 )
 
@@ -82,6 +82,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
     assert recipe.resolved() == {
         "name": "x",
         "seed": 0,
+        "protocol": "corrected",
         "model": {
             "name": "lab",
             "quantization": "nf4",
@@ -110,7 +111,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "deadline": 3600.0,
             "path": None,
         },
-        "scoring": {"score_examples": 250},
+        "scoring": {"score_examples": 250, "race": True, "reduction": "token_mean"},
         "adapter": {
             "method": "lorainc",
             "rank": 8,
@@ -125,6 +126,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "warmup": 0.05,
             "batch_size": 64,
             "micro_batch_size": 8,
+            "pack": "auto",
             "gradient_checkpointing": True,
             "checkpoint_every": 0,
         },
@@ -193,7 +195,7 @@ def test_a_candidates_file_is_sought_beside_the_recipe_then_shipped_then_from_he
     for folder in (beside, data, here):
         folder.mkdir(exist_ok=True)
         (folder / "c.json").write_text("{}")
-    monkeypatch.setattr(recipe_module, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.setattr(sections, "shipped", lambda kind: tmp_path / kind)
     monkeypatch.chdir(here)
     for folder in (beside, data, here):
         assert recipe.paraphrase.candidates_file() == folder / "c.json"

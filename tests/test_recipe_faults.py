@@ -171,8 +171,8 @@ def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) 
 
 def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(before="zzz = 1\n")) == [
-        "x.toml, line 1: zzz: no such key; at the top stand seed and the sections model, sequence, prompt, "
-        "paraphrase, scoring, adapter, training, evaluation"
+        "x.toml, line 1: zzz: no such key; at the top stand seed, protocol and the sections model, sequence, "
+        "prompt, paraphrase, scoring, adapter, training, evaluation"
     ]
     assert faults(write_recipe(more="[zzz]\n")) == [
         "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "

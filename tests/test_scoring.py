@@ -15,7 +15,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.packing import packed, padded, shared_prefix
 from sapo_lite.scoring import answer_nll, highest, lowest, score
 from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
-from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model, with_inputs
+from tiny import FAMILIES, adapter_config, candidate_score, fill_blocks, make_task, plain_model, with_inputs
 
 TASK = make_task(8)
 CANDIDATES = [
@@ -97,8 +97,8 @@ def test_losses_are_the_same_for_any_batch_size_and_any_order_of_examples(
     quantization: str,
     packs: bool,
 ) -> None:
-    monkeypatch.setattr(Backbone, "packs", packs)
     backbone = make_backbone(family, quantization)
+    backbone.packs = packs
     learned(backbone)
     rows = encoded(backbone, CANDIDATES[0])
     alone = [plain_nll(backbone.model, row) for row in rows]
@@ -117,13 +117,13 @@ def test_losses_are_the_same_for_any_batch_size_and_any_order_of_examples(
 def spy_on_shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Shapes of what is fed from now on."""
     shapes: list[tuple[int, ...]] = []
-    forward = Backbone.hidden_states
+    forward = Backbone.answer_states
 
     def spy(self: Backbone, ids: torch.Tensor, *rest: torch.Tensor | None) -> torch.Tensor:
         shapes.append(tuple(ids.shape))
         return forward(self, ids, *rest)
 
-    monkeypatch.setattr(Backbone, "hidden_states", spy)
+    monkeypatch.setattr(Backbone, "answer_states", spy)
     return shapes
 
 
@@ -206,18 +206,17 @@ def test_many_answer_tokens_are_projected_in_chunks_without_loss(
 def test_a_padded_batch_and_a_pack_spelled_out() -> None:
     # Prompts 1 2 5 and 1 2 6 8; answers 7 9 and 7.
     rows = [Encoded((1, 2, 5, 7, 9), 3), Encoded((1, 2, 6, 8, 7), 4)]
-    (batch,) = padded(rows, tokens=100)
+    batch = padded(rows, [0, 1])
     assert batch.ids.tolist() == [[1, 2, 5, 7], [1, 2, 6, 8]]
     assert (batch.rows.tolist(), batch.columns.tolist()) == ([0, 0, 1], [2, 3, 3])
     assert (batch.targets.tolist(), batch.owners.tolist()) == ([7, 9, 7], [0, 0, 1])
-    (pack,) = packed(rows, tokens=100)
+    pack = packed(rows, [0, 1], shared_prefix(rows))
     assert pack.ids.tolist() == [[1, 2, 5, 7, 6, 8]]
-    assert pack.positions is not None
-    assert pack.positions.tolist() == [[0, 1, 2, 3, 2, 3]]
+    assert pack.layout is not None
+    assert pack.layout.positions().tolist() == [[0, 1, 2, 3, 2, 3]]
     assert (pack.rows.tolist(), pack.columns.tolist()) == ([0, 0, 0], [2, 3, 5])
     assert (pack.targets.tolist(), pack.owners.tolist()) == ([7, 9, 7], [0, 0, 1])
-    assert pack.mask is not None
-    assert pack.mask[0, 0].int().tolist() == [
+    assert pack.layout.mask()[0, 0].int().tolist() == [
         [1, 0, 0, 0, 0, 0],
         [1, 1, 0, 0, 0, 0],
         [1, 1, 1, 0, 0, 0],
@@ -272,7 +271,7 @@ def test_the_mode_found_is_restored_after_an_error(make_backbone: Callable[..., 
 
 
 def test_the_mean_is_weighted_by_tokens() -> None:
-    s = CandidateScore(0, nll_sum=(2.0, 12.0), tokens=(1, 3))
+    s = candidate_score(0, (2.0, 12.0), (1, 3))
     assert s.token_mean == (2.0 + 12.0) / (1 + 3)
     assert s.example_mean == (2.0 / 1 + 12.0 / 3) / 2
 
@@ -280,7 +279,7 @@ def test_the_mean_is_weighted_by_tokens() -> None:
 def test_weighting_by_tokens_can_choose_otherwise_than_the_mean_over_examples() -> None:
     # 0: tokens (1 + 8) / (1 + 8) = 1.0, examples (1/1 + 8/8) / 2 = 1.0
     # 1: tokens (3 + 4) / (1 + 8) = 0.78, examples (3/1 + 4/8) / 2 = 1.75
-    scores = [CandidateScore(0, (1.0, 8.0), (1, 8)), CandidateScore(1, (3.0, 4.0), (1, 8))]
+    scores = [candidate_score(0, (1.0, 8.0), (1, 8)), candidate_score(1, (3.0, 4.0), (1, 8))]
     assert lowest(scores).index == 1
     assert highest(scores).index == 0
     assert min(scores, key=lambda s: s.example_mean).index == 0
@@ -288,7 +287,7 @@ def test_weighting_by_tokens_can_choose_otherwise_than_the_mean_over_examples() 
 
 def test_ties_go_to_the_earlier_index_whatever_the_order() -> None:
     high, low = (4.0, 4.0), (1.0, 3.0)
-    scores = [CandidateScore(i, nll, (2, 2)) for i, nll in enumerate((high, low, low, high))]
+    scores = [candidate_score(i, nll, (2, 2)) for i, nll in enumerate((high, low, low, high))]
     for order in (scores, scores[::-1]):
         assert lowest(order).index == 1
         assert highest(order).index == 0

@@ -6,8 +6,8 @@ import pytest
 
 from sapo_lite.recipe import PromptConfig
 from sapo_lite.strategies import STRATEGIES, select
-from sapo_lite.types import Candidate, CandidateScore, TrainRow
-from tiny import make_task
+from sapo_lite.types import Candidate, TrainRow
+from tiny import candidate_score, make_task
 
 TASK = make_task(4)
 POOL = [
@@ -16,10 +16,10 @@ POOL = [
 ]
 # Token means 2.0, 0.5, 3.0, 0.5.
 SCORES = [
-    CandidateScore(0, (4.0, 4.0), (2, 2)),
-    CandidateScore(1, (1.0, 1.0), (2, 2)),
-    CandidateScore(2, (9.0, 3.0), (2, 2)),
-    CandidateScore(3, (2.0, 0.0), (2, 2)),
+    candidate_score(0, (4.0, 4.0), (2, 2)),
+    candidate_score(1, (1.0, 1.0), (2, 2)),
+    candidate_score(2, (9.0, 3.0), (2, 2)),
+    candidate_score(3, (2.0, 0.0), (2, 2)),
 ]
 
 
@@ -40,7 +40,7 @@ def test_the_chosen_wording_is_on_every_row(strategy: str) -> None:
 
 
 def test_a_tie_goes_to_the_earlier_candidate() -> None:
-    tied = [CandidateScore(i, (1.0,), (2,)) for i in range(4)]
+    tied = [candidate_score(i, (1.0,), (2,)) for i in range(4)]
     assert select("sapo", TASK, POOL, tied, seed=0).chosen is POOL[0]
     assert select("worst", TASK, POOL, tied, seed=0).chosen is POOL[0]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
-from sapo_lite.backbone import Backbone
+from sapo_lite.backbone import Backbone, PackLayout
 from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.errors import TrainingError
 from sapo_lite.recipe import TrainingConfig
@@ -122,8 +122,8 @@ def test_an_accumulated_step_has_the_gradient_of_the_answers_of_the_whole_batch(
     micro_batch_size: int,
     packs: bool,
 ) -> None:
-    monkeypatch.setattr(Backbone, "packs", packs)
     backbone = make_backbone(family)
+    backbone.packs = packs
     adapter = start(backbone)
     for _, b in adapter.pairs:  # B = 0 would leave A without a gradient
         b.data[:, adapter.active] = 0.05
@@ -185,15 +185,15 @@ def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks(
     make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropout: float
 ) -> None:
     fed: list[tuple[tuple[int, ...], bool]] = []
-    forward = Backbone.hidden_states
+    forward = Backbone.answer_states
 
     def spy(
-        self: Backbone, ids: Tensor, positions: Tensor | None = None, mask: Tensor | None = None
+        self: Backbone, ids: Tensor, rows: Tensor, columns: Tensor, layout: PackLayout | None = None
     ) -> Tensor:
-        fed.append((tuple(ids.shape), mask is not None))
-        return forward(self, ids, positions, mask)
+        fed.append((tuple(ids.shape), layout is not None))
+        return forward(self, ids, rows, columns, layout)
 
-    monkeypatch.setattr(Backbone, "hidden_states", spy)
+    monkeypatch.setattr(Backbone, "answer_states", spy)
     backbone = make_backbone("qwen3")
     adapter = start(backbone, dropout=dropout)
     settings = config(batch_size=6, micro_batch_size=6)

@@ -35,7 +35,7 @@ from transformers import (
 from sapo_lite.adapters import BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
 from sapo_lite.recipe import AdapterConfig, ModelConfig
-from sapo_lite.types import Example, Task
+from sapo_lite.types import CandidateScore, Example, Task
 
 FAMILIES = ("qwen3", "llama")
 MAX_SOURCE, MAX_ANSWER = 192, 24
@@ -249,3 +249,11 @@ def with_inputs(task: Task, *inputs: str, answer: str = "positive") -> Task:
     """The task with these inputs as its training and test examples."""
     rows = tuple(Example(text, answer) for text in inputs)
     return replace(task, train=rows, test=rows)
+
+
+def candidate_score(
+    index: int, nll_sum: Sequence[float], tokens: Sequence[int], total: int = 0
+) -> CandidateScore:
+    """Losses of the first examples, of `total` or of as many as there are losses."""
+    n = len(tokens)
+    return CandidateScore(index, tuple(nll_sum), tuple(tokens), tuple(range(n)), total or n)

@@ -1,33 +1,28 @@
-"""A recipe: everything that decides a run, read from TOML and checked strictly before anything loads.
-
-The classes below are the reference of what a recipe may say. Defaults are the published settings.
-"""
+"""A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import ValidationError
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.messages import as_toml, quoted
+from sapo_lite.messages import as_toml
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
-from sapo_lite.recipe.rules import RULES, wants_candidates
-from sapo_lite.recipe.source import Fault, read_source
-from sapo_lite.recipe.values import (
-    Count,
-    CountOrNone,
-    Modules,
-    NotNegative,
-    OptionalText,
-    Positive,
-    Share,
-    Switch,
-    TaskIds,
-    Text,
+from sapo_lite.recipe.rules import RULES
+from sapo_lite.recipe.sections import (
+    AdapterConfig,
+    EvaluationConfig,
+    ModelConfig,
+    ParaphraseConfig,
+    PromptConfig,
+    Recipe,
+    ScoringConfig,
+    SequenceConfig,
+    TrainingConfig,
 )
-from sapo_lite.resources import shipped
+from sapo_lite.recipe.source import Fault, read_source
 
 __all__ = [
     "AdapterConfig",
@@ -47,153 +42,7 @@ __all__ = [
     "shipped_recipes",
 ]
 
-
-class _Section(BaseModel):
-    """One table of the recipe: unknown keys are refused, nothing is coerced but an int to a float."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    # Folder of the recipe file, against which its paths are read. Not a setting: it is not dumped.
-    _folder: Path = PrivateAttr(default_factory=Path)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Take the recipe's folder, which `load_recipe` passes as validation context."""
-        if context is not None:
-            self._folder = context
-
-
-class ModelConfig(_Section):
-    """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens."""
-
-    name: Text
-    quantization: Literal["nf4", "none"] = "nf4"
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    loader: Literal["unsloth", "transformers"] = "unsloth"
-    max_source_tokens: Count = 1536
-    max_answer_tokens: Count = 128
-
-
-class SequenceConfig(_Section):
-    """Which tasks are learned, in order, and how many of each task's first examples are used."""
-
-    suite: Text
-    tasks: TaskIds
-    train_examples: Count = 1000
-    test_examples: Count = 1000
-    missing_train: Literal["error", "dev"] = "error"
-    data: OptionalText = None
-
-    def data_folder(self) -> Path | None:
-        """Absolute path of `data`: relative to the recipe file, else to the working directory."""
-        if self.data is None:
-            return None
-        data = Path(self.data).expanduser()
-        places = [(folder / data).absolute() for folder in (self._folder, Path.cwd())]
-        return next((place for place in places if place.is_dir()), places[0])
-
-
-class PromptConfig(_Section):
-    """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance."""
-
-    strategy: Literal["fixed", "sapo", "worst", "random"] = "sapo"
-
-
-class ParaphraseConfig(_Section):
-    """Where candidate wordings come from. `timeout` (one call) and `deadline` (all) are in seconds."""
-
-    backend: Literal["ollama", "builtin", "file"] = "ollama"
-    count: CountOrNone = 20
-    attempts: Count = 6
-    temperature: NotNegative = 0.6
-    model: OptionalText = None
-    host: OptionalText = None
-    timeout: Positive = 120.0
-    deadline: Positive = 3600.0
-    path: OptionalText = None
-
-    def candidates_file(self) -> Path:
-        """Absolute path of `path`, sought beside the recipe, in the shipped data, then from here.
-
-        Raises RecipeError when it is unset or in none of these places.
-        """
-        if self.path is None:
-            raise RecipeError("paraphrase.path: expected a file of candidates, found nothing")
-        path = Path(self.path).expanduser()
-        folders = dict.fromkeys(folder.absolute() for folder in (self._folder, shipped("data"), Path.cwd()))
-        for folder in folders:
-            if (folder / path).is_file():
-                return folder / path
-        looked = ", ".join(str(folder) for folder in folders)
-        raise RecipeError(f"paraphrase.path: no file {quoted(self.path)}; looked in {looked}")
-
-
-class ScoringConfig(_Section):
-    """How candidate losses are measured: on the first `score_examples` training examples."""
-
-    score_examples: Count = 250
-
-
-class AdapterConfig(_Section):
-    """How learning accumulates. The scale of every block is alpha / rank."""
-
-    method: Literal["lorainc", "olora", "sequential"] = "lorainc"
-    rank: Count = 8
-    alpha: Count = 32
-    dropout: Share = 0.1
-    target_modules: Modules = ("q_proj", "v_proj")
-    penalty_weight: NotNegative = 0.5
-
-
-class TrainingConfig(_Section):
-    """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
-
-    `warmup` is a share of all steps; `checkpoint_every` counts optimiser steps, 0 for none.
-    """
-
-    epochs: Count = 10
-    learning_rate: Positive = 1e-4
-    warmup: Share = 0.05
-    batch_size: Count = 64
-    micro_batch_size: Count = 8
-    gradient_checkpointing: Switch = True
-    checkpoint_every: CountOrNone = 0
-
-
-class EvaluationConfig(_Section):
-    """How tasks are tested: with which of their prompts, and how many tokens an answer may take."""
-
-    prompts: Literal["chosen", "original", "both"] = "both"
-    max_new_tokens: Count = 128
-    batch_size: Count = 16
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of prompt that learned tasks are tested with."""
-        return ("chosen", "original") if self.prompts == "both" else (self.prompts,)
-
-
-class Recipe(_Section):
-    """All settings of a run. `name` comes from the file's name and is no key of the file."""
-
-    name: str
-    seed: CountOrNone = 0
-    model: ModelConfig
-    sequence: SequenceConfig
-    prompt: PromptConfig = PromptConfig()
-    paraphrase: ParaphraseConfig = ParaphraseConfig()
-    scoring: ScoringConfig = ScoringConfig()
-    adapter: AdapterConfig = AdapterConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-
-    @property
-    def wants_candidates(self) -> bool:
-        """Whether anything is to be paraphrased at all."""
-        return wants_candidates(self.prompt.strategy, self.paraphrase.count)
-
-    def resolved(self) -> dict[str, Any]:
-        """Every setting, defaults filled in, as plain JSON values; paths as they were written."""
-        return self.model_dump(mode="json")
+_TOP_LEVEL = ("name", "seed", "protocol")
 
 
 def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -209,7 +58,9 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if "name" in source.values:
         faults.append(Fault(source.place("name"), "name: no such key; a recipe is named after its file"))
     # Sections left out are validated as empty ones, so that a missing key is reported by its name.
-    empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in ("name", "seed")}
+    empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
+    if source.value("protocol") == "paper":
+        source.fill("scoring", race=False, reduction="batch_mean")
     refused: dict[str, Fault] = {}
     recipe = None
     try:

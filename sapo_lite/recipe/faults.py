@@ -67,7 +67,7 @@ def _value_or_default(key: str, root: type[BaseModel], source: RecipeSource) -> 
     return _field(root, key).get_default() if written is None else written
 
 
-def _choices(field: FieldInfo) -> tuple[str, ...]:
+def _choices(field: FieldInfo) -> tuple[str | bool, ...]:
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 
@@ -79,7 +79,8 @@ def _expected(field: FieldInfo, key: str) -> str:
 
 
 def _did_you_mean(field: FieldInfo, found: object) -> str:
-    matches = nearest(found, _choices(field)) if isinstance(found, str) else []
+    names = [choice for choice in _choices(field) if isinstance(choice, str)]
+    matches = nearest(found, names) if isinstance(found, str) else []
     return f'; did you mean "{matches[0]}"?' if matches else ""
 
 
@@ -95,7 +96,7 @@ def _unknown(path: tuple[str, ...], root: type[BaseModel], value: object) -> str
     if elsewhere := [f"{other}.{name}" for other, model in sections.items() if name in model.model_fields]:
         return f"{key}: no such key; did you mean {one_of(elsewhere)}?"
     if not within:
-        return f"{key}: no such key; at the top stand seed and the sections {', '.join(sections)}"
+        return f"{key}: no such key; at the top stand seed, protocol and the sections {', '.join(sections)}"
     valid = sections[within[0]].model_fields
     matches = nearest(name, valid)
     hint = f'did you mean "{matches[0]}"?' if matches else f"[{within[0]}] takes {', '.join(valid)}"

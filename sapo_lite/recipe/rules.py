@@ -29,6 +29,21 @@ RULES = (
         "at most sequence.train_examples ({1})",
     ),
     Rule(
+        ("scoring.race", "protocol"),
+        lambda race, protocol: not (race and protocol == "paper"),
+        'false (protocol is "paper")',
+    ),
+    Rule(
+        ("scoring.reduction", "protocol"),
+        lambda reduction, protocol: reduction == "batch_mean" or protocol != "paper",
+        '"batch_mean" (protocol is "paper")',
+    ),
+    Rule(
+        ("scoring.reduction", "scoring.race", "prompt.strategy"),
+        lambda reduction, race, strategy: reduction == "token_mean" or not (race and strategy == "sapo"),
+        '"token_mean" (scoring.race is true)',
+    ),
+    Rule(
         ("training.batch_size", "training.micro_batch_size"),
         lambda batch, micro: batch % micro == 0,
         "a multiple of training.micro_batch_size ({1})",

@@ -30,7 +30,7 @@ class Fault(NamedTuple):
 class RecipeSource:
     """Settings as written, unchecked. `places` is keyed `section`, `section.key` and "" (the file)."""
 
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     places: Mapping[str, Place]
     faults: Sequence[Fault]
 
@@ -39,6 +39,12 @@ class RecipeSource:
         section = key.partition(".")[0]
         written = [place for name, place in self.places.items() if name == key or name.startswith(f"{key}.")]
         return min(written) if written else self.places.get(section, self.places[""])
+
+    def fill(self, section: str, **settings: Any) -> None:
+        """Settings of a section that stand where nothing else was written."""
+        written = self.values.get(section, {})
+        if isinstance(written, dict):  # if not, the section itself is at fault, and will be reported
+            self.values[section] = settings | written
 
     def value(self, key: str) -> Any:
         """The value written for `section.key` (or a top-level key); None where there is none."""
