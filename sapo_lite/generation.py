@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.backbone import Backbone
+from sapo_lite.packing import common_prefix
 
 # On Unsloth's CUDA path rows cannot leave a batch in mid-generation. Most answers are labels of a few
 # tokens, so all rows get this many first and only the unfinished ones a second, full round.
@@ -45,12 +46,6 @@ def stop_tokens(backbone: Backbone) -> set[int]:
     configured = backbone.causal_lm.generation_config.eos_token_id
     ids = {backbone.tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
     return {i for i in ids | {backbone.chat.end_of_turn_id} if i is not None}
-
-
-def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
-    """Number of tokens that all sequences begin with."""
-    columns = enumerate(zip(*sequences, strict=False))
-    return next((n for n, tokens in columns if len(set(tokens)) > 1), min(map(len, sequences)))
 
 
 def _read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:

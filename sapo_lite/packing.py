@@ -182,11 +182,14 @@ def shared_prefix(examples: Sequence[Encoded]) -> int:
     It is found in the tokens of whole rows: cutting the text at a joint would miss tokens that
     merge across it.
     """
-    ids = [e.ids for e in examples]
-    first, last = min(ids), max(ids)  # what these two share, all between them share
+    return common_prefix([e.ids[: e.answer_start - 1] for e in examples])
+
+
+def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of tokens that all sequences begin with."""
+    first, last = min(sequences), max(sequences)  # what these two share, all between them share
     differing = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    common = next(differing, min(len(first), len(last)))
-    return min(common, min(e.answer_start for e in examples) - 1)
+    return next(differing, min(len(first), len(last)))
 
 
 def _targets(examples: Sequence[Encoded], chosen: Sequence[int]) -> tuple[Tensor, Tensor]:

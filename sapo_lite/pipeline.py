@@ -48,7 +48,8 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
         folder.note_environment(environment(backbone))
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    for warning in (backbone.notice, check_packs(backbone, _first_rows(backbone, tasks[0]))):
+    unpacked = check_packs(backbone, _first_rows(backbone, tasks[0]), gradients=True)
+    for warning in (backbone.notice, unpacked):
         if warning:
             show.notice(warning)
     learner = Learner(recipe, backbone, adapter, usage, show)

@@ -21,16 +21,16 @@ ROWS = 4
 TOLERANCE = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.05, 0.1)}
 
 
-def check_packs(backbone: Backbone, rows: Sequence[Encoded]) -> str | None:
+def check_packs(backbone: Backbone, rows: Sequence[Encoded], *, gradients: bool) -> str | None:
     """Compare packs of the first rows with the rows alone; where they differ, use packs no more.
 
-    Losses are compared and, once a LoRA is attached, its gradients. Returns what to tell the user
-    when packs had to be given up.
+    Losses are compared and, if asked for, the gradients of all weights that have one. Returns what
+    to tell the user when packs had to be given up.
     """
     if not backbone.packs:
         return "this model's attention does not reach over whole rows: using padded batches, which are slower"
     try:
-        difference = _difference(backbone, rows[:ROWS])
+        difference = _difference(backbone, rows[:ROWS], gradients)
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         difference = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if difference is None:
@@ -39,10 +39,10 @@ def check_packs(backbone: Backbone, rows: Sequence[Encoded]) -> str | None:
     return f"this model does not take packs ({difference}): using padded batches, which are slower"
 
 
-def _difference(backbone: Backbone, rows: Sequence[Encoded]) -> str | None:
+def _difference(backbone: Backbone, rows: Sequence[Encoded], gradients: bool) -> str | None:
     """What differs by more than rounding, in words."""
     of_loss, of_gradient = TOLERANCE[backbone.dtype]
-    weights = [p for p in backbone.model.parameters() if p.requires_grad]
+    weights = [p for p in backbone.model.parameters() if p.requires_grad and gradients]
     was_training = backbone.model.training
     backbone.model.eval()  # dropout would draw other masks for packs
     try:

@@ -13,7 +13,8 @@ import torch
 from sapo_lite import generation
 from sapo_lite.adapters import ADAPTERS
 from sapo_lite.backbone import Backbone
-from sapo_lite.generation import _generate_cached, _generate_fused, common_prefix, generate, stop_tokens
+from sapo_lite.generation import _generate_cached, _generate_fused, generate, stop_tokens
+from sapo_lite.packing import common_prefix
 from tiny import FAMILIES, adapter_config, fill_blocks, load, make_task
 
 TASK = make_task(8)
