@@ -187,7 +187,8 @@ def shared_prefix(examples: Sequence[Encoded]) -> int:
 
 def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
     """Number of tokens that all sequences begin with."""
-    first, last = min(sequences), max(sequences)  # what these two share, all between them share
+    ordered = sorted(map(tuple, sequences))
+    first, last = ordered[0], ordered[-1]  # what these two share, all between them share
     differing = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return next(differing, min(len(first), len(last)))
 
