@@ -1,0 +1,73 @@
+"""What a piece of work costs: seconds of CPU time and of wall time; and the machine they belong to."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import psutil
+import torch
+
+Clock = Literal["cpu", "wall"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """cpu: of all threads of this process, so a busy neighbour hardly counts; wall: what a user waits."""
+
+    cpu: float
+    wall: float
+
+    def on(self, clock: Clock) -> float:
+        return self.cpu if clock == "cpu" else self.wall
+
+
+def timed(work: Callable[[], T]) -> tuple[T, Seconds]:
+    """What the work returns, and what it took until the device was done with it."""
+    _wait_for_gpu()
+    cpu, wall = time.process_time(), time.perf_counter()
+    result = work()
+    _wait_for_gpu()
+    return result, Seconds(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def main_clock() -> Clock:
+    """CPU time where one thread does all the work; it says nothing about many threads, or about a GPU."""
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_initialized()
+    return "cpu" if alone else "wall"
+
+
+def total(parts: Sequence[Seconds]) -> Seconds:
+    return Seconds(sum(part.cpu for part in parts), sum(part.wall for part in parts))
+
+
+def median_ratio(slow: Sequence[Seconds], fast: Sequence[Seconds], clock: Clock) -> float:
+    """The median over rounds of how many times as long the slow way took."""
+    return statistics.median(a.on(clock) / b.on(clock) for a, b in zip(slow, fast, strict=True))
+
+
+def machine() -> dict[str, str]:
+    """Processor or card, threads and versions: what a figure is worth nothing without."""
+    packages = {name: metadata.version(name) for name in ("transformers", "trl", "peft")}
+    if torch.cuda.is_initialized():
+        device = torch.cuda.get_device_name()
+    else:
+        device = f"{_processor()}, {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads"
+    return {"device": device, "python": platform.python_version(), "torch": torch.__version__, **packages}
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

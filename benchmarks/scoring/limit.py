@@ -1,0 +1,90 @@
+"""The least that scoring could take: its unavoidable arithmetic at the machine's own rate.
+
+Floating point operations are 2 x parameters x unique tokens, and those of attention over pairs of tokens
+that may see each other. Unique tokens are the prefix, once for every candidate, and the suffixes; the
+vocabulary projection counts at answer rows only. The rate is that of matrix products of the model's own
+shapes, measured in the same call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from benchmarks.scoring.clock import Clock, timed
+from sapo_lite.backbone import Backbone
+from sapo_lite.packing import shared_prefix
+from sapo_lite.types import Candidate, Task, TrainRow
+
+RATE_ROWS = 1024  # tokens of a product that is timed: as many as a forward pass has on a CPU
+RATE_TRIES = 9
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of all candidates on all examples. Counts of tokens, and of floating point operations.
+
+    rows: tokens of all rows, fed one by one without padding
+    unique: tokens that must be computed
+    operations: of the whole model at unique tokens
+    needed: the same without the last layer's queries, output projection and MLP where nothing is answered
+    """
+
+    rows: int
+    unique: int
+    operations: float
+    needed: float
+
+
+def projections(config: Any) -> dict[str, tuple[int, int]]:
+    """(inputs, outputs) of the linear layers of one decoder layer."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    heads, groups = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+    return {
+        "q": (hidden, heads),
+        "k": (hidden, groups),
+        "v": (hidden, groups),
+        "o": (heads, hidden),
+        "gate": (hidden, inner),
+        "up": (hidden, inner),
+        "down": (inner, hidden),
+    }
+
+
+def work(backbone: Backbone, task: Task, candidates: Sequence[Candidate], examples: int) -> Work:
+    """What these candidates ask for on the first `examples` examples."""
+    parts = [_of_candidate(backbone, task, candidate, examples) for candidate in candidates]
+    return Work(*(sum(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples: int) -> Work:
+    rows = [TrainRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
+    encoded = backbone.chat.encode(task, rows)
+    prefix = shared_prefix(encoded)
+    suffixes = [len(row.ids) - 1 - prefix for row in encoded]
+    answers = sum(len(row.answer_ids) for row in encoded)
+    unique = prefix + sum(suffixes)
+    pairs = prefix * (prefix + 1) // 2 + sum(n * prefix + n * (n + 1) // 2 for n in suffixes)
+
+    config = backbone.causal_lm.config
+    size = {name: inputs * outputs for name, (inputs, outputs) in projections(config).items()}
+    layers, layer = config.num_hidden_layers, sum(size.values())
+    attention = 4 * pairs * layers * config.num_attention_heads * config.head_dim
+    head = 2 * answers * config.vocab_size * config.hidden_size
+    operations = 2 * unique * layers * layer + attention + head
+    saved = 2 * (unique - answers) * (layer - size["k"] - size["v"])
+    return Work(len(rows) * prefix + sum(suffixes), unique, operations, operations - saved)
+
+
+def matrix_rate(backbone: Backbone, dtype: torch.dtype, clock: Clock) -> float:
+    """Floating point operations a second in products [1024, inputs] x [inputs, outputs] of a layer."""
+    operations = seconds = 0.0
+    for inputs, outputs in projections(backbone.causal_lm.config).values():
+        x = torch.randn(RATE_ROWS, inputs, device=backbone.device).to(dtype)
+        weight = torch.randn(outputs, inputs, device=backbone.device).to(dtype)
+        times = [timed(lambda x=x, weight=weight: F.linear(x, weight))[1].on(clock) for _ in range(RATE_TRIES)]
+        operations += 2 * RATE_ROWS * inputs * outputs
+        seconds += min(times)
+    return operations / seconds

@@ -1,0 +1,141 @@
+"""The figures as tables, with the goals beside them."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from benchmarks.scoring.clock import Clock, total
+from benchmarks.scoring.compare import Scored
+from benchmarks.scoring.steps import Trained
+
+# Goals on two CPU cores in float32: times faster than the released loop, by task.
+SCORING_GOALS = {"task195": 4, "task1310": 5, "task224": 6}
+LIMIT_GOAL = 0.5
+RACE_GOAL = 3
+TRAINING_GOALS = {"task195": 2.5, "task1310": 2.5}
+SHARE_GOAL = 0.03
+# The published settings: the original and 20 paraphrases on 250 examples; 1,000 rows for 10 epochs.
+PUBLISHED_SCORES = 21 * 250
+PUBLISHED_ROWS = 1000 * 10
+
+
+def scoring_table(found: Sequence[Scored], clock: Clock) -> Table:
+    """(a) the released loop, (b) exact scoring, and the limit."""
+    table = _table(
+        "Scoring: (a) the released loop, (b) exact scoring",
+        *("task", "candidates x examples", "tokens of rows", "unique", f"(a), {clock} s", f"(b), {clock} s"),
+        *("a/b cpu", "a/b wall", "goal", "limit, s", "limit/(b)", "goal", "losses differ by"),
+    )
+    for s in found:
+        table.add_row(
+            s.task,
+            f"{s.candidates} x {s.examples}",
+            f"{s.work.rows:,}",
+            f"{s.work.unique:,}",
+            f"{total(s.released).on(clock):.2f}",
+            f"{total(s.exact).on(clock):.2f}",
+            f"{s.speedup('cpu'):.2f}",
+            f"{s.speedup('wall'):.2f}",
+            f"{SCORING_GOALS[s.task]}" if s.task in SCORING_GOALS else "",
+            f"{s.limit:.2f}",
+            f"{s.limit_share(clock):.0%}",
+            f"{LIMIT_GOAL:.0%}",
+            f"{s.difference:.1e}",
+        )
+    return table
+
+
+def racing_table(found: Sequence[Scored], clock: Clock) -> Table:
+    """(c) racing, on top of (b)."""
+    table = _table(
+        "Racing: (c), of the same candidates",
+        *("task", f"(b), {clock} s", f"(c), {clock} s", "b/c cpu", "b/c wall", "goal where prompts differ"),
+        *("example-scores saved", "choice of (b)"),
+    )
+    for s in found:
+        table.add_row(
+            s.task,
+            f"{total(s.exact).on(clock):.2f}",
+            f"{total(s.races).on(clock) / len(s.races):.2f}",
+            f"{s.race_speedup('cpu'):.2f}",
+            f"{s.race_speedup('wall'):.2f}",
+            f"{RACE_GOAL}",
+            f"{s.saved:.0%}",
+            "kept" if s.same_choice else "another",
+        )
+    return table
+
+
+def training_table(found: Sequence[Trained], clock: Clock) -> Table:
+    """Optimiser steps on padded batches and on packs."""
+    table = _table(
+        "Training: optimiser steps on padded batches and on packs",
+        *("task", "rows a round", "rounds", "tokens a row", f"padded, {clock} s/row", f"packs, {clock} s/row"),
+        *("padded/packs cpu", "padded/packs wall", "goal", "losses differ by"),
+    )
+    for t in found:
+        table.add_row(
+            t.task,
+            f"{t.rows}",
+            f"{len(t.packed)}",
+            f"{t.tokens_per_row:.0f}",
+            f"{t.seconds_per_row('padded', clock):.4f}",
+            f"{t.seconds_per_row('packed', clock):.4f}",
+            f"{t.speedup('cpu'):.2f}",
+            f"{t.speedup('wall'):.2f}",
+            f"{TRAINING_GOALS[t.task]}" if t.task in TRAINING_GOALS else "",
+            f"{t.difference:.1e}",
+        )
+    return table
+
+
+def share_of_training(scored: Scored, trained: Trained, clock: Clock) -> dict[str, float]:
+    """Cost of scoring over that of training at the published settings, both extrapolated by rows.
+
+    Scoring: seconds of an example-score x 21 x 250. Training: seconds of a row x 1,000 x 10.
+    """
+    done = scored.candidates * scored.examples
+    costs = {
+        "a": total(scored.released).on(clock) / done,
+        "b": total(scored.exact).on(clock) / done,
+        "c": total(scored.races).on(clock) / len(scored.races) / done,
+    }
+    return {
+        f"{way} of {kind}": PUBLISHED_SCORES
+        * cost
+        / (PUBLISHED_ROWS * trained.seconds_per_row(kind, clock))
+        for kind in ("padded", "packed")
+        for way, cost in costs.items()
+    }
+
+
+def share_table(shares: Mapping[str, Mapping[str, float]]) -> Table:
+    """Shares of scoring in training, by task."""
+    headings = {
+        f"{way} of {kind}": f"({way}) / {name} training"
+        for kind, name in (("padded", "padded"), ("packed", "packed"))
+        for way in "abc"
+    }
+    table = _table(
+        "Scoring as a share of training: 21 candidates x 250 examples; 1,000 rows x 10 epochs",
+        *("task", *headings.values(), "goal for (b), (c) / padded"),
+    )
+    for task, values in shares.items():
+        table.add_row(task, *(f"{values[key]:.1%}" for key in headings), f"under {SHARE_GOAL:.0%}")
+    return table
+
+
+def profile_table(profiles: Mapping[str, Mapping[str, float]]) -> Table:
+    """Shares of the time of exact scoring, by task."""
+    kinds = list(next(iter(profiles.values())))
+    table = _table("Where the time of (b) goes", "task", *kinds)
+    for task, values in profiles.items():
+        table.add_row(task, *(f"{values[kind]:.0%}" for kind in kinds))
+    return table
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    table = Table(first, title=title)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
