@@ -58,6 +58,7 @@ def certainty(
     `resolution` (nats per token), what arithmetic alone may move it. The runner-up is the one of
     these with the nearest mean; if there is none, the one whose interval comes nearest to 0. So it
     need not be the second in rank, and `chosen` may as well be the highest loss as the lowest.
+    Of a race, only those are rivals that stayed in the longest: the race itself judged the others.
 
     Raises:
         ValueError: there is no rival, or two candidates were scored on different examples.
@@ -69,6 +70,7 @@ def certainty(
     shared = {index: _shared(ours, theirs) for index, theirs in by_index.items()}
     draws = {n: _draws(n, seed) for n in set(shared.values())}
     differences = {i: _difference(ours, by_index[i], draws[n]) for i, n in shared.items()}
+    rivals = [difference for i, difference in differences.items() if shared[i] == max(shared.values())]
 
     def clearance(difference: Difference) -> float:
         """How far the interval is from 0; 0 for one that may be as good."""
@@ -77,7 +79,7 @@ def certainty(
         low, high = difference.interval
         return max(low, -high, 0.0)
 
-    runner_up = min(differences.values(), key=lambda d: (clearance(d), abs(d.mean), d.other))
+    runner_up = min(rivals, key=lambda d: (clearance(d), abs(d.mean), d.other))
     return Certainty(chosen, runner_up, differences.get(0), within_noise=clearance(runner_up) == 0.0)
 
 

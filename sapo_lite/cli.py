@@ -1,13 +1,10 @@
 """The command line. The only place that prints errors; nothing heavy is imported before it is needed."""
 
-import contextlib
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -15,9 +12,10 @@ from rich.table import Table
 
 from sapo_lite import __version__
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.terminal import display, interruptible, wide_console
 
 if TYPE_CHECKING:
-    from sapo_lite.display import LiveDisplay, PlainDisplay
+    from sapo_lite.leaderboard.command import Request
     from sapo_lite.recipe import Recipe
 
 app = typer.Typer(
@@ -103,8 +101,8 @@ def _run(recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool 
     stdout = Console()
     with (
         RunFolder(path, fresh=resume is False) as folder,
-        _resume_hint(path),
-        _display(recipe.name, plain) as show,
+        interruptible(f"the same command with --out {path} goes on where it stopped"),
+        display(recipe.name, plain) as show,
         chatter_to(path / "log.txt"),
     ):
         show.stage("starting")
@@ -117,32 +115,92 @@ def _run(recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool 
     stdout.print(summary(results, usage, path))
 
 
-def _display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
-    from sapo_lite.display import LiveDisplay, PlainDisplay
+@app.command()
+def score(
+    model: Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")],
+    examples: Annotated[Path, typer.Argument(help="Examples: a .jsonl, .json, .csv or .tsv file.")],
+    prompts: Annotated[
+        Path | None, typer.Argument(help="Prompts: a text file, one a line, or a .json list. Original first.")
+    ] = None,
+    instruction: Annotated[str | None, typer.Option(help="The original prompt.")] = None,
+    generate: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
+    ] = None,
+    backend: Annotated[Literal["ollama", "builtin"], typer.Option(help="Who paraphrases.")] = "ollama",
+    paraphraser: Annotated[str | None, typer.Option(metavar="NAME", help="Model in Ollama.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a PEFT adapter to put on it.")] = None,
+    suffix: Annotated[str, typer.Option(help="Closes every prompt, after the input.")] = "",
+    limit: Annotated[int, typer.Option("--examples", min=1, help="Use the first so many examples.")] = 250,
+    race: Annotated[
+        bool, typer.Option("--race/--all", help="Drop prompts that are clearly not the best, or score all.")
+    ] = True,
+    input_name: Annotated[str | None, typer.Option("--input", help="Column of the inputs.")] = None,
+    answer_name: Annotated[str | None, typer.Option("--answer", help="Column of the answers.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Cut longer inputs.", show_default="what the model reads")
+    ] = None,
+    quantization: Annotated[
+        Literal["none", "nf4"] | None, typer.Option(help="4 bits, or not.", show_default="as it is stored")
+    ] = None,
+    dtype: Annotated[
+        Literal["bfloat16", "float32"] | None,
+        typer.Option(help="What it computes in.", show_default="float32 on a CPU"),
+    ] = None,
+    loader: Annotated[
+        Literal["transformers", "unsloth"], typer.Option(help="What loads it.")
+    ] = "transformers",
+    seed: Annotated[int, typer.Option(help="Of paraphrases, and of the order of a race.")] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+) -> None:
+    """Rank prompts by their answer loss under a model as it is: a leaderboard for your own trainer."""
+    from sapo_lite.leaderboard.command import Request
 
-    if plain or not sys.stderr.isatty():
-        return PlainDisplay(Console(file=sys.stderr, no_color=True, force_terminal=False, width=110))
-    return LiveDisplay(Console(file=sys.stderr), title)
+    request = Request(
+        model=model,
+        examples=examples,
+        prompts=prompts,
+        instruction=instruction,
+        generate=generate,
+        backend=backend,
+        paraphraser=paraphraser,
+        adapter=adapter,
+        suffix=suffix,
+        limit=limit,
+        race=race,
+        input_name=input_name,
+        answer_name=answer_name,
+        max_tokens=max_tokens,
+        quantization=quantization,
+        dtype=dtype,
+        loader=loader,
+        seed=seed,
+    )
+    _score(request, json_file, plain)
 
 
-@contextlib.contextmanager
-def _resume_hint(path: Path) -> Iterator[None]:
-    """Ctrl-C ends with how to go on rather than with a traceback."""
+def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
+    from sapo_lite.leaderboard import command
+    from sapo_lite.quiet import chatter_to
 
-    def interrupt(number: int, frame: object) -> None:
-        # Python drops an exception that strikes in a destructor or a callback: raise it until it holds.
-        signal.setitimer(signal.ITIMER_REAL, 3)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGALRM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"\ninterrupted: the same command with --out {path} goes on where it stopped", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    on_stdout = json_file == Path("-")
+    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise SapoLiteError(f"--json {json_file}: expected the name of a file in a folder that exists.")
+    # Made before stdout and stderr are taken from the libraries.
+    table = wide_console(sys.stderr if on_stdout else sys.stdout)
+    with (
+        interruptible("nothing was written"),
+        display(f"score {request.model}", plain) as show,
+        chatter_to(Path(os.devnull)),
+    ):
+        result = command.score(request, show)
+    table.print(result.board)
+    if on_stdout:
+        typer.echo(result.to_json(), nl=False)
+    elif json_file is not None:
+        json_file.write_text(result.to_json(), encoding="utf-8")
 
 
 @recipes_app.callback()

@@ -20,7 +20,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.errors import BackboneError
 
 # Tokens of a forward pass where memory is no matter. On a CPU more leave its caches.
-BEST_TOKENS = {"cpu": 1024, "cuda": 8192}
+BEST_TOKENS = {"cpu": 2048, "cuda": 8192}
 # Share of the free memory that one forward pass may take.
 MEMORY_SHARE = 0.5
 

@@ -4,6 +4,7 @@ Forward passes only. Per-example sums are kept, so the result does not depend on
 were batched, and every mean in use can be derived from it.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
+from sapo_lite.errors import BackboneError
 from sapo_lite.packing import AnswerBatch, in_batches
 from sapo_lite.racing import Round, race
 from sapo_lite.types import Candidate, CandidateScore, Reduction, Task, TrainRow, ranked
@@ -54,8 +56,10 @@ def race_scores(
     """Like `score`, for who wants to know the lowest loss only: the others are measured until they
     are clearly not it (sapo_lite.racing), and their scores stay partial.
 
-    `on_score` is called whenever a candidate's losses have grown.
+    `on_score` is called whenever a candidate's losses have grown. A lone candidate has nobody to race.
     """
+    if len(candidates) < 2:
+        return score(backbone, task, candidates, examples=examples, on_score=on_score)
     by_index = {candidate.index: candidate for candidate in candidates}
     total = len(task.train[:examples])
     measured: dict[int, CandidateScore] = {}
@@ -78,7 +82,14 @@ def _losses(
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
     chosen = [task.train[position] for position in positions]
     rows = [TrainRow(candidate.text, example.input, example.answer) for example in chosen]
-    return answer_nll(backbone, backbone.chat.encode(task, rows))
+    nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
+    if bad := [p for p, nll in zip(positions, nll_sum, strict=True) if not math.isfinite(nll)]:
+        raise BackboneError(
+            f"{task.id}: the losses of training examples {bad[:10]} (0-based) under candidate "
+            f"{candidate.index} are no numbers. Expected finite ones: check the model, or score with "
+            "model.dtype = 'float32'."
+        )
+    return nll_sum, tokens
 
 
 def answer_nll(

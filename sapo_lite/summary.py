@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.certainty import statement
+from sapo_lite.certainty import Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
@@ -36,6 +36,8 @@ def _summary_parts(
         yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
     yield _metrics_table(results)
     yield _chosen_table(results)
+    if any(results.certainty.values()):
+        yield _certainty_table(results)
     seconds = usage["seconds"]
     yield Text(
         "time: "
@@ -70,9 +72,31 @@ def _chosen_table(results: Results) -> RenderableType:
     for task, candidate in results.chosen.items():
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
-        if worth := results.certainty[task]:
-            table.add_row("", "", Text(statement(worth), style="dim"))
     return titled("prompts trained with", table)
+
+
+def _certainty_table(results: Results) -> RenderableType:
+    title = "lead of the chosen prompts: differences of losses, in nats per answer token (95 % interval; examples)"
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "to the runner-up", "to the original", ""):
+        table.add_column(heading)
+    for task, certainty in results.certainty.items():
+        if certainty:
+            rival, original = certainty.runner_up, certainty.original
+            table.add_row(
+                task,
+                f"#{rival.other} {_difference(rival)}",
+                _difference(original) if original else "is chosen",
+                "within noise" if certainty.within_noise else "",
+            )
+    return titled(title, table)
+
+
+def _difference(difference: Difference) -> str:
+    """`-0.076 (-0.991 to +0.910; 32)`, the last being the examples that both were scored on."""
+    bounds = difference.interval
+    interval = "" if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}; "
+    return f"{difference.mean:+.3f} ({interval}{difference.examples})"
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:

@@ -1,5 +1,6 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -86,13 +87,13 @@ class CandidateScore:
     @property
     def token_mean(self) -> float:
         """Nats per answer token over all tokens (independent of batching)."""
-        return sum(self.nll_sum) / sum(self.tokens)
+        return math.fsum(self.nll_sum) / sum(self.tokens)
 
     @property
     def example_mean(self) -> float:
         """Mean over examples of the example's own nats per token."""
         ratios = [nll / n for nll, n in zip(self.nll_sum, self.tokens, strict=True)]
-        return sum(ratios) / len(ratios)
+        return math.fsum(ratios) / len(ratios)
 
     @property
     def batch_mean(self) -> float:
@@ -116,7 +117,7 @@ def excess(score: CandidateScore, over: CandidateScore) -> float:
     if not (score.partial or over.partial):
         return score.loss - over.loss
     n = min(len(score.examples), len(over.examples))  # both are beginnings of the same order
-    return (sum(score.nll_sum[:n]) - sum(over.nll_sum[:n])) / sum(over.tokens[:n])
+    return (math.fsum(score.nll_sum[:n]) - math.fsum(over.nll_sum[:n])) / sum(over.tokens[:n])
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ LAYERS = [
         "paraphrase",
     ],
     ["strategies"],
-    ["choice", "results", "usage", "pipeline", "summary"],
-    ["cli", "__main__"],
+    ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],
+    ["terminal", "cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -15,7 +15,16 @@ from sapo_lite.chat import Encoded
 from sapo_lite.packing import packed, padded, shared_prefix
 from sapo_lite.scoring import answer_nll, highest, lowest, score
 from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
-from tiny import FAMILIES, adapter_config, candidate_score, fill_blocks, make_task, plain_model, with_inputs
+from tiny import (
+    FAMILIES,
+    adapter_config,
+    candidate_score,
+    fill_blocks,
+    make_task,
+    plain_model,
+    plain_nll,
+    with_inputs,
+)
 
 TASK = make_task(8)
 CANDIDATES = [
@@ -32,16 +41,6 @@ def learned(backbone: Backbone, blocks: int = 3, dropout: float = 0.0) -> BlockA
     adapter = ADAPTERS["lorainc"](backbone, config, tasks=4, checkpointing=False)
     fill_blocks(adapter, blocks)
     return adapter
-
-
-def plain_nll(model: torch.nn.Module, row: Encoded) -> float:
-    """Summed answer NLL of one row alone: full logits, float32 log-softmax, no padding."""
-    ids = torch.tensor([row.ids])
-    model.eval()
-    with torch.no_grad():
-        log_probabilities = model(input_ids=ids).logits.float().log_softmax(-1)
-    picked = log_probabilities[0, :-1].gather(1, ids[0, 1:, None])[:, 0]
-    return -picked[row.answer_start - 1 :].sum().item()
 
 
 def encoded(backbone: Backbone, candidate: Candidate, task: Task = TASK) -> list[Encoded]:

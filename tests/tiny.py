@@ -34,6 +34,7 @@ from transformers import (
 
 from sapo_lite.adapters import BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.chat import Encoded
 from sapo_lite.recipe import AdapterConfig, ModelConfig
 from sapo_lite.types import CandidateScore, Example, Task
 
@@ -220,6 +221,21 @@ def fill_blocks(adapter: BlockAdapter, blocks: int, seed: int = 0) -> None:
     for a, b in adapter.pairs:
         a.data[learned] = 0.1 * torch.randn(a[learned].shape, generator=generator)
         b.data[:, learned] = 0.1 * torch.randn(b[:, learned].shape, generator=generator)
+
+
+def row_nll(model: torch.nn.Module, row: Encoded) -> torch.Tensor:
+    """Summed answer NLL of one row alone: full logits, float32 log-softmax, nothing shared, no padding."""
+    ids = torch.tensor([row.ids])
+    log_probabilities = model(input_ids=ids).logits.float().log_softmax(-1)
+    picked = log_probabilities[0, :-1].gather(1, ids[0, 1:, None])[:, 0]
+    return -picked[row.answer_start - 1 :].sum()
+
+
+def plain_nll(model: torch.nn.Module, row: Encoded) -> float:
+    """The same without dropout and without a gradient."""
+    model.eval()
+    with torch.no_grad():
+        return row_nll(model, row).item()
 
 
 _WORD_POOL = 'film joy minute watch again money love 电影 精彩 not even first last { } "quoted" 文本'.split()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -25,6 +26,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.packing import padded
 from sapo_lite.recipe import AdapterConfig, ModelConfig, TrainingConfig
 from sapo_lite.scoring import answer_nll, score
+from sapo_lite.selfcheck import check_packs
 from sapo_lite.training import Step, train
 from sapo_lite.types import Task
 
@@ -54,6 +56,7 @@ class Smoke:
         run("load", self.load, needs=["write"])
         run("score", self.score, needs=["load"])
         run("attach", self.attach, needs=["score"])
+        run("packs", self.packs, needs=["attach"])
         run("train", self.train, needs=["attach"])
         run("train again", self.train_again, needs=["train"])
         run("generate", self.generate, needs=["attach"])
@@ -123,6 +126,21 @@ class Smoke:
         only_lora = bool(learning) and all("lora_" in name for name in learning)
         self.record.check("trainable", only_lora, f"{len(learning)} tensors", "LoRA alone")
 
+    def packs(self) -> None:
+        """Rows behind one copy of their prefix against padded rows: losses, gradients, seconds."""
+        found = check_packs(self.backbone, self.encoded, gradients=True)
+        self.record.check("self-check of packs", found is None, found or "agrees", "agrees")
+        losses, seconds = {}, {}
+        for packs in (True, False, True, False):  # the first round of each compiles
+            self.backbone.packs = packs
+            start = time.perf_counter()
+            losses[packs] = self._losses()
+            seconds[packs] = time.perf_counter() - start
+        self.backbone.packs = found is None
+        self.compare.same("packed and padded", losses[True], losses[False])
+        self.record.note("seconds packed", seconds[True])
+        self.record.note("seconds padded", seconds[False])
+
     def train(self) -> None:
         """One micro-batch of the longest rows, again and again, so that its loss must fall."""
         steps, seconds = self._train(self.options.steps, seed=2)
@@ -186,7 +204,8 @@ class Smoke:
         answers = generation.generate(self.backbone, prompts, max_new_tokens=64, batch_size=16)
         self.record.note("seconds per answer", (time.perf_counter() - start) / len(answers))
         self.record.check("answers", len(answers) == len(prompts), len(answers), f"{len(prompts)}")
-        decode = generation._generate_fused if self.backbone.fused else generation._generate_cached
+        uncached = partial(generation._generate_cached, prefix=None)
+        decode = generation._generate_fused if self.backbone.fused else uncached
         chosen = [prompts[0], prompts[15]]  # the shortest, which is padded, and the longest
         with self.backbone.inference():
             generated = decode(self.backbone, chosen, 64)
@@ -240,9 +259,9 @@ class Smoke:
 
     def _logits_together(self, chosen: Sequence[Encoded]) -> list[Tensor]:
         """The same by sapo-lite's own route: one padded batch, and the head at answer tokens only."""
-        batch = next(padded(chosen, tokens=10**9)).to(self.backbone.device)
+        batch = padded(chosen, range(len(chosen))).to(self.backbone.device)
         with self.backbone.inference(), self.backbone.autocast():
-            hidden = self.backbone.hidden_states(batch.ids)[batch.rows, batch.columns]
+            hidden = self.backbone.answer_states(batch.ids, batch.rows, batch.columns)
             logits = self.backbone.head(hidden).float()
         return [logits[batch.owners == n] for n in range(len(chosen))]
 

@@ -42,9 +42,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own announcements
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 180)
-    with tempfile.TemporaryDirectory(prefix="sapo-lite-scoring-") as folder:
-        with chatter_to(Path(folder) / "log.txt"):
-            content = run(options, Path(folder), console)
+    temporary = tempfile.TemporaryDirectory(prefix="sapo-lite-scoring-")
+    with temporary as folder, chatter_to(Path(folder) / "log.txt"):
+        content = run(options, Path(folder), console)
     if options.json:
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

@@ -1,14 +1,15 @@
 """Three ways of scoring the same candidates on the same rows, alternately in one process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.scoring.clock import Clock, Seconds, median_ratio, timed, total
 from benchmarks.scoring.limit import Work, work
 from benchmarks.scoring.released import ReleasedLoop
 from sapo_lite.scoring import lowest, race_scores, score
-from sapo_lite.types import Candidate, CandidateScore, Task
+from sapo_lite.types import PAPER_BATCH, Candidate, CandidateScore, Task
 
 # Largest relative difference of a candidate's loss from that of the released loop: rounding, no more.
 SAME = {"float32": 1e-5, "bfloat16": 1e-2}
@@ -69,45 +70,49 @@ def compare(
 ) -> Scored:
     """The candidates are dealt out over the rounds; every round takes its own by one way, then the other.
 
+    rate: floating point operations a second, for the limit.
     Raises AssertionError where the losses differ by more than rounding.
     """
     backbone = loop.backbone
-    short = replace(task, train=task.train[:8])
-    loop.score(short, candidates[:1], examples)
-    score(backbone, short, candidates[:1], examples=examples)
-
-    losses: dict[int, float] = {}
-    scores: list[CandidateScore] = []
-    released, exact, races = [], [], []
+    _warm_up(loop, task, candidates[:1])
+    everyone_races = partial(race_scores, backbone, task, candidates, examples=examples, seed=0)
+    losses: list[tuple[CandidateScore, float]] = []
     raced: list[CandidateScore] = []
+    released, exact, races = [], [], []
     for number in range(rounds):
         dealt = candidates[number::rounds]
-        found, seconds = timed(lambda dealt=dealt: loop.score(task, dealt, examples))
-        losses |= {candidate.index: loss for candidate, loss in zip(dealt, found, strict=True)}
+        found, seconds = timed(partial(loop.score, task, dealt, examples))
         released.append(seconds)
-        measured, seconds = timed(lambda dealt=dealt: score(backbone, task, dealt, examples=examples))
-        scores += measured
+        measured, seconds = timed(partial(score, backbone, task, dealt, examples=examples))
         exact.append(seconds)
+        losses += zip(measured, found, strict=True)
         if number < RACES:
-            raced, seconds = timed(
-                lambda: race_scores(backbone, task, candidates, examples=examples, seed=0)
-            )
+            raced, seconds = timed(everyone_races)
             races.append(seconds)
-
+    scores = [ours for ours, _ in losses]
     needed = work(backbone, task, candidates, examples)
-    difference = max(abs(s.batch_mean - losses[s.index]) / losses[s.index] for s in scores)
-    limit = SAME[backbone.config.dtype]
-    assert difference <= limit, f"{task.short_id}: losses differ by {difference:.2g}, expected {limit:g}"
     return Scored(
         task=task.short_id,
         candidates=len(candidates),
-        examples=len(task.train[:examples]),
+        examples=scores[0].total,
         work=needed,
         limit=needed.operations / rate,
         released=tuple(released),
         exact=tuple(exact),
         races=tuple(races),
-        difference=difference,
+        difference=_difference(losses, SAME[backbone.config.dtype]),
         saved=1 - sum(len(s.examples) for s in raced) / sum(len(s.examples) for s in scores),
         same_choice=lowest(raced).index == lowest(scores).index,
     )
+
+
+def _warm_up(loop: ReleasedLoop, task: Task, candidates: Sequence[Candidate]) -> None:
+    loop.score(task, candidates, PAPER_BATCH)
+    score(loop.backbone, task, candidates, examples=PAPER_BATCH)
+
+
+def _difference(losses: Sequence[tuple[CandidateScore, float]], limit: float) -> float:
+    """The largest relative difference between the means of batch means of both ways."""
+    largest = max(abs(ours.batch_mean - theirs) / theirs for ours, theirs in losses)
+    assert largest <= limit, f"losses differ by {largest:.2g}, expected at most {limit:g}"
+    return largest

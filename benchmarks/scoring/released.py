@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.backbone import Backbone
+from sapo_lite.backbone.attention import CHUNKED
 from sapo_lite.types import PAPER_BATCH, Candidate, Task
 
 IGNORED = -100  # label of a token that has no loss
@@ -42,8 +43,9 @@ class ReleasedLoop:
 
     def score(self, task: Task, candidates: Sequence[Candidate], examples: int) -> list[float]:
         """The mean of batch means of every candidate, in nats per answer token."""
-        # Stock attention, which sapo-lite replaces when it first packs.
-        self.backbone.causal_lm.config._attn_implementation = "sdpa"
+        config = self.backbone.causal_lm.config
+        if config._attn_implementation == CHUNKED:
+            config._attn_implementation = "sdpa"  # what it was before sapo-lite packed
         losses = []
         for candidate in candidates:
             rows = [self._row(task, candidate.text, e.input, e.answer) for e in task.train[:examples]]

@@ -69,12 +69,15 @@ def read_prompts(path: Path) -> tuple[list[str], str | None]:
     if path.suffix.lower() == ".json":
         prompts = _listed(path)
     else:
-        prompts = [line.strip() for line in _text(path).splitlines() if line.strip()]
+        prompts = [line.strip() for line in _text(path).split("\n") if line.strip()]
     if not prompts:
         raise DataError(f"{path}: expected at least one prompt, found none")
     distinct = list(dict.fromkeys(prompts))
     again = len(prompts) - len(distinct)
-    return distinct, f"{path}: {again} of {len(prompts)} prompts repeat others and are left out" if again else None
+    return (
+        distinct,
+        f"{path}: {again} of {len(prompts)} prompts repeat others and are left out" if again else None,
+    )
 
 
 def _listed(path: Path) -> list[str]:
@@ -165,8 +168,8 @@ def _delimiter(text: str) -> str:
 
     csv.Sniffer looks at the rows too, and takes what is frequent in their sentences for a separator.
     """
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    return max(",;\t|", key=first.count)
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    return max(",;\t|", key=lambda separator: len(next(csv.reader([first], delimiter=separator))))
 
 
 _READERS: dict[str, Callable[[Path], _Rows]] = {

@@ -2,6 +2,7 @@
 
 import json
 import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 
 from sapo_lite.errors import DataError
@@ -62,7 +63,9 @@ def find_columns(
         if name is not None and name not in names:
             raise DataError(f"{where}: expected a column called {quoted(name)}, {found}")
         if not fitting:
-            raise DataError(f"{where}: expected a column such as {_few(known)} for the {role}, {found}. {how}")
+            raise DataError(
+                f"{where}: expected a column such as {_few(known)} for the {role}, {found}. {how}"
+            )
         if len(fitting) > 1:
             which = one_of(map(quoted, fitting))
             raise DataError(f"{where}: expected one column for the {role}, found {which}. {how}")
@@ -74,7 +77,9 @@ def _few(names: Sequence[str]) -> str:
     return one_of(map(quoted, names[:3]))
 
 
-def examples_from_rows(rows: Iterable[tuple[str, object]], input_name: str, answer_name: str) -> list[Example]:
+def examples_from_rows(
+    rows: Iterable[tuple[str, object]], input_name: str, answer_name: str
+) -> list[Example]:
     """Examples from (place, row) pairs. Raises DataError naming the place of the first bad row."""
     examples, faults = [], []
     for where, row in rows:
@@ -99,6 +104,8 @@ def _as_text(value: object) -> str | None:
     """A text as it is, a number or truth value as JSON writes it; None for anything else."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return str(int(value))  # a table's own integers, such as NumPy's, too
+    if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
     return None

@@ -1,0 +1,132 @@
+"""The leaderboard: prompts by their loss under a model, and what the lead of the first is worth."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from sapo_lite.certainty import Certainty, statement
+from sapo_lite.tables import shorten, titled
+from sapo_lite.types import Candidate, CandidateScore, excess, ranked
+
+_PARTIAL = (
+    "Where it says n of N, the race was clear by then. "
+    "--all (in Python, race=False) scores all prompts on all examples."
+)
+# Columns of a terminal that all but the text of a prompt take.
+_NUMBERS = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt's place. Losses in nats per answer token, on `examples_scored` of `examples`.
+
+    index: the prompt's place in the list that was given; 0 is the original
+    difference_to_original: on the examples both were scored on; None for the original itself
+    """
+
+    rank: int
+    index: int
+    prompt: str
+    loss: float
+    difference_to_original: float | None
+    partial: bool
+    examples_scored: int
+    examples: int
+
+
+@dataclass(frozen=True, repr=False)
+class Leaderboard:
+    """Ranked prompts, the best first. Printed, it is a table.
+
+    certainty: what the lead of the best is worth; None where there is no rival
+    notices: what to know about these losses, a sentence each
+    """
+
+    rows: tuple[Row, ...]
+    certainty: Certainty | None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Row:
+        """The row of the lowest loss; of equal ones, that of the earlier prompt."""
+        return self.rows[0]
+
+    @property
+    def statement(self) -> str | None:
+        """The certainty in one sentence."""
+        return None if self.certainty is None else statement(self.certainty)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain dicts and lists."""
+        return {
+            "best": self.best.index,
+            "prompts": [asdict(row) for row in self.rows],
+            "certainty": None if self.certainty is None else asdict(self.certainty),
+            "statement": self.statement,
+            "notices": list(self.notices),
+        }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._table(max(20, options.max_width - _NUMBERS))
+        if any(row.partial for row in self.rows):
+            yield Text(_PARTIAL, style="dim")
+        best = self.best
+        name = f"#{best.index}" if best.index else "#0, the original"
+        yield Text(f"\nbest: {name}{f', {self.statement}' if self.statement else ''}")
+        # In full: the table has room for its beginning only.
+        yield Text(best.prompt or "(an empty prompt)", style="bold green")
+
+    def _table(self, width: int) -> RenderableType:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("rank", "prompt", "loss", "to original", "examples"):
+            table.add_column(heading, justify="right")
+        table.add_column("text", no_wrap=True)
+        for row in self.rows:
+            difference = row.difference_to_original
+            table.add_row(
+                str(row.rank),
+                f"#{row.index}",
+                f"{row.loss:.4f}",
+                "" if difference is None else f"{difference:+.4f}",
+                f"{row.examples_scored} of {row.examples}" if row.partial else str(row.examples),
+                Text(shorten(f"{'' if row.index else '(original) '}{row.prompt}", width)),
+                style="bold green" if row.rank == 1 else "" if row.index else "cyan",
+            )
+        number = len(self.rows)
+        what = "1 prompt" if number == 1 else f"{number} prompts"
+        return titled(f"{what} by answer loss, in nats per token", table)
+
+    def __repr__(self) -> str:
+        text = io.StringIO()
+        Console(file=text, width=110, no_color=True, force_terminal=False).print(self)
+        return text.getvalue().rstrip()
+
+
+def board(
+    pool: Sequence[Candidate],
+    scores: Sequence[CandidateScore],
+    certainty: Certainty | None,
+    notices: Sequence[str] = (),
+) -> Leaderboard:
+    """The scores of all candidates (the original among them) as a leaderboard."""
+    texts = {candidate.index: candidate.text for candidate in pool}
+    original = next(score for score in scores if score.index == 0)
+    rows = [
+        Row(
+            rank=rank,
+            index=score.index,
+            prompt=texts[score.index],
+            loss=score.loss,
+            difference_to_original=None if score is original else excess(score, original),
+            partial=score.partial,
+            examples_scored=len(score.examples),
+            examples=score.total,
+        )
+        for rank, score in enumerate(ranked(scores), start=1)
+    ]
+    return Leaderboard(tuple(rows), certainty, tuple(notices))

@@ -1,0 +1,172 @@
+"""What `sapo-lite score` does: files to prompts and examples, a model from disk, a leaderboard."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sapo_lite.errors import DataError, ParaphraseError
+from sapo_lite.leaderboard.files import ExampleFile, read_examples, read_prompts
+from sapo_lite.messages import quoted
+from sapo_lite.types import Candidate
+
+if TYPE_CHECKING:
+    from sapo_lite.display import Display
+    from sapo_lite.leaderboard.board import Leaderboard
+    from sapo_lite.recipe import ModelConfig
+
+# A file with as many different answers or fewer has labels, which paraphrases must not alter.
+_MOST_LABELS = 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line. `quantization` and `dtype` are None where model and machine decide."""
+
+    model: str
+    examples: Path
+    prompts: Path | None
+    instruction: str | None
+    generate: int | None
+    backend: Literal["ollama", "builtin"]
+    paraphraser: str | None
+    adapter: Path | None
+    suffix: str
+    limit: int
+    race: bool
+    max_tokens: int | None
+    quantization: Literal["nf4", "none"] | None
+    dtype: Literal["bfloat16", "float32"] | None
+    loader: Literal["unsloth", "transformers"]
+    input_name: str | None
+    answer_name: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """A leaderboard and what it was made from."""
+
+    board: "Leaderboard"
+    settings: dict[str, Any]
+
+    def to_json(self) -> str:
+        return json.dumps({**self.settings, **self.board.to_json()}, indent=2, ensure_ascii=False) + "\n"
+
+
+def score(request: Request, show: "Display") -> Result:
+    """Files are read and prompts generated before the model is loaded: faults come early, and a
+    paraphrasing model has left the memory.
+
+    Raises:
+        SapoLiteError: anything a user can put right; the message says how.
+    """
+    file = read_examples(request.examples, request.input_name, request.answer_name)
+    show.stage(
+        f"{len(file.examples)} examples: inputs from column {file.input_name}, "
+        f"answers from column {file.answer_name}"
+    )
+    pool = _candidates(request, file, show)
+    from sapo_lite.tasks import language_of
+
+    language = language_of(pool[0].text + request.suffix)
+    show.stage(f"loading {request.model}")
+    from sapo_lite.leaderboard.from_disk import load
+    from sapo_lite.leaderboard.in_memory import make_task, rank, unseen_answers
+
+    config, model, tokenizer = load(request)
+
+    show.stage(f"scoring {len(pool)} prompts")
+    board = rank(
+        model,
+        tokenizer,
+        make_task(file.examples, pool[0].text, suffix=request.suffix, language=language, limit=request.limit),
+        pool,
+        race=request.race,
+        seed=request.seed,
+        max_tokens=request.max_tokens,
+        show=show,
+        notices=unseen_answers(file.examples, request.limit),
+    )
+    return Result(board, _settings(request, file, config))
+
+
+def _settings(request: Request, file: ExampleFile, config: "ModelConfig") -> dict[str, Any]:
+    return {
+        "model": request.model,
+        "adapter": None if request.adapter is None else str(request.adapter),
+        "quantization": config.quantization,
+        "dtype": config.dtype,
+        "file": str(request.examples),
+        "input": file.input_name,
+        "answer": file.answer_name,
+        "suffix": request.suffix,
+        "race": request.race,
+        "seed": request.seed,
+    }
+
+
+def _candidates(request: Request, file: ExampleFile, show: "Display") -> list[Candidate]:
+    """The original first: the instruction, where one is given, else the first of the file."""
+    if request.generate is not None:
+        return _generated(request, request.generate, file, show)
+    if request.prompts is None and request.instruction is None:
+        raise DataError(
+            "expected prompts, found none: name a file of them, one a line, or let them be generated with "
+            "--instruction TEXT --generate N"
+        )
+    texts = [] if request.instruction is None else [request.instruction]
+    if request.prompts is not None:
+        listed, notice = read_prompts(request.prompts)
+        if notice:
+            show.notice(notice)
+        texts = list(dict.fromkeys([*texts, *listed]))
+    return [Candidate(i, text, "file" if i else "original") for i, text in enumerate(texts)]
+
+
+def _generated(request: Request, count: int, file: ExampleFile, show: "Display") -> list[Candidate]:
+    if request.prompts is not None or request.instruction is None or not request.instruction.strip():
+        raise DataError(
+            "--generate: expected the original prompt as --instruction TEXT, and no file of prompts"
+        )
+    if request.backend == "ollama" and request.paraphraser is None:
+        raise ParaphraseError("--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b")
+    from sapo_lite.paraphrase import Paraphraser
+    from sapo_lite.recipe import ParaphraseConfig
+    from sapo_lite.tasks import language_of
+    from sapo_lite.types import Task
+
+    config = ParaphraseConfig(backend=request.backend, count=count, model=request.paraphraser)
+    answers = tuple(dict.fromkeys(example.answer for example in file.examples))
+    task = Task(
+        id=_lab_task(request.instruction) if request.backend == "builtin" else "prompts",
+        suite="",
+        instruction=request.instruction,
+        suffix=request.suffix,
+        labels=answers if len(answers) <= _MOST_LABELS else (),
+        language=language_of(request.instruction + request.suffix),
+        train=(),
+        test=(),
+    )
+    show.stage(f"paraphrasing with {request.paraphraser or request.backend}")
+    with (
+        Paraphraser(config, seed=request.seed, notify=show.notice) as paraphraser,
+        show.work("prompts", 1 + count, "prompts") as meter,
+    ):
+        pool = paraphraser.candidates(task, lambda _: meter.advance())
+    if pool.notice:
+        show.notice(pool.notice)
+    return list(pool.candidates)
+
+
+def _lab_task(instruction: str) -> str:
+    """The lab's task of this instruction: the only ones that the builtin grammar knows."""
+    from sapo_lite.lab.wordings import PHRASINGS, original
+
+    by_instruction = {original(task): task for task in PHRASINGS}
+    if instruction not in by_instruction:
+        raise ParaphraseError(
+            "--backend builtin: expected the instruction of one of the lab's tasks, the only ones it "
+            f"paraphrases, found {quoted(instruction)}. Use --backend ollama."
+        )
+    return by_instruction[instruction]
