@@ -1,8 +1,10 @@
 """Packs: losses and gradients of rows that share a prefix are those of each row alone."""
 
+import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,6 @@ HARD_INPUTS = [
 HARD = with_inputs(TASK, *HARD_INPUTS, answer="maybe not even for {money}\n积极")
 # Wordings, and the task that each is put before.
 RENDERED = {
-    "plain": (TASK.instruction, TASK),
     "hard inputs": (TASK.instruction, HARD),
     "hard inputs behind braces and Chinese": ('\n{0} "判断" 情感:', HARD),
     "hard inputs behind nothing": ("", HARD),
@@ -97,11 +98,11 @@ def test_losses_are_those_of_each_row_alone_for_any_budget_and_order(
     backbone = make_backbone(family, quantization)
     learned(backbone)
     rows = rows_of(backbone, *RENDERED[rendered])
-    if "hard" in rendered:  # those that were too long are as long as may be, less a merge at their end
-        assert sorted(row.answer_start for row in rows)[-2] > MAX_SOURCE - 12
+    # Two inputs were too long. They are now as long as may be, but for what merges at their end.
+    assert sorted(row.answer_start for row in rows)[-2] > MAX_SOURCE - 12
     expected = [plain_nll(backbone.model, row) for row in rows]
     prefix = shared_prefix(rows)
-    assert 8 < prefix < min(len(row.ids) for row in rows)
+    assert 2 < prefix < min(len(row.ids) for row in rows) - 10
     shapes = fed_shapes(backbone)
     for tokens in (1, prefix - 1, prefix + 60, 10**9):
         order = random.Random(tokens).sample(range(len(rows)), len(rows))
@@ -112,6 +113,31 @@ def test_losses_are_those_of_each_row_alone_for_any_budget_and_order(
     assert [length for _, length in shapes[: len(rows)]] == sorted(len(row.ids) - 1 for row in rows)
     assert shapes[: len(rows)] == shapes[len(rows) : 2 * len(rows)]
     assert shapes[-1] == (1, prefix + sum(len(row.ids) - 1 - prefix for row in rows))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@families
+def test_a_loss_does_not_change_by_a_bit_with_what_other_rows_of_the_pack_say(
+    make_backbone: MAKE, family: str, attention: str, dtype: torch.dtype
+) -> None:
+    backbone = make_backbone(family)
+    backbone.model.to(dtype)
+    backbone.dtype = dtype
+    backbone.causal_lm.config._attn_implementation = attention
+    rows = rows_of(backbone, TASK.instruction, make_task(4))
+    (pack,) = batches(backbone, rows)
+    assert pack.layout is not None
+    prefix, stop = pack.layout.prefix, pack.layout.prefix
+    with backbone.inference():
+        losses = token_nll(backbone, pack)
+        for row, length in zip(pack.owners.unique_consecutive(), pack.layout.suffixes, strict=True):
+            start, stop = stop, stop + length
+            others = pack.ids.clone()
+            others[:, prefix:start] = others[:, stop:] = 77
+            found = token_nll(backbone, replace(pack, ids=others))
+            assert torch.equal(found[pack.owners == row], losses[pack.owners == row])
+            assert not torch.equal(found, losses)
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 7, 10**9])
@@ -291,7 +317,9 @@ def gradients_alone(backbone: Backbone, adapter: BlockAdapter, rows: Sequence[En
     return [torch.stack(own).sum(0) for own in zip(*alone, strict=True)]
 
 
-def accumulated(backbone: Backbone, rows: Sequence[Encoded], tokens: int, adapter: BlockAdapter) -> list[Tensor]:
+def accumulated(
+    backbone: Backbone, rows: Sequence[Encoded], tokens: int, adapter: BlockAdapter
+) -> list[Tensor]:
     """As `.backward()` adds them up over batches of at most so many tokens."""
     total: list[Tensor] = []
     for batch in batches(backbone, rows, tokens=tokens):
@@ -323,16 +351,16 @@ def test_gradients_are_those_of_each_row_alone_for_any_budget(
 ) -> None:
     backbone = make_backbone(family, quantization)
     adapter = learned(backbone, checkpointing=checkpointing)
-    rows = rows_of(backbone, TASK.instruction, HARD) + rows_of(backbone, TASK.instruction, TASK)
+    rows = rows_of(backbone, TASK.instruction, HARD)
     expected = gradients_alone(backbone, adapter, rows)
     if checkpointing:  # as the Trainer does
         backbone.model.gradient_checkpointing_enable({"use_reentrant": False})
     backbone.model.train()
     prefix = shared_prefix(rows)
     forwards = fed_shapes(backbone)
-    for tokens in (1, prefix - 1, prefix + 200, 10**9):
+    for tokens in (1, prefix + 200, 10**9):
         assert_close(accumulated(backbone, rows, tokens, adapter), expected)
-    assert len(forwards) > 2 * len(rows) + 2 + 1
+    assert len(forwards) > len(rows) + 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -394,9 +422,10 @@ def test_a_failed_pass_leaves_the_last_layer_as_it_was(
     def fail(*_: Any) -> Tensor:
         raise ZeroDivisionError
 
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr(backbone.decoder.norm, "forward", fail)
-        answer_nll(backbone, rows)
+        with pytest.raises(ZeroDivisionError):
+            answer_nll(backbone, rows)
     mlp = backbone.decoder.layers[-1].mlp
     assert not mlp._forward_hooks
     assert not mlp._forward_pre_hooks
@@ -461,9 +490,10 @@ def test_vocabulary_logits_of_more_than_a_chunk_never_exist_and_none_wait_for_th
     assert len(kept) > 10
 
 
-def rows_of_logits(shapes: Iterator[tuple[int, ...]] | Any) -> int:
-    """Rows of the largest tensor over the 512 tokens of the vocabulary; the head itself has 64 columns."""
-    return max((shape.numel() // 512 for shape in map(torch.Size, shapes) if shape[-1:] == (512,)), default=0)
+def rows_of_logits(shapes: Iterable[tuple[int, ...]]) -> int:
+    """Rows of the largest tensor over the vocabulary of 512; the head itself, transposed, is (64, 512)."""
+    found = [shape for shape in shapes if shape[-1:] == (512,) and shape != (64, 512)]
+    return max((math.prod(shape[:-1]) for shape in found), default=0)
 
 
 def test_attention_of_a_pack_looks_at_no_mask(make_backbone: MAKE) -> None:

@@ -10,10 +10,14 @@ import torch
 from peft import PeftModel
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
-from sapo_lite.backbone import Backbone
+from sapo_lite.backbone import Backbone, load_backbone
 from sapo_lite.chat import Encoded
+from sapo_lite.lab.wordings import wordings
 from sapo_lite.packing import packed, padded, shared_prefix
-from sapo_lite.scoring import answer_nll, highest, lowest, score
+from sapo_lite.racing import Round
+from sapo_lite.recipe import ModelConfig, SequenceConfig
+from sapo_lite.scoring import answer_nll, highest, lowest, race_scores, score
+from sapo_lite.tasks import load_sequence
 from sapo_lite.types import Candidate, CandidateScore, Task, TrainRow
 from tiny import (
     FAMILIES,
@@ -163,16 +167,6 @@ def test_packs_are_exact_however_much_the_rows_share(
         assert answer_nll(backbone, rows)[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_losses_are_exact_whatever_attention_the_model_was_loaded_with(
-    make_backbone: Callable[..., Backbone],
-) -> None:
-    backbone = make_backbone("qwen3")
-    backbone.causal_lm.set_attn_implementation("eager")  # it adds a mask, where sdpa selects by it
-    rows = encoded(backbone, CANDIDATES[0])
-    expected = [plain_nll(backbone.model, row) for row in rows]
-    assert answer_nll(backbone, rows)[0] == pytest.approx(expected, rel=1e-5)
-
-
 def test_the_first_examples_are_scored_and_each_candidate_is_told_as_it_is_finished(
     make_backbone: Callable[..., Backbone],
 ) -> None:
@@ -229,6 +223,95 @@ def test_the_shared_prefix_stops_short_of_the_token_that_predicts_an_answer() ->
     assert shared_prefix([Encoded((1, 2, 3, 4), 3), Encoded((1, 2, 3, 4), 3)]) == 2
     assert shared_prefix([Encoded((1, 2, 3, 4, 5), 4), Encoded((1, 2, 3), 2)]) == 1
     assert shared_prefix([Encoded((1, 2, 3), 2), Encoded((2, 2, 3), 2)]) == 0
+
+
+# --- 21 candidates, as published
+
+
+@pytest.fixture(scope="module")
+def lab() -> tuple[Backbone, Task, list[Candidate]]:
+    """The embedded backbone, which has learned to read, and a task of its own world with 20 wordings."""
+    lengths = {"max_source_tokens": 256, "max_answer_tokens": 16}
+    model = ModelConfig(name="lab", quantization="none", dtype="float32", loader="transformers", **lengths)
+    (task,) = load_sequence(SequenceConfig(suite="lab", tasks=("stars",), train_examples=6, test_examples=1))
+    candidates = [Candidate(0, task.instruction, "original")]
+    candidates += [Candidate(n, text, "builtin") for n, text in enumerate(wordings("stars", 20, 0), start=1)]
+    return load_backbone(model), task, candidates
+
+
+@pytest.fixture(scope="module")
+def expected_sums(lab: tuple[Backbone, Task, list[Candidate]]) -> list[float]:
+    backbone, task, candidates = lab
+    return [sum(plain_nll(backbone.model, row) for row in encoded(backbone, c, task)) for c in candidates]
+
+
+def ranks(sums: list[float]) -> list[int]:
+    return sorted(range(len(sums)), key=sums.__getitem__)
+
+
+@pytest.mark.parametrize("tokens", [1, 150, 10**9])
+def test_of_21_candidates_the_ranks_are_those_of_plain_forwards(
+    lab: tuple[Backbone, Task, list[Candidate]], expected_sums: list[float], tokens: int
+) -> None:
+    backbone, task, candidates = lab
+    sums = [sum(answer_nll(backbone, encoded(backbone, c, task), tokens)[0]) for c in candidates]
+    assert sums == pytest.approx(expected_sums, rel=1e-5)
+    assert ranks(sums) == ranks(expected_sums)
+    assert lowest(score(backbone, task, candidates, examples=6)).index == ranks(expected_sums)[0] > 0
+
+
+# --- races
+
+
+MANY = make_task(110)
+RACERS = [*CANDIDATES, Candidate(4, "Say yes.", "file"), Candidate(5, "Judge the {mood}:\n", "file")]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_race_has_the_losses_and_the_winner_of_a_full_score(
+    make_backbone: Callable[..., Backbone], family: str, seed: int
+) -> None:
+    backbone = make_backbone(family)
+    arrived: list[CandidateScore] = []
+    ends: list[Round] = []
+    raced = race_scores(
+        backbone, MANY, RACERS, examples=110, seed=seed, on_score=arrived.append, on_round=ends.append
+    )
+    full = score(backbone, MANY, RACERS, examples=110)
+    assert [s.index for s in raced] == [c.index for c in RACERS]
+    assert lowest(raced).index == lowest(full).index
+    order = max((s.examples for s in raced), key=len)
+    assert sorted(order) == list(range(110)) != list(order)
+    for own, whole in zip(raced, full, strict=True):
+        assert own.examples == order[: len(own.examples)]
+        assert own.nll_sum == pytest.approx([whole.nll_sum[i] for i in own.examples], rel=1e-6)
+        assert own.tokens == tuple(whole.tokens[i] for i in own.examples)
+        assert own.partial is (len(own.examples) < 110)
+        assert own.total == 110
+    assert {len(s.examples) for s in raced} >= {96, 110}
+    # Everyone is told of whenever they have been measured, and last with what is returned.
+    assert {s.index: s for s in arrived} == {s.index: s for s in raced}
+    assert len(arrived) == 6 + sum(len(end.left) for end in ends[:-1])
+    assert [end.examples for end in ends] == [32, 64, 96, 110][: len(ends)]
+    dropped = {index: end.examples for end in ends for index in end.dropped}
+    assert all(len(s.examples) == dropped.get(s.index, ends[-1].examples) for s in raced)
+
+
+def test_a_race_is_the_same_for_the_same_seed(make_backbone: Callable[..., Backbone]) -> None:
+    backbone = make_backbone("qwen3")
+    first, again, other = (race_scores(backbone, MANY, RACERS, examples=70, seed=seed) for seed in (3, 3, 4))
+    assert first == again
+    assert first[0].examples[:32] != other[0].examples[:32]
+    assert max(max(s.examples) for s in first) < 70
+
+
+def test_a_lone_candidate_is_scored_without_a_race(make_backbone: Callable[..., Backbone]) -> None:
+    backbone = make_backbone("qwen3")
+    arrived: list[CandidateScore] = []
+    raced = race_scores(backbone, TASK, CANDIDATES[1:2], examples=8, seed=0, on_score=arrived.append)
+    assert raced == arrived == score(backbone, TASK, CANDIDATES[1:2], examples=8)
+    assert not raced[0].partial
 
 
 # --- the mode of the model

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -180,9 +181,17 @@ def test_the_penalty_is_added_once_per_step_whatever_the_accumulation(
     assert steps[0].loss == pytest.approx(loss.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks(
-    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropout: float
+@pytest.mark.parametrize(
+    ("pack", "dropout", "expected"),
+    [("auto", 0.0, True), ("auto", 0.1, False), (True, 0.1, True), (False, 0.0, False)],
+)
+def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks_or_it_is_forbidden(
+    make_backbone: MAKE,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pack: Any,
+    dropout: float,
+    expected: bool,
 ) -> None:
     fed: list[tuple[tuple[int, ...], bool]] = []
     forward = Backbone.answer_states
@@ -196,18 +205,18 @@ def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks(
     monkeypatch.setattr(Backbone, "answer_states", spy)
     backbone = make_backbone("qwen3")
     adapter = start(backbone, dropout=dropout)
-    settings = config(batch_size=6, micro_batch_size=6)
+    settings = config(batch_size=6, micro_batch_size=6, pack=pack)
     learn(backbone, adapter, settings, tmp_path, rows=ROWS[:6])
     rows = backbone.chat.encode(TASK, ROWS[:6])
     unshared = sum(len(row.ids) - 1 for row in rows)
     assert len(fed) == 2  # four rows of one wording, two of another
-    if dropout:
-        assert sorted(shape[0] for shape, _ in fed) == [2, 4]
-        assert not any(packed for _, packed in fed)
-    else:
+    if expected:
         instruction = len(backbone.tokenizer(TASK.instruction).input_ids)
         assert all(packed and shape[0] == 1 for shape, packed in fed)
         assert sum(shape[1] for shape, _ in fed) < unshared - 3 * instruction
+    else:
+        assert sorted(shape[0] for shape, _ in fed) == [2, 4]
+        assert not any(packed for _, packed in fed)
 
 
 def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> None:
@@ -221,6 +230,88 @@ def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> 
         learn(backbone, adapter, settings, tmp_path, rows=ROWS[:4], on_step=steps.append)
         losses[dropout] = steps[0].loss
     assert losses[0.5] != pytest.approx(losses[0.0], rel=1e-3)
+
+
+# --- packs against padded batches, over many steps
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run did, step by step, and where it ended."""
+
+    rows: list[tuple[int, ...]]  # of every micro-batch
+    rates: list[float]
+    steps: list[Step]
+    end: Tensor
+
+
+@pytest.fixture
+def train_20_steps(
+    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Trained]:
+    """Five epochs of four steps on 15 rows of three wordings, of which a micro-batch has several."""
+    from sapo_lite import training
+
+    rows: list[tuple[int, ...]] = []
+    rates: list[float] = []
+    nll, step = training._Rows.nll, torch.optim.AdamW.step
+
+    def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
+        rates.append(self.param_groups[0]["lr"])
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(training._Rows, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1])
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    wordings = ("", TASK.instruction, "判断情感 {0}")
+    data = [TrainRow(wordings[n % 3], e.input, e.answer) for n, e in enumerate(make_task(15).train)]
+
+    def go(
+        pack: bool, family: str, quantization: str = "none", checkpointing: bool = False, **settings: Any
+    ) -> Trained:
+        rows.clear()
+        rates.clear()
+        backbone = make_backbone(family, quantization)
+        adapter = start(backbone, **settings)
+        steps: list[Step] = []
+        how = config(epochs=5, micro_batch_size=4, pack=pack, gradient_checkpointing=checkpointing)
+        learn(backbone, adapter, how, tmp_path, rows=data, seed=4, on_step=steps.append)
+        end = torch.cat(
+            [own.flatten() for a, b in adapter.pairs for own in (a[adapter.active], b[:, adapter.active])]
+        )
+        return Trained(list(rows), list(rates), steps, end.detach().clone())
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("family", "quantization", "checkpointing"),
+    [("qwen3", "none", False), ("llama", "none", True), ("qwen3", "nf4", True), ("llama", "nf4", False)],
+)
+def test_20_steps_with_packs_end_where_they_end_with_padded_batches(
+    train_20_steps: Callable[..., Trained], family: str, quantization: str, checkpointing: bool
+) -> None:
+    packed, padded = (train_20_steps(pack, family, quantization, checkpointing) for pack in (True, False))
+    assert packed.rows == padded.rows
+    assert len(packed.rows) == 20
+    assert all(sorted(sum(packed.rows[n : n + 4], ())) == list(range(15)) for n in range(0, 20, 4))
+    assert any(len({n % 3 for n in rows}) == 3 for rows in packed.rows)
+    assert packed.rates == padded.rates
+    assert len(set(packed.rates)) == 20
+    assert [(s.number, s.total) for s in packed.steps] == [(s.number, s.total) for s in padded.steps]
+    assert [s.loss for s in packed.steps] == pytest.approx([s.loss for s in padded.steps], rel=1e-5)
+    assert packed.steps[-1].loss < 0.8 * packed.steps[0].loss
+    assert (packed.end - padded.end).norm() <= 1e-5 * padded.end.norm()
+
+
+def test_packs_with_dropout_train_as_well_though_masks_and_so_losses_are_others(
+    train_20_steps: Callable[..., Trained],
+) -> None:
+    packed, padded = (train_20_steps(pack, "qwen3", dropout=0.1) for pack in (True, False))
+    # What was learned in the task before is in these losses; B = 0 only in the open block.
+    assert packed.steps[0].loss != pytest.approx(padded.steps[0].loss, rel=1e-4)
+    assert packed.steps[0].loss == pytest.approx(padded.steps[0].loss, rel=0.1)
+    for trained in (packed, padded):
+        assert trained.steps[-1].loss < 0.8 * trained.steps[0].loss
 
 
 # --- steps and schedule

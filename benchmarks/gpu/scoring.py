@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
     scored, trained = [], []
     for name in LENGTHS:
         task, pool = _task(backbone, shape, name, options)
-        sizes = {"examples": options.examples, "rounds": options.rounds, "rate": rate}
+        sizes = {"examples": options.examples, "rounds": options.rounds, "races": options.races, "rate": rate}
         scored.append(compare(loop, task, pool, **sizes))
         sizes = {"steps": options.steps, "rounds": options.rounds, "batch_size": options.batch_size}
         # With checkpoints, as published: the activations of eight of the longest rows fill a card of 80 GB.
@@ -118,6 +118,7 @@ def _options() -> argparse.Namespace:
     add("--examples", type=int, default=64, help="examples that are scored (64)")
     add("--candidates", type=int, default=21, help="wordings, the original included (21)")
     add("--rounds", type=int, default=3, help="candidates are dealt out over them (3)")
+    add("--races", type=int, default=2, help="of all candidates, after as many rounds; 0: none (2)")
     add("--steps", type=int, default=5, help="optimiser steps of a round, the first not timed (5)")
     add("--batch-size", type=int, default=8, help="rows of an optimiser step, in micro-batches of 8 (8)")
     add("--folder", type=Path, help="keep the model here, or find it here from an earlier run")

@@ -65,11 +65,17 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
     content["settings"] = {key: value for key, value in vars(options).items() if key not in ("data", "json")}
 
     loop = ReleasedLoop(backbone, folder / "evaluation")
-    sizes = {"examples": options.examples, "rounds": options.rounds, "rate": rates[options.dtype]}
+    sizes = {
+        "examples": options.examples,
+        "rounds": options.rounds,
+        "races": options.races,
+        "rate": rates[options.dtype],
+    }
     scored = [compare(loop, task, candidates, **sizes) for task, candidates in pairs]
     content["scoring"] = [s.to_json(clock) for s in scored]
     show(tables.scoring_table(scored, clock))
-    show(tables.racing_table(scored, clock))
+    if options.races:
+        show(tables.racing_table(scored, clock))
     if options.profile:
         content["profile"] = {
             task.short_id: profile.shares(backbone, task, candidates[:1], options.examples)
@@ -122,6 +128,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--examples", type=int, default=250, help="examples of a task that are scored (250)")
     add("--candidates", type=int, default=21, help="wordings, the original included (21)")
     add("--rounds", type=int, default=7, help="candidates are dealt out over them (7)")
+    add("--races", type=int, default=2, help="of all candidates, after as many rounds; 0: none (2)")
     add("--steps", type=int, default=5, help="optimiser steps of a round, the first not timed; 0: none (5)")
     add("--batch-size", type=int, default=8, help="rows of an optimiser step, in micro-batches of 8 (8)")
     add("--profile", action="store_true", help="also say where the time of exact scoring goes")

@@ -13,6 +13,7 @@ import psutil
 import torch
 
 Clock = Literal["cpu", "wall"]
+CLOCKS: tuple[Clock, ...] = ("cpu", "wall")
 T = TypeVar("T")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.scoring.clock import Clock, Seconds, median_ratio, timed, total
+from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
 from benchmarks.scoring.limit import Work, work
 from benchmarks.scoring.released import ReleasedLoop
 from sapo_lite.scoring import lowest, race_scores, score
@@ -13,7 +13,6 @@ from sapo_lite.types import PAPER_BATCH, Candidate, CandidateScore, Task
 
 # Largest relative difference of a candidate's loss from that of the released loop: rounding, no more.
 SAME = {"float32": 1e-5, "bfloat16": 1e-2}
-RACES = 3  # at most; a race takes all candidates, not those of one round
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class Scored:
         return median_ratio(self.released, self.exact, clock)
 
     def race_speedup(self, clock: Clock) -> float:
-        """How many times as long exact scoring takes as a race."""
-        return median_ratio([total(self.exact)] * len(self.races), self.races, clock)
+        """How many times as long exact scoring takes as a race; 1 where none was run."""
+        races = self.races or (total(self.exact),)
+        return median_ratio([total(self.exact)] * len(races), races, clock)
 
     def limit_share(self, clock: Clock) -> float:
         """1 where exact scoring is as fast as its arithmetic."""
@@ -50,8 +50,8 @@ class Scored:
 
     def to_json(self, clock: Clock) -> dict[str, Any]:
         derived = {
-            "speedup": {kind: self.speedup(kind) for kind in ("cpu", "wall")},
-            "race_speedup": {kind: self.race_speedup(kind) for kind in ("cpu", "wall")},
+            "speedup": {kind: self.speedup(kind) for kind in CLOCKS},
+            "race_speedup": {kind: self.race_speedup(kind) for kind in CLOCKS},
             "limit_share": self.limit_share(clock),
             "needed_share": self.limit_share(clock) * self.work.needed / self.work.operations,
         }
@@ -66,9 +66,11 @@ def compare(
     *,
     examples: int,
     rounds: int,
+    races: int,
     rate: float,
 ) -> Scored:
     """The candidates are dealt out over the rounds; every round takes its own by one way, then the other.
+    A race takes all of them, and follows each of the first `races` rounds.
 
     rate: floating point operations a second, for the limit.
     Raises AssertionError where the losses differ by more than rounding.
@@ -78,7 +80,7 @@ def compare(
     everyone_races = partial(race_scores, backbone, task, candidates, examples=examples, seed=0)
     losses: list[tuple[CandidateScore, float]] = []
     raced: list[CandidateScore] = []
-    released, exact, races = [], [], []
+    released, exact, of_races = [], [], []
     for number in range(rounds):
         dealt = candidates[number::rounds]
         found, seconds = timed(partial(loop.score, task, dealt, examples))
@@ -86,10 +88,11 @@ def compare(
         measured, seconds = timed(partial(score, backbone, task, dealt, examples=examples))
         exact.append(seconds)
         losses += zip(measured, found, strict=True)
-        if number < RACES:
+        if number < races:
             raced, seconds = timed(everyone_races)
-            races.append(seconds)
+            of_races.append(seconds)
     scores = [ours for ours, _ in losses]
+    raced = raced or scores
     needed = work(backbone, task, candidates, examples)
     return Scored(
         task=task.short_id,
@@ -99,7 +102,7 @@ def compare(
         limit=needed.operations / rate,
         released=tuple(released),
         exact=tuple(exact),
-        races=tuple(races),
+        races=tuple(of_races),
         difference=_difference(losses, SAME[backbone.config.dtype]),
         saved=1 - sum(len(s.examples) for s in raced) / sum(len(s.examples) for s in scores),
         same_choice=lowest(raced).index == lowest(scores).index,

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.scoring.clock import Clock, Seconds, median_ratio, total
+from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
@@ -59,7 +59,7 @@ class Trained:
 
     def to_json(self) -> dict[str, Any]:
         seconds = {way: [vars(part) for part in parts] for way, parts in self.seconds.items()}
-        speedup = {way: {clock: self.speedup(way, clock) for clock in ("cpu", "wall")} for way in seconds}
+        speedup = {way: {clock: self.speedup(way, clock) for clock in CLOCKS} for way in seconds}
         return {**vars(self), "seconds": seconds, "speedup": speedup}
 
 

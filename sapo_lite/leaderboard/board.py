@@ -13,10 +13,7 @@ from sapo_lite.certainty import Certainty, statement
 from sapo_lite.tables import shorten, titled
 from sapo_lite.types import Candidate, CandidateScore, excess, ranked
 
-_PARTIAL = (
-    "Where it says n of N, the race was clear by then. "
-    "--all (in Python, race=False) scores all prompts on all examples."
-)
+_PARTIAL = "Where it says n of N, the race was clear by then: --all (in Python, race=False) measures all."
 # Columns of a terminal that all but the text of a prompt take.
 _NUMBERS = 50
 

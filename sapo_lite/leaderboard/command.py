@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sapo_lite.errors import DataError, ParaphraseError
+from sapo_lite.errors import BackboneError, DataError, ParaphraseError
 from sapo_lite.leaderboard.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.messages import quoted
 from sapo_lite.types import Candidate
@@ -61,11 +61,11 @@ def score(request: Request, show: "Display") -> Result:
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
     """
+    _check_adapter(request)
     file = read_examples(request.examples, request.input_name, request.answer_name)
-    show.stage(
-        f"{len(file.examples)} examples: inputs from column {file.input_name}, "
-        f"answers from column {file.answer_name}"
-    )
+    if None in (request.input_name, request.answer_name):
+        names = f"inputs from column {file.input_name}, answers from column {file.answer_name}"
+        show.notice(f"{request.examples}: {len(file.examples)} examples, {names}")
     pool = _candidates(request, file, show)
     from sapo_lite.tasks import language_of
 
@@ -89,6 +89,17 @@ def score(request: Request, show: "Display") -> Result:
         notices=unseen_answers(file.examples, request.limit),
     )
     return Result(board, _settings(request, file, config))
+
+
+def _check_adapter(request: Request) -> None:
+    """Raises BackboneError where no adapter is where one is named, or one is where a model should be."""
+    if request.adapter is not None and not (request.adapter / "adapter_config.json").is_file():
+        raise BackboneError(f"--adapter {request.adapter}: expected a folder with adapter_config.json")
+    if (Path(request.model) / "adapter_config.json").is_file():
+        raise BackboneError(
+            f"{request.model}: expected a model, found an adapter. Name its base model here, and this folder "
+            "as --adapter."
+        )
 
 
 def _settings(request: Request, file: ExampleFile, config: "ModelConfig") -> dict[str, Any]:

@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 def load(request: "Request") -> tuple[ModelConfig, Any, Any]:
     """The model as asked, frozen, with its adapter, and the tokenizer it was trained with."""
-    if request.adapter is not None and not (request.adapter / "adapter_config.json").is_file():
-        raise BackboneError(f"--adapter {request.adapter}: expected a folder with adapter_config.json")
-    if (Path(request.model) / "adapter_config.json").is_file():
-        raise BackboneError(
-            f"{request.model}: expected a model, found an adapter: name its base model, and this folder with "
-            "--adapter"
-        )
     config = _model_config(request)
     backbone = load_backbone(config)
     if request.adapter is None:

@@ -96,7 +96,8 @@ def examples_from_rows(
         else:
             examples.append(Example(text, answer))
     if faults:
-        raise DataError(faults[0] + (f" (and {len(faults) - 1} more bad rows)" if faults[1:] else ""))
+        more = len(faults) - 1
+        raise DataError(faults[0] + (f" (and {more} more bad row{'s' * (more > 1)})" if more else ""))
     return examples
 
 
