@@ -76,7 +76,7 @@ def _chosen_table(results: Results) -> RenderableType:
 
 
 def _certainty_table(results: Results) -> RenderableType:
-    title = "lead of the chosen prompts: differences of losses, in nats per answer token (95 % interval; examples)"
+    title = "lead of the chosen prompts: differences of loss, nats per answer token (95 % interval; examples)"
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "to the runner-up", "to the original", ""):
         table.add_column(heading)

@@ -12,6 +12,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import (
     AdapterConfig,
     ParaphraseConfig,
+    ScoringConfig,
     SequenceConfig,
     describe,
     differences,
@@ -132,6 +133,12 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
         },
         "evaluation": {"prompts": "both", "max_new_tokens": 128, "batch_size": 16},
     }
+
+
+def test_the_papers_protocol_is_two_settings_of_scoring(write_recipe: Callable[..., str]) -> None:
+    recipe = load_recipe(write_recipe(), ["protocol=paper", "scoring.score_examples=100"])
+    expected = ScoringConfig(score_examples=100, race=False, reduction="batch_mean")
+    assert recipe.scoring.model_dump() == expected.model_dump()
 
 
 def test_a_resolved_recipe_survives_json_without_a_difference(write_recipe: Callable[..., str]) -> None:

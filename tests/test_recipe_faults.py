@@ -186,6 +186,32 @@ def test_no_more_examples_are_scored_than_trained_on(write_recipe: Callable[...,
     ]
 
 
+def test_the_papers_protocol_leaves_no_choice_of_scoring(write_recipe: Callable[..., str]) -> None:
+    spec = write_recipe(more="[scoring]\nrace = true\n")
+    assert faults(spec, "protocol=paper", "scoring.reduction=token_mean") == [
+        'x.toml, line 9: scoring.race: expected false (protocol is "paper"), found true',
+        "--set scoring.reduction=token_mean: scoring.reduction: expected "
+        '"batch_mean" (protocol is "paper"), found "token_mean"',
+    ]
+
+
+def test_a_race_is_for_the_mean_over_tokens(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "scoring.reduction=batch_mean") == [
+        "--set scoring.reduction=batch_mean: scoring.reduction: expected "
+        '"token_mean" (scoring.race is true), found "batch_mean"'
+    ]
+    load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "scoring.race=false"])
+    load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.strategy=worst"])
+
+
+def test_packing_is_automatic_or_a_switch(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "training.pack=auot") == [
+        '--set training.pack=auot: training.pack: expected "auto", true or false, found "auot"; '
+        'did you mean "auto"?'
+    ]
+    assert load_recipe(write_recipe(), ["training.pack=true"]).training.pack is True
+
+
 def test_the_batch_is_a_multiple_of_the_micro_batch(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(), "training.batch_size=4") == [
         "--set training.batch_size=4: training.batch_size: expected a multiple of "

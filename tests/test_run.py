@@ -41,8 +41,47 @@ def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path
     assert len(means) == 4
     assert all(len(loss["nll_sum"]) == 16 for loss in losses)
     assert selection["chosen"]["index"] == means.index(min(means))
-    assert selection["loss"] == min(means)
-    assert selection["original_loss"] == means[0]
+    assert selection["loss"] == pytest.approx(min(means), rel=1e-12)
+    assert selection["original_loss"] == pytest.approx(means[0], rel=1e-12)
+
+
+def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path: Path) -> None:
+    # 64 examples make two rounds.
+    small_run(
+        tmp_path / "run",
+        "sequence.tasks=['mood']",
+        "sequence.train_examples=64",
+        "scoring.score_examples=64",
+        "paraphrase.count=12",
+        "training.epochs=1",
+        "evaluation.prompts=original",
+    )
+    losses = read(tmp_path / "run/01-mood/losses.json")
+    lengths = {len(loss["examples"]) for loss in losses}
+    assert lengths == {32, 64}
+    for loss in losses:
+        assert len(loss["nll_sum"]) == len(loss["tokens"]) == len(loss["examples"])
+        assert loss["partial"] == (len(loss["examples"]) < 64)
+        assert loss["total"] == 64
+    certainty = read(tmp_path / "run/01-mood/selection.json")["certainty"]
+    assert certainty == read(tmp_path / "run/results.json")["certainty"]["mood"]
+    assert certainty["runner_up"]["mean"] < 0
+    assert certainty["runner_up"]["examples"] in lengths
+
+
+def test_the_papers_protocol_scores_everything_and_takes_the_mean_of_batch_means(tmp_path: Path) -> None:
+    small_run(tmp_path / "run", "protocol=paper", "scoring.score_examples=12", "training.epochs=1")
+    losses = read(tmp_path / "run/01-oldest/losses.json")
+
+    def batch_mean(nll: list[float], tokens: list[int]) -> float:
+        first, second = (sum(nll[b]) / sum(tokens[b]) for b in (slice(0, 8), slice(8, 12)))
+        return (8 * first + 4 * second) / 12
+
+    assert all(loss["examples"] == list(range(12)) and not loss["partial"] for loss in losses)
+    means = [batch_mean(loss["nll_sum"], loss["tokens"]) for loss in losses]
+    selection = read(tmp_path / "run/01-oldest/selection.json")
+    assert selection["chosen"]["index"] == means.index(min(means))
+    assert selection["loss"] == pytest.approx(min(means), rel=1e-12)
 
 
 def test_results_hold_the_metrics_of_the_matrices_they_hold(finished: Path) -> None:

@@ -29,6 +29,8 @@ from small import ROOT, call, command
 from tiny import make_task
 
 TASK = make_task(24)
+# As wide as a board in memory is printed.
+WIDE = {**os.environ, "COLUMNS": "110"}
 PROMPTS = [TASK.instruction, "Is the text happy? Say positive or negative.", "判断情感 {0}"]
 
 
@@ -75,19 +77,17 @@ def lines(text: str) -> list[str]:
 
 
 def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, files: tuple[Path, Path]) -> None:
-    done = call(command("score", model, *files))
+    done = call(command("score", model, *files), env=WIDE)
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == lines(repr(in_memory(model)))
-    assert (
-        lines(done.stderr)
-        == [
-            "note: reviews.csv: 24 examples, inputs from column text, answers from column label",
-            f"== loading {model}",
-            "== scoring 3 prompts",
-            *[f"scoring: {n}/72 examples" for n in (24, 48, 72)][-2:],
-        ]
-        or "scoring: 72/72 examples" in done.stderr
-    )
+    assert lines(done.stderr) == [
+        "note: reviews.csv: 24 examples, inputs from column text, answers from column label",
+        f"== loading {model}",
+        "== scoring 3 prompts",
+        "scoring: 24/72 examples",
+        "scoring: 48/72 examples",
+        "scoring: 72/72 examples",
+    ]
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stdout.startswith("3 prompts by answer loss, in nats per token\nrank  prompt    loss")
 
@@ -96,7 +96,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
     model: str, adapter: Path, files: tuple[Path, Path]
 ) -> None:
     options = ("--suffix", "Label:", "--examples", "16", "--all", "--adapter", adapter, "--json", "-")
-    done = call(command("score", model, *files, *options))
+    done = call(command("score", model, *files, *options), env=WIDE)
     assert done.returncode == 0, done.stderr
     expected = in_memory(model, adapter, suffix="Label:", limit=16, race=False)
     found = json.loads(done.stdout)
@@ -141,13 +141,17 @@ def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_
 
 
 def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path]) -> None:
-    started = time.monotonic()
-    done = call(command("score", "lab", files[1], files[1]))
-    assert (done.returncode, done.stdout) == (1, "")
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.argv[1:] = ['score', 'lab', 'prompts.txt']\n"
+        "from sapo_lite.cli import main\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = call([sys.executable, "-c", program])
+    assert (done.returncode, done.stdout) == (1, "False\n")
     assert done.stderr == (
         'error: prompts.txt: expected examples in a .jsonl, .json, .csv or .tsv file, found ".txt"\n'
     )
-    assert time.monotonic() - started < 3  # torch alone takes longer
 
 
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
@@ -172,7 +176,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_help_names_every_option() -> None:
-    done = call(command("score", "--help"), env={**os.environ, "COLUMNS": "140"})
+    done = call(command("score", "--help"), env=WIDE)
     for option in "--instruction --generate --backend --paraphraser --adapter --suffix --examples".split():
         assert option in done.stdout
     for option in "--race --all --input --answer --quantization --dtype --loader --seed --json".split():
@@ -352,7 +356,7 @@ def test_precision_follows_the_machine_and_a_stored_quantisation_is_kept(
 def test_unsloth_as_the_loader_gives_the_same_board(
     model: str, adapter: Path, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    elsewhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    elsewhere = {**WIDE, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     options = ("--loader", "unsloth", "--adapter", adapter, "--dtype", "float32")
     done = call(command("score", model, *files, *options), env=elsewhere)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,45 @@
+"""Tables of candidates: ranks, differences, and what a loss was measured on."""
+
+from rich.console import Console
+
+from sapo_lite.tables import candidate_table
+from sapo_lite.types import Candidate, excess, ranked
+from tiny import candidate_score
+
+POOL = [
+    Candidate(0, "The original.", "original"),
+    *(Candidate(i, f"Wording {i}.", "file") for i in (1, 2, 3)),
+]
+# Of four examples; token means 2.0, 1.0, 0.5 (partial) and 1.5.
+SCORES = [
+    candidate_score(0, (4.0, 4.0), (2, 2), total=4),
+    candidate_score(1, (1.0, 3.0, 2.0, 2.0), (2, 2, 2, 2)),
+    candidate_score(2, (1.0, 1.0), (2, 2), total=4),
+    candidate_score(3, (3.0, 3.0, 3.0, 3.0), (2, 2, 2, 2)),
+]
+
+
+def test_who_left_a_race_early_ranks_behind_those_who_stayed() -> None:
+    assert [s.index for s in ranked(SCORES)] == [1, 3, 2, 0]
+    assert [s.partial for s in SCORES] == [True, False, True, False]
+
+
+def test_differences_are_on_the_examples_that_both_have() -> None:
+    # On the first two examples 1 has (1 + 3) / 4 and 0 has (4 + 4) / 4.
+    assert excess(SCORES[1], SCORES[0]) == -1.0
+    assert excess(SCORES[3], SCORES[1]) == 0.5
+
+
+def test_partial_losses_are_marked_and_the_original_is_always_shown() -> None:
+    console = Console(width=90, no_color=True)
+    with console.capture() as capture:
+        console.print(candidate_table(POOL, SCORES, rows=3))
+    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    assert lines == [
+        "4 of 4 candidates scored",
+        "rank loss to original examples instruction",
+        "1 1.0000 -1.0000 4 Wording 1.",
+        "2 1.5000 -0.5000 4 Wording 3.",
+        "3 0.5000 -1.5000 2 of 4 Wording 2.",
+        "4 2.0000 2 of 4 (original) The original.",
+    ]
