@@ -549,13 +549,13 @@ def own_nll(model: Any, ids: tuple[int, ...], start: int) -> float:
 
 
 def made_up() -> Leaderboard:
-    """Three prompts: one wins, one leaves the race after two of four examples."""
+    """Three prompts: one wins, one leaves the race after two of four examples, which are the easier ones."""
     texts = ["Decide whether it is good.", "Is it [good]?\nSay so. " + "And why? " * 8, "Good or bad?"]
     pool = [Candidate(i, text, "file") for i, text in enumerate(texts)]
     scores: list[CandidateScore] = [
-        candidate_score(0, [2.0, 2.0, 2.1, 2.1], [2, 2, 2, 2]),
-        candidate_score(1, [1.0, 1.1, 1.0, 1.1], [2, 2, 2, 2]),
-        candidate_score(2, [3.0, 3.0], [2, 2], total=4),
+        candidate_score(0, [2.0, 2.0, 2.6, 2.6], [2, 2, 2, 2]),
+        candidate_score(1, [1.0, 1.2, 1.6, 1.8], [2, 2, 2, 2]),
+        candidate_score(2, [2.2, 2.2], [2, 2], total=4),
     ]
     return board(pool, scores, None, ["a notice"])
 
@@ -563,12 +563,12 @@ def made_up() -> Leaderboard:
 def test_the_table_is_readable_at_a_glance() -> None:
     assert [line.rstrip() for line in repr(made_up()).splitlines()] == [
         "3 prompts by answer loss, in nats per token",
-        "rank  prompt    loss  to original  examples  text",
-        "   1      #1  0.5250      -0.5000         4  "
+        "rank  prompt     loss  to original  examples  text",
+        "   1      #1   0.7000      -0.4500         4  "
         "Is it [good]? Say so. And why? And why? And why? And why? A…",
-        "   2      #0  1.0250                      4  (original) Decide whether it is good.",
-        "   3      #2  1.5000      +0.5000    2 of 4  Good or bad?",
-        "Where it says n of N, the race was clear by then: --all (in Python, race=False) measures all.",
+        "   2      #0   1.1500                      4  (original) Decide whether it is good.",
+        "   3      #2  ~1.2500      +0.1000    2 of 4  Good or bad?",
+        "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores everything.",
         "",
         "best: #1",
         "Is it [good]?",
@@ -586,13 +586,19 @@ def test_json_holds_everything() -> None:
                 "index": index,
                 "prompt": row.prompt,
                 "loss": pytest.approx(loss),
+                "comparable_loss": pytest.approx(comparable),
                 "difference_to_original": difference if difference is None else pytest.approx(difference),
                 "partial": index == 2,
                 "examples_scored": 2 if index == 2 else 4,
                 "examples": 4,
             }
-            for row, index, loss, difference in zip(
-                found.rows, (1, 0, 2), (0.525, 1.025, 1.5), (-0.5, None, 0.5), strict=True
+            for row, index, loss, comparable, difference in zip(
+                found.rows,
+                (1, 0, 2),
+                (0.7, 1.15, 1.1),
+                (0.7, 1.15, 1.25),
+                (-0.45, None, 0.1),
+                strict=True,
             )
         ],
         "certainty": None,

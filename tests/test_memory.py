@@ -99,6 +99,23 @@ def test_so_is_one_on_a_card() -> None:
     assert not fits_in_memory(fake_forward)
 
 
+@pytest.mark.xfail(reason="accelerate does not know these words", strict=True)
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried to "
+        "allocate 8589934592 bytes.",  # Windows
+    ],
+)
+def test_so_is_one_in_the_words_of_cublas_of_the_driver_or_of_windows(message: str) -> None:
+    def fake_forward() -> None:
+        raise RuntimeError(message)
+
+    assert not fits_in_memory(fake_forward)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("x"), KeyboardInterrupt()])
 def test_other_errors_pass_through(error: BaseException) -> None:
     def fail() -> None:
@@ -226,6 +243,16 @@ def added(rows: Sequence[Encoded], batch: AnswerBatch, following: AnswerBatch, p
     if packs:
         return shortest - shared_prefix(rows)
     return (len(batch.owners.unique()) + 1) * shortest - batch.ids.numel()
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_a_budget_that_is_just_enough_takes_all_rows(make_backbone: MAKE, packs: bool) -> None:
+    backbone = make_backbone("qwen3")
+    backbone.packs = packs
+    rows = encode(backbone)
+    (whole,) = batches(backbone, rows, tokens=10**9)
+    assert len(list(batches(backbone, rows, tokens=whole.ids.numel()))) == 1
+    assert len(list(batches(backbone, rows, tokens=whole.ids.numel() - 1))) == 2
 
 
 GIB = 2**30

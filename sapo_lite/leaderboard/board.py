@@ -10,26 +10,34 @@ from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.certainty import Certainty, statement
+from sapo_lite.scoring import lowest
 from sapo_lite.tables import shorten, titled
-from sapo_lite.types import Candidate, CandidateScore, excess, ranked
+from sapo_lite.types import Candidate, CandidateScore, excess
 
-_PARTIAL = "Where it says n of N, the race was clear by then: --all (in Python, race=False) measures all."
+_PARTIAL = (
+    "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores everything."
+)
 # Columns of a terminal that all but the text of a prompt take.
 _NUMBERS = 50
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt's place. Losses in nats per answer token, on `examples_scored` of `examples`.
+    """One prompt's place. Losses in nats per answer token.
 
     index: the prompt's place in the list that was given; 0 is the original
-    difference_to_original: on the examples both were scored on; None for the original itself
+    loss: on the `examples_scored` of `examples`. Examples differ more than prompts, so losses on fewer of
+        them than another prompt was scored on say nothing against it
+    comparable_loss: on as many examples as the best was scored on. Where the prompt was scored on fewer,
+        the best's loss plus the difference to it on the examples that both have
+    difference_to_original: on the examples that both have; None for the original itself
     """
 
     rank: int
     index: int
     prompt: str
     loss: float
+    comparable_loss: float
     difference_to_original: float | None
     partial: bool
     examples_scored: int
@@ -88,7 +96,7 @@ class Leaderboard:
             table.add_row(
                 str(row.rank),
                 f"#{row.index}",
-                f"{row.loss:.4f}",
+                f"{'~' if row.examples_scored < self.best.examples_scored else ''}{row.comparable_loss:.4f}",
                 "" if difference is None else f"{difference:+.4f}",
                 f"{row.examples_scored} of {row.examples}" if row.partial else str(row.examples),
                 Text(shorten(f"{'' if row.index else '(original) '}{row.prompt}", width)),
@@ -113,17 +121,26 @@ def board(
     """The scores of all candidates (the original among them) as a leaderboard."""
     texts = {candidate.index: candidate.text for candidate in pool}
     original = next(score for score in scores if score.index == 0)
+    best = lowest(scores)
+
+    def comparable(score: CandidateScore) -> float:
+        alike = len(score.examples) == len(best.examples)
+        return score.loss if alike else best.loss + excess(score, best)
+
+    # Not as `ranked` has it: who stayed in a race for longer need not have the lower loss.
+    order = sorted(scores, key=lambda s: (s is not best, comparable(s), s.index))
     rows = [
         Row(
             rank=rank,
             index=score.index,
             prompt=texts[score.index],
             loss=score.loss,
+            comparable_loss=comparable(score),
             difference_to_original=None if score is original else excess(score, original),
             partial=score.partial,
             examples_scored=len(score.examples),
             examples=score.total,
         )
-        for rank, score in enumerate(ranked(scores), start=1)
+        for rank, score in enumerate(order, start=1)
     ]
     return Leaderboard(tuple(rows), certainty, tuple(notices))
