@@ -323,6 +323,24 @@ def test_a_forward_that_accelerate_has_put_its_autocast_over_is_taken(
     assert losses(ranks(model, tokenizer)) == expected
 
 
+def test_a_compiled_model_is_scored_as_what_is_inside(bare: Callable[..., tuple[Any, Any]]) -> None:
+    model, tokenizer = bare()
+    assert losses(ranks(torch.compile(model), tokenizer)) == losses(ranks(model, tokenizer))
+
+
+def test_weights_beside_lora_count_and_switched_off_adapters_do_not(
+    bare: Callable[..., tuple[Any, Any]],
+) -> None:
+    plain, tokenizer = bare()
+    model = with_lora(bare()[0], modules_to_save=["lm_head"], ensure_weight_tying=True)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(1.5)
+    head = ranks(model, tokenizer)
+    assert losses(head) != pytest.approx(losses(ranks(with_lora(bare()[0]), tokenizer)), rel=1e-2)
+    with model.disable_adapter():
+        assert losses(ranks(model, tokenizer)) == pytest.approx(losses(ranks(plain, tokenizer)), rel=1e-6)
+
+
 @pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
 def test_models_in_16_bits_give_nearly_the_same_losses(
     bare: Callable[..., tuple[Any, Any]], dtype: torch.dtype, close: float
@@ -568,7 +586,7 @@ def test_the_table_is_readable_at_a_glance() -> None:
         "Is it [good]? Say so. And why? And why? And why? And why? A…",
         "   2      #0   1.1500                      4  (original) Decide whether it is good.",
         "   3      #2  ~1.2500      +0.1000    2 of 4  Good or bad?",
-        "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores everything.",
+        "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all.",
         "",
         "best: #1",
         "Is it [good]?",

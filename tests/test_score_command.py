@@ -112,6 +112,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
         "input": "text",
         "answer": "label",
         "suffix": "Label:",
+        "max_tokens": None,
         "race": False,
         "seed": 0,
     }

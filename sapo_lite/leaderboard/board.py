@@ -14,9 +14,7 @@ from sapo_lite.scoring import lowest
 from sapo_lite.tables import shorten, titled
 from sapo_lite.types import Candidate, CandidateScore, excess
 
-_PARTIAL = (
-    "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores everything."
-)
+_PARTIAL = "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all."
 # Columns of a terminal that all but the text of a prompt take.
 _NUMBERS = 50
 

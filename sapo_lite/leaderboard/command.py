@@ -112,6 +112,7 @@ def _settings(request: Request, file: ExampleFile, config: "ModelConfig") -> dic
         "input": file.input_name,
         "answer": file.answer_name,
         "suffix": request.suffix,
+        "max_tokens": request.max_tokens,
         "race": request.race,
         "seed": request.seed,
     }
