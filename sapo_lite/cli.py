@@ -200,7 +200,10 @@ def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
     if on_stdout:
         typer.echo(result.to_json(), nl=False)
     elif json_file is not None:
-        json_file.write_text(result.to_json(), encoding="utf-8")
+        try:
+            json_file.write_text(result.to_json(), encoding="utf-8")
+        except OSError as error:
+            raise SapoLiteError(f"--json {json_file}: cannot be written ({error.strerror})") from None
 
 
 @recipes_app.callback()

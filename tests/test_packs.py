@@ -16,8 +16,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.answer_loss import token_nll
-from sapo_lite.backbone import Backbone, PackLayout, attention
-from sapo_lite.backbone.attention import CHUNK_TOKENS, CHUNKED, sees_everything, use_chunked_attention
+from sapo_lite.backbone import Backbone, PackLayout
+from sapo_lite.backbone.attention import (
+    CHUNK_TOKENS,
+    CHUNKED,
+    chunked_attention,
+    sees_everything,
+    use_chunked_attention,
+)
 from sapo_lite.chat import Encoded
 from sapo_lite.packing import batches, packed, shared_prefix
 from sapo_lite.scoring import answer_nll
@@ -63,13 +69,10 @@ RENDERED = {
 }
 
 
-def learned(
-    backbone: Backbone, blocks: int = 3, *, dropout: float = 0.0, checkpointing: bool = False
-) -> BlockAdapter:
-    """A backbone that has learned `blocks` of four tasks: A and B are far from zero."""
-    config = adapter_config(dropout=dropout)
-    adapter = ADAPTERS["lorainc"](backbone, config, tasks=4, checkpointing=checkpointing)
-    fill_blocks(adapter, blocks)
+def learned(backbone: Backbone, *, checkpointing: bool = False) -> BlockAdapter:
+    """A backbone that has learned three of four tasks: A and B are far from zero."""
+    adapter = ADAPTERS["lorainc"](backbone, adapter_config(), tasks=4, checkpointing=checkpointing)
+    fill_blocks(adapter, 3)
     return adapter
 
 
@@ -496,13 +499,12 @@ def rows_of_logits(shapes: Iterable[tuple[int, ...]]) -> int:
     return max((math.prod(shape[:-1]) for shape in found), default=0)
 
 
-def test_attention_of_a_pack_looks_at_no_mask(make_backbone: MAKE) -> None:
-    """`attention_mask` is there only to keep transformers from making one."""
+def test_attention_of_a_pack_is_a_masked_softmax_of_grouped_heads() -> None:
     torch.manual_seed(0)
     layout = PackLayout(3, (2, 4))
     query, key, value = torch.randn(1, 4, 9, 8), torch.randn(1, 2, 9, 8), torch.randn(1, 2, 9, 8)
     pack = layout.chunks(torch.device("cpu"), torch.float32)
-    found, _ = attention.chunked_attention(torch.nn.Module(), query, key, value, None, pack=pack, scaling=0.3)
+    found, _ = chunked_attention(torch.nn.Module(), query, key, value, None, pack=pack, scaling=0.3)
     key, value = key.repeat_interleave(2, dim=1), value.repeat_interleave(2, dim=1)
     scores = 0.3 * query @ key.transpose(2, 3)
     expected = scores.masked_fill(~layout.mask(), -torch.inf).softmax(-1) @ value
