@@ -65,9 +65,10 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/RECIPE-TIME].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-TIME")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder that holds SUPERNI/ or TRACE/ [default: $SAPO_LITE_DATA].")
+        Path | None,
+        typer.Option(help="Folder that holds SUPERNI/ or TRACE/.", show_default="$SAPO_LITE_DATA"),
     ] = None,
     resume: Annotated[
         bool | None,

@@ -158,4 +158,4 @@ class LiveDisplay:
         self._matrix = score_matrix(tasks, rows, "R so far: ROUGE-L, %")
 
     def notice(self, text: str) -> None:
-        self._live.console.print(f"[yellow]note:[/] {text}")
+        self._live.console.print(Text.assemble(("note: ", "yellow"), text))

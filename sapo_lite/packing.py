@@ -24,6 +24,13 @@ BEST_TOKENS = {"cpu": 2048, "cuda": 8192}
 # Share of the free memory that one forward pass may take.
 MEMORY_SHARE = 0.5
 
+# Ways to say so that accelerate does not know: cuBLAS's, the driver's, and Windows'.
+_OUT_OF_MEMORY = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "DefaultCPUAllocator: not enough memory",
+)
+
 
 @dataclass(frozen=True)
 class AnswerBatch:
@@ -60,7 +67,7 @@ def batches(
 
     Packs are used where they are wanted and the backbone takes them.
     """
-    todo = sorted(rows or range(len(examples)), key=lambda i: len(examples[i].ids))
+    todo = sorted(range(len(examples)) if rows is None else rows, key=lambda i: len(examples[i].ids))
     prefix = shared_prefix(examples) if pack and backbone.packs else None
     while todo:
         budget = backbone.budget_share * (tokens or token_budget(backbone))
@@ -92,7 +99,8 @@ def in_batches(
             if fits_in_memory(partial(use, batch)):
                 continue
             failed += batch.owners.unique().tolist()
-            backbone.budget_share *= 0.5
+            allowed = tokens or token_budget(backbone)
+            backbone.budget_share = 0.5 * min(backbone.budget_share, batch.ids.numel() / allowed)
             if len(batch.owners.unique()) == 1:
                 raise BackboneError(
                     f"Memory does not suffice for one row of {len(examples[failed[-1]].ids)} tokens. Lower "
@@ -119,7 +127,7 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
     try:
         work()
     except RuntimeError as error:
-        if not should_reduce_batch_size(error):
+        if not out_of_memory(error):
             raise
     else:
         return True
@@ -127,6 +135,11 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether this is how PyTorch says that memory ran out."""
+    return should_reduce_batch_size(error) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def _that_fit(

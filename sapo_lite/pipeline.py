@@ -16,7 +16,7 @@ from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
-from sapo_lite.selfcheck import ROWS, check_packs
+from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.strategies import STRATEGIES, select
 from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.training import Step, optimiser_steps, train
@@ -48,7 +48,9 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
         folder.note_environment(environment(backbone))
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    unpacked = check_packs(backbone, _first_rows(backbone, tasks[0]), gradients=True)
+    rows = _first_rows(backbone, tasks[0])
+    require_plain_logits(backbone, rows[0].ids)
+    unpacked = check_packs(backbone, rows, gradients=True)
     for warning in (backbone.notice, unpacked):
         if warning:
             show.notice(warning)

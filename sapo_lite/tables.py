@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.types import Candidate, CandidateScore, excess, ranked
+from sapo_lite.types import Candidate, CandidateScore, comparable_loss, excess, ranked
 
 
 def candidate_table(
@@ -14,22 +14,25 @@ def candidate_table(
 ) -> RenderableType:
     """The `rows` best candidates, and always the original; losses in nats per answer token.
 
-    A candidate that left a race early stands behind those that were in for longer, and its row says
-    on how many examples its loss was measured. Differences to the original are on examples both have.
+    The loss of a candidate that left a race early is what it may be expected to be on the winner's
+    examples (`~`); the row says on how many it was measured. Differences are on examples both have.
     """
     table = Table(box=None, pad_edge=False)
     for heading in ("rank", "loss", "to original", "examples"):
         table.add_column(heading, justify="right")
     table.add_column("instruction", no_wrap=True)
     original = next((s for s in scores if s.index == 0), None)
-    for rank, score in enumerate(ranked(scores), start=1):
+    order = ranked(scores) if scores else []
+    for rank, score in enumerate(order, start=1):
         if rank > rows and score.index != 0:
             continue
         difference = "" if original is None or score is original else f"{excess(score, original):+.4f}"
         style = "bold green" if rank == 1 else "cyan" if score is original else ""
         text = f"{'(original) ' if score is original else ''}{shorten(pool[score.index].text, width)}"
+        estimated = "~" if len(score.examples) < len(order[0].examples) else ""
+        loss = f"{estimated}{comparable_loss(score, order[0]):.4f}"
         measured = f"{len(score.examples)}{' of ' + str(score.total) if score.partial else ''}"
-        table.add_row(str(rank), f"{score.loss:.4f}", difference, measured, Text(text), style=style)
+        table.add_row(str(rank), loss, difference, measured, Text(text), style=style)
     return titled(f"{len(scores)} of {len(pool)} candidates scored", table)
 
 

@@ -152,15 +152,24 @@ class _Rows:
 
     def nll(self, numbers: Sequence[int]) -> Tensor:
         """Summed answer NLL of these rows, in nats; rows with the same instruction share a pack."""
-        by_instruction: dict[str, list[Encoded]] = defaultdict(list)
-        for n in numbers:
-            by_instruction[self.instructions[n]].append(self.encoded[n])
         losses = [
             token_nll(self.backbone, batch).sum()
-            for rows in by_instruction.values()
+            for rows in self._groups(numbers)
             for batch in batches(self.backbone, rows, pack=self.pack)
         ]
         return torch.stack(losses).sum()
+
+    def _groups(self, numbers: Sequence[int]) -> list[list[Encoded]]:
+        """Rows that go together: without packs all, with them those of one instruction."""
+        if not self.pack:
+            return [[self.encoded[n] for n in numbers]]
+        by_instruction: dict[str, list[Encoded]] = defaultdict(list)
+        for n in numbers:
+            by_instruction[self.instructions[n]].append(self.encoded[n])
+        groups = list(by_instruction.values())
+        # Rows that are alone with theirs share at least what the chat template begins with.
+        alone = [rows[0] for rows in groups if len(rows) == 1]
+        return [rows for rows in groups if len(rows) > 1] + ([alone] if alone else [])
 
 
 # (loss, penalty) of the micro-batches of one optimiser step

@@ -1,7 +1,7 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -107,9 +107,23 @@ class CandidateScore:
         return sum(means) / len(self.examples)
 
 
-def ranked(scores: Iterable[CandidateScore]) -> list[CandidateScore]:
-    """From the lowest loss up; ties by index. Behind all others who left a race before them."""
-    return sorted(scores, key=lambda s: (-len(s.examples), s.loss, s.index))
+def ranked(scores: Sequence[CandidateScore]) -> list[CandidateScore]:
+    """The winner, then the others by the loss they may be expected to have on its examples; ties by index.
+
+    The winner has the lowest loss of those with the most examples: who left a race cannot win it.
+    """
+    winner = min(scores, key=lambda s: (-len(s.examples), s.loss, s.index))
+    return sorted(scores, key=lambda s: (s is not winner, comparable_loss(s, winner), s.index))
+
+
+def comparable_loss(score: CandidateScore, winner: CandidateScore) -> float:
+    """A candidate's loss on as many examples as the winner has seen, in nats per answer token.
+
+    Losses on fewer examples tell nothing by themselves. The difference on the examples that both
+    have is added to the winner's loss.
+    """
+    same = len(score.examples) == len(winner.examples)
+    return score.loss if same else winner.loss + excess(score, winner)
 
 
 def excess(score: CandidateScore, over: CandidateScore) -> float:

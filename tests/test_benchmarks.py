@@ -38,7 +38,7 @@ def test_every_way_of_scoring_and_training_finds_the_same_losses(tmp_path: Path)
         assert (scored["candidates"], scored["examples"]) == (3, 10)
         assert len(scored["released"]) == len(scored["exact"]) == len(scored["races"]) == 2
         assert scored["same_choice"]
-        assert 0 < scored["work"]["unique"] < scored["work"]["rows"]
+        assert 0 < scored["work"]["unique"] < scored["work"]["rows"] < scored["work"]["padded"]
         assert 0 < scored["work"]["needed"] < scored["work"]["operations"]
     for trained in content["training"]:
         assert trained["difference"] < 1e-4

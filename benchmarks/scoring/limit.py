@@ -16,8 +16,9 @@ import torch.nn.functional as F
 
 from benchmarks.scoring.clock import Clock, timed
 from sapo_lite.backbone import Backbone
+from sapo_lite.chat import Encoded
 from sapo_lite.packing import shared_prefix
-from sapo_lite.types import Candidate, Task, TrainRow
+from sapo_lite.types import PAPER_BATCH, Candidate, Task, TrainRow
 
 RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed: those of a forward pass
 RATE_TRIES = 9
@@ -27,12 +28,14 @@ RATE_TRIES = 9
 class Work:
     """Of all candidates on all examples. Counts of tokens, and of floating point operations.
 
+    padded: tokens that the released loop computes, padding included
     rows: tokens of all rows, fed one by one without padding
     unique: tokens that must be computed
     operations: of the whole model at unique tokens
     needed: the same without the last layer's queries, output projection and MLP where nothing is answered
     """
 
+    padded: int
     rows: int
     unique: int
     operations: float
@@ -76,7 +79,13 @@ def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples
     head = 2 * answers * config.vocab_size * config.hidden_size
     operations = 2 * unique * layers * layer + attention + head
     saved = 2 * (unique - answers) * (layer - size["k"] - size["v"])
-    return Work(len(rows) * prefix + sum(suffixes), unique, operations, operations - saved)
+    return Work(_padded(encoded), len(rows) * prefix + sum(suffixes), unique, operations, operations - saved)
+
+
+def _padded(rows: Sequence[Encoded]) -> int:
+    lengths = [len(row.ids) for row in rows]
+    batches = [lengths[start : start + PAPER_BATCH] for start in range(0, len(lengths), PAPER_BATCH)]
+    return sum(len(batch) * max(batch) for batch in batches)
 
 
 def matrix_rate(backbone: Backbone, dtype: torch.dtype, clock: Clock) -> float:

@@ -23,14 +23,14 @@ def scoring_table(found: Sequence[Scored], clock: Clock) -> Table:
     """(a) the released loop, (b) exact scoring, and the limit: a/limit is the most that b could reach."""
     table = _table(
         "Scoring: (a) the released loop, (b) exact scoring",
-        *("task", "candidates x examples", "tokens of rows", "unique", f"(a), {clock} s", f"(b), {clock} s"),
+        *("task", "candidates x examples", "tokens of (a)", "unique", f"(a), {clock} s", f"(b), {clock} s"),
         *("a/b cpu", "a/b wall", "goal", "limit, s", "a/limit", "limit/(b)", "goal", "losses differ by"),
     )
     for s in found:
         table.add_row(
             s.task,
             f"{s.candidates} x {s.examples}",
-            f"{s.work.rows:,}",
+            f"{s.work.padded:,}",
             f"{s.work.unique:,}",
             f"{total(s.released).on(clock):.2f}",
             f"{total(s.exact).on(clock):.2f}",

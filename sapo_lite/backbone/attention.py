@@ -130,5 +130,7 @@ def use_chunked_attention(causal_lm: Any) -> bool:
 def sees_everything(config: Any, tokens: int) -> bool:
     """Whether every layer's attention reaches `tokens` back: packs know nothing of sliding windows."""
     window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention" if window is None else "sliding"])
-    return kinds == {"full_attention"} or (window is not None and window >= tokens)
+    kinds = getattr(config, "layer_types", None)
+    kinds = set(kinds or ["full_attention" if window is None else "sliding_attention"])
+    reached = {"full_attention"} | ({"sliding_attention"} if window and window >= tokens else set())
+    return kinds <= reached

@@ -97,10 +97,11 @@ def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
             "Set model.dtype = 'float32' (with model.quantization = 'nf4' the weights stay small)."
         )
     length = config.max_source_tokens + config.max_answer_tokens
-    if length > model.config.max_position_embeddings:
+    reach = getattr(model.config, "max_position_embeddings", length)
+    if length > reach:
         raise BackboneError(
             f"model.max_source_tokens + model.max_answer_tokens is {length}, but {config.name} reads "
-            f"{model.config.max_position_embeddings} tokens at most. Lower them."
+            f"{reach} tokens at most. Lower them."
         )
 
 

@@ -175,7 +175,9 @@ def _only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
         shape = args[0].shape
         return (args[0][rows, columns][None],)
 
-    def put_back(_: Any, __: Any, output: Tensor) -> Tensor:
+    def put_back(_: Any, __: Any, output: Any) -> Any:
+        if isinstance(output, tuple):  # a mixture of experts adds what its router thought
+            return (put_back(_, __, output[0]), *output[1:])
         return output.new_zeros(shape).index_put((rows, columns), output[0])
 
     hooks = [mlp.register_forward_pre_hook(pick), mlp.register_forward_hook(put_back)]

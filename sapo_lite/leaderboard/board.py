@@ -10,9 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.certainty import Certainty, statement
-from sapo_lite.scoring import lowest
 from sapo_lite.tables import shorten, titled
-from sapo_lite.types import Candidate, CandidateScore, excess
+from sapo_lite.types import Candidate, CandidateScore, comparable_loss, excess, ranked
 
 _PARTIAL = "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all."
 # Columns of a terminal that all but the text of a prompt take.
@@ -119,21 +118,14 @@ def board(
     """The scores of all candidates (the original among them) as a leaderboard."""
     texts = {candidate.index: candidate.text for candidate in pool}
     original = next(score for score in scores if score.index == 0)
-    best = lowest(scores)
-
-    def comparable(score: CandidateScore) -> float:
-        alike = len(score.examples) == len(best.examples)
-        return score.loss if alike else best.loss + excess(score, best)
-
-    # Not as `ranked` has it: who stayed in a race for longer need not have the lower loss.
-    order = sorted(scores, key=lambda s: (s is not best, comparable(s), s.index))
+    order = ranked(scores)
     rows = [
         Row(
             rank=rank,
             index=score.index,
             prompt=texts[score.index],
             loss=score.loss,
-            comparable_loss=comparable(score),
+            comparable_loss=comparable_loss(score, order[0]),
             difference_to_original=None if score is original else excess(score, original),
             partial=score.partial,
             examples_scored=len(score.examples),

@@ -14,13 +14,6 @@ from sapo_lite.recipe import ModelConfig
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Tokens on which the backbone is compared with the model itself: few, for logits of the whole vocabulary.
-_COMPARED = 64
-# Largest relative difference of their logits. They were equal to the bit wherever it was tried, also in
-# bfloat16; a factor, a cap or virtual tokens that the backbone leaves out do more. Unsloth's CUDA forward,
-# which was not tried, may round in other places.
-_TOLERANCE, _FUSED_TOLERANCE = 2e-3, 1e-2
-
 
 @contextlib.contextmanager
 def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
@@ -80,36 +73,6 @@ def reach(model: Any, tokenizer: "PreTrainedTokenizerBase") -> int | None:
     ]
     known = [int(limit) for limit in limits if limit and limit < 1e9]  # an unset tokenizer says 1e30
     return min(known, default=None)
-
-
-def require_plain_logits(backbone: Backbone, ids: tuple[int, ...]) -> None:
-    """Compare logits with the model's own on the first tokens of a row.
-
-    The backbone runs decoder and vocabulary projection by themselves, since logits are wanted at answers
-    alone. A model that scales or caps its logits, or puts virtual tokens before its input, does more.
-
-    Raises:
-        BackboneError: they differ, or the model does not run in parts at all.
-    """
-    fed = torch.tensor([ids[:_COMPARED]], device=backbone.device)
-    columns = torch.arange(fed.shape[1], device=backbone.device)
-    name = type(backbone.causal_lm).__name__
-    try:
-        with backbone.inference(), backbone.autocast():
-            # The class's forward: accelerate puts one with its own autocast over it, on the instance.
-            model = getattr(backbone.model, "_orig_mod", backbone.model)  # inside torch.compile's wrapper
-            own = type(model).forward(model, input_ids=fed, use_cache=False).logits[0].float()
-            ours = backbone.head(backbone.answer_states(fed, torch.zeros_like(columns), columns)).float()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise BackboneError(f"{name} cannot be scored: {type(error).__name__}: {reason}") from error
-    tolerance = _FUSED_TOLERANCE if backbone.fused else _TOLERANCE
-    # Also where something is not a number.
-    if own.shape != ours.shape or not (own - ours).norm() <= tolerance * own.norm():
-        raise BackboneError(
-            f"{name} cannot be scored: expected logits that are its vocabulary projection and no more, found "
-            "others (models that scale or cap them, and adapters with virtual tokens, are not supported)"
-        )
 
 
 def _device(model: Any) -> torch.device:

@@ -14,11 +14,11 @@ from sapo_lite.choice import BFLOAT16_RESOLUTION, measure
 from sapo_lite.display import Display, PlainDisplay
 from sapo_lite.errors import DataError, RenderError
 from sapo_lite.leaderboard.board import Leaderboard, board
-from sapo_lite.leaderboard.borrowed import as_found, borrow, precision, reach, require_plain_logits
+from sapo_lite.leaderboard.borrowed import as_found, borrow, precision, reach
 from sapo_lite.leaderboard.rows import as_examples
 from sapo_lite.messages import quoted
 from sapo_lite.scoring import lowest
-from sapo_lite.selfcheck import ROWS, check_packs
+from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.types import Candidate, CandidateScore, Example, Language, Task, TrainRow
 
 # Tokens, where neither model nor tokenizer names a limit.
