@@ -230,19 +230,15 @@ def test_rows_that_are_alone_with_their_wording_go_together(
 
     backbone = make_backbone("qwen3")
     adapter = start(backbone)
-    rows = [replace(row, instruction=f"{n}: is it good?") for n, row in enumerate(ROWS[:3])] + ROWS[:2]
-    alone = [
-        mean_answer_loss(backbone, [row]) * len(encoded.answer_ids)
-        for row, encoded in zip(rows, backbone.chat.encode(TASK, rows), strict=True)
-    ]
-    tokens = sum(len(encoded.answer_ids) for encoded in backbone.chat.encode(TASK, rows))
+    lone = [TrainRow(f"{n}: is it good?", e.input, e.answer) for n, e in enumerate(TASK.train[:3])]
+    rows = [*lone, ROWS[0], ROWS[3]]
+    expected = mean_answer_loss(backbone, rows).item()
+    settings = config(batch_size=5, micro_batch_size=5)
     steps: list[Step] = []
     monkeypatch.setattr(Backbone, "answer_states", spy)
-    learn(
-        backbone, adapter, config(batch_size=5, micro_batch_size=5), tmp_path, rows=rows, on_step=steps.append
-    )
+    learn(backbone, adapter, settings, tmp_path, rows=rows, on_step=steps.append)
     assert [len(layout.suffixes) for layout in layouts if layout] == [2, 3]
-    assert steps[0].loss == pytest.approx(sum(float(loss) for loss in alone) / tokens, rel=1e-5)
+    assert steps[0].loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> None:
