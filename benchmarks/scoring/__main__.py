@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +113,7 @@ def _about_rates(rates: dict[str, float]) -> str:
     return f"matrix products: {shown}{verdict}"
 
 
-def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scoring",
         description=__doc__,
@@ -134,7 +133,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--profile", action="store_true", help="also say where the time of exact scoring goes")
     add("--threads", type=int, default=1, help="with one, CPU time is the measure; else wall time (1)")
     add("--json", type=Path, metavar="FILE", help="where to write everything that was measured")
-    return parser.parse_args(arguments)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

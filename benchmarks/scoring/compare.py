@@ -75,7 +75,7 @@ def compare(
     rate: floating point operations a second, for the limit.
     Raises AssertionError where the losses differ by more than rounding.
     """
-    backbone = loop.backbone
+    backbone, rounds = loop.backbone, min(rounds, len(candidates))
     _warm_up(loop, task, candidates[:1])
     everyone_races = partial(race_scores, backbone, task, candidates, examples=examples, seed=0)
     losses: list[tuple[CandidateScore, float]] = []

@@ -20,7 +20,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.packing import shared_prefix
 from sapo_lite.types import PAPER_BATCH, Candidate, Task, TrainRow
 
-RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed: those of a forward pass
+RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed
 RATE_TRIES = 9
 
 
