@@ -1,0 +1,58 @@
+"""The lessons of pretraining: an example of a family, and one of many ways to ask for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from sapo_lite.lab.family import Family
+from sapo_lite.lab.grammar import REGISTERS, Phrasing, hint, wrapped
+
+# How often each register comes, and how often a hint follows, with labels and without.
+REGISTER_SHARES = (0.62, 0.31, 0.07)
+HINTED, HINTED_FREE = 0.6, 0.15
+# How often the labels are other words than usual, and the instruction says which.
+RENAMED = 0.12
+NEW_LABELS = (
+    "good bad left right up down in out one two x y red blue hot cold top bottom true false pass fail "
+    "plus minus big small day night P Q R S T U"
+).split()
+
+SUFFIXES = ("answer :", "answer :", "answer :", "", "your answer :", "output :")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model reads (instruction, input, suffix) and must answer."""
+
+    family: str
+    instruction: str
+    input: str
+    suffix: str
+    answer: str
+
+
+def lesson(family: Family, rng: Random) -> Lesson:
+    """Draw an example of the family and a wording for it."""
+    draw = family.draw(rng)
+    phrasing = family.phrasing
+    register = rng.choices(REGISTERS, REGISTER_SHARES)[0]
+    instruction = wrapped(_core(phrasing, rng).format(**draw.slots), phrasing.noun, register, rng)
+    answer = draw.answer
+    if phrasing.labels and rng.random() < RENAMED:
+        names = dict(zip(phrasing.labels, rng.sample(NEW_LABELS, len(phrasing.labels)), strict=True))
+        instruction += " " + _rename(names, rng)
+        answer = names[answer]
+    elif rng.random() < (HINTED if phrasing.labels else HINTED_FREE):
+        instruction += " " + hint(phrasing.labels, rng)
+    return Lesson(family.name, instruction, draw.input, rng.choice(SUFFIXES), answer)
+
+
+def _core(phrasing: Phrasing, rng: Random) -> str:
+    """A core phrase; those at the head of the list come more often."""
+    return phrasing.cores[min(rng.randrange(len(phrasing.cores)) for _ in range(2))]
+
+
+def _rename(names: dict[str, str], rng: Random) -> str:
+    """`write up for yes , down for no .`"""
+    pairs: Sequence[str] = [f"{new} for {old}" for old, new in names.items()]
+    return f"{rng.choice(['answer', 'write', 'say'])} {' , '.join(pairs)} ."

@@ -1,0 +1,129 @@
+"""A model in the making: lessons in, weights out, one step after the other."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sapo_lite.chat import ChatFormat
+from sapo_lite.lab.curriculum import Curriculum, encode
+from sapo_lite.lab.families import FAMILIES
+from sapo_lite.lab.model import new_model
+from sapo_lite.lab.muon import Muon
+from sapo_lite.lab.tokenizer import train_tokenizer
+from sapo_lite.packing import AnswerBatch, padded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the weights, together with the code: a checkpoint of another plan is refused."""
+
+    architecture: str
+    steps: int
+    seed: int = 0
+    lessons: int = 96
+    micro_batches: int = 4
+    learning_rate: float = 3e-3
+
+    def rate(self, step: int) -> float:
+        """Learning rate: up over 100 steps, level until 40 % of all, then down to 2 % of it."""
+        done = step / self.steps
+        return self.learning_rate * min((step + 1) / 100, 1.0) * min(1.0, max(0.02, (1 - done) / 0.6))
+
+
+class Pretraining:
+    """A model in the making: weights, optimisers, running losses and the number of steps done."""
+
+    def __init__(self, plan: Plan, **shape: Any) -> None:
+        self.plan = plan
+        self.step = 0
+        self.seconds = 0.0
+        self.tokens = 0
+        self.tokenizer = train_tokenizer()
+        self.chat = ChatFormat(self.tokenizer, max_source=512, max_answer=64)
+        self.curriculum = Curriculum(FAMILIES, plan.seed)
+        self.model = new_model(plan.architecture, plan.seed, **shape)
+        parameters = dict(self.model.named_parameters())
+        matrices = [p for name, p in parameters.items() if p.ndim == 2 and "embed" not in name]
+        others = [p for name, p in parameters.items() if p.ndim != 2 or "embed" in name]
+        self.optimizers = [
+            Muon(matrices, lr=plan.learning_rate, weight_decay=0.05),
+            torch.optim.AdamW(others, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+
+    def advance(self) -> float:
+        """One optimiser step. Returns its loss, in nats per answer token."""
+        began = time.perf_counter()
+        lessons = self.curriculum.lessons(self.step, self.plan.lessons)
+        encoded = encode(self.chat, lessons)
+        answer_tokens = sum(len(e.answer_ids) for e in encoded)
+        order = sorted(range(len(encoded)), key=lambda n: len(encoded[n].ids))  # little padding
+        size = -(-len(order) // self.plan.micro_batches)
+        losses = torch.zeros(len(lessons))
+        for start in range(0, len(order), size):
+            batch = padded(encoded, order[start : start + size])
+            nll = self._nll(batch)
+            (nll.sum() / answer_tokens).backward()
+            losses.index_add_(0, batch.owners, nll.detach())
+        self._move()
+        self.curriculum.note(
+            lessons, [loss / len(e.answer_ids) for loss, e in zip(losses.tolist(), encoded, strict=True)]
+        )
+        self.step += 1
+        self.tokens += sum(len(e.ids) for e in encoded)
+        self.seconds += time.perf_counter() - began
+        return losses.sum().item() / answer_tokens
+
+    def _nll(self, batch: AnswerBatch) -> Tensor:
+        """Negative log-likelihood of every answer token: [A], in nats."""
+        hidden = self.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        logits = self.model.get_output_embeddings()(hidden[batch.rows, batch.columns])
+        return cross_entropy(logits, batch.targets, reduction="none")
+
+    def _move(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.plan.rate(self.step)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "plan": vars(self.plan),
+                "step": self.step,
+                "tokens": self.tokens,
+                "seconds": self.seconds,
+                "losses": self.curriculum.losses,
+                "model": self.model.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            },
+            partial,
+        )
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: it is one of another plan or of other families.
+        """
+        found = torch.load(path, weights_only=True)
+        if found["plan"] != vars(self.plan) or found["losses"].keys() != self.curriculum.losses.keys():
+            raise ValueError(
+                f"{path}: expected a checkpoint of {self.plan} and of the present families, found "
+                f"{found['plan']}. Use the options it was made with, or delete it to start over."
+            )
+        self.step, self.tokens, self.seconds = found["step"], found["tokens"], found["seconds"]
+        self.curriculum.losses.update(found["losses"])
+        self.model.load_state_dict(found["model"])
+        for optimizer, state in zip(self.optimizers, found["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
