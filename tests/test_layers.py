@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sapo_lite"
 
 # From the bottom up. A module may import from its own layer and those before it.
 LAYERS = [
-    ["types", "errors", "resources", "messages"],
-    ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "lab", "quiet"],
+    ["types", "errors", "resources", "messages", "checksums"],
+    ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "quiet"],
     ["chat", "model_files", "backbone"],
     [
         "racing",
@@ -23,6 +23,7 @@ LAYERS = [
         "generation",
         "evaluation",
         "paraphrase",
+        "lab",
     ],
     ["strategies"],
     ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],

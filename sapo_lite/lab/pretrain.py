@@ -1,75 +1,132 @@
-"""Pretrain a backbone of the lab: `python -m sapo_lite.lab.pretrain --family qwen3 OUT`.
+"""Pretrain a backbone of the lab: `python -m sapo_lite.lab.pretrain [--family qwen3|llama] [--out DIR]`.
 
 A step draws a hundred lessons, of weak families more often, and takes the loss on answers alone. Muon
 moves the weight matrices, AdamW the embedding and the norms; the rate warms up, stays, and falls to
-nearly nothing. It takes three quarters of an hour on one core, and needs neither network nor data.
+nearly nothing. It needs neither network nor data.
 
-Everything is a function of the seed and of the step: a program that is stopped, even killed, goes on
-from `OUT/checkpoint.pt` when it is started again with the same options, and ends in the same weights.
-OUT then holds a complete Hugging Face model in bfloat16, with its model card and checksums.
+Everything is a function of the seed: a program that is stopped, even killed, goes on from
+DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. They are
+then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the accuracy
+by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded backbone.
 """
 
 import argparse
-from collections.abc import Sequence
+import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
+from sapo_lite.checksums import write_checksums
 from sapo_lite.lab.accuracy import accuracy_by_family
-from sapo_lite.lab.model import ARCHITECTURES
+from sapo_lite.lab.card import card
 from sapo_lite.lab.families import FAMILIES
+from sapo_lite.lab.model import ARCHITECTURES
 from sapo_lite.lab.pretrainer import Plan, Pretraining
 
-CHECKPOINT_EVERY = 50
+_FRESH_SEED = 1_000_003  # of the lessons that accuracy is measured on
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    options = _options(argv)
-    torch.set_num_threads(options.threads)
-    console = Console()
-    pretraining = Pretraining(Plan(options.family, options.steps, options.seed))
-    checkpoint = options.out / "checkpoint.pt"
-    options.out.mkdir(parents=True, exist_ok=True)
+def pretrain(plan: Plan, out: Path, console: Console, *, save_every: int = 50, **shape: Any) -> Pretraining:
+    """Train to the end of the plan, from `out`/checkpoint.pt if there is one.
+
+    Raises:
+        ValueError: the checkpoint is one of another plan.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint.pt"
+    pretraining = Pretraining(plan, **shape)
     if checkpoint.exists():
         pretraining.load(checkpoint)
         console.print(f"goes on from step {pretraining.step}")
-    _train(pretraining, checkpoint, console)
-    model = pretraining.model
-    model.eval()
-    found = accuracy_by_family(model, pretraining.chat, FAMILIES, 100, seed=1)
-    for name, share in sorted(found.items(), key=lambda pair: pair[1]):
-        console.print(f"{name:24} {100 * share:5.1f} %")
-    console.print(f"mean {100 * sum(found.values()) / len(found):.2f} %")
-    model.to(torch.bfloat16).save_pretrained(options.out)
-    pretraining.tokenizer.save_pretrained(options.out)
-
-
-def _train(pretraining: Pretraining, checkpoint: Path, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("pretraining", total=pretraining.plan.steps, completed=pretraining.step)
-        while pretraining.step < pretraining.plan.steps:
+        bar = progress.add_task("pretraining", total=plan.steps, completed=pretraining.step)
+        while pretraining.step < plan.steps:
             loss = pretraining.advance()
             progress.update(bar, completed=pretraining.step, description=f"loss {loss:.3f}")
-            if pretraining.step % CHECKPOINT_EVERY == 0 or pretraining.step == pretraining.plan.steps:
+            if pretraining.step % save_every == 0 or pretraining.step == plan.steps:
                 pretraining.save(checkpoint)
-                mean = sum(pretraining.curriculum.losses.values()) / len(pretraining.curriculum.losses)
-                console.print(
-                    f"step {pretraining.step}: {pretraining.tokens / 1e6:.1f}M tokens, {pretraining.seconds / 60:.0f} min, "
-                    f"mean loss {mean:.3f}, weakest " + ", ".join(f"{n} {pretraining.curriculum.losses[n]:.2f}" for n in pretraining.curriculum.weakest(8))
-                )
+                console.print(_status(pretraining), soft_wrap=True)
+    return pretraining
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sapo_lite.lab.pretrain", description="Pretrain a backbone of the lab.")
-    parser.add_argument("out", metavar="OUT", type=Path)
-    parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args(argv)
+def _status(pretraining: Pretraining) -> str:
+    losses = pretraining.curriculum.losses
+    weakest = ", ".join(f"{name} {losses[name]:.2f}" for name in pretraining.curriculum.weakest(6))
+    return (
+        f"step {pretraining.step}: {pretraining.tokens / 1e6:.1f} million tokens, "
+        f"{pretraining.seconds / 60:.0f} min, mean loss {sum(losses.values()) / len(losses):.3f}; {weakest}"
+    )
+
+
+def export(pretraining: Pretraining, folder: Path, count: int) -> dict[str, float]:
+    """Write the model in bfloat16, its tokenizer, card and checksums. Returns the accuracy by family.
+
+    It is measured on `count` fresh lessons a family, with the weights as they are written.
+    """
+    model = pretraining.model.to(torch.bfloat16)
+    model.save_pretrained(folder)
+    pretraining.tokenizer.save_pretrained(folder)
+    model.to(torch.float32).eval()
+    accuracy = accuracy_by_family(model, pretraining.chat, FAMILIES, count, _FRESH_SEED)
+    facts = {
+        "tokens": pretraining.tokens / 1e6,
+        "minutes": pretraining.seconds / 60,
+        "threads": torch.get_num_threads(),
+        "machine": _processor(),
+        "parameters": sum(p.numel() for p in model.parameters()) / 1e6,
+        "count": count,
+    }
+    text = card(pretraining.plan, facts, model.config, accuracy)
+    (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
+    write_checksums(folder, [path.name for path in folder.iterdir() if path.suffix in _CHECKED])
+    return accuracy
+
+
+_CHECKED = {".safetensors", ".json", ".jinja"}
+
+
+def _processor() -> str:
+    """What the machine calls its processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine())
+
+
+def report(accuracy: Mapping[str, float]) -> Table:
+    """Accuracy by family in percent, the weakest first."""
+    mean = sum(accuracy.values()) / len(accuracy)
+    table = Table("family", "accuracy", box=None, title=f"accuracy by family: {mean:.2%} on average")
+    for name in sorted(accuracy, key=accuracy.__getitem__):
+        table.add_row(name, f"{accuracy[name]:.1%}")
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, train, write the model and show what it can do."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sapo_lite.lab.pretrain", description="Pretrain a backbone of the lab."
+    )
+    parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3", help="default: qwen3")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="default: runs/pretrain-FAMILY")
+    parser.add_argument("--steps", type=int, default=2400, help="default: 2400")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
+    options = parser.parse_args(argv)
+    out = options.out or Path("runs") / f"pretrain-{options.family}"
+    torch.set_num_threads(options.threads)
+    console = Console()
+    pretraining = pretrain(Plan(options.family, options.steps, options.seed), out, console)
+    console.print("measuring the accuracy by family")
+    console.print(report(export(pretraining, out / "model", count=200)))
+    console.print(f"Wrote {out / 'model'}")
 
 
 if __name__ == "__main__":

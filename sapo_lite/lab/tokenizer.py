@@ -36,7 +36,7 @@ def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex("\n"), "isolated"),
+            pre_tokenizers.Split(Regex("\n+"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=True),
         ]
     )

@@ -59,7 +59,7 @@ OPPOSITES = [
     tuple(pair.split(":"))
     for pair in (
         "hot:cold big:small fast:slow happy:sad rich:poor old:young hard:soft light:dark open:closed "
-        "full:empty high:low strong:weak early:late clean:dirty loud:quiet wet:dry"
+        "full:empty high:low strong:weak early:late clean:dirty loud:quiet wet:dry bright:dim come:go"
     ).split()
 ]
 

@@ -74,6 +74,14 @@ def only_kind(rng: Random) -> Draw:
     return Draw(listed(words), listed([word for word in words if word in keep]), {"kind": kind})
 
 
+@family(turn("list", ["mark every {kind} with yes and the rest with no"], ["yes for every {kind} , no for the rest"]))
+def marks(rng: Random) -> Draw:
+    kind, other = rng.sample(list(KINDS), 2)
+    words = rng.sample(KINDS[kind], rng.randint(0, 3)) + rng.sample(KINDS[other], rng.randint(1, 2))
+    words = rng.sample(words, len(words))
+    return Draw(listed(words), listed([YES_NO[word not in KINDS[kind]] for word in words]), {"kind": kind})
+
+
 @family(count(WORDS))
 def count_words(rng: Random) -> Draw:
     number = rng.randint(1, 8)
