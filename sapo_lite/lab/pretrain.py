@@ -72,8 +72,8 @@ def export(pretraining: Pretraining, folder: Path, count: int) -> dict[str, floa
     model = pretraining.model.to(torch.bfloat16)
     model.save_pretrained(folder)
     pretraining.tokenizer.save_pretrained(folder)
-    model.to(torch.float32).eval()
-    accuracy = accuracy_by_family(model, pretraining.chat, FAMILIES, count, _FRESH_SEED)
+    model.to(torch.float32)
+    accuracy = accuracy_by_family(pretraining.backbone, FAMILIES, count, _FRESH_SEED)
     facts = {
         "tokens": pretraining.tokens / 1e6,
         "minutes": pretraining.seconds / 60,

@@ -10,15 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sapo_lite.chat import ChatFormat
+from sapo_lite.backbone import Backbone
 from sapo_lite.lab.curriculum import Curriculum, encode
 from sapo_lite.lab.families import FAMILIES
 from sapo_lite.lab.model import new_model
 from sapo_lite.lab.muon import Muon
 from sapo_lite.lab.tokenizer import train_tokenizer
 from sapo_lite.packing import AnswerBatch, padded
+from sapo_lite.recipe import ModelConfig
 
 
+_CONFIG = ModelConfig(
+    name="lab", quantization="none", dtype="float32", max_source_tokens=448, max_answer_tokens=64
+)
 _MICRO_BATCH = 16  # about 600 tokens: more leave a processor's caches
 
 
@@ -50,10 +54,10 @@ class Pretraining:
         self.step = 0
         self.seconds = 0.0
         self.tokens = 0
-        self.tokenizer = train_tokenizer()
-        self.chat = ChatFormat(self.tokenizer, max_source=512, max_answer=64)
         self.curriculum = Curriculum(FAMILIES, plan.seed)
         self.model = new_model(plan.architecture, plan.seed, **shape)
+        self.tokenizer = train_tokenizer()
+        self.backbone = Backbone(self.model, self.tokenizer, _CONFIG, fused=False)
         parameters = dict(self.model.named_parameters())
         matrices = [p for name, p in parameters.items() if p.ndim == 2 and "embed" not in name]
         others = [p for name, p in parameters.items() if p.ndim != 2 or "embed" in name]
@@ -66,7 +70,7 @@ class Pretraining:
         """One optimiser step. Returns its loss, in nats per answer token."""
         began = time.perf_counter()
         lessons = self.curriculum.lessons(self.step, self.plan.size(self.step))
-        encoded = encode(self.chat, lessons)
+        encoded = encode(self.backbone.chat, lessons)
         answer_tokens = sum(len(e.answer_ids) for e in encoded)
         order = sorted(range(len(encoded)), key=lambda n: len(encoded[n].ids))  # little padding
         losses = torch.zeros(len(lessons))
@@ -86,9 +90,8 @@ class Pretraining:
 
     def _nll(self, batch: AnswerBatch) -> Tensor:
         """Negative log-likelihood of every answer token: [A], in nats."""
-        hidden = self.model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        logits = self.model.get_output_embeddings()(hidden[batch.rows, batch.columns])
-        return cross_entropy(logits, batch.targets, reduction="none")
+        states = self.backbone.answer_states(batch.ids, batch.rows, batch.columns)
+        return cross_entropy(self.backbone.head(states), batch.targets, reduction="none")
 
     def _move(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

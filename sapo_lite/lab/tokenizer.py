@@ -5,6 +5,7 @@ token wherever the word stands, but decoded answers begin with a space, to be st
 """
 
 from collections.abc import Iterator
+from functools import cache
 from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -27,6 +28,7 @@ CHAT_TEMPLATE = (
 )
 
 
+@cache
 def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     """Learn the vocabulary; the same seed gives the same tokenizer.
 

@@ -75,8 +75,7 @@ class Bench:
 
     def _accuracy(self, task: Task, wording: str) -> float:
         rows = [TrainRow(wording, example.input, example.answer) for example in task.test]
-        with self.backbone.inference():
-            return mean(answered(self.backbone.causal_lm, self.backbone.chat.encode(task, rows)))
+        return mean(answered(self.backbone, self.backbone.chat.encode(task, rows)))
 
 
 def table(found: Sequence[Transfer]) -> Table:
