@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from sapo_lite.lab.family import Family
+from sapo_lite.lab.family import Draw, Family
 from sapo_lite.lab.grammar import REGISTERS, Phrasing, hint, wrapped
 
 # How often each register comes, and how often a hint follows, with labels and without.
@@ -33,18 +33,35 @@ class Lesson:
 
 def lesson(family: Family, rng: Random) -> Lesson:
     """Draw an example of the family and a wording for it."""
-    draw = family.draw(rng)
+    return lessons(family, rng, 1)[0]
+
+
+def lessons(family: Family, rng: Random, count: int) -> list[Lesson]:
+    """Draw a wording and `count` examples for it, or fewer where the wording fits few."""
+    draws = _alike(family, rng, count)
     phrasing = family.phrasing
     register = rng.choices(REGISTERS, REGISTER_SHARES)[0]
-    instruction = wrapped(_core(phrasing, rng).format(**draw.slots), phrasing.noun, register, rng)
-    answer = draw.answer
+    instruction = wrapped(_core(phrasing, rng).format(**draws[0].slots), phrasing.noun, register, rng)
+    names = {draw.answer: draw.answer for draw in draws}
     if phrasing.labels and rng.random() < RENAMED:
         names = dict(zip(phrasing.labels, rng.sample(NEW_LABELS, len(phrasing.labels)), strict=True))
         instruction += " " + _rename(names, rng)
-        answer = names[answer]
     elif rng.random() < (HINTED if phrasing.labels else HINTED_FREE):
         instruction += " " + hint(phrasing.labels, rng)
-    return Lesson(family.name, instruction, draw.input, rng.choice(SUFFIXES), answer)
+    suffix = rng.choice(SUFFIXES)
+    return [Lesson(family.name, instruction, draw.input, suffix, names[draw.answer]) for draw in draws]
+
+
+def _alike(family: Family, rng: Random, count: int, tries: int = 30) -> list[Draw]:
+    """Up to `count` examples that fill the slots of an instruction alike."""
+    draws = [family.draw(rng)]
+    for _ in range(tries if count > 1 else 0):
+        another = family.draw(rng)
+        if another.slots == draws[0].slots:
+            draws.append(another)
+        if len(draws) == count:
+            break
+    return draws
 
 
 def _core(phrasing: Phrasing, rng: Random) -> str:

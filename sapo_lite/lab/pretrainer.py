@@ -3,27 +3,28 @@
 import os
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sapo_lite.backbone import Backbone
+from sapo_lite.lab.batch import answer_logits, pack_batch
 from sapo_lite.lab.curriculum import Curriculum, encode
 from sapo_lite.lab.families import FAMILIES
+from sapo_lite.lab.mixture import Lesson
 from sapo_lite.lab.model import new_model
 from sapo_lite.lab.muon import Muon
 from sapo_lite.lab.tokenizer import train_tokenizer
-from sapo_lite.packing import AnswerBatch, padded
 from sapo_lite.recipe import ModelConfig
 
 
 _CONFIG = ModelConfig(
     name="lab", quantization="none", dtype="float32", max_source_tokens=448, max_answer_tokens=64
 )
-_MICRO_BATCH = 16  # about 600 tokens: more leave a processor's caches
+_MICRO_BATCH = 10  # packs, some 600 tokens: more leave a processor's caches
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Plan:
     architecture: str
     steps: int
     seed: int = 0
-    lessons: int = 96
+    wordings: int = 40
     learning_rate: float = 3e-3
 
     def size(self, step: int) -> int:
-        """Lessons of a step: half of `lessons` while the rate is level, when more steps teach most."""
-        return self.lessons // 2 if step < 0.4 * self.steps else self.lessons
+        """Wordings of a step: half of them while the rate is level, when more steps teach most."""
+        return self.wordings // 2 if step < 0.4 * self.steps else self.wordings
 
     def rate(self, step: int) -> float:
         """Learning rate: up over 100 steps, level until 40 % of all, then down to 2 % of it."""
@@ -69,14 +70,16 @@ class Pretraining:
     def advance(self) -> float:
         """One optimiser step. Returns its loss, in nats per answer token."""
         began = time.perf_counter()
-        lessons = self.curriculum.lessons(self.step, self.plan.size(self.step))
+        drawn = self.curriculum.groups(self.step, self.plan.size(self.step))
+        lessons = [lesson for group in drawn for lesson in group]
         encoded = encode(self.backbone.chat, lessons)
         answer_tokens = sum(len(e.answer_ids) for e in encoded)
-        order = sorted(range(len(encoded)), key=lambda n: len(encoded[n].ids))  # little padding
         losses = torch.zeros(len(lessons))
-        for start in range(0, len(order), _MICRO_BATCH):
-            batch = padded(encoded, order[start : start + _MICRO_BATCH])
-            nll = self._nll(batch)
+        groups = _numbered(drawn)
+        groups.sort(key=lambda group: sum(len(encoded[n].ids) for n in group))  # little padding
+        for start in range(0, len(groups), _MICRO_BATCH):
+            batch = pack_batch(encoded, groups[start : start + _MICRO_BATCH])
+            nll = cross_entropy(answer_logits(self.model, batch), batch.targets, reduction="none")
             (nll.sum() / answer_tokens).backward()
             losses.index_add_(0, batch.owners, nll.detach())
         self._move()
@@ -87,11 +90,6 @@ class Pretraining:
         self.tokens += sum(len(e.ids) for e in encoded)
         self.seconds += time.perf_counter() - began
         return losses.sum().item() / answer_tokens
-
-    def _nll(self, batch: AnswerBatch) -> Tensor:
-        """Negative log-likelihood of every answer token: [A], in nats."""
-        states = self.backbone.answer_states(batch.ids, batch.rows, batch.columns)
-        return cross_entropy(self.backbone.head(states), batch.targets, reduction="none")
 
     def _move(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -135,3 +133,9 @@ class Pretraining:
         self.model.load_state_dict(found["model"])
         for optimizer, state in zip(self.optimizers, found["optimizers"], strict=True):
             optimizer.load_state_dict(state)
+
+
+def _numbered(groups: list[list[Lesson]]) -> list[list[int]]:
+    """The numbers of each group's lessons among all lessons in a row."""
+    starts = accumulate((len(group) for group in groups), initial=0)
+    return [list(range(start, start + len(group))) for start, group in zip(starts, groups, strict=False)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from sapo_lite.lab.mixture import SUFFIXES, lesson
@@ -19,6 +19,10 @@ from sapo_lite.lab.world import TASKS, examples
 
 VOCABULARY = 3072
 PAD, TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+
+# What every prompt has is one token each: that saves a quarter of all tokens. The text is Qwen's own.
+_CHAT_TOKENS = [f"{TURN}user\n", f"{END_OF_TURN}\n{TURN}assistant\n"]
+_PROMPT_TOKENS = [AddedToken("\n\nText:\n", normalized=False)]
 
 # Qwen's chat format without system turns and thinking.
 CHAT_TEMPLATE = (
@@ -44,12 +48,14 @@ def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY - len(_CHAT_TOKENS) - len(_PROMPT_TOKENS),
         special_tokens=[PAD, TURN, END_OF_TURN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_text(Random(seed)), trainer)
+    tokenizer.add_special_tokens(_CHAT_TOKENS)
+    tokenizer.add_tokens(_PROMPT_TOKENS)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
