@@ -177,11 +177,13 @@ FAMILIES: dict[str, Callable[[str, Slots], str]] = {
     "count_word": lambda text, slots: str(text.split(" , ").count(slots["word"])),
     "count_different": lambda text, _: str(len(set(text.split(" , ")))),
     "reverse": lambda text, _: " ".join(text.split()[::-1]),
-    "without": lambda text, slots: " ".join(
-        w for n, w in enumerate(text.split()) if n != "first second third".split().index(slots["place"])
-    )
-    if slots["place"] != "last"
-    else " ".join(text.split()[:-1]),
+    "without": lambda text, slots: (
+        " ".join(
+            w for n, w in enumerate(text.split()) if n != "first second third".split().index(slots["place"])
+        )
+        if slots["place"] != "last"
+        else " ".join(text.split()[:-1])
+    ),
     "largest": lambda text, _: str(sorted(map(int, text.split(" , ")))[-1]),
     "tallest": lambda text, _: max((n, name) for name, n in numbers(text).items())[1],
     "cheapest": lambda text, _: min((n, name) for name, n in numbers(text).items())[1],

@@ -93,7 +93,7 @@ def test_builtin_refuses_tasks_it_does_not_know(task: str) -> None:
     with pytest.raises(ParaphraseError) as error:
         paraphrase_builtin(lab_task(task, "Classify the tweet."), 20, seed=0)
     assert str(error.value) == (
-        f'paraphrase.backend = "builtin" only knows the lab\'s tasks ({", ".join(TASKS)}), not \'{task}\': '
+        f"paraphrase.backend = \"builtin\" only knows the lab's tasks ({', '.join(TASKS)}), not '{task}': "
         'use backend = "ollama" or "file" for it.'
     )
 

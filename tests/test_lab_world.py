@@ -6,9 +6,9 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-import lab_checkers
 import pytest
 
+import lab_checkers
 from sapo_lite.lab import build, words
 from sapo_lite.lab.families import FAMILIES
 from sapo_lite.lab.mixture import lesson
@@ -45,7 +45,9 @@ def test_answers_are_labels_and_every_label_is_common(task: str) -> None:
 @every_task
 def test_a_task_has_inputs_enough_to_keep_its_splits_apart(task: str) -> None:
     assert len({example.input for example in examples(task, 3000, seed="many")}) > 1000
-    inputs = [row.input for rows in build.splits(task).values() for row in {r.input: r for r in rows}.values()]
+    inputs = [
+        row.input for rows in build.splits(task).values() for row in {r.input: r for r in rows}.values()
+    ]
     assert len(set(inputs)) == len(inputs)
 
 

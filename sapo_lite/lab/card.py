@@ -17,41 +17,45 @@ pipeline_tag: text-generation
 # {title}
 
 A language model small enough to ship: sapo-lite runs its whole method on it in about a minute, on a
-laptop CPU, offline. It is an instrument for teaching and testing, not a general language model. Written by
-`python -m sapo_lite.lab.pretrain --family {architecture}`, which trains it again.
+laptop CPU, offline. It is an instrument for teaching and testing, not a general language model. This card
+was written by `python -m sapo_lite.lab.pretrain --family {architecture}`, which trains the model again.
 
 | | |
 |---|---|
-| Architecture | {class_name}: {layers} layers, hidden {hidden}, MLP {mlp}, {heads} query and {kv_heads} key/value heads of {head_dim}, tied embeddings |
+| Architecture | {class_name}, tied embeddings |
+| Layers | {layers}, hidden {hidden}, MLP {mlp} |
+| Attention heads | {heads} query, {kv_heads} key/value, of {head_dim} |
 | Parameters | {parameters:.2f} million, bfloat16 |
-| Tokenizer | byte-level BPE, {vocabulary} tokens; every piece gets a space in front, so strip decoded answers |
+| Tokenizer | byte-level BPE, {vocabulary} tokens; strip decoded answers, which begin with a space |
 | Context | {context} tokens |
-| Chat format | `<\\|im_start\\|>user ... <\\|im_end\\|>`, then `<\\|im_start\\|>assistant`; no system turn, no thinking |
+| Chat format | `<\\|im_start\\|>user ... <\\|im_end\\|>`, then `<\\|im_start\\|>assistant`; no system turn |
 
 ## Data
 
-Lessons that `sapo_lite/lab/` generates from a seed: {families} families of small tasks (kinds of words, lists,
-numbers, comparing, reading, records, options, and a toy language named zumi), each asked for by a grammar in
-hundreds of wordings, {plain:.0%} plain, {long:.0%} long and {rare:.0%} in odd registers; in {renamed:.0%} of the lessons with
-labels, the labels are renamed. No text by people, and no benchmark. The tasks of `data/lab/` were held out, as
-a test shows; only the tokenizer's vocabulary was counted on their text too.
+Lessons that `sapo_lite/lab/` generates from a seed: {families} families of small tasks (kinds of words,
+lists, numbers, comparing, reading, records, options, and a toy language named zumi), each asked for by a
+grammar in hundreds of wordings, {plain:.0%} plain, {long:.0%} long and {rare:.0%} in odd registers. In
+{renamed:.0%} of the lessons with labels, the labels are renamed. No text by people, and no benchmark. The
+tasks of `data/lab/` were held out, as a test shows; only the tokenizer's vocabulary was counted on their
+text too.
 
 ## Compute
 
-{steps} steps of {lessons} lessons, {tokens:.1f} million tokens, {minutes:.0f} minutes of {threads} CPU thread{s} ({machine}), float32.
-Muon on the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
+{steps} steps of {wordings} wordings with up to three lessons each (half as many in the first 40 %),
+{tokens:.1f} million tokens, {minutes:.0f} minutes of {threads} CPU thread{s} ({machine}), float32. Muon on
+the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
 
 ## Accuracy
 
-Exact answers by greedy decoding to {count} fresh lessons of each family, wordings as in training, with these
-weights (rounded to bfloat16, computed in float32): **{mean:.2%} on average**; {perfect} of {families} families
-have no error, and the weakest are these.
+Exact answers by greedy decoding to {count} fresh lessons of each family, worded as in training, with these
+weights (rounded to bfloat16, computed in float32): **{mean:.2%} on average**. {perfect} of {families}
+families have no error; the weakest are these.
 
 | family | accuracy |
 |---|---:|
 {weakest}
 
-<details><summary>All families</summary>
+<details><summary>All families, in percent</summary>
 
 {all}
 
@@ -59,16 +63,21 @@ have no error, and the weakest are these.
 
 ## Limits
 
-- It knows only the lab's tiny English, in lower case, with one space around every word and punctuation mark.
-  On other text (SUPERNI, for instance) it runs, and shows that the program works; the scores mean nothing.
-- What it learns under one wording holds only in part under another: docs/lab.md says how much. That makes it
-  sensitive to the prompt, which is what the lab is for.
-- Sequences longer than the lab's (some 40 tokens on average, 90 at most) are new to it.
+- It knows only the lab's tiny English, in lower case, with one space around every word and punctuation
+  mark. On other text (SUPERNI, for instance) it runs, and shows that the program works; the scores mean
+  nothing.
+- What it learns under one wording holds only in part under another: docs/lab.md says how much. That makes
+  it sensitive to the prompt, which is what the lab is for.
+- Sequences longer than the lab's (some 30 tokens on average) are new to it.
 """
 
 
 def card(plan: Plan, facts: Mapping[str, Any], config: Any, accuracy: Mapping[str, float]) -> str:
-    """The card's text. `facts` are the measured ones: tokens, minutes, threads, machine, parameters, count."""
+    """The card's text.
+
+    `facts` were measured: tokens and parameters (millions), minutes, threads, machine, and the lessons of
+    each family (count) that `accuracy`, as shares, is of.
+    """
     ordered = sorted(accuracy, key=accuracy.__getitem__)
     plain, long, rare = REGISTER_SHARES
     return _CARD.format(
@@ -89,7 +98,7 @@ def card(plan: Plan, facts: Mapping[str, Any], config: Any, accuracy: Mapping[st
         rare=rare,
         renamed=RENAMED,
         steps=plan.steps,
-        lessons=plan.lessons,
+        wordings=plan.wordings,
         seed=plan.seed,
         mean=sum(accuracy.values()) / len(accuracy),
         perfect=sum(share == 1 for share in accuracy.values()),

@@ -97,7 +97,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine()
+    )
 
 
 def report(accuracy: Mapping[str, float]) -> Table:

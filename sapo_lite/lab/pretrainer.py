@@ -20,7 +20,6 @@ from sapo_lite.lab.muon import Muon
 from sapo_lite.lab.tokenizer import train_tokenizer
 from sapo_lite.recipe import ModelConfig
 
-
 _CONFIG = ModelConfig(
     name="lab", quantization="none", dtype="float32", max_source_tokens=448, max_answer_tokens=64
 )

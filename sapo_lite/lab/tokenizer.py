@@ -11,10 +11,10 @@ from random import Random
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from sapo_lite.lab.mixture import SUFFIXES, lesson
 from sapo_lite.lab.families import FAMILIES
-from sapo_lite.lab.words import KINDS, NAMES
+from sapo_lite.lab.mixture import SUFFIXES, lesson
 from sapo_lite.lab.wordings import wordings
+from sapo_lite.lab.words import KINDS, NAMES
 from sapo_lite.lab.world import TASKS, examples
 
 VOCABULARY = 3072

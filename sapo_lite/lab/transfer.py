@@ -10,7 +10,7 @@ wording and with one of every other core phrase.
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import mean
@@ -69,9 +69,7 @@ class Bench:
                 seed=seed,
             )
         after = [self._accuracy(task, wording) for wording in wordings]
-        return Transfer(
-            task.id, core, before, after[core], {n: a for n, a in enumerate(after) if n != core}
-        )
+        return Transfer(task.id, core, before, after[core], {n: a for n, a in enumerate(after) if n != core})
 
     def _accuracy(self, task: Task, wording: str) -> float:
         rows = [TrainRow(wording, example.input, example.answer) for example in task.test]
@@ -104,21 +102,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as of sapo-lite run")
     options = parser.parse_args(argv)
-    recipe = load_recipe("lab", [f"model.name={options.model}", "model.loader=transformers", *options.settings])
-    sequence = replace_tasks(recipe, options.tasks)
-    bench = Bench(recipe)
-    found = []
-    for task in load_sequence(sequence.sequence):
+    tasks = ",".join(f"'{task}'" for task in options.tasks)
+    settings = [f"model.name={options.model}", "model.loader=transformers", "sequence.test_examples=100"]
+    recipe = load_recipe("lab", [*settings, f"sequence.tasks=[{tasks}]", *options.settings])
+    bench, console, found = Bench(recipe), Console(), list[Transfer]()
+    for task in load_sequence(recipe.sequence):
         for core in options.cores:
             found.append(bench.transfer(task, core, options.seed))
-            print(found[-1], flush=True)
-    Console().print(table(found))
-
-
-def replace_tasks(recipe: Recipe, tasks: Sequence[str]) -> Recipe:
-    return recipe.model_copy(
-        update={"sequence": recipe.sequence.model_copy(update={"tasks": tuple(tasks), "test_examples": 100})}
-    )
+            console.print(f"{task.id}, phrase {core}: {found[-1].own:.0%} under its own wording")
+    console.print(table(found))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,18 @@ Then train anew (`python -m sapo_lite.lab.pretrain`). No family may be a held-ou
 words of one: a test compares them.
 """
 
+from sapo_lite.lab.families import lists, numbers, opinions, options, people, records, texts, words, zumi
 from sapo_lite.lab.family import FAMILIES
-from sapo_lite.lab.families import lists, numbers, options, opinions, people, records, texts, words, zumi
 
-__all__ = ["FAMILIES", "lists", "numbers", "opinions", "options", "people", "records", "texts", "words", "zumi"]
+__all__ = [
+    "FAMILIES",
+    "lists",
+    "numbers",
+    "opinions",
+    "options",
+    "people",
+    "records",
+    "texts",
+    "words",
+    "zumi",
+]

@@ -74,7 +74,13 @@ def only_kind(rng: Random) -> Draw:
     return Draw(listed(words), listed([word for word in words if word in keep]), {"kind": kind})
 
 
-@family(turn("list", ["mark every {kind} with yes and the rest with no"], ["yes for every {kind} , no for the rest"]))
+@family(
+    turn(
+        "list",
+        ["mark every {kind} with yes and the rest with no"],
+        ["yes for every {kind} , no for the rest"],
+    )
+)
 def marks(rng: Random) -> Draw:
     kind, other = rng.sample(list(KINDS), 2)
     words = rng.sample(KINDS[kind], rng.randint(0, 3)) + rng.sample(KINDS[other], rng.randint(1, 2))

@@ -10,11 +10,20 @@ from sapo_lite.lab.words import KINDS, NAMES, OPPOSITES, SYNONYMS, TOPICS, ZUMI
 
 REPLIES = {
     "greeting": (["hello there {name} !", "good morning , {name} ."], ["hello to you too .", "welcome ."]),
-    "thanks": (["thank you so much , {name} .", "thanks for your help ."], ["you are welcome .", "no problem ."]),
+    "thanks": (
+        ["thank you so much , {name} .", "thanks for your help ."],
+        ["you are welcome .", "no problem ."],
+    ),
     "time": (["what time is it , {name} ?", "when does it start ?"], ["it is five o'clock .", "at nine ."]),
-    "farewell": (["goodbye for now , {name} .", "see you tomorrow ."], ["bye , take care .", "see you later ."]),
+    "farewell": (
+        ["goodbye for now , {name} .", "see you tomorrow ."],
+        ["bye , take care .", "see you later ."],
+    ),
     "apology": (["sorry about that , {name} .", "please forgive me ."], ["never mind .", "i forgive you ."]),
-    "place": (["where is the station , {name} ?", "where do you live ?"], ["next to the bank .", "on the left ."]),
+    "place": (
+        ["where is the station , {name} ?", "where do you live ?"],
+        ["next to the bank .", "on the left ."],
+    ),
 }
 
 

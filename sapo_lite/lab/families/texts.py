@@ -157,7 +157,11 @@ def tense(rng: Random) -> Draw:
 def sentence_type(rng: Random) -> Draw:
     who, thing, city = rng.choice(NAMES), rng.choice(PRODUCTS), rng.choice(KINDS["city"])
     sentences = {
-        "question": [f"where is the {thing} of {who} ?", f"does {who} like {city} ?", f"is the {thing} here ?"],
+        "question": [
+            f"where is the {thing} of {who} ?",
+            f"does {who} like {city} ?",
+            f"is the {thing} here ?",
+        ],
         "statement": [f"{who} has a {thing} .", f"the {thing} is in {city} .", f"{who} lives in {city} ."],
         "command": [f"give {who} the {thing} !", f"go to {city} now !", f"open the {thing} , {who} !"],
     }
