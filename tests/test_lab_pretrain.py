@@ -143,9 +143,9 @@ def test_both_models_have_the_same_size_but_for_qwens_norms() -> None:
 
 def test_the_rate_rises_stays_and_falls_and_steps_grow() -> None:
     plan = Plan("qwen3", steps=1000)
-    rates = [plan.rate(step) / plan.learning_rate for step in (0, 99, 399, 700, 999)]
+    rates = [plan.rate(step) / plan.learning_rate for step in (0, 99, 750, 875, 999)]
     assert rates == pytest.approx([0.01, 1, 1, 0.5, 0.02], abs=0.002)
-    assert [plan.size(step) for step in (0, 399, 400, 999)] == [20, 20, 40, 40]
+    assert [plan.size(step) for step in (0, 749, 750, 999)] == [20, 20, 40, 40]
 
 
 # The program
@@ -173,6 +173,17 @@ def test_a_checkpoint_of_another_plan_is_refused(trained: Pretraining, tmp_path:
         ValueError, match=r"expected a checkpoint of .*steps=7.* found .*Use the options it was made with"
     ):
         pretrain(Plan("qwen3", steps=7, seed=3, wordings=4), tmp_path, QUIET, **TINY)
+
+
+def test_a_checkpoint_from_before_the_rate_fell_goes_on_to_more_steps(tmp_path: Path) -> None:
+    longer = Plan("qwen3", steps=8, seed=3, wordings=4)
+    for steps, reached in ((6, 4), (8, 8)):
+        first = Pretraining(Plan("qwen3", steps=steps, seed=3, wordings=4), **TINY)
+        for _ in range(reached):
+            first.advance()
+        first.save(tmp_path / f"{steps}.pt")
+    (tmp_path / "6.pt").rename(tmp_path / "checkpoint.pt")
+    assert same(weights(pretrain(longer, tmp_path, QUIET, **TINY)), weights(first))
 
 
 _CHILD = """

@@ -42,7 +42,7 @@ text too.
 ## Compute
 
 {steps} steps of {wordings} wordings with up to three lessons each (half as many in the first 40 %),
-{tokens:.1f} million tokens, {minutes:.0f} minutes of {threads} CPU thread{s} ({machine}), float32. Muon on
+{tokens:.1f} million tokens; {minutes:.0f} minutes by the clock, {threads} CPU thread{s} ({machine}), float32. Muon on
 the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
 
 ## Accuracy

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,11 @@ _MICRO_BATCH = 10  # packs, some 600 tokens: more leave a processor's caches
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the weights, together with the code: a checkpoint of another plan is refused."""
+    """What decides the weights, together with the code: a checkpoint of another plan is refused.
+
+    Plans that differ in `steps` alone are the same while the rate of both is level. So a checkpoint from
+    that time may be continued to more steps, or to fewer.
+    """
 
     architecture: str
     steps: int
@@ -38,12 +42,17 @@ class Plan:
 
     def size(self, step: int) -> int:
         """Wordings of a step: half of them while the rate is level, when more steps teach most."""
-        return self.wordings // 2 if step < 0.4 * self.steps else self.wordings
+        return self.wordings // 2 if step < self.level else self.wordings
 
     def rate(self, step: int) -> float:
-        """Learning rate: up over 100 steps, level until 40 % of all, then down to 2 % of it."""
-        done = step / self.steps
-        return self.learning_rate * min((step + 1) / 100, 1.0) * min(1.0, max(0.02, (1 - done) / 0.6))
+        """Learning rate: up over 100 steps, level for three quarters of all, then down to 2 % of it."""
+        left = (self.steps - step) / (self.steps - self.level)
+        return self.learning_rate * min((step + 1) / 100, 1.0) * min(1.0, max(0.02, left))
+
+    @property
+    def level(self) -> int:
+        """Steps before the rate falls."""
+        return self.steps * 3 // 4
 
 
 class Pretraining:
@@ -122,10 +131,14 @@ class Pretraining:
             ValueError: it is one of another plan or of other families.
         """
         found = torch.load(path, weights_only=True)
-        if found["plan"] != vars(self.plan) or found["losses"].keys() != self.curriculum.losses.keys():
+        plan = Plan(**found["plan"])
+        level = replace(plan, steps=self.plan.steps) == self.plan and found["step"] <= min(
+            plan.level, self.plan.level
+        )
+        if not (plan == self.plan or level) or found["losses"].keys() != self.curriculum.losses.keys():
             raise ValueError(
                 f"{path}: expected a checkpoint of {self.plan} and of the present families, found "
-                f"{found['plan']}. Use the options it was made with, or delete it to start over."
+                f"{plan} after {found['step']} steps. Use the options it was made with, or delete it to start over."
             )
         self.step, self.tokens, self.seconds = found["step"], found["tokens"], found["seconds"]
         self.curriculum.losses.update(found["losses"])
