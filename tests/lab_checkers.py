@@ -200,6 +200,11 @@ FAMILIES: dict[str, Callable[[str, Slots], str]] = {
     ),
     "to_english": lambda text, _: ENGLISH[text],
     "text_to_english": lambda text, _: " ".join(ENGLISH[word] for word in text.split()),
+    "kinds": lambda text, _: " , ".join(map(kind_of, text.split(" , "))),
+    "sorted_numbers": lambda text, _: " , ".join(sorted(text.split(" , "), key=int)),
+    "people_by_number": lambda text, _: " , ".join(
+        name for _, name in sorted(((n, name) for name, n in numbers(text).items()), reverse=True)
+    ),
     "field_value": lambda text, slots: dict(f.split(" : ") for f in text.split(" ; "))[slots["field"]],
     "description": lambda text, _: "{name} is a {age} year old {job} from {city} .".format(
         **dict(f.split(" : ") for f in text.split(" ; "))

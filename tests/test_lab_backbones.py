@@ -12,7 +12,6 @@ from sapo_lite.checksums import NAME, verify_checksums, write_checksums
 from sapo_lite.errors import BackboneError
 from sapo_lite.lab.accuracy import accuracy_by_family
 from sapo_lite.lab.families import FAMILIES
-from sapo_lite.lab.tokenizer import train_tokenizer
 from sapo_lite.model_files import EMBEDDED, locate_model
 from sapo_lite.recipe import ModelConfig
 from sapo_lite.resources import shipped
@@ -46,7 +45,7 @@ def test_the_backbones_are_a_qwen3_and_a_llama_of_one_size_and_tokenizer() -> No
     assert (qwen.causal_lm.config.model_type, llama.causal_lm.config.model_type) == ("qwen3", "llama")
     sizes = [sum(p.numel() for p in one.causal_lm.parameters()) for one in (qwen, llama)]
     assert abs(sizes[0] - sizes[1]) < 1000
-    assert qwen.tokenizer.get_vocab() == llama.tokenizer.get_vocab() == train_tokenizer().get_vocab()
+    assert qwen.tokenizer.get_vocab() == llama.tokenizer.get_vocab()
 
 
 @pytest.mark.slow

@@ -41,9 +41,9 @@ text too.
 
 ## Compute
 
-{steps} steps of {wordings} wordings with up to three lessons each (half as many in the first 40 %),
-{tokens:.1f} million tokens; {minutes:.0f} minutes by the clock, {threads} CPU thread{s} ({machine}), float32. Muon on
-the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
+{steps} steps of {wordings} wordings with up to three lessons each (in the first three quarters half as many),
+{tokens:.1f} million tokens; {minutes:.0f} minutes by the clock on {threads} CPU thread{s} ({machine}), float32.
+Muon on the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
 
 ## Accuracy
 

@@ -117,6 +117,7 @@ class Pretraining:
                 "tokens": self.tokens,
                 "seconds": self.seconds,
                 "losses": self.curriculum.losses,
+                "vocabulary": self.tokenizer.get_vocab(),
                 "model": self.model.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             },
@@ -128,17 +129,24 @@ class Pretraining:
         """Go on from a checkpoint.
 
         Raises:
-            ValueError: it is one of another plan or of other families.
+            ValueError: it is one of another plan, or the families have changed.
         """
         found = torch.load(path, weights_only=True)
         plan = Plan(**found["plan"])
         level = replace(plan, steps=self.plan.steps) == self.plan and found["step"] <= min(
             plan.level, self.plan.level
         )
-        if not (plan == self.plan or level) or found["losses"].keys() != self.curriculum.losses.keys():
+        if not (plan == self.plan or level):
             raise ValueError(
-                f"{path}: expected a checkpoint of {self.plan} and of the present families, found "
-                f"{plan} after {found['step']} steps. Use the options it was made with, or delete it to start over."
+                f"{path}: expected a checkpoint of {self.plan}, found {plan} after {found['step']} steps. "
+                "Use the options it was made with, or delete it to start over."
+            )
+        # Of both, the order counts too.
+        families = list(found["losses"]) == list(self.curriculum.losses)
+        if not (families and found["vocabulary"] == self.tokenizer.get_vocab()):
+            raise ValueError(
+                f"{path}: expected a checkpoint of the present families and vocabulary, found others: "
+                "the code has changed. Delete it to start over."
             )
         self.step, self.tokens, self.seconds = found["step"], found["tokens"], found["seconds"]
         self.curriculum.losses.update(found["losses"])

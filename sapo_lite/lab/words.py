@@ -25,7 +25,6 @@ NAMES = WOMEN + MEN
 
 PRODUCTS = "phone film book hotel meal camera game lamp clock radio course app".split()
 DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-MONTHS = ("january february march april may june july august september october november december").split()
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 
 # How much somebody likes a product, in adjectives.

@@ -3,7 +3,7 @@
 from random import Random
 
 from sapo_lite.lab.family import Draw, family
-from sapo_lite.lab.frames import YES_NO, check, classify, extract, extreme, give, pick
+from sapo_lite.lab.frames import YES_NO, check, extract, extreme, give, pick
 from sapo_lite.lab.sentences import any_words, listed
 from sapo_lite.lab.words import NUMBERS
 
@@ -34,12 +34,6 @@ def above(rng: Random) -> Draw:
 def first_is_larger(rng: Random) -> Draw:
     first, second = _numbers(rng, 2)
     return Draw(f"{first} , {second}", YES_NO[first < second])
-
-
-@family(classify("parity", "number", ("even", "odd")))
-def parity(rng: Random) -> Draw:
-    number = rng.randint(0, 99)
-    return Draw(str(number), "odd" if number % 2 else "even")
 
 
 @family(give("next number", "number", "add one to the number", "which number comes next ?"))

@@ -3,9 +3,9 @@
 from random import Random
 
 from sapo_lite.lab.family import Draw, family
-from sapo_lite.lab.frames import YES_NO, check, classify, give, turn
+from sapo_lite.lab.frames import YES_NO, check, classify, give
 from sapo_lite.lab.sentences import any_words
-from sapo_lite.lab.words import DAYS, KINDS, MEN, MONTHS, NAMES, OPPOSITES, SYNONYMS, WOMEN, ZUMI
+from sapo_lite.lab.words import DAYS, KINDS, MEN, NAMES, OPPOSITES, SYNONYMS, WOMEN, ZUMI
 
 
 def _opposite(rng: Random) -> tuple[str, str]:
@@ -17,12 +17,6 @@ def _opposite(rng: Random) -> tuple[str, str]:
 def kind(rng: Random) -> Draw:
     answer = rng.choice(list(KINDS))
     return Draw(rng.choice(KINDS[answer]), answer)
-
-
-@family(turn("kind", ["give an example of the kind"], ["the usual example of the kind"]))
-def usual_example(rng: Random) -> Draw:
-    asked = rng.choice(list(KINDS))
-    return Draw(asked, KINDS[asked][0])
 
 
 @family(check("pair", "the two words are of the same [kind|type]", "are the two words of the same kind ?"))
@@ -116,9 +110,3 @@ def gender(rng: Random) -> Draw:
 def next_day(rng: Random) -> Draw:
     day = rng.randrange(len(DAYS))
     return Draw(DAYS[day], DAYS[(day + 1) % len(DAYS)])
-
-
-@family(give("next month", "month", "which month comes [next|after the month] ?"))
-def next_month(rng: Random) -> Draw:
-    month = rng.randrange(len(MONTHS))
-    return Draw(MONTHS[month], MONTHS[(month + 1) % len(MONTHS)])
