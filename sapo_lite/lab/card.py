@@ -35,13 +35,13 @@ was written by `python -m sapo_lite.lab.pretrain --family {architecture}`, which
 Lessons that `sapo_lite/lab/` generates from a seed: {families} families of small tasks (kinds of words,
 lists, numbers, comparing, reading, records, options, and a toy language named zumi), each asked for by a
 grammar in hundreds of wordings, {plain:.0%} plain, {long:.0%} long and {rare:.0%} in odd registers. In
-{renamed:.0%} of the lessons with labels, the labels are renamed. No text by people, and no benchmark. The
-tasks of `data/lab/` were held out, as a test shows; only the tokenizer's vocabulary was counted on their
-text too.
+{renamed:.0%} of the lessons with two or three labels, these are renamed. No text by people, and no
+benchmark. The tasks of `data/lab/` were held out, as a test shows; only the tokenizer's vocabulary was
+counted on their text too.
 
 ## Compute
 
-{steps} steps of {wordings} wordings with up to three lessons each (in the first three quarters half as many),
+{steps} steps of {wordings} wordings (half as many in the first three quarters) of up to three lessons,
 {tokens:.1f} million tokens; {minutes:.0f} minutes by the clock on {threads} CPU thread{s} ({machine}), float32.
 Muon on the weight matrices, AdamW on the rest, loss on answers only, weak families more often. Seed {seed}.
 

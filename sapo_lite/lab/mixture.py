@@ -10,8 +10,8 @@ from sapo_lite.lab.grammar import REGISTERS, Phrasing, hint, wrapped
 # How often each register comes, and how often a hint follows, with labels and without.
 REGISTER_SHARES = (0.62, 0.31, 0.07)
 HINTED, HINTED_FREE = 0.6, 0.15
-# How often the labels are other words than usual, and the instruction says which.
-RENAMED = 0.12
+# How often labels, where they are few, are other words than usual, and the instruction says which.
+RENAMED, RENAMED_AT_MOST = 0.12, 3
 NEW_LABELS = (
     "good bad left right up down in out one two x y red blue hot cold top bottom true false pass fail "
     "plus minus big small day night P Q R S T U"
@@ -43,7 +43,7 @@ def lessons(family: Family, rng: Random, count: int) -> list[Lesson]:
     register = rng.choices(REGISTERS, REGISTER_SHARES)[0]
     instruction = wrapped(_core(phrasing, rng).format(**draws[0].slots), phrasing.noun, register, rng)
     names = {draw.answer: draw.answer for draw in draws}
-    if phrasing.labels and rng.random() < RENAMED:
+    if 0 < len(phrasing.labels) <= RENAMED_AT_MOST and rng.random() < RENAMED:
         names = dict(zip(phrasing.labels, rng.sample(NEW_LABELS, len(phrasing.labels)), strict=True))
         instruction += " " + _rename(names, rng)
     elif rng.random() < (HINTED if phrasing.labels else HINTED_FREE):

@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3", help="default: qwen3")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: runs/pretrain-FAMILY")
-    parser.add_argument("--steps", type=int, default=3000, help="default: 3000")
+    parser.add_argument("--steps", type=int, default=8000, help="default: 8000")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
     options = parser.parse_args(argv)

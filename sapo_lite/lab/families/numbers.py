@@ -36,12 +36,6 @@ def first_is_larger(rng: Random) -> Draw:
     return Draw(f"{first} , {second}", YES_NO[first < second])
 
 
-@family(give("next number", "number", "add one to the number", "which number comes next ?"))
-def next_number(rng: Random) -> Draw:
-    number = rng.randint(0, 98)
-    return Draw(str(number), str(number + 1))
-
-
 @family(give("[digits|figures]", "number word", "write the number in digits"))
 def in_digits(rng: Random) -> Draw:
     number = rng.randrange(len(NUMBERS))

@@ -79,18 +79,6 @@ def all_opposites(rng: Random) -> Draw:
     return Draw(listed([left for left, _ in pairs]), listed([right for _, right in pairs]))
 
 
-@family(each("first letter"))
-def first_letters(rng: Random) -> Draw:
-    words = any_words(rng, rng.randint(2, 5))
-    return Draw(listed(words), listed([word[0] for word in words]))
-
-
-@family(each("next number", "numbers"))
-def next_numbers(rng: Random) -> Draw:
-    numbers = rng.sample(range(99), rng.randint(2, 5))
-    return Draw(listed([str(n) for n in numbers]), listed([str(n + 1) for n in numbers]))
-
-
 @family(each("digit", "number words"))
 def all_in_digits(rng: Random) -> Draw:
     numbers = [rng.randrange(len(NUMBERS)) for _ in range(rng.randint(2, 5))]

@@ -5,7 +5,7 @@ from random import Random
 from sapo_lite.lab.family import Draw, family
 from sapo_lite.lab.frames import YES_NO, check, classify, give
 from sapo_lite.lab.sentences import any_words
-from sapo_lite.lab.words import DAYS, KINDS, MEN, NAMES, OPPOSITES, SYNONYMS, WOMEN, ZUMI
+from sapo_lite.lab.words import DAYS, KINDS, MEN, OPPOSITES, SYNONYMS, WOMEN, ZUMI
 
 
 def _opposite(rng: Random) -> tuple[str, str]:
@@ -84,18 +84,6 @@ def synonyms(rng: Random) -> Draw:
     yes = rng.random() < 0.5
     right = rng.choice([word for word in (group if yes else other) if word != left])
     return Draw(f"{left} , {right}", YES_NO[not yes])
-
-
-@family(give("first letter", "word", "which letter does the word [begin|start] with ?"))
-def first_letter(rng: Random) -> Draw:
-    word = rng.choice(any_words(rng, 1) + NAMES[:1] + [rng.choice(NAMES)])
-    return Draw(word, word[0])
-
-
-@family(give("last letter", "word", "which letter does the word end with ?"))
-def last_letter(rng: Random) -> Draw:
-    word = rng.choice([*any_words(rng, 1), rng.choice(NAMES)])
-    return Draw(word, word[-1])
 
 
 @family(classify("gender", "person", ("man", "woman")))

@@ -39,13 +39,13 @@ def to_zumi(rng: Random) -> Draw:
     )
 )
 def text_to_english(rng: Random) -> Draw:
-    words = rng.sample(list(ZUMI), rng.randint(2, 6))
+    words = rng.sample(list(ZUMI), rng.randint(2, 4))
     return Draw(" ".join(ZUMI[word] for word in words), " ".join(words))
 
 
 @family(turn("text", ["translate the text [to|into] zumi"], ["the zumi text"]))
 def text_to_zumi(rng: Random) -> Draw:
-    words = rng.sample(list(ZUMI), rng.randint(2, 5))
+    words = rng.sample(list(ZUMI), rng.randint(2, 3))
     return Draw(" ".join(words), " ".join(ZUMI[word] for word in words))
 
 
