@@ -175,6 +175,15 @@ def test_a_checkpoint_of_another_plan_is_refused(trained: Pretraining, tmp_path:
         pretrain(Plan("qwen3", steps=7, seed=3, wordings=4), tmp_path, QUIET, **TINY)
 
 
+def test_a_checkpoint_of_other_families_is_refused(trained: Pretraining, tmp_path: Path) -> None:
+    trained.save(tmp_path / "checkpoint.pt")
+    found = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    found["losses"] = dict(reversed(found["losses"].items()))
+    torch.save(found, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"present families and vocabulary, found others: the code has cha"):
+        pretrain(PLAN, tmp_path, QUIET, **TINY)
+
+
 def test_a_checkpoint_from_before_the_rate_fell_goes_on_to_more_steps(tmp_path: Path) -> None:
     longer = Plan("qwen3", steps=8, seed=3, wordings=4)
     for steps, reached in ((6, 4), (8, 8)):

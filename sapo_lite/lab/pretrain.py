@@ -1,13 +1,15 @@
 """Pretrain a backbone of the lab: `python -m sapo_lite.lab.pretrain [--family qwen3|llama] [--out DIR]`.
 
-A step draws a hundred lessons, of weak families more often, and takes the loss on answers alone. Muon
-moves the weight matrices, AdamW the embedding and the norms; the rate warms up, stays, and falls to
-nearly nothing. It needs neither network nor data.
+A step draws some sixty lessons, of weak families more often, and takes the loss on answers alone. Muon
+moves the weight matrices, AdamW the embedding and the norms; the rate warms up, stays level, and
+falls to nearly nothing, while steps are twice as large. It needs neither network nor data.
 
 Everything is a function of the seed: a program that is stopped, even killed, goes on from
-DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. They are
-then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the accuracy
-by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded backbone.
+DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. For the
+first three quarters of its steps the rate is level; until then, --steps may be changed.
+
+The model is then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the
+accuracy by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded one.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from sapo_lite.lab.model import ARCHITECTURES
 from sapo_lite.lab.pretrainer import Plan, Pretraining
 
 _FRESH_SEED = 1_000_003  # of the lessons that accuracy is measured on
+_CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are verified at load
 
 
 def pretrain(plan: Plan, out: Path, console: Console, *, save_every: int = 50, **shape: Any) -> Pretraining:
@@ -86,9 +89,6 @@ def export(pretraining: Pretraining, folder: Path, count: int) -> dict[str, floa
     (folder / "README.md").write_text(text, encoding="utf-8", newline="\n")
     write_checksums(folder, [path.name for path in folder.iterdir() if path.suffix in _CHECKED])
     return accuracy
-
-
-_CHECKED = {".safetensors", ".json", ".jinja"}
 
 
 def _processor() -> str:
