@@ -76,6 +76,7 @@ def lines(text: str) -> list[str]:
 # --- what it prints
 
 
+@pytest.mark.slow
 def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, files: tuple[Path, Path]) -> None:
     done = call(command("score", model, *files), env=WIDE)
     assert done.returncode == 0, done.stderr
@@ -92,6 +93,7 @@ def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, file
     assert done.stdout.startswith("3 prompts by answer loss, in nats per token\nrank  prompt    loss")
 
 
+@pytest.mark.slow
 def test_json_on_stdout_leaves_the_table_to_stderr(
     model: str, adapter: Path, files: tuple[Path, Path]
 ) -> None:
@@ -122,6 +124,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
     assert lines(repr(expected))[1] in lines(done.stderr)
 
 
+@pytest.mark.slow
 def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_path: Path) -> None:
     out = tmp_path / "board.json"
     text = original("translation")
@@ -155,6 +158,7 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     options = ("--instruction", original("mood"), "--generate", "20", "--backend", "builtin", "--all")
     arguments = command("score", "lab", ROOT / "data/lab/mood/train.json", *options, "--examples", "400")
