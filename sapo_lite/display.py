@@ -21,8 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sapo_lite.tables import candidate_table, score_matrix
-from sapo_lite.types import Candidate, CandidateScore
+from sapo_lite.tables import candidate_table, pool_table, score_matrix
+from sapo_lite.types import Candidate, CandidateScore, Rejection
 
 
 class Meter(Protocol):
@@ -37,6 +37,8 @@ class Display(Protocol):
     def stage(self, title: str) -> None: ...
 
     def work(self, label: str, total: int, unit: str) -> AbstractContextManager[Meter]: ...
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None: ...
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
@@ -79,6 +81,9 @@ class PlainDisplay:
                     printer(f"{label}: {self.done}/{total} {unit}{f' · {note}' if note else ''}")
 
         yield Quarters()
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        pass  # the meter counts them
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
@@ -148,6 +153,9 @@ class LiveDisplay:
                 progress.update(task, advance=amount, note=note)
 
         yield Bar()
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        self._table = pool_table(task, candidates, rejected, rows=6)
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False

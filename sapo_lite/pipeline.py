@@ -1,8 +1,8 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,14 @@ from sapo_lite.chat import Encoded
 from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
-from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
+from sapo_lite.paraphrase import (
+    Pool,
+    Surroundings,
+    make_pools,
+    original_alone,
+    pool_from_json,
+    pool_to_json,
+)
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
@@ -24,8 +31,13 @@ from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
 from sapo_lite.usage import Usage, environment
 
 
-def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None) -> Results:
+def run(
+    recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None, *, pull: bool = False
+) -> Results:
     """Learn the recipe's tasks one after another; go on where an earlier process stopped.
+
+    `data` is looked at first for the suite. With `pull`, a paraphrasing model that Ollama lacks is
+    fetched.
 
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
@@ -35,12 +47,13 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
     for notice in stand_ins(tasks):
         show.notice(notice)
     usage = Usage(folder)
+    load = cache(partial(load_backbone, recipe.model))
     with usage.measure("paraphrase"):
-        pools = paraphrase(recipe, tasks, folder, show)
-    # Only now that the paraphraser has left the memory is the backbone loaded.
+        pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
+    # Only now that other paraphrasing models have left the memory is the backbone loaded.
     with usage.measure("load"):
         show.stage("loading the backbone")
-        backbone = load_backbone(recipe.model)
+        backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
         adapter = ADAPTERS[recipe.adapter.method](
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
@@ -67,27 +80,28 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
     return results
 
 
-def paraphrase(recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, show: Display) -> dict[str, Pool]:
-    """Candidate instructions of every task, by task id. Those a run folder holds are kept."""
+def paraphrase(
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    folder: RunFolder,
+    show: Display,
+    load: Callable[[], Backbone],
+    *,
+    pull: bool,
+) -> dict[str, Pool]:
+    """Candidate instructions of every task, by task id. Those that the run folder holds are kept.
+
+    `load` gives the backbone, for recipes that have it paraphrase its own instructions.
+    """
     if not STRATEGIES[recipe.prompt.strategy].needs_candidates:
-        return {task.id: Pool(task.id, (Candidate(0, task.instruction, "original"),)) for task in tasks}
-    show.stage(f"paraphrasing with {recipe.paraphrase.backend}")
-    pools = {}
-    wanted = len(tasks) * (1 + recipe.paraphrase.count)
-    with (
-        Paraphraser(recipe.paraphrase, seed=recipe.seed, notify=show.notice) as paraphraser,
-        show.work("candidates", wanted, "candidates") as meter,
-    ):
-        for task in tasks:
-            make = partial(_make_pool, paraphraser, task, meter)
-            pools[task.id] = pool_from_json(folder.candidates.cached(task.id, make))
-            if notice := pools[task.id].notice:
-                show.notice(notice)
-    return pools
-
-
-def _make_pool(paraphraser: Paraphraser, task: Task, meter: Meter) -> dict[str, Any]:
-    return pool_to_json(paraphraser.candidates(task, lambda _: meter.advance(note=task.short_id)))
+        return {task.id: original_alone(task) for task in tasks}
+    missing = [task for task in tasks if not folder.candidates.has(task.id)]
+    around = Surroundings(show, seed=recipe.seed, pull=pull, own=(recipe.model, load))
+    made = {pool.task: pool_to_json(pool) for pool in make_pools(missing, recipe.paraphrase, around)}
+    return {
+        task.id: pool_from_json(folder.candidates.cached(task.id, partial(made.__getitem__, task.id)), task)
+        for task in tasks
+    }
 
 
 def _first_rows(backbone: Backbone, task: Task) -> list[Encoded]:

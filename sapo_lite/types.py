@@ -49,12 +49,21 @@ class Task:
 class Candidate:
     """One wording of a task's instruction. Index 0 is always the original.
 
-    `origin` names where the text came from: "original", "builtin", "file" or "ollama".
+    `origin` names where the text came from: "original", or the source as the recipe names it, such
+    as "ollama" or "builtin".
     """
 
     index: int
     text: str
     origin: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A text that is no candidate, and the reason in a short phrase. No answer at all has text ""."""
+
+    text: str
+    reason: str
 
 
 @dataclass(frozen=True)

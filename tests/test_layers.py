@@ -26,7 +26,7 @@ LAYERS = [
     ],
     ["strategies"],
     ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],
-    ["terminal", "cli", "__main__"],
+    ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -1,20 +1,33 @@
-"""The `file` backend: paraphrases from a TOML or JSON file.
+"""The `file` source: paraphrases from a TOML or JSON file.
 
 Either one list of texts for each task, named by its full or short id,
 
     task195 = ["Is this tweet positive or negative?", "..."]
 
-or the candidates file of another run, which holds one task.
+or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`.
 """
 
 import json
 import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.messages import quoted
 from sapo_lite.types import Task
+
+
+class FromFile:
+    """Texts that the user wrote, or that another run saved."""
+
+    generated = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str]:
+        yield from read_paraphrases(self._path, task)[numbers.start : numbers.stop]
 
 
 def read_paraphrases(path: Path, task: Task) -> list[str]:
@@ -53,8 +66,15 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _by_task(data: dict[str, Any]) -> dict[str, Any]:
-    """Texts by task, whichever of the two layouts the file has."""
+    """Texts by task, whichever of the layouts the file has."""
     match data:
+        case {"pools": list(pools)}:
+            return {
+                name: texts
+                for pool in pools
+                if isinstance(pool, dict)
+                for name, texts in _by_task(pool).items()
+            }
         case {"task": str(name), "candidates": list(candidates)}:
             kept = [c for c in candidates if not (isinstance(c, dict) and c.get("origin") == "original")]
             return {name: [c.get("text") if isinstance(c, dict) else c for c in kept]}

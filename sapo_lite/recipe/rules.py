@@ -1,6 +1,6 @@
 """What must hold between the settings of a recipe, beyond what each may be by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -19,6 +19,15 @@ class Rule:
 def wants_candidates(strategy: str, count: int) -> bool:
     """Whether anything is to be paraphrased: "fixed" trains on the original instruction alone."""
     return strategy != "fixed" and count > 0
+
+
+def _names(backend: str | Sequence[str]) -> list[str]:
+    """The sources of a backend that may be written as one."""
+    return [backend] if isinstance(backend, str) else list(backend)
+
+
+def _kinds(backend: str | Sequence[str]) -> set[str]:
+    return {name.partition("/")[0] for name in _names(backend)}
 
 
 _CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count")
@@ -50,12 +59,24 @@ RULES = (
     ),
     Rule(
         ("paraphrase.model", *_CANDIDATE_KEYS),
-        lambda model, backend, *wants: model or backend != "ollama" or not wants_candidates(*wants),
-        'the name of an Ollama model (paraphrase.backend is "ollama")',
+        lambda model, backend, *wants: (
+            model or not wants_candidates(*wants) or not {"ollama", "openai"}.intersection(_names(backend))
+        ),
+        'the name of a model (paraphrase.backend has "ollama" or "openai" without one)',
+    ),
+    Rule(
+        ("paraphrase.base_url", *_CANDIDATE_KEYS),
+        lambda url, backend, *wants: url or not wants_candidates(*wants) or "openai" not in _kinds(backend),
+        'the address of an endpoint (paraphrase.backend has "openai")',
     ),
     Rule(
         ("paraphrase.path", *_CANDIDATE_KEYS),
-        lambda path, backend, *wants: path or backend != "file" or not wants_candidates(*wants),
-        'a file of candidates (paraphrase.backend is "file")',
+        lambda path, backend, *wants: path or not wants_candidates(*wants) or "file" not in _kinds(backend),
+        'a file of candidates (paraphrase.backend has "file")',
+    ),
+    Rule(
+        ("paraphrase.minimum", "paraphrase.count", "prompt.strategy"),
+        lambda least, count, strategy: least <= count or not wants_candidates(strategy, count),
+        "at most paraphrase.count ({1})",
     ),
 )

@@ -9,6 +9,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
 from sapo_lite.recipe.rules import wants_candidates
 from sapo_lite.recipe.values import (
+    BaseUrl,
     Count,
     CountOrNone,
     Modules,
@@ -16,6 +17,7 @@ from sapo_lite.recipe.values import (
     OptionalText,
     Positive,
     Share,
+    Sources,
     Switch,
     TaskIds,
     Text,
@@ -74,14 +76,25 @@ class PromptConfig(_Section):
 
 
 class ParaphraseConfig(_Section):
-    """Where candidate wordings come from. `timeout` (one call) and `deadline` (all) are in seconds."""
+    """Where candidate wordings come from, and how many are wanted.
 
-    backend: Literal["ollama", "builtin", "file"] = "ollama"
+    `backend` names sources: each gives its share of `count`, and what one cannot give is left to the
+    next. A source of models may name its own (`"ollama/qwen3:8b"`), otherwise it is `model`. Each
+    missing paraphrase is asked for up to `attempts` times. `timeout` (one call) and `deadline` (all
+    of a source) are in seconds. With `unlike`, a model is shown the candidates so far.
+    """
+
+    backend: Sources = ("ollama",)
     count: CountOrNone = 20
+    minimum: CountOrNone = 1
     attempts: Count = 6
     temperature: NotNegative = 0.6
+    unlike: Switch = False
     model: OptionalText = None
     host: OptionalText = None
+    base_url: BaseUrl = None
+    allow_cloud: Switch = False
+    parallel: Count = 4
     timeout: Positive = 120.0
     deadline: Positive = 3600.0
     path: OptionalText = None

@@ -1,0 +1,55 @@
+"""The `self` source: the backbone paraphrases its own instructions. No second model, no download."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sapo_lite.paraphrase.remembered import Call
+from sapo_lite.types import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sapo_lite.backbone import Backbone
+    from sapo_lite.recipe import ModelConfig, ParaphraseConfig
+
+MAX_NEW_TOKENS = 512
+
+
+class OwnModel:
+    """The backbone as a chat model; `load` gives it when it is first needed."""
+
+    def __init__(
+        self, config: "ParaphraseConfig", model: "ModelConfig", load: "Callable[[], Backbone]"
+    ) -> None:
+        self._config = config
+        self._settings = model
+        self._load = load
+
+    def identity(self) -> dict[str, Any]:
+        model = self._settings
+        return {
+            "source": "self",
+            "model": model.name,
+            "options": {
+                "quantization": model.quantization,
+                "dtype": model.dtype,
+                "temperature": self._config.temperature,
+            },
+        }
+
+    def digest(self) -> str | None:
+        return None
+
+    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+        from sapo_lite.generation import sample
+
+        size = self._config.parallel
+        for batch in (calls[start : start + size] for start in range(0, len(calls), size)):
+            backbone = self._load()
+            yield from sample(
+                backbone,
+                [backbone.chat.encode_turn(call.request) for call in batch],
+                seeds=[call.seed for call in batch],
+                temperature=self._config.temperature,
+                max_new_tokens=MAX_NEW_TOKENS,
+            )
