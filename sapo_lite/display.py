@@ -104,7 +104,8 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+        amount = f"{speed:.3g}" if speed and speed < 1000 else f"{speed or 0:.0f}"
+        return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
 class LiveDisplay:

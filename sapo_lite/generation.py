@@ -63,7 +63,8 @@ def sample(
             rows = zip(prompts, seeds, strict=True)
             decoded = [_sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
         else:
-            prefix, pick = _read_prefix(backbone, prompts), _drawn(seeds, temperature)
+            prefix = _read_prefix(backbone, prompts)
+            pick = _drawn(seeds, temperature) if temperature else _greedy
             decoded = _generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
     return [backbone.chat.decode(ids) for ids in decoded]
 
@@ -78,8 +79,6 @@ def _drawn(seeds: Sequence[int], temperature: float) -> _Pick:
 
     def pick(logits: Tensor, rows: Sequence[int]) -> Tensor:
         best = logits.float().topk(min(TOP_K, logits.shape[-1]))
-        if temperature == 0:
-            return best.indices[:, 0]
         # The largest of log-probability plus Gumbel noise is a draw from the distribution.
         uniform = torch.stack([torch.rand(best.values.shape[-1], generator=generators[r]) for r in rows])
         noise = -(-uniform.clamp(min=1e-20).log()).log()

@@ -72,6 +72,16 @@ def test_only_the_backbone_imports_unsloth() -> None:
     assert importers == {"backbone"}
 
 
+def test_only_the_ollama_source_imports_the_client_of_ollama() -> None:
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for imported in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if imported.split(".")[0] == "ollama"
+    }
+    assert users == {"paraphrase/ollama.py", "paraphrase/ollama_server.py"}
+
+
 def test_only_chat_applies_a_chat_template() -> None:
     callers = {
         name

@@ -34,6 +34,13 @@ WIDE = {**os.environ, "COLUMNS": "110"}
 PROMPTS = [TASK.instruction, "Is the text happy? Say positive or negative.", "判断情感 {0}"]
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a paraphrasing model has said in an earlier test, or in the user's own runs."""
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture(scope="module")
 def model(make_backbone: Callable[..., Backbone]) -> str:
     """Folder of a tiny model."""
@@ -250,11 +257,19 @@ def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> N
 def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
     model: str, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = "<START>Is it positive or negative?</START>"
-    with FakeOllama(replies=["<START>Is it good?</START>", good]) as server:
+    good = "<START>Is the text positive or negative?</START>"
+    with FakeOllama(replies=["<START>Is the text good?</START>", good]) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         found = texts(request(model, instruction=PROMPTS[0], generate=1, paraphraser="tiny"))
-    assert found == {0: PROMPTS[0], 1: "Is it positive or negative?"}
+    assert found == {0: PROMPTS[0], 1: "Is the text positive or negative?"}
+    assert not server.loaded
+
+
+def test_any_instruction_is_paraphrased_without_a_model(model: str, files: tuple[Path, Path]) -> None:
+    found = texts(request(model, instruction=PROMPTS[0], generate=4, backend="builtin"))
+    assert found[0] == PROMPTS[0]
+    assert len(set(found.values())) == 5
+    assert all("positive" in text and "negative" in text for text in found.values())
 
 
 @pytest.mark.parametrize(
@@ -276,11 +291,6 @@ def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
         (
             {"generate": 3, "instruction": "x"},
             "--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b",
-        ),
-        (
-            {"generate": 3, "instruction": "x", "backend": "builtin"},
-            "--backend builtin: expected the instruction of one of the lab's tasks, the only ones it "
-            'paraphrases, found "x". Use --backend ollama.',
         ),
         (
             {"prompts": Path("prompts.txt"), "adapter": Path("nowhere")},

@@ -40,15 +40,17 @@ def interruptible(then: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 3)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGALRM, interrupt)
+    alarm = signal.getitimer(signal.ITIMER_REAL)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
     try:
         yield
     except KeyboardInterrupt:
         typer.echo(f"\ninterrupted: {then}", err=True)
         raise typer.Exit(130) from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *alarm)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_stdout(json_file: Path | None) -> bool:

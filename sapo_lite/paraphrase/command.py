@@ -42,13 +42,25 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
     """
-    # A recipe's name and path have no spaces; neither have Chinese instructions.
-    if re.fullmatch(r"[\w./~-]+", request.what, flags=re.ASCII):
-        return _of_recipe(request, show)
+    if (count := request.settings.get("count", 1)) < 1:
+        raise RecipeError(f"--count: expected a whole number of at least 1, found {count}")
+    return _of_recipe(request, show) if _is_recipe(request.what) else _of_instruction(request, show)
+
+
+def _is_recipe(what: str) -> bool:
+    """Whether a recipe is meant: a name or a path rather than a sentence, English or Chinese."""
+    return what.endswith(".toml") or re.fullmatch(r"[\w./~-]+", what, flags=re.ASCII) is not None
+
+
+def _of_instruction(request: Request, show: "Display") -> list[Pool]:
     if request.overrides or request.data:
         raise RecipeError(
             f"--set and --data belong to a recipe; found an instruction, {quoted(request.what)}"
         )
+    if not request.what.strip():
+        raise RecipeError("expected an instruction or a recipe, found an empty text")
+    if any("\ud800" <= character <= "\udfff" for character in request.what):
+        raise RecipeError("expected an instruction in UTF-8, found bytes in some other encoding")
     config = paraphrase_section({"model": DEFAULT_MODEL, **request.settings})
     task = Task(
         id="instruction",
@@ -60,6 +72,8 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
         train=(),
         test=(),
     )
+    if unnamed := [label for label in task.labels if label not in task.instruction]:
+        show.notice(f"not in the instruction, so not asked for: {', '.join(map(quoted, unnamed))}")
     around = Surroundings(show, seed=request.seed or 0, fresh=request.fresh, pull=request.pull)
     return make_pools([task], config, around)
 

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -54,20 +57,28 @@ class InFlight:
     def answers(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
         """The answers in the order of the calls, each once it is there.
 
-        A call without an answer gives a Rejection; so does the deadline, and ends the whole. Raises
-        ParaphraseError, with which all other calls end, if the server is lost or refuses.
+        A call without an answer gives a Rejection; so does the deadline, and ends the whole with what is
+        there by then. Raises ParaphraseError, with which all other calls end, if the server is lost or
+        refuses.
         """
         if self._ends is None:
             self._ends = time.monotonic() + self._deadline
+        late = Rejection("", f"paraphrase.deadline of {self._deadline:g} s reached")
+        if time.monotonic() >= self._ends:
+            yield late  # not one more call
+            return
         # The event loop runs in a thread of its own: a notebook has one already in this thread.
         with start_blocking_portal() as portal:
             places = portal.call(anyio.CapacityLimiter, self._parallel)
             futures = [portal.start_task_soon(self._answer, call, places) for call in calls]
             try:
-                for future in futures:
-                    yield future.result(timeout=max(0.0, self._ends - time.monotonic()))
-            except TimeoutError:  # of the wait: no call raises it
-                yield Rejection("", f"paraphrase.deadline of {self._deadline:g} s reached")
+                for number, future in enumerate(futures):
+                    try:
+                        answer = future.result(timeout=max(0.0, self._ends - time.monotonic()))
+                    except TimeoutError:  # of the wait: no call raises it
+                        yield from _there(futures[number:], late)
+                        return
+                    yield answer
             finally:
                 for future in futures:
                     future.cancel()
@@ -91,3 +102,21 @@ class InFlight:
             f"{self._server} {trouble} {len(BACKOFF) + 1} times in a row. "
             "See that it runs, then start the same command again: what it has said is kept."
         )
+
+
+def is_here(url: str) -> bool:
+    """Whether a server is on this machine: a proxy in the environment is not meant for it."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+def _there(futures: "Sequence[Future[str | Rejection]]", late: Rejection) -> list[str | Rejection]:
+    """The answers that are there, with `late` in the gaps before them, and at least once."""
+    answers = [future.result() if future.done() else late for future in futures]
+    while len(answers) > 1 and answers[-1] is late:
+        answers.pop()
+    return answers

@@ -9,14 +9,16 @@ import shutil
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from sapo_lite.errors import ParaphraseError
+from sapo_lite.paraphrase.in_flight import is_here
 
 if TYPE_CHECKING:
     import ollama
 
 HEALTH_TIMEOUT = 3.0  # s, for calls that make no text
+# s between reports. No limit in all, since nobody knows the line; large files are verified in silence.
+PULL_SILENCE = 300.0
 UNLOAD_LIMIT = 30.0  # s
 UNLOAD_POLL = 0.2  # s between looks at /api/ps
 
@@ -33,12 +35,8 @@ class OllamaServer:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments of a client of this server. A proxy in the environment is not for this machine."""
-        return {"host": self.url, "trust_env": not self._is_local}
-
-    @property
-    def _is_local(self) -> bool:
-        return urlsplit(self.url).hostname in {"127.0.0.1", "::1", "localhost"}
+        """Arguments of a client of this server."""
+        return {"host": self.url, "trust_env": not is_here(self.url)}
 
     def version(self) -> str:
         """The server's version. Raises ParaphraseError, within seconds, unless it is an Ollama server."""
@@ -46,12 +44,16 @@ class OllamaServer:
 
         try:
             answer = httpx.get(
-                f"{self.url}/api/version", timeout=HEALTH_TIMEOUT, trust_env=not self._is_local
+                f"{self.url}/api/version", timeout=HEALTH_TIMEOUT, trust_env=not is_here(self.url)
             )
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
                 f"No Ollama server answers at {self.url}. {self._how_to_start()} "
                 "(or name another server in paraphrase.host or OLLAMA_HOST)."
+            ) from None
+        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, one that is no URL
+            raise ParaphraseError(
+                f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None
         try:
             return str(answer.raise_for_status().json()["version"])
@@ -62,7 +64,7 @@ class OllamaServer:
             ) from None
 
     def _how_to_start(self) -> str:
-        if self._is_local and shutil.which("ollama") is None:
+        if is_here(self.url) and shutil.which("ollama") is None:
             return "Install Ollama from https://ollama.com/download, then start it with: ollama serve"
         return "Start it with: ollama serve"
 
@@ -72,7 +74,7 @@ class OllamaServer:
         import ollama
 
         try:
-            with self._client() as client:
+            with self._client(HEALTH_TIMEOUT) as client:
                 client.show(model)
         except ollama.ResponseError as error:
             if error.status_code == 404:
@@ -88,14 +90,19 @@ class OllamaServer:
         return True
 
     def digest(self, model: str) -> str | None:
-        """Hash of the model's files; None where no server answers, or it lacks the model."""
+        """Hash of the model's files; None where no server answers, or it lacks the model.
+
+        Asked ahead of `version` where answers were saved: both together must end within seconds.
+        """
         import httpx
         import ollama
 
         try:
-            with self._client() as client:
+            with self._client(HEALTH_TIMEOUT / 2) as client:
                 listed = client.list().models
         except (ConnectionError, httpx.HTTPError, ollama.ResponseError, httpx.InvalidURL, *GARBAGE):
+            return None
+        except ImportError:  # of what a SOCKS proxy needs: `version` says so
             return None
         return next((m.digest for m in listed if _same(m.model, model)), None)
 
@@ -107,12 +114,15 @@ class OllamaServer:
         import httpx
         import ollama
 
+        status: str | None = None
         try:
-            # No limit in all, since nobody knows the line; none of its reports may take a minute.
-            with self._client(timeout=60.0) as client:
+            with self._client(PULL_SILENCE) as client:
                 for report in client.pull(model, stream=True):
+                    status = report.status
                     if report.digest and report.total:
                         yield report.digest, report.completed or 0, report.total
+            if status != "success":
+                raise ConnectionError  # the stream has ended before the work has
         except ollama.ResponseError as error:
             raise ParaphraseError(f'Ollama at {self.url} cannot fetch "{model}": {error.error}') from None
         except (ConnectionError, httpx.RequestError, *GARBAGE) as error:
@@ -130,7 +140,7 @@ class OllamaServer:
         import ollama
 
         try:
-            with self._client() as client:
+            with self._client(HEALTH_TIMEOUT) as client:
                 client.generate(model, keep_alive=0)
                 if not wait or self._is_gone(client, model):
                     return None
@@ -167,7 +177,7 @@ class OllamaServer:
             f'Ollama at {self.url} cannot run "{model}" (HTTP {error.status_code}): {error.error}'
         )
 
-    def _client(self, timeout: float = HEALTH_TIMEOUT) -> ollama.Client:
+    def _client(self, timeout: float) -> ollama.Client:
         """A client whose calls end after `timeout` seconds of silence (it takes no time-out by call)."""
         import ollama
 

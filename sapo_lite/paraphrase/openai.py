@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError
+from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError, is_here
 from sapo_lite.paraphrase.remembered import Call
 from sapo_lite.types import Rejection
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HEALTH_TIMEOUT = 3.0  # s
 KEY = "OPENAI_API_KEY"
 _BUSY = {408, 429, 502, 503, 504}
+_INVALID = {400, 422}
 
 
 class OpenAIModel:
@@ -68,11 +69,21 @@ class OpenAIModel:
         """
         import httpx
 
+        headers = _headers()
         try:
-            answer = httpx.get(f"{self.url}/models", headers=_headers(), timeout=HEALTH_TIMEOUT)
+            answer = httpx.get(
+                f"{self.url}/models",
+                headers=headers,
+                timeout=HEALTH_TIMEOUT,
+                trust_env=not is_here(self.url),
+            )
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
                 f"No server answers at {self.url}. Start it, or correct paraphrase.base_url."
+            ) from None
+        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, one that is no URL
+            raise ParaphraseError(
+                f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None
         if answer.status_code in {401, 403}:
             raise self._key_refused(answer.status_code)
@@ -84,8 +95,9 @@ class OpenAIModel:
         options = {k: v for k, v in {**self._options, "seed": call.seed}.items() if k not in self._refused}
         message = {"role": "user", "content": call.request}
         body = {"model": self._model, "messages": [message], **options}
+        settings: dict[str, Any] = {"headers": _headers(), "trust_env": not is_here(self.url)}
         try:
-            async with httpx.AsyncClient(timeout=self._config.timeout, headers=_headers()) as client:
+            async with httpx.AsyncClient(timeout=self._config.timeout, **settings) as client:
                 answer = await client.post(f"{self.url}/chat/completions", json=body)
         except httpx.TimeoutException:
             raise TimeoutError from None
@@ -93,39 +105,55 @@ class OpenAIModel:
             raise BusyError("broke the connection") from None
         if answer.status_code in _BUSY:
             raise BusyError(f"was busy (HTTP {answer.status_code})", _pause(answer))
-        if answer.status_code == 400 and (named := [name for name in options if name in answer.text]):
+        if answer.status_code in _INVALID and (named := [name for name in options if name in answer.text]):
             self._refused.update(named)  # reasoning models take no temperature, some servers no seed
             return await self._ask(call)
         if not answer.is_success:
             raise self._refusal(answer)
         try:
-            return str(answer.json()["choices"][0]["message"]["content"] or "")
+            text = answer.json()["choices"][0]["message"]["content"]
         except (ValueError, LookupError, TypeError):
             raise UnreadableError from None
+        if not isinstance(text, str | None):
+            raise UnreadableError
+        return text or ""
 
     def _refusal(self, answer: httpx.Response) -> ParaphraseError:
         if answer.status_code in {401, 403}:
             return self._key_refused(answer.status_code)
-        said = _without_key(" ".join(answer.text.split())[:300])
         return ParaphraseError(
-            f'{self.url} does not run "{self._model}" (HTTP {answer.status_code}): {said}. '
+            f'{self.url} does not run "{self._model}" (HTTP {answer.status_code}): {_said(answer)}. '
             "Correct paraphrase.model or paraphrase.base_url."
         )
 
     def _key_refused(self, status: int) -> ParaphraseError:
         # Not in the server's words: some repeat the key.
-        which = f"the key in {KEY}" if os.environ.get(KEY) else f"calls without a key; set {KEY}"
+        which = f"the key in {KEY}" if _key() else f"calls without a key; set {KEY}"
         return ParaphraseError(f"{self.url} refuses {which} (HTTP {status}).")
 
 
+def _key() -> str:
+    """The key, "" if there is none. Raises ParaphraseError if it can be none: httpx would quote it."""
+    key = os.environ.get(KEY, "").strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise ParaphraseError(f"The key in {KEY} has blanks or characters beyond ASCII in it: set it anew.")
+    return key
+
+
 def _headers() -> dict[str, str]:
-    key = os.environ.get(KEY)
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    return {"Authorization": f"Bearer {key}"} if (key := _key()) else {}
 
 
-def _without_key(text: str) -> str:
-    key = os.environ.get(KEY)
-    return text.replace(key, "***") if key else text
+def _said(answer: httpx.Response) -> str:
+    """The server's words on one line, without the key, which some repeat."""
+    try:
+        text = str(answer.json()["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        text = answer.text
+    text = text.strip() or answer.reason_phrase
+    if key := _key():
+        text = text.replace(key, "***")
+    return " ".join(text.split())[:300].rstrip(" .")
 
 
 def _pause(answer: httpx.Response) -> float:

@@ -1,8 +1,10 @@
 """The `self` source: the backbone paraphrases its own instructions. No second model, no download."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sapo_lite.model_files import is_hub_name, locate_model
 from sapo_lite.paraphrase.remembered import Call
 from sapo_lite.types import Rejection
 
@@ -38,7 +40,12 @@ class OwnModel:
         }
 
     def digest(self) -> str | None:
-        return None
+        """Of the names, sizes and times of a local folder's files; a hub name is a model by itself."""
+        if is_hub_name(self._settings.name):
+            return None
+        files = sorted(path for path in locate_model(self._settings.name).iterdir() if path.is_file())
+        told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
         from sapo_lite.generation import sample

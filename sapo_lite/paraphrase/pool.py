@@ -83,14 +83,18 @@ def top_up(
 def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generated: bool) -> Pool:
     """The pool with one more candidate, or one more rejection."""
     if isinstance(answer, str):
-        # JSON can carry half a surrogate pair, which no file can: U+FFFD stands in, and the gate sees it.
-        text = answer.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = writable(answer.strip())
         reason = reject_reason(text, task, pool.texts, generated=generated)
         if reason is None:
             candidate = Candidate(len(pool.candidates), text, origin)
             return replace(pool, candidates=(*pool.candidates, candidate))
         answer = Rejection(text, reason)
-    return replace(pool, rejected=(*pool.rejected, answer))
+    return replace(pool, rejected=(*pool.rejected, replace(answer, text=writable(answer.text))))
+
+
+def writable(text: str) -> str:
+    """The text as files can hold it: JSON can carry half a surrogate pair, and U+FFFD stands in for it."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
@@ -124,24 +128,36 @@ def pool_to_json(pool: Pool) -> dict[str, Any]:
     }
 
 
-def pool_from_json(data: dict[str, Any], task: Task) -> Pool:
+def pool_from_json(data: Any, task: Task) -> Pool:
     """Inverse of `pool_to_json`, for data that may have been edited by hand: candidates are numbered anew.
 
     Raises ParaphraseError if the data do not fit, or are not those of the task.
     """
     try:
-        texts = [(candidate["text"], candidate.get("origin", "file")) for candidate in data["candidates"]]
-        rejected = tuple(Rejection(**rejection) for rejection in data.get("rejected", []))
-    except (KeyError, TypeError, AttributeError) as error:
+        listed = _get(data, "candidates", list)
+        texts = [(_get(entry, "text", str), _get(entry, "origin", str, "file")) for entry in listed]
+        kept = _get(data, "rejected", list, [])
+        rejected = tuple(Rejection(_get(e, "text", str), _get(e, "reason", str)) for e in kept)
+        notice = _get(data, "notice", str | None)
+    except TypeError as error:
         raise ParaphraseError(
             f'{task.short_id}: expected {{"task": ..., "candidates": [{{"text", "origin"}}, ...], '
-            f'"rejected": [{{"text", "reason"}}, ...]}} as candidates; found something else ({error}).'
+            f'"rejected": [{{"text", "reason"}}, ...]}} as candidates; found {error}.'
         ) from None
-    found = texts[0] if texts else None
-    if found != (task.instruction, "original"):
+    found = texts[0][0] if texts else None
+    if found != task.instruction:
         raise ParaphraseError(
-            f"{task.short_id}: expected the task's own instruction as first candidate, with the origin "
-            f'"original"; found {quoted(found)}.'
+            f"{task.short_id}: expected the task's own instruction as first candidate; found {quoted(found)}."
         )
-    candidates = tuple(Candidate(number, *candidate) for number, candidate in enumerate(texts))
-    return Pool(task.id, candidates, rejected, data.get("notice"))
+    others = (Candidate(number, *entry) for number, entry in enumerate(texts[1:], start=1))
+    return Pool(task.id, (*original_alone(task).candidates, *others), rejected, notice)
+
+
+def _get(data: Any, key: str, kind: Any, default: Any = None) -> Any:
+    """`data[key]`. Raises TypeError, which says what was found, unless it is of this kind."""
+    if not isinstance(data, dict):
+        raise TypeError(quoted(data))
+    value = data.get(key, default)
+    if not isinstance(value, kind):
+        raise TypeError(f'{quoted(value)} as "{key}"')
+    return writable(value) if isinstance(value, str) else value

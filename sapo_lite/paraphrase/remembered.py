@@ -1,6 +1,6 @@
 """A chat model as a source, with a memory: what it has said once is kept in the cache folder.
 
-    ~/.cache/sapo-lite/paraphrases/task195-ollama-3f0c9a12be77.json
+    ~/.cache/sapo-lite/paraphrases/task195-ollama-qwen3-8b-3f0c9a12be77.json
         source     model, digest, options: what made the answers
         task       its id and instruction, for whoever reads the file
         answers    by request: a hash of the request's words and its seed
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sapo_lite.errors import ParaphraseError
+from sapo_lite.paraphrase.pool import writable
 from sapo_lite.paraphrase.request import paraphrase_request, read_answer
 from sapo_lite.rundir import write_json
 from sapo_lite.types import Rejection, Task
@@ -35,7 +36,7 @@ class ChatModel(Protocol):
     """A model that answers a user turn. Opened at its first call: making the object costs nothing."""
 
     def identity(self) -> dict[str, Any]:
-        """What its answers depend on besides the call: model, options; no host, no key."""
+        """What its answers depend on besides the call: "source", "model", options; no host, no key."""
         ...
 
     def digest(self) -> str | None:
@@ -51,10 +52,19 @@ class ChatModel(Protocol):
 
 
 def cache_folder() -> Path:
-    """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder."""
-    if own := os.environ.get("SAPO_LITE_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"
+    """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder.
+
+    Raises ParaphraseError if the user has no home folder, as in some containers.
+    """
+    try:
+        if own := os.environ.get("SAPO_LITE_CACHE"):
+            return Path(own).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"
+    except RuntimeError:
+        raise ParaphraseError(
+            "Paraphrases are kept in the home folder, and there is none. Name a folder that can be written "
+            "to in SAPO_LITE_CACHE."
+        ) from None
 
 
 class _Memory:
@@ -68,9 +78,11 @@ class _Memory:
 
     def load(self) -> None:
         """Take what the file holds; one that is damaged holds nothing."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             saved = json.loads(self.path.read_text(encoding="utf-8"))
-            self.source, self.answers = dict(saved["source"]), dict(saved["answers"])
+            digest, answers = saved["source"].get("digest"), saved["answers"].items()
+            self.source = {**self.source, "digest": digest}
+            self.answers = {key: writable(text) for key, text in answers if isinstance(text, str)}
 
     def keep(self, key: str, answer: str) -> None:
         """Raises ParaphraseError if the file cannot be written."""
@@ -129,7 +141,7 @@ class RememberedModel:
                     yield answer  # no answer: not saved, so that another run asks again
                     continue
                 memory.source["digest"] = self._model.digest()
-                memory.keep(key, answer)
+                memory.keep(key, writable(answer))
             yield _text(memory.answers[key])
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
@@ -146,12 +158,7 @@ class RememberedModel:
     def _recalled(self, task: Task) -> _Memory:
         """What was said about the task by the same model: not by another that now has its name."""
         identity = self._model.identity()
-        told = json.dumps([identity, task.id, task.instruction], sort_keys=True)
-        name = re.sub(r"[^\w.-]+", "-", f"{task.short_id}-{self._name}")
-        path = (
-            cache_folder() / "paraphrases" / f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}.json"
-        )
-        memory = _Memory(path, identity, task)
+        memory = _Memory(self._path(task, identity), identity, task)
         if self._fresh:
             return memory
         memory.load()
@@ -168,7 +175,9 @@ class RememberedModel:
     def _path(self, task: Task, identity: dict[str, Any]) -> Path:
         """The file for what this model says about the task; the same settings give the same file."""
         told = json.dumps([identity, task.id, task.instruction, task.labels], sort_keys=True)
-        name = re.sub(r"[^\w.-]+", "-", f"{task.short_id}-{self._name}")
+        # Short: systems take 255 bytes for a name.
+        name = f"{task.short_id}-{identity['source']}-{identity['model']}"
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
         digest = hashlib.sha256(told.encode()).hexdigest()
         return cache_folder() / "paraphrases" / f"{name}-{digest[:12]}.json"
 

@@ -45,7 +45,8 @@ def open_source(name: str, config: "ParaphraseConfig", around: Surroundings) -> 
     if kind == "builtin":
         yield Builtin(around.seed)
     elif kind == "file":
-        yield FromFile(config.candidates_file())
+        alone = len(config.backend) == 1
+        yield FromFile(config.candidates_file(), None if alone else around.show.notice)
     else:
         with _open_model(kind, model or config.model, config, around) as chat:
             yield RememberedModel(

@@ -30,6 +30,12 @@ def _kinds(backend: str | Sequence[str]) -> set[str]:
     return {name.partition("/")[0] for name in _names(backend)}
 
 
+def _is_behind(backend: str | Sequence[str], kind: str, other: str) -> bool:
+    """Whether a source of one kind comes later than one of the other."""
+    kinds = [name.partition("/")[0] for name in _names(backend)]
+    return other in kinds and kind in kinds[kinds.index(other) :]
+
+
 _CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count")
 RULES = (
     Rule(
@@ -73,6 +79,11 @@ RULES = (
         ("paraphrase.path", *_CANDIDATE_KEYS),
         lambda path, backend, *wants: path or not wants_candidates(*wants) or "file" not in _kinds(backend),
         'a file of candidates (paraphrase.backend has "file")',
+    ),
+    Rule(
+        _CANDIDATE_KEYS,
+        lambda backend, *wants: not wants_candidates(*wants) or not _is_behind(backend, "ollama", "self"),
+        '"self" behind "ollama", since the backbone stays in memory once it is loaded',
     ),
     Rule(
         ("paraphrase.minimum", "paraphrase.count", "prompt.strategy"),

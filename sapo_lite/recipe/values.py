@@ -50,11 +50,15 @@ def _base_url(value: object) -> object:
     """An address that may stand in files: keys belong in the environment."""
     if not isinstance(value, str):
         return value
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(quoted(value))
-    if parts.username or parts.password or parts.query:
+    if any(sign in value for sign in "@?#"):
         raise ValueError("an address with a key or a password in it, which belong in OPENAI_API_KEY")
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        sound = False
+    if not sound:
+        raise ValueError(quoted(value))
     return value
 
 
@@ -70,7 +74,7 @@ Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below
 Sources = Annotated[
     tuple[str, ...],
     BeforeValidator(_sources),
-    Field(description=f"{one_of(SOURCES)}, or a list of them"),
+    Field(description=f"{one_of(map(quoted, SOURCES))}, or a list of them"),
 ]
 BaseUrl = Annotated[
     str | None,
