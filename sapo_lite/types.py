@@ -67,6 +67,11 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class LastRejection(Rejection):
+    """From a source that has no answers any more, and could have said the same of every other request."""
+
+
+@dataclass(frozen=True)
 class CandidateScore:
     """Pre-update losses of one candidate (SAPO, section 3), kept per example.
 

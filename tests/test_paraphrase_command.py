@@ -12,14 +12,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from rich.console import Console
 
-from ollama_server import Fail, FakeOllama, Trouble
+from ollama_server import Fail, FakeOllama, Reply, Trouble
 from openai_server import FakeOpenAI
 from sapo_lite import pipeline
 from sapo_lite.cli import main
@@ -27,8 +27,10 @@ from sapo_lite.display import PlainDisplay
 from sapo_lite.errors import BackboneError
 from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.paraphrase import in_flight, ollama_server
+from sapo_lite.paraphrase.request import paraphrase_request
 from sapo_lite.recipe import load_recipe
 from sapo_lite.rundir import RunFolder
+from sapo_lite.types import Task
 from small import ROOT, call, command
 
 CHAT, PULL, UNLOAD = "POST /api/chat", "POST /api/pull", "POST /api/generate"
@@ -116,6 +118,14 @@ def marked(*texts: str) -> list[str]:
     return [f"<START>{text}</START>" for text in texts]
 
 
+def in_turn(replies: Sequence[Reply], text: str = TEXT, labels: str = "") -> Callable[..., Reply | None]:
+    """Replies by the number of the request, as calls side by side arrive in any order."""
+    named = tuple(labels.split(",")) if labels else ()
+    task = Task("instruction", "", text, "", named, "en", (), ())
+    by_request = {paraphrase_request(task, number): reply for number, reply in enumerate(replies)}
+    return lambda body: by_request.get(body["messages"][0]["content"])
+
+
 def by_seed(body: dict[str, Any]) -> str:
     """What a model would say that answers alike to the same call; every third answer has lost its labels."""
     seed = body["options"]["seed"]
@@ -143,7 +153,7 @@ def error(text: str) -> str:
 
 def test_texts_go_to_stdout_and_what_happened_to_stderr(say: Callable[..., Done], tmp_path: Path) -> None:
     lost = "Is the tweet positive?"
-    with FakeOllama(marked(GOOD[0], lost, GOOD[1])) as server:
+    with FakeOllama(in_turn(marked(GOOD[0], lost, GOOD[1]), labels="positive,negative")) as server:
         done = say(*with_ollama(server, "-n", "2", "--labels", "positive, negative"))
     assert done.code == 0
     assert done.out.splitlines() == [TEXT, GOOD[0], GOOD[1]]
@@ -184,7 +194,7 @@ def test_a_label_that_the_instruction_lacks_is_told_of(say: Callable[..., Done])
 
 def test_sources_mix_and_each_gives_its_share(say: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(f"instruction = {json.dumps(GOOD[:1])}", encoding="utf-8")
-    with FakeOllama(marked(GOOD[0], *GOOD[1:])) as server:
+    with FakeOllama(in_turn(marked(*GOOD))) as server:
         backends = ("--backend", "file", "--backend", "builtin", "--backend", "ollama/tiny")
         options = ("--path", "own.toml", "-n", "6", "--json", "-")
         done = say("paraphrase", TEXT, *backends, "--host", server.url, *options)
@@ -200,7 +210,7 @@ def test_a_server_that_speaks_openais_protocol_is_asked_with_the_key_of_the_envi
     say: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with FakeOpenAI(marked(*GOOD[:2]), key="sk-very-secret") as server:
+    with FakeOpenAI(in_turn(marked(*GOOD[:2])), key="sk-very-secret") as server:
         options = ("--backend", "openai", "--base-url", server.url, "--model", "tiny", "--temperature", "0.9")
         done = say("paraphrase", TEXT, *options, "-n", "2", "--json", "out.json")
     assert done.out.splitlines() == [TEXT, *GOOD[:2]]
@@ -239,7 +249,7 @@ def test_the_json_file_is_a_source_of_the_same_texts(say: Callable[..., Done], t
 
 
 def test_json_on_stdout_is_nothing_but_json(say: Callable[..., Done]) -> None:
-    with FakeOllama(marked(GOOD[0], "no", GOOD[1])) as server:
+    with FakeOllama(in_turn(marked(GOOD[0], "no", GOOD[1]))) as server:
         done = say(*with_ollama(server, "-n", "2", "--json", "-"))
     pool = json.loads(done.out)
     assert pool["task"] == "instruction"
@@ -256,7 +266,7 @@ def test_a_text_of_several_lines_is_one_line_of_the_prompts(say: Callable[..., D
 
 
 def test_fewer_than_asked_for_is_said_and_no_error(say: Callable[..., Done]) -> None:
-    with FakeOllama([*marked(GOOD[0]), *["no markers"] * 50]) as server:
+    with FakeOllama(in_turn([*marked(GOOD[0]), *["no markers"] * 30])) as server:
         done = say(*with_ollama(server, "-n", "2"))
     assert done.code == 0
     assert done.out.splitlines() == [TEXT, GOOD[0]]
@@ -269,12 +279,12 @@ def test_fewer_than_asked_for_is_said_and_no_error(say: Callable[..., Done]) -> 
 def test_answers_are_used_again_without_a_server_until_fresh_ones_are_asked_for(
     say: Callable[..., Done],
 ) -> None:
-    with FakeOllama(marked(*GOOD[:2])) as server:
+    with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
         first = say(*with_ollama(server, "-n", "2"))
     again = say(*with_ollama(server, "-n", "2"))
     assert (again.code, again.out) == (0, first.out)
     assert "note: instruction: paraphrases of an earlier run are used again (" in again.err
-    with FakeOllama(marked(*GOOD[2:])) as other:
+    with FakeOllama(in_turn(marked(*GOOD[2:]))) as other:
         fresh = say(*with_ollama(other, "-n", "2", "--fresh"))
         kept = say(*with_ollama(other, "-n", "2"))
     assert fresh.out.splitlines() == [TEXT, *GOOD[2:]]
@@ -445,13 +455,13 @@ def test_a_run_goes_through_with_ollama_and_then_without(
         ),
         (
             (TEXT, "--backend", "builtn"),
-            "--backend: paraphrase.backend: expected ollama, openai, self, builtin or file, or a list of "
-            'them, found "builtn"; did you mean "builtin"?',
+            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", or a '
+            'list of them, found "builtn"; did you mean "builtin"?',
         ),
         (
             (TEXT, "--backend", "builtin", "--backend", "builtin"),
-            "--backend: paraphrase.backend: expected ollama, openai, self, builtin or file, or a list of "
-            'them, found "builtin" twice',
+            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", or a '
+            'list of them, found "builtin" twice',
         ),
         (
             (TEXT, "--set", "paraphrase.count=3"),
@@ -596,7 +606,7 @@ def test_a_cache_that_cannot_be_written_ends_it_at_once_though_other_calls_hang(
     (tmp_path / "file").touch()
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "file"))
     started = time.monotonic()
-    with FakeOllama([*marked(GOOD[0]), *[Trouble.HANG] * 3]) as server:
+    with FakeOllama(in_turn([*marked(GOOD[0]), *[Trouble.HANG] * 3])) as server:
         done = say(*with_ollama(server, "-n", "4"))
         assert server.routes[-1] == UNLOAD
     assert time.monotonic() - started < 5
@@ -662,7 +672,7 @@ def test_help_names_every_option_and_loads_nothing_heavy() -> None:
 
 @pytest.mark.slow
 def test_a_process_gives_the_same_without_escape_codes() -> None:
-    with FakeOllama(marked(*GOOD[:2])) as server:
+    with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
         done = call(command(*with_ollama(server, "-n", "2")))
     assert done.returncode == 0
     assert done.stdout.splitlines() == [TEXT, *GOOD[:2]]
@@ -684,7 +694,7 @@ def test_faults_are_told_within_five_seconds() -> None:
         for host in hosts:
             started = time.monotonic()
             done = call(command("paraphrase", TEXT, "--host", host, "--model", "tiny"))
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 8  # five, and what a busy machine takes to start it
             assert (done.returncode, done.stdout) == (1, "")
             assert re.fullmatch(r"== paraphrasing with ollama\nerror: [^\n]+\n", done.stderr)
 
@@ -703,11 +713,16 @@ def test_the_text_is_a_file_of_prompts_for_score() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    with FakeOllama([*marked(*GOOD[:2]), *[Trouble.HANG] * 2]) as server:
+    hangs = Trouble.HANG
+    first = in_turn([*marked(*GOOD[:2]), hangs, hangs])
+    second = in_turn(["asked again", "asked again", *marked(*GOOD[2:])])
+    model = first
+    with FakeOllama(lambda body: model(body)) as server:
         arguments = with_ollama(server, "-n", "4")
         process = as_process(*arguments)
         wait_for_chats(server, 4, process)
         while len(saved(tmp_path)) < 2:
+            assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
@@ -720,10 +735,10 @@ def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path)
         assert server.bodies(UNLOAD) == [{"model": "tiny", "keep_alive": 0, "stream": False}]
         assert set(saved(tmp_path).values()) == set(marked(*GOOD[:2]))
         asked = len(server.bodies(CHAT))
+        model = second
         done = call(command(*arguments))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[:3] == [TEXT, *GOOD[:2]]
-        assert len(done.stdout.splitlines()) == 5
+        assert done.stdout.splitlines() == [TEXT, *GOOD]
         # The two that were missing, whose calls had hung.
         assert len(server.bodies(CHAT)) == asked + 2
 
@@ -749,12 +764,8 @@ def test_ctrl_c_ends_it_though_the_server_hangs_elsewhere(route: str) -> None:
 
 @pytest.mark.slow
 def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
-    replies = [
-        *marked(GOOD[0], "Is the tweet positive?"),
-        "no markers",
-        *marked(GOOD[1]),
-        *[Trouble.HANG] * 4,
-    ]
+    spoken = [*marked(GOOD[0], "Is the tweet positive?"), "no markers", *marked(GOOD[1]), *[Trouble.HANG] * 4]
+    replies = in_turn(spoken, labels="positive,negative")
     leader, follower = pty.openpty()
     terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "130", "LINES": "50"}
     with FakeOllama(replies) as server:

@@ -246,6 +246,16 @@ def test_a_key_that_is_refused_is_said_without_it(key: str, cache: Path) -> None
     assert not cache.exists()
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_later_is_said_without_its_ends(status: int, key: str) -> None:
+    quoted = f"Incorrect API key provided: {key[:8]}***{key[-4:]}."
+    with FakeOpenAI([Fail(status, quoted)]) as server:
+        error = error_of(server, count=1)
+    assert str(error) == f"{server.url} refuses the key in OPENAI_API_KEY (HTTP {status})."
+    assert key[:8] not in all_said(error)
+    assert len(server.bodies(CHAT)) == 1
+
+
 def test_a_missing_key_is_asked_for() -> None:
     with FakeOpenAI(key="one") as server:
         assert failure(server) == f"{server.url} refuses calls without a key; set OPENAI_API_KEY (HTTP 401)."
@@ -378,10 +388,10 @@ def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
 def test_the_deadline_is_kept_however_long_the_server_asks_to_wait(pause: str) -> None:
     started = time.monotonic()
     with FakeOpenAI([GOOD, *[Fail(429, "slowly", retry_after=pause)] * 9]) as server:
-        pool, _ = make(server, deadline=0.6, parallel=1, count=3)
+        pool, _ = make(server, deadline=1.0, parallel=1, count=3)
     assert time.monotonic() - started < 10
     assert pool.texts == [GOOD_TEXT]
-    assert pool.rejected == (Rejection("", "paraphrase.deadline of 0.6 s reached"),)
+    assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
 
 
 @pytest.mark.parametrize("silent", [Trouble.HANG, Trouble.STALL, Drip(OTHER, 0.05)])

@@ -1,7 +1,7 @@
 """Calls to a chat server: several at once, each within a time limit, all before a deadline."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -10,8 +10,8 @@ import anyio
 from anyio.from_thread import start_blocking_portal
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.paraphrase.remembered import Call
-from sapo_lite.types import Rejection
+from sapo_lite.paraphrase.remembered import Answers, Call
+from sapo_lite.types import LastRejection, Rejection
 
 BACKOFF = (0.5, 1.0, 2.0, 4.0)  # s, pauses before the second try and the following ones
 
@@ -54,7 +54,7 @@ class InFlight:
         self._deadline = deadline
         self._ends: float | None = None
 
-    def answers(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+    def answers(self, calls: Sequence[Call]) -> Answers:
         """The answers in the order of the calls, each once it is there.
 
         A call without an answer gives a Rejection; so does the deadline, and ends the whole with what is
@@ -63,7 +63,7 @@ class InFlight:
         """
         if self._ends is None:
             self._ends = time.monotonic() + self._deadline
-        late = Rejection("", f"paraphrase.deadline of {self._deadline:g} s reached")
+        late = LastRejection("", f"paraphrase.deadline of {self._deadline:g} s reached")
         if time.monotonic() >= self._ends:
             yield late  # not one more call
             return

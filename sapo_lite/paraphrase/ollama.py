@@ -15,8 +15,7 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError
 from sapo_lite.paraphrase.ollama_address import resolve_host
 from sapo_lite.paraphrase.ollama_server import GARBAGE, OllamaServer
-from sapo_lite.paraphrase.remembered import Call
-from sapo_lite.types import Rejection
+from sapo_lite.paraphrase.remembered import Answers, Call
 
 if TYPE_CHECKING:
     from sapo_lite.display import Display, Meter
@@ -77,7 +76,7 @@ class OllamaModel:
             self._digest = (self._server.digest(self._model),)
         return self._digest[0]
 
-    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+    def complete(self, calls: Sequence[Call]) -> Answers:
         if not calls:
             return
         if self._calls is None:

@@ -6,13 +6,12 @@ The key is read from OPENAI_API_KEY when a call is made, and stands in no file a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError, is_here
-from sapo_lite.paraphrase.remembered import Call
-from sapo_lite.types import Rejection
+from sapo_lite.paraphrase.remembered import Answers, Call
 
 if TYPE_CHECKING:
     import httpx
@@ -47,7 +46,7 @@ class OpenAIModel:
     def digest(self) -> str | None:
         return None  # the protocol has none
 
-    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+    def complete(self, calls: Sequence[Call]) -> Answers:
         if not calls:
             return
         if self._calls is None:

@@ -1,12 +1,11 @@
 """The `self` source: the backbone paraphrases its own instructions. No second model, no download."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.model_files import is_hub_name, locate_model
-from sapo_lite.paraphrase.remembered import Call
-from sapo_lite.types import Rejection
+from sapo_lite.paraphrase.remembered import Answers, Call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +46,7 @@ class OwnModel:
         told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
-    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+    def complete(self, calls: Sequence[Call]) -> Answers:
         from sapo_lite.generation import sample
 
         size = self._config.parallel

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.messages import quoted
 from sapo_lite.paraphrase.gate import reject_reason
-from sapo_lite.types import Candidate, Rejection, Task
+from sapo_lite.types import Candidate, LastRejection, Rejection, Task
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,14 @@ def top_up(
     while asked < limit and (missing := count - len(pool.texts)):
         numbers = range(asked, min(asked + min(missing, at_once or missing), limit))
         asked = numbers.stop
-        before = len(pool.candidates) + len(pool.rejected)
+        answers, more = 0, True
         for answer in source.answers(task, numbers, pool.texts):
+            answers += 1
+            more = more and not isinstance(answer, LastRejection)
             pool = _with(pool, task, answer, origin, source.generated)
             on_answer(pool)
-        if len(pool.candidates) + len(pool.rejected) < before + len(numbers):
-            break  # there are no more
+        if answers < len(numbers) or not more:
+            break
     return pool
 
 
@@ -89,7 +91,7 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
             candidate = Candidate(len(pool.candidates), text, origin)
             return replace(pool, candidates=(*pool.candidates, candidate))
         answer = Rejection(text, reason)
-    return replace(pool, rejected=(*pool.rejected, replace(answer, text=writable(answer.text))))
+    return replace(pool, rejected=(*pool.rejected, Rejection(writable(answer.text), answer.reason)))
 
 
 def writable(text: str) -> str:

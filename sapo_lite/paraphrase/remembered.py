@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +32,9 @@ class Call(NamedTuple):
     seed: int
 
 
+Answers = Generator[str | Rejection, None, None]
+
+
 class ChatModel(Protocol):
     """A model that answers a user turn. Opened at its first call: making the object costs nothing."""
 
@@ -43,8 +46,8 @@ class ChatModel(Protocol):
         """Hash of the weights behind the model's name, found out within seconds; None if it cannot be."""
         ...
 
-    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
-        """The answers in order, each once it is there. Ends early when time is up.
+    def complete(self, calls: Sequence[Call]) -> Answers:
+        """The answers in order, each once it is there; closing it ends what is under way.
 
         Raises ParaphraseError if the model cannot work at all.
         """
@@ -131,18 +134,18 @@ class RememberedModel:
         calls = [self._call(task, number, taken if self._unlike else ()) for number in numbers]
         keys = [hashlib.sha256(f"{call.seed}/{call.request}".encode()).hexdigest()[:16] for call in calls]
         unknown = [call for call, key in zip(calls, keys, strict=True) if key not in memory.answers]
-        said = self._model.complete(unknown)
-        for key in keys:
-            if key not in memory.answers:
-                answer = next(said, None)
-                if answer is None:
-                    return
-                if isinstance(answer, Rejection):
-                    yield answer  # no answer: not saved, so that another run asks again
-                    continue
-                memory.source["digest"] = self._model.digest()
-                memory.keep(key, writable(answer))
-            yield _text(memory.answers[key])
+        with contextlib.closing(self._model.complete(unknown)) as said:
+            for key in keys:
+                if key not in memory.answers:
+                    answer = next(said, None)
+                    if answer is None:
+                        return
+                    if isinstance(answer, Rejection) or not answer.strip():
+                        yield answer  # there is none: not saved, so that another run asks again
+                        continue
+                    memory.source["digest"] = self._model.digest()
+                    memory.keep(key, writable(answer))
+                yield _text(memory.answers[key])
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
         # Its own seed for every call: the same one would repeat a rejected text.
@@ -183,8 +186,6 @@ class RememberedModel:
 
 
 def _text(answer: str) -> str | Rejection:
-    """The paraphrase in an answer: "" for an empty one, or why there is none."""
-    if not answer.strip():
-        return ""
+    """The paraphrase in an answer, or why there is none."""
     text = read_answer(answer)
     return Rejection(answer, "no text between <START> and </START>") if text is None else text
