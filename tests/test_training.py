@@ -481,7 +481,7 @@ def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulati
 ) -> None:
     """Of all rows in every step, and at a rate that changes nothing: the loss tells the wording."""
     wordings = ("Judge.", "Which side is it?", "Say {0} at once, and no more than that.")
-    schedule = Schedule(wordings, hold=3, seed="2")
+    schedule = Schedule(wordings, hold=3, seed="5")
     settings = config(
         epochs=9, batch_size=8, micro_batch_size=micro, learning_rate=1e-12, checkpoint_every=2, warmup=0.0
     )
@@ -501,6 +501,7 @@ def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulati
         wording: mean_answer_loss(backbone, [replace(row, instruction=wording) for row in ROWS[:8]]).item()
         for wording in wordings
     }
+    assert len({round(loss, 3) for loss in losses.values()}) == 3
     assert len({schedule.at(step) for step in range(9)}) > 1
     assert {step.number for step in steps} == set(range(1, 10))
     for step in steps:
