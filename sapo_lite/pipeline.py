@@ -67,12 +67,12 @@ def run(
     for warning in (backbone.notice, unpacked):
         if warning:
             show.notice(warning)
-    learner = Learner(recipe, backbone, adapter, usage, show)
+    learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Choice] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
     for number, task in enumerate(tasks, start=1):
         stage = folder.stage(number, task.short_id)
-        learned[task.id] = learner.learn(number, task, pools[task.id].candidates, stage)
+        learned[task.id] = learner.learn(number, task, stage)
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     results = collect(recipe, tasks, list(pools.values()), learned, scores)
@@ -93,7 +93,7 @@ def paraphrase(
 
     `load` gives the backbone, for recipes that have it paraphrase its own instructions.
     """
-    if not STRATEGIES[recipe.prompt.strategy].needs_candidates:
+    if not recipe.wants_candidates:
         return {task.id: original_alone(task) for task in tasks}
     missing = [task for task in tasks if not folder.candidates.has(task.id)]
     around = Surroundings(show, seed=recipe.seed, pull=pull, own=(recipe.model, load))
@@ -116,14 +116,18 @@ class Learner:
     recipe: Recipe
     backbone: Backbone
     adapter: BlockAdapter
+    pools: Mapping[str, Pool]
     usage: Usage
     show: Display
 
-    def learn(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Choice:
-        """Score, choose, train: the `number`-th task (from 1). Returns the wording it was trained with."""
+    def learn(self, number: int, task: Task, stage: Stage) -> Choice:
+        """Score, choose, train: the `number`-th task (from 1). Returns the wording it is tested with."""
+        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
+        pool, _ = self._split(task)
+        if not STRATEGIES[strategy].needs_candidates:
+            pool = pool[:1]
         scores = self._scores(number, task, pool, stage)
-        strategy = self.recipe.prompt.strategy
-        selection = select(strategy, task, pool, scores, seed=self._seed(number))
+        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
         choice = judge(self.backbone, strategy, selection.chosen, scores)
         stage.cached("selection", lambda: asdict(choice))
         self.adapter.open_block(number - 1, seed=self._seed(number))
@@ -178,47 +182,56 @@ class Learner:
                 task,
                 selection.rows,
                 self.recipe.training,
+                schedule=selection.schedule,
                 checkpoints=stage.checkpoints,
                 seed=self._seed(number),
                 on_step=report,
             )
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, Choice], stage: Stage) -> StageScores:
-        """Scores of all tasks: learned ones under their chosen and original wording, as the recipe
-        asks; the others under their original. Finishes the stage."""
+        """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
         self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
         kinds = self.recipe.evaluation.kinds
-        todo = [(task, _wordings(task, learned, kinds)) for task in tasks]
-        answers = sum(len(task.test) * len({c.index for c in by_kind.values()}) for task, by_kind in todo)
+        todo = [(task, {kind: self._wordings(task, learned, kind) for kind in kinds}) for task in tasks]
+        answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
         scores: StageScores = {kind: [] for kind in kinds}
         with self.usage.measure("evaluate"), self.show.work("testing", answers, "answers") as meter:
             for task, by_kind in todo:
-                for kind, wording in by_kind.items():
-                    scores[kind].append(self._test(task, wording, stage, meter))
+                for kind, wordings in by_kind.items():
+                    # Kinds that come to the same have the same answers.
+                    name = "original" if wordings == (task.instruction,) else kind
+                    scores[kind].append(self._test(task, name, wordings, stage, meter))
         stage.cached("scores", lambda: scores)
         stage.finish()
         return scores
 
-    def _test(self, task: Task, wording: Candidate, stage: Stage, meter: Meter) -> dict[str, float]:
-        """Mean scores of one task under one wording; answers are kept with them."""
+    def _test(
+        self, task: Task, name: str, wordings: Sequence[str], stage: Stage, meter: Meter
+    ) -> dict[str, float]:
+        """Mean scores of one task under wordings in turn; answers are kept with them."""
 
         def answer() -> dict[str, Any]:
             def report(count: int) -> None:
                 meter.advance(count, task.short_id)
 
-            return asdict(evaluate(self.backbone, task, wording.text, self.recipe.evaluation, report))
+            return asdict(evaluate(self.backbone, task, wordings, self.recipe.evaluation, report))
 
-        kind = "original" if wording.index == 0 else "chosen"
-        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{kind}", answer)["scores"]
+        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores
+
+    def _wordings(self, task: Task, learned: Mapping[str, Choice], kind: str) -> tuple[str, ...]:
+        """What `task` is tested with: its original wording where there is no other of this kind."""
+        if kind == "chosen" and task.id in learned:
+            return (learned[task.id].chosen.text,)
+        _, held_out = self._split(task)
+        if kind == "unseen" and held_out:
+            return tuple(candidate.text for candidate in held_out)
+        return (task.instruction,)
+
+    def _split(self, task: Task) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+        """The task's candidates to choose from, and those held out."""
+        return self.pools[task.id].split(self.recipe.paraphrase.held_out)
 
     def _seed(self, number: int) -> int:
         """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""
         return self.recipe.seed * 1000 + number
-
-
-def _wordings(task: Task, learned: Mapping[str, Choice], kinds: Sequence[str]) -> dict[str, Candidate]:
-    """The wording that `task` is tested with, by kind of prompt."""
-    original = Candidate(0, task.instruction, "original")
-    chosen = learned[task.id].chosen if task.id in learned else original
-    return {kind: chosen if kind == "chosen" else original for kind in kinds}

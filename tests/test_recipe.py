@@ -101,10 +101,11 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "missing_train": "error",
             "data": None,
         },
-        "prompt": {"strategy": "sapo"},
+        "prompt": {"strategy": "sapo", "hold": 4},
         "paraphrase": {
             "backend": ["builtin"],
             "count": 20,
+            "held_out": 0,
             "minimum": 1,
             "attempts": 6,
             "temperature": 0.6,

@@ -29,18 +29,18 @@ __all__ = ["Pool", "Surroundings", "make_pools", "original_alone", "pool_from_js
 
 
 def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Surroundings) -> list[Pool]:
-    """The original and up to `config.count` paraphrases for each task.
+    """The original and up to `config.wanted` paraphrases for each task.
 
     Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
     `config.minimum`. What chat models have said by then is kept, and used again the next time.
     """
     pools = {task.id: original_alone(task) for task in tasks}
     # A task without an instruction has nothing to paraphrase.
-    spoken = [task for task in tasks if task.instruction.strip() and config.count]
+    spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
     if not spoken:
         return list(pools.values())
     around.show.stage(f"paraphrasing with {', '.join(config.backend)}")
-    with around.show.work("paraphrases", len(spoken) * config.count, "paraphrases") as meter:
+    with around.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
         for turn, name in enumerate(config.backend, start=1):
             last = turn == len(config.backend)
             with open_source(name, config, around) as source:
@@ -50,12 +50,12 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Surrou
                         task,
                         source,
                         name,
-                        count=config.count * turn // len(config.backend),
+                        count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
                         on_answer=_shower(task, pools[task.id], meter, around.show),
                     )
-                    pools[task.id] = finished(pool, task, config.count, config.minimum) if last else pool
+                    pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
                     if notice := pools[task.id].notice:
                         around.show.notice(notice)
     return list(pools.values())

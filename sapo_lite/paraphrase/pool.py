@@ -24,6 +24,11 @@ class Pool:
     rejected: tuple[Rejection, ...] = ()
     notice: str | None = None
 
+    def split(self, held_out: int) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+        """The candidates to choose from, and the last `held_out` paraphrases, to test with."""
+        kept = max(1, len(self.candidates) - held_out)
+        return self.candidates[:kept], self.candidates[kept:]
+
     @property
     def texts(self) -> list[str]:
         """The paraphrases, without the original."""

@@ -16,9 +16,9 @@ class Rule:
     expected: str
 
 
-def wants_candidates(strategy: str, count: int) -> bool:
+def wants_candidates(strategy: str, count: int, held_out: int) -> bool:
     """Whether anything is to be paraphrased: "fixed" trains on the original instruction alone."""
-    return strategy != "fixed" and count > 0
+    return held_out > 0 or (strategy != "fixed" and count > 0)
 
 
 def _names(backend: str | Sequence[str]) -> list[str]:
@@ -36,7 +36,7 @@ def _is_behind(backend: str | Sequence[str], kind: str, other: str) -> bool:
     return other in kinds and kind in kinds[kinds.index(other) :]
 
 
-_CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count")
+_CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count", "paraphrase.held_out")
 RULES = (
     Rule(
         ("scoring.score_examples", "sequence.train_examples"),
@@ -57,6 +57,11 @@ RULES = (
         ("scoring.reduction", "scoring.race", "prompt.strategy"),
         lambda reduction, race, strategy: reduction == "token_mean" or not (race and strategy == "sapo"),
         '"token_mean" (scoring.race is true)',
+    ),
+    Rule(
+        ("paraphrase.held_out", "evaluation.prompts"),
+        lambda held_out, prompts: held_out or prompts != "all",
+        'at least 1 (evaluation.prompts is "all")',
     ),
     Rule(
         ("training.batch_size", "training.micro_batch_size"),
@@ -87,7 +92,7 @@ RULES = (
     ),
     Rule(
         ("paraphrase.minimum", "paraphrase.count", "prompt.strategy"),
-        lambda least, count, strategy: least <= count or not wants_candidates(strategy, count),
+        lambda least, count, strategy: least <= count or not wants_candidates(strategy, count, 0),
         "at most paraphrase.count ({1})",
     ),
 )
