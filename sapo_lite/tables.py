@@ -43,13 +43,17 @@ def pool_table(
     *,
     rows: int = 0,
     width: int = 72,
+    accepted: bool = True,
 ) -> RenderableType:
-    """A task's candidates by number, and what was rejected with reasons; the last `rows` of each, or all."""
+    """A task's candidates by number, and what was rejected with reasons; the last `rows` of each, or all.
+
+    Not the candidates where those that are `accepted` stand elsewhere.
+    """
     table = Table(box=None, pad_edge=False)
     table.add_column("", justify="right")
     table.add_column("from", no_wrap=True)
     table.add_column("text", no_wrap=True)
-    for candidate in candidates[-rows:]:
+    for candidate in candidates[-rows:] if accepted else ():
         style = "cyan" if candidate.index == 0 else ""
         text = Text(shorten(candidate.text, width))
         table.add_row(f"#{candidate.index}", candidate.origin, text, style=style)

@@ -823,3 +823,11 @@ def test_a_long_text_of_any_kind_is_judged_at_once(unit: str) -> None:
         for text in (long, f"Rewritten {long} A, B, C: yes or no.", f"改写 {long} ABC"):
             reject_reason(text, about, [f"yes or no {long}"])
     assert time.monotonic() - begun < 20  # a tenth of a second; a pattern that backtracks takes minutes
+
+
+@pytest.mark.parametrize(
+    "text", ["Positive or negative?", "Is it positive or negative?", "positive 还是 negative？"]
+)
+def test_a_question_that_names_the_labels_is_no_answer(text: str) -> None:
+    about = task("Is the review positive or negative in its sentiment?", ("positive", "negative"))
+    assert reject_reason(text.lower(), about, []) != "answers the task"

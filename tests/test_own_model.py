@@ -316,8 +316,8 @@ def test_calls_go_out_in_batches_and_the_backbone_is_loaded_when_it_is_needed(
     monkeypatch.setattr(generation, "sample", said)
     config = ParaphraseConfig(backend="self", parallel=2, temperature=0.7)
     calls = [Call(text, seed) for seed, text in enumerate(TURNS)]
-    assert list(OwnModel(config, backbone.config, unloadable).complete([])) == []
-    answers = OwnModel(config, backbone.config, lambda: backbone).complete(calls)
+    assert list(OwnModel(config, backbone.config, unloadable).complete([], lambda call, answer: None)) == []
+    answers = OwnModel(config, backbone.config, lambda: backbone).complete(calls, lambda call, answer: None)
     assert batches == []
     assert list(answers) == [f"answer to {seed}" for seed in range(5)]
     assert [batch["seeds"] for batch in batches] == [[0, 1], [2, 3], [4]]

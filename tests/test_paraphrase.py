@@ -248,9 +248,8 @@ def test_fewer_than_the_minimum_is_an_error_that_counts_the_reasons() -> None:
         finished(fill(Said("Decide.", "", "Judge."), about=YES_NO), YES_NO, count=2, minimum=1)
     assert str(caught.value) == (
         'task273: 0 of the 2 paraphrases asked for; not accepted: 2 x label "yes" missing, 1 x empty. '
-        "At least 1 are wanted (paraphrase.minimum). Choose another paraphrase.model or "
-        "paraphrase.backend, lower paraphrase.minimum, or train on the original wording alone with "
-        "paraphrase.count = 0."
+        "That is fewer than paraphrase.minimum = 1. Choose another model or source, or train on the original "
+        "wording alone with paraphrase.count = 0."
     )
 
 
@@ -260,7 +259,7 @@ def test_the_minimum_counts_paraphrases_without_the_original(minimum: int, enoug
     if enough:
         assert finished(pool, FREE, 5, minimum).notice
     else:
-        with pytest.raises(ParaphraseError, match=rf"2 of the 5 .*; .* At least {minimum} are wanted"):
+        with pytest.raises(ParaphraseError, match=rf"2 of the 5 .*; .* paraphrase.minimum = {minimum}"):
             finished(pool, FREE, 5, minimum)
 
 

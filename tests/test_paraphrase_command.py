@@ -548,7 +548,8 @@ def test_without_a_server_the_command_that_starts_one_is_named(
         start = "Install Ollama from https://ollama.com/download, then start it with: ollama serve"
     assert done.err == "== paraphrasing with ollama\n" + error(
         f"No Ollama server answers at http://127.0.0.1:9. {start} "
-        "(or name another server in paraphrase.host or OLLAMA_HOST)."
+        "(or name another server in paraphrase.host or OLLAMA_HOST; "
+        'paraphrase.backend = "builtin" does without one).'
     )
     assert done.code == 1
 
@@ -595,7 +596,7 @@ def test_none_at_all_is_an_error_that_counts_the_reasons(say: Callable[..., Done
     assert (done.code, done.out) == (1, "")
     assert (
         "error: instruction: 0 of the 2 paraphrases asked for; not accepted: "
-        "12 x no text between <START> and </START>. At least 1 are wanted (paraphrase.minimum)."
+        "12 x no text between <START> and </START>. That is fewer than paraphrase.minimum = 1."
     ) in done.err
     assert not server.loaded
 

@@ -299,7 +299,7 @@ def test_a_model_that_never_says_anything_useful_is_an_error_and_unloaded() -> N
         message = failure(server)
     assert message.startswith(
         "task273: 0 of the 2 paraphrases asked for; not accepted: 4 x empty. "
-        "At least 1 are wanted (paraphrase.minimum)."
+        "That is fewer than paraphrase.minimum = 1."
     )
     assert server.routes[-1] == UNLOAD
 
@@ -460,7 +460,8 @@ def test_no_server_is_said_with_the_command_that_starts_one(
     how = "Start it" if installed else "Install Ollama from https://ollama.com/download, then start it"
     assert str(caught.value) == (
         f"No Ollama server answers at http://127.0.0.1:{closed_port}. {how} with: ollama serve "
-        "(or name another server in paraphrase.host or OLLAMA_HOST)."
+        "(or name another server in paraphrase.host or OLLAMA_HOST; "
+        'paraphrase.backend = "builtin" does without one).'
     )
 
 
@@ -469,7 +470,8 @@ def test_a_host_that_cannot_be_one_gets_the_same_sentence(host: str) -> None:
     with FakeOllama() as server:
         assert failure(server, host=host) == (
             f"No Ollama server answers at http://{host}:11434. Start it with: ollama serve "
-            "(or name another server in paraphrase.host or OLLAMA_HOST)."
+            "(or name another server in paraphrase.host or OLLAMA_HOST; "
+            'paraphrase.backend = "builtin" does without one).'
         )
 
 

@@ -40,8 +40,8 @@ def test_faults_of_overrides_name_the_override(write_recipe: Callable[..., str])
         "--set adapter.rank=0: adapter.rank: expected a whole number of at least 1, found 0",
         '--set adapter.rnak=2: adapter.rnak: no such key; did you mean "rank"?',
         "--set adaptor.rank=2: [adaptor]: no such section; did you mean [adapter]?",
-        '--set evaluation.prompts=Chosen: evaluation.prompts: expected "chosen", "original", "both" or "all", '
-        'found "Chosen"; did you mean "chosen"?',
+        '--set evaluation.prompts=Chosen: evaluation.prompts: expected "chosen", "original", "both" or '
+        '"all", found "Chosen"; did you mean "chosen"?',
     ]
 
 
@@ -232,8 +232,8 @@ NO_ADDRESS = (
     "found nothing"
 )
 TAKES = (
-    "[paraphrase] takes backend, count, held_out, minimum, attempts, temperature, unlike, model, host, base_url, "
-    "allow_cloud, parallel, timeout, deadline, path"
+    "[paraphrase] takes backend, count, held_out, minimum, attempts, temperature, unlike, model, host, "
+    "base_url, allow_cloud, parallel, timeout, deadline, path"
 )
 NO_FILE = 'paraphrase.path: expected a file of candidates (paraphrase.backend has "file"), found nothing'
 

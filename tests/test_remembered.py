@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from sapo_lite.paraphrase import (
     pool_to_json,
 )
 from sapo_lite.paraphrase.pool import top_up
-from sapo_lite.paraphrase.remembered import Call, RememberedModel, cache_folder
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep, RememberedModel, cache_folder
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.types import Rejection, Task
 
@@ -62,7 +62,7 @@ class Model:
     def digest(self) -> str | None:
         return self._digest
 
-    def complete(self, calls: Sequence[Call]) -> Iterator[str | Rejection]:
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         self.batches.append(len(calls))
         for call in calls:
             number = len(self.said)
@@ -72,7 +72,10 @@ class Model:
                 raise self.raises[number]
             self.said.append(call)
             usual = f"<START>Wording {call.seed}: say yes or no to the odd word.</START>"
-            yield self.replies.get(number, usual)
+            answer = self.replies.get(number, usual)
+            if isinstance(answer, str):
+                keep(call, answer)
+            yield answer
 
 
 def ask(model: Model, about: Task = TASK, numbers: int | range = 3, **more: Any) -> list[str | Rejection]:
@@ -215,7 +218,7 @@ def test_an_answer_that_is_no_paraphrase_is_saved_as_it_came_and_an_empty_one_is
     model = Model()
     model.replies = {0: "", 1: " \n", 2: "Sure, here it is!"}
     talk = Rejection("Sure, here it is!", "no text between <START> and </START>")
-    assert ask(model) == ["", " \n", talk]
+    assert ask(model) == ["", "", talk]
     assert list(saved(cache)["answers"].values()) == ["Sure, here it is!"]
     again = Model()
     assert ask(again)[2] == talk

@@ -182,7 +182,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, notices = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert lines(notices)[-1] == "interrupted: nothing was written"
+    assert lines(notices)[-1] == "interrupted: no result was written"
     assert "Traceback" not in notices
     assert not (tmp_path / "out.json").exists()
 

@@ -18,7 +18,9 @@ def paraphrase(
         str,
         typer.Argument(metavar="INSTRUCTION|RECIPE", help="A text in quotes, or a recipe's name or path."),
     ],
-    count: Annotated[int | None, typer.Option("--count", "-n", help="How many.", show_default="20")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", help="How many paraphrases.", show_default="20")
+    ] = None,
     labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels to be kept exactly.")] = "",
     backend: Annotated[
         list[str] | None,
@@ -29,13 +31,17 @@ def paraphrase(
     model: Annotated[
         str | None, typer.Option(help="The chat model.", show_default="qwen3:8b, or the recipe's")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Of Ollama.", show_default="$OLLAMA_HOST")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST")
+    ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Of an OpenAI-compatible server; the key is $OPENAI_API_KEY.")
+        str | None, typer.Option(help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.")
     ] = None,
     path: Annotated[str | None, typer.Option(help="Candidates, for --backend file.")] = None,
-    temperature: Annotated[float | None, typer.Option(show_default="0.6")] = None,
-    seed: Annotated[int | None, typer.Option(show_default="0, or the recipe's")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of a chat model.", show_default="0.6")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of every draw.", show_default="0, or the recipe's")
+    ] = None,
     unlike: Annotated[
         bool | None, typer.Option("--unlike", help="Show the model what it has said, and ask for another.")
     ] = None,
@@ -95,7 +101,9 @@ def _paraphrase(request: "Request", json_file: Path | None, plain: bool) -> None
     ):
         pools = command.paraphrase(request, show)
     for pool in pools:
-        tables.print(pool_table(pool.task, pool.candidates, pool.rejected))
+        # On a terminal the accepted texts follow in full.
+        listed = on_stdout or not sys.stdout.isatty()
+        tables.print(pool_table(pool.task, pool.candidates, pool.rejected, accepted=listed))
     if not on_stdout:
         typer.echo(command.as_text(pools), nl=False)
     if json_file is not None:

@@ -86,7 +86,7 @@ def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
     # Made before stdout and stderr are taken from the libraries.
     table = wide_console(sys.stderr if on_stdout else sys.stdout)
     with (
-        interruptible("nothing was written"),
+        interruptible("no result was written"),
         display(f"score {request.model}", plain) as show,
         chatter_to(Path(os.devnull)),
     ):

@@ -49,7 +49,7 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
 
 def _is_recipe(what: str) -> bool:
     """Whether a recipe is meant: a name or a path rather than a sentence, English or Chinese."""
-    return what.endswith(".toml") or re.fullmatch(r"[\w./~-]+", what, flags=re.ASCII) is not None
+    return what.endswith(".toml") or re.fullmatch(r"[a-z0-9_./~-]*[a-z0-9_]", what) is not None
 
 
 def _of_instruction(request: Request, show: "Display") -> list[Pool]:

@@ -10,7 +10,7 @@ import anyio
 from anyio.from_thread import start_blocking_portal
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.paraphrase.remembered import Answers, Call
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep
 from sapo_lite.types import LastRejection, Rejection
 
 BACKOFF = (0.5, 1.0, 2.0, 4.0)  # s, pauses before the second try and the following ones
@@ -54,8 +54,8 @@ class InFlight:
         self._deadline = deadline
         self._ends: float | None = None
 
-    def answers(self, calls: Sequence[Call]) -> Answers:
-        """The answers in the order of the calls, each once it is there.
+    def answers(self, calls: Sequence[Call], keep: Keep) -> Answers:
+        """The answers in the order of the calls; `keep` gets each as soon as it is there.
 
         A call without an answer gives a Rejection; so does the deadline, and ends the whole with what is
         there by then. Raises ParaphraseError, with which all other calls end, if the server is lost or
@@ -70,7 +70,7 @@ class InFlight:
         # The event loop runs in a thread of its own: a notebook has one already in this thread.
         with start_blocking_portal() as portal:
             places = portal.call(anyio.CapacityLimiter, self._parallel)
-            futures = [portal.start_task_soon(self._answer, call, places) for call in calls]
+            futures = [portal.start_task_soon(self._answer, call, keep, places) for call in calls]
             try:
                 for number, future in enumerate(futures):
                     try:
@@ -83,13 +83,15 @@ class InFlight:
                 for future in futures:
                     future.cancel()
 
-    async def _answer(self, call: Call, places: anyio.CapacityLimiter) -> str | Rejection:
+    async def _answer(self, call: Call, keep: Keep, places: anyio.CapacityLimiter) -> str | Rejection:
         """One call, made again while the server is busy or breaks the connection."""
         async with places:
             for pause in (*BACKOFF, None):
                 try:
                     with anyio.fail_after(self._timeout):
-                        return await self._ask(call)
+                        answer = await self._ask(call)
+                    keep(call, answer)
+                    return answer
                 except TimeoutError:
                     return Rejection("", f"no answer within {self._timeout:g} s")
                 except UnreadableError:

@@ -15,7 +15,7 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError
 from sapo_lite.paraphrase.ollama_address import resolve_host
 from sapo_lite.paraphrase.ollama_server import GARBAGE, OllamaServer
-from sapo_lite.paraphrase.remembered import Answers, Call
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep
 
 if TYPE_CHECKING:
     from sapo_lite.display import Display, Meter
@@ -76,7 +76,7 @@ class OllamaModel:
             self._digest = (self._server.digest(self._model),)
         return self._digest[0]
 
-    def complete(self, calls: Sequence[Call]) -> Answers:
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         if not calls:
             return
         if self._calls is None:
@@ -89,7 +89,7 @@ class OllamaModel:
                 timeout=config.timeout,
                 deadline=config.deadline,
             )
-        yield from self._calls.answers(calls)
+        yield from self._calls.answers(calls, keep)
 
     def unload(self, *, wait: bool = True) -> str | None:
         """Free the memory of a model that was called. Returns a notice if that failed."""

@@ -49,7 +49,8 @@ class OllamaServer:
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
                 f"No Ollama server answers at {self.url}. {self._how_to_start()} "
-                "(or name another server in paraphrase.host or OLLAMA_HOST)."
+                "(or name another server in paraphrase.host or OLLAMA_HOST; paraphrase.backend = "
+                '"builtin" does without one).'
             ) from None
         except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, one that is no URL
             raise ParaphraseError(

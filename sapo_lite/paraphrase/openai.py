@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError, is_here
-from sapo_lite.paraphrase.remembered import Answers, Call
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep
 
 if TYPE_CHECKING:
     import httpx
@@ -46,7 +46,7 @@ class OpenAIModel:
     def digest(self) -> str | None:
         return None  # the protocol has none
 
-    def complete(self, calls: Sequence[Call]) -> Answers:
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         if not calls:
             return
         if self._calls is None:
@@ -59,7 +59,7 @@ class OpenAIModel:
                 timeout=config.timeout,
                 deadline=config.deadline,
             )
-        yield from self._calls.answers(calls)
+        yield from self._calls.answers(calls, keep)
 
     def _check(self) -> None:
         """Raise ParaphraseError, within seconds, if nobody answers or the key is refused.

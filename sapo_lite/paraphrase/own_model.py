@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.model_files import is_hub_name, locate_model
-from sapo_lite.paraphrase.remembered import Answers, Call
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,16 +46,19 @@ class OwnModel:
         told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
-    def complete(self, calls: Sequence[Call]) -> Answers:
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         from sapo_lite.generation import sample
 
         size = self._config.parallel
         for batch in (calls[start : start + size] for start in range(0, len(calls), size)):
             backbone = self._load()
-            yield from sample(
+            answers = sample(
                 backbone,
                 [backbone.chat.encode_turn(call.request) for call in batch],
                 seeds=[call.seed for call in batch],
                 temperature=self._config.temperature,
                 max_new_tokens=MAX_NEW_TOKENS,
             )
+            for call, answer in zip(batch, answers, strict=True):
+                keep(call, answer)
+            yield from answers

@@ -119,9 +119,8 @@ def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
     if accepted >= minimum:
         return replace(pool, notice=notice)
     raise ParaphraseError(
-        f"{notice} At least {minimum} are wanted (paraphrase.minimum). Choose another paraphrase.model or "
-        "paraphrase.backend, lower paraphrase.minimum, or train on the original wording alone with "
-        "paraphrase.count = 0."
+        f"{notice} That is fewer than paraphrase.minimum = {minimum}. Choose another model or source, or "
+        "train on the original wording alone with paraphrase.count = 0."
     )
 
 

@@ -33,6 +33,7 @@ class Call(NamedTuple):
 
 
 Answers = Generator[str | Rejection, None, None]
+Keep = Callable[[Call, str], None]
 
 
 class ChatModel(Protocol):
@@ -46,8 +47,10 @@ class ChatModel(Protocol):
         """Hash of the weights behind the model's name, found out within seconds; None if it cannot be."""
         ...
 
-    def complete(self, calls: Sequence[Call]) -> Answers:
-        """The answers in order, each once it is there; closing it ends what is under way.
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
+        """The answers in order; `keep` gets each as soon as it is there, from whichever thread.
+
+        Closing it ends what is under way.
 
         Raises ParaphraseError if the model cannot work at all.
         """
@@ -132,20 +135,19 @@ class RememberedModel:
         """Saved answers, and calls for the others; every new answer is saved when it comes."""
         memory = self._memory(task)
         calls = [self._call(task, number, taken if self._unlike else ()) for number in numbers]
-        keys = [hashlib.sha256(f"{call.seed}/{call.request}".encode()).hexdigest()[:16] for call in calls]
-        unknown = [call for call, key in zip(calls, keys, strict=True) if key not in memory.answers]
-        with contextlib.closing(self._model.complete(unknown)) as said:
-            for key in keys:
-                if key not in memory.answers:
-                    answer = next(said, None)
-                    if answer is None:
-                        return
-                    if isinstance(answer, Rejection) or not answer.strip():
-                        yield answer  # there is none: not saved, so that another run asks again
-                        continue
-                    memory.source["digest"] = self._model.digest()
-                    memory.keep(key, writable(answer))
-                yield _text(memory.answers[key])
+        unknown = [call for call in calls if _key(call) not in memory.answers]
+
+        def keep(call: Call, answer: str) -> None:
+            if answer.strip():  # an empty one is not saved, so that another run asks again
+                memory.source["digest"] = self._model.digest()
+                memory.keep(_key(call), writable(answer))
+
+        with contextlib.closing(self._model.complete(unknown, keep)) as said:
+            for call in calls:
+                answer = next(said, None) if call in unknown else memory.answers[_key(call)]
+                if answer is None:
+                    return
+                yield answer if isinstance(answer, Rejection) else _text(answer)
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
         # Its own seed for every call: the same one would repeat a rejected text.
@@ -185,7 +187,13 @@ class RememberedModel:
         return cache_folder() / "paraphrases" / f"{name}-{digest[:12]}.json"
 
 
+def _key(call: Call) -> str:
+    return hashlib.sha256(f"{call.seed}/{call.request}".encode()).hexdigest()[:16]
+
+
 def _text(answer: str) -> str | Rejection:
-    """The paraphrase in an answer, or why there is none."""
+    """The paraphrase in an answer: "" for an empty one, or why there is none."""
+    if not answer.strip():
+        return ""
     text = read_answer(answer)
     return Rejection(answer, "no text between <START> and </START>") if text is None else text

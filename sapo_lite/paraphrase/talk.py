@@ -126,6 +126,8 @@ def answers_the_task(text: str, labels: Sequence[str]) -> bool:
     """Whether the text gives an answer in place of an instruction: labels or numbers alone, "Answer: ..."."""
     if not _WORD.search(text):
         return True
+    if text.rstrip().endswith(("?", "？")):
+        return False  # "Positive or negative?" asks for one
     if not labels:
         opening = _ANSWER_OPENING.search(text)
         return opening is not None and len(re.findall(r"\w+", text[opening.end() :])) <= _FEW
