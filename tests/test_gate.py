@@ -695,6 +695,7 @@ def nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("about", LABELLED, ids=lambda about: about.labels[0])
 def test_many_of_these_texts_are_accepted(about: Task) -> None:
     passed: set[str] = set()

@@ -90,6 +90,7 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another(
     assert drawn(backbone, prompts, [5, 5, 2**31 - 1, 0, 0, 1])[:5:3] == [first[5], first[0]]
 
 
+@pytest.mark.slow
 @families
 def test_an_answer_does_not_depend_on_the_batch_it_is_in(make_backbone: MAKE, family: str) -> None:
     backbone = endless(make_backbone(family))
@@ -113,6 +114,7 @@ def test_rows_that_end_leave_the_draws_of_the_others_as_they_are(make_backbone: 
     assert drawn(backbone, prompts, seeds) == cut
 
 
+@pytest.mark.slow
 def test_an_answer_ends_with_the_turn(make_backbone: MAKE) -> None:
     backbone = make_backbone("llama")
     backbone.chat.decode = list  # type: ignore[method-assign, assignment]
@@ -216,6 +218,7 @@ def state(backbone: Backbone) -> dict[str, tuple[bool, torch.Tensor]]:
     return {name: (p.requires_grad, p.detach().clone()) for name, p in backbone.model.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_adapter_and_randomness_are_left_as_they_were(make_backbone: MAKE, training: bool) -> None:
     backbone = endless(make_backbone("qwen3"))
@@ -258,6 +261,7 @@ def test_the_mode_is_restored_after_a_failure_too(
     assert backbone.model.training
 
 
+@pytest.mark.slow
 @families
 def test_the_models_own_generate_is_sampled_alike(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, family: str

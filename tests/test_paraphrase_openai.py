@@ -384,6 +384,7 @@ def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
     assert pool.texts == [GOOD_TEXT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", ["3600", "inf", "nan"])
 def test_the_deadline_is_kept_however_long_the_server_asks_to_wait(pause: str) -> None:
     started = time.monotonic()

@@ -585,6 +585,7 @@ def test_another_address_of_the_same_model_is_not_another_model() -> None:
     assert CHAT not in elsewhere.routes
 
 
+@pytest.mark.slow
 def test_a_pulled_update_of_the_model_is_asked_anew(cache: Path) -> None:
     show = Heard()
     with FakeOllama() as server:
@@ -602,6 +603,7 @@ def test_a_pulled_update_of_the_model_is_asked_anew(cache: Path) -> None:
     assert saved(cache)["source"]["digest"] == "0" * 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed", [{"temperature": 0.7}, {"model": "other"}, {"unlike": True, "parallel": 1}], ids=str
 )
@@ -614,6 +616,7 @@ def test_other_settings_of_the_section_are_asked_anew(changed: dict[str, Any]) -
         assert len(server.bodies(CHAT)) - before == (2 if "unlike" in changed else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed", [{"parallel": 1}, {"timeout": 9.0}, {"attempts": 5}, {"minimum": 2}], ids=str
 )
@@ -624,6 +627,7 @@ def test_settings_that_change_no_answer_are_not_asked_anew(changed: dict[str, An
         assert len(server.bodies(CHAT)) == 3
 
 
+@pytest.mark.slow
 def test_a_server_lost_in_the_middle_leaves_what_was_said_and_the_rest_is_asked_for() -> None:
     seeds: list[int] = []
 
@@ -651,6 +655,7 @@ def test_a_server_lost_in_the_middle_leaves_what_was_said_and_the_rest_is_asked_
     assert json.dumps([*map(pool_to_json, again)]) == json.dumps([*map(pool_to_json, whole)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2, 3])
 def test_unlike_shows_what_was_accepted_and_asks_for_no_more_than_parallel_at_once(parallel: int) -> None:
     with FakeOllama() as server:

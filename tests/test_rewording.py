@@ -216,6 +216,7 @@ def test_what_is_given_stays_first_where_a_later_word_points_back_to_it() -> Non
 # --- the benchmarks
 
 
+@pytest.mark.slow
 @pytest.mark.benchmarks_data
 @pytest.mark.parametrize("suite", ["SUPERNI", "TRACE"])
 def test_real_instructions_have_twenty_usable_wordings_with_all_their_labels(
