@@ -8,7 +8,6 @@ from typing import Any
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.chat import Encoded
 from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
@@ -61,12 +60,7 @@ def run(
         folder.note_environment(environment(backbone))
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    rows = _first_rows(backbone, tasks[0])
-    require_plain_logits(backbone, rows[0].ids)
-    unpacked = check_packs(backbone, rows, gradients=True)
-    for warning in (backbone.notice, unpacked):
-        if warning:
-            show.notice(warning)
+    _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Choice] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
@@ -104,9 +98,16 @@ def paraphrase(
     }
 
 
-def _first_rows(backbone: Backbone, task: Task) -> list[Encoded]:
-    rows = [TrainRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
-    return backbone.chat.encode(task, rows)
+def _check(backbone: Backbone, task: Task, show: Display) -> None:
+    """Compare packs with plain forward passes on a few rows, and say what the user should know."""
+    rows = backbone.chat.encode(
+        task, [TrainRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
+    )
+    require_plain_logits(backbone, rows[0].ids)
+    unpacked = check_packs(backbone, rows, gradients=True)
+    for warning in (backbone.notice, unpacked):
+        if warning:
+            show.notice(warning)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ import itertools
 import json
 import math
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from sapo_lite.adapters import BlockAdapter
-from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
 from sapo_lite.errors import TrainingError
-from sapo_lite.packing import batches, fits_in_memory
+from sapo_lite.numbered_rows import NumberedRows
+from sapo_lite.packing import fits_in_memory
 from sapo_lite.types import Schedule, Task, TrainRow
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def train(
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
     pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
-    numbered = _Rows(backbone, task, rows, encoded, pack, schedule)
+    numbered = NumberedRows(backbone, task, rows, encoded, pack, schedule)
     arguments = _sft_config(backbone, len(encoded), config, checkpoints, seed)
     trainer = _sft_trainer(numbered, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
@@ -140,55 +139,13 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one task as the trainer sees them: by number."""
-
-    backbone: Backbone
-    task: Task
-    rows: Sequence[TrainRow]
-    encoded: Sequence[Encoded]
-    pack: bool
-    schedule: Schedule | None
-
-    def tokens(self, numbers: Sequence[int]) -> int:
-        """Answer tokens of these rows: the same in every wording."""
-        return sum(len(self.encoded[n].answer_ids) for n in numbers)
-
-    def nll(self, numbers: Sequence[int], step: int) -> Tensor:
-        """Summed answer NLL of these rows in an optimiser step (from 0), in nats.
-
-        Rows with the same instruction share a pack.
-        """
-        losses = [
-            token_nll(self.backbone, batch).sum()
-            for rows in self._groups(numbers, step)
-            for batch in batches(self.backbone, rows, pack=self.pack)
-        ]
-        return torch.stack(losses).sum()
-
-    def _groups(self, numbers: Sequence[int], step: int) -> list[list[Encoded]]:
-        """Rows that go together: without packs all, with them those of one instruction."""
-        if self.schedule is not None:
-            wording = self.schedule.at(step)
-            rows = [replace(self.rows[n], instruction=wording) for n in numbers]
-            return [self.backbone.chat.encode(self.task, rows)]
-        if not self.pack:
-            return [[self.encoded[n] for n in numbers]]
-        by_instruction: dict[str, list[Encoded]] = defaultdict(list)
-        for n in numbers:
-            by_instruction[self.rows[n].instruction].append(self.encoded[n])
-        groups = list(by_instruction.values())
-        # Rows that are alone with theirs share at least what the chat template begins with.
-        alone = [group[0] for group in groups if len(group) == 1]
-        return [group for group in groups if len(group) > 1] + ([alone] if alone else [])
-
-
 # (loss, penalty) of the micro-batches of one optimiser step
 _Losses = list[tuple[Tensor, Tensor]]
 
 
-def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]) -> Any:
+def _sft_trainer(
+    rows: NumberedRows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
+) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
 
@@ -212,7 +169,7 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
     return trainer
 
 
-def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
+def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) -> Any:
     """SFTTrainer whose loss is that of the answers, plus the adapter's penalty. Fills `losses`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 

@@ -20,6 +20,7 @@ LAYERS = [
         "scoring",
         "adapters",
         "training",
+        "numbered_rows",
         "generation",
         "evaluation",
         "paraphrase",

@@ -287,13 +287,15 @@ def train_20_steps(
 
     rows: list[tuple[int, ...]] = []
     rates: list[float] = []
-    nll, step = training._Rows.nll, torch.optim.AdamW.step
+    nll, step = training.NumberedRows.nll, torch.optim.AdamW.step
 
     def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
         rates.append(self.param_groups[0]["lr"])
         return step(self, *args, **kwargs)
 
-    monkeypatch.setattr(training._Rows, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1])
+    monkeypatch.setattr(
+        training.NumberedRows, "nll", lambda self, n, s: (rows.append(tuple(n)), nll(self, n, s))[1]
+    )
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     wordings = ("", TASK.instruction, "判断情感 {0}")
     data = [TrainRow(wordings[n % 3], e.input, e.answer) for n, e in enumerate(make_task(15).train)]
@@ -388,8 +390,8 @@ def test_every_row_is_seen_once_an_epoch(
 
     backbone = make_backbone("qwen3")
     seen: list[int] = []
-    nll = training._Rows.nll
-    monkeypatch.setattr(training._Rows, "nll", lambda self, n: (seen.extend(n), nll(self, n))[1])
+    nll = training.NumberedRows.nll
+    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n, s: (seen.extend(n), nll(self, n, s))[1])
     learn(backbone, start(backbone), config(epochs=2), tmp_path, rows=ROWS[:9])
     first, second = seen[:9], seen[9:]
     assert sorted(first) == sorted(second) == list(range(9))
