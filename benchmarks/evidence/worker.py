@@ -1,0 +1,41 @@
+"""What a worker process does: it prepares itself once, then one item after another."""
+
+import gc
+import os
+import signal
+import threading
+import time
+
+from benchmarks.evidence.plan import Cell, Plan, Transition
+
+
+def begin() -> None:
+    """One thread, no interrupts of its own, and an end when its parent ends."""
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)  # else a killed parent would leave workers behind that hold their folders
+
+    threading.Thread(target=watch, daemon=True).start()
+    from trl import SFTTrainer  # noqa: F401
+
+    # The Trainer collects garbage several times a task, among a million objects of imported modules.
+    gc.collect()
+    gc.freeze()
+
+
+def do(plan: Plan, item: Cell | Transition) -> float:
+    """Finish an item. Returns the seconds that it took, 0 if it was done before."""
+    if isinstance(item, Cell):
+        from benchmarks.evidence.cells import run_cell
+
+        return run_cell(plan, item)
+    from benchmarks.evidence.probe import run_transition
+
+    return run_transition(plan, item)
