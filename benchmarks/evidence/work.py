@@ -107,7 +107,7 @@ def run_all(plan: Plan, jobs: int, console: Console) -> None:
         "less what is done already",
         highlight=False,
     )
-    with _progress(tally, console) as show, _workers(jobs) as pool:
+    with _progress(tally, console) as show, _workers(plan, jobs) as pool:
         for wave in rounds:
             _run_wave(plan, wave, estimates, pool, tally, show)
 
@@ -135,10 +135,12 @@ def _run_wave(
 
 
 @contextlib.contextmanager
-def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+def _workers(plan: Plan, jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that import the libraries once. On an error or an interrupt they are not waited for."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    log = plan.out / "workers.log"
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=begin, initargs=(log,))
     try:
         yield pool
     except BaseException:
