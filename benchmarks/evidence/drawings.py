@@ -6,7 +6,6 @@ from typing import Any
 from benchmarks.evidence.analysis import BASELINE, KINDS, Compared, comparisons, pairs
 from benchmarks.evidence.plots import Panel, Points, figure
 from benchmarks.evidence.statistics import Interval
-from benchmarks.evidence.tables import transition_name
 
 _PROBED = {
     "earlier": "change on earlier tasks",
@@ -38,10 +37,10 @@ def _scatters(probe: Mapping[str, Any], what: str, label: str) -> list[Panel]:
         if not losses:
             continue
         points = list(zip(losses, outcomes, strict=True))
-        name = transition_name(transition).replace(" → ", "→")
+        title = f"seed {transition['seed']}, task {transition['learned'] + 1}: "
         panels.append(
             Panel(
-                name if len(name) < 40 else f"seed {transition['seed']}, →{name.rpartition('→')[2]}",
+                title + transition["tasks"][transition["learned"]],
                 "loss before training, nats per token",
                 label,
                 [Points(points[1:]), Points(points[:1], colour=1, radius=3.5)],

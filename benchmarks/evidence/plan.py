@@ -160,11 +160,18 @@ def make_plan(
 
 def _check(plan: Plan) -> None:
     """Raises RecipeError: better now than in the middle of the night."""
-    for cell in plan.cells[: len(plan.adapters) * len(plan.strategies)]:
-        tasks = plan.load(cell).sequence.tasks
-    if plan.transitions and max(plan.learned) >= len(tasks):
+    if BASE_STRATEGY not in plan.strategies or BASE_ADAPTER not in plan.adapters:
         raise RecipeError(
-            f"probe.learned: expected fewer than the {len(tasks)} tasks of {plan.recipe}, "
+            f"settings: expected {BASE_STRATEGY!r} on {BASE_ADAPTER!r} among the cells, found strategies "
+            f"{', '.join(plan.strategies)} and adapters {', '.join(plan.adapters)}"
+        )
+    for cell in plan.cells[: len(plan.adapters) * len(plan.strategies)]:
+        recipe = plan.load(cell)
+        if recipe.evaluation.prompts != "all":
+            raise RecipeError(f'evaluation.prompts: expected "all", found "{recipe.evaluation.prompts}"')
+    if plan.transitions and max(plan.learned) >= len(recipe.sequence.tasks):
+        raise RecipeError(
+            f"probe.learned: expected fewer than the {len(recipe.sequence.tasks)} tasks of {plan.recipe}, "
             f"found {max(plan.learned)}"
         )
 

@@ -36,7 +36,7 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     if not high > low:
         return [low]
     step = 10 ** math.floor(math.log10((high - low) / about))
-    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= about + 0.5)
+    step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= about + 1)
     return [round(n * step, 10) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 

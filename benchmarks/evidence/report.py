@@ -1,6 +1,7 @@
 """docs/evidence.md: every sentence and table is made from the raw results. It says what came out."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,24 @@ def document(raw: dict[str, Any], settings: dict[str, Any], plots: Sequence[str]
         _limits(raw),
         _again(raw),
     ]
-    return "\n".join(part.strip() + "\n" for part in parts if part)
+    return "\n\n".join(wrapped(part.strip()) for part in parts if part) + "\n"
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs and list items in lines of at most 110 characters; tables, code and images as they are."""
+    blocks, code = [], False
+    for block in text.split("\n\n"):
+        if not code and block[:1].isalnum():
+            block = textwrap.fill(block, 110, break_long_words=False, break_on_hyphens=False)
+        elif not code and block.startswith("- "):
+            block = "\n".join(_item(line) for line in block.splitlines())
+        code ^= block.count("```") % 2 == 1
+        blocks.append(block)
+    return "\n\n".join(blocks)
+
+
+def _item(line: str) -> str:
+    return textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def brief(results: Path) -> str:
@@ -163,6 +181,8 @@ By transition (Spearman; a dash where loss or outcome did not vary, or where the
 
 {transition_table(content, tests)}
 
+Each point is a prompt, the larger one the original instruction:
+
 {_images(plots, "probe")}
 """
 
@@ -181,11 +201,14 @@ def _sequences(content: dict[str, Any], found: Sequence[Compared], plots: Sequen
 {many(len(content["cells"]), "run")} over {many(len(content["seeds"]), "seed")}. Mean (standard deviation
 over seeds); the difference to `fixed` on the same seeds with its 95 % paired t interval, and in how many
 seeds it was above. Seeds are the units. There are {tests} differences below: by chance alone, about
-{tests / 20:.0f} of their intervals would leave 0 out. * marks those whose paired t test holds after
+{tests / 20:.0f} of their
+intervals would leave 0 out if nothing made a difference. * marks those whose paired t test holds after
 Holm's correction for all of them (p < 0.05). AP: mean over j of R[N,j]. BWT: mean over i=2..N of mean
 over j<i of (R[i,j] - R[j,j]). FWT: mean over i=1..N-1 of mean over j>i of (R[i,j] - R[0,j]).
 
 {tables}
+
+Large points are means over seeds, small ones seeds; lines are 95 % t intervals:
 
 {_images(plots, "sequences")}
 
@@ -198,13 +221,15 @@ def _images(plots: Sequence[str], what: str) -> str:
 
 
 def _limits(raw: dict[str, Any]) -> str:
-    lines = [f"- {name} is missing: that part was not run." for name in (SEQUENCES, PROBE) if name not in raw]
+    missing = [name for name in (SEQUENCES, PROBE) if name not in raw]
+    lines = [f"- {name} is missing: that part was not run." for name in missing]
     lines += [
-        "- Other backbones, other suites, a GPU: nothing here says how large an effect is on a model of billions",
-        "  of parameters.",
-        "- More than one training for each prompt or cell: what the order of rows adds to the noise within a seed",
-        "  is part of every figure.",
-        "- A choice of sample size beforehand: seeds and transitions are as many as two cores do in an hour or two.",
+        "- Other backbones, other suites, a GPU: nothing here says how large an effect is on a model of "
+        "billions of parameters.",
+        "- More than one training for each prompt or cell: what the order of rows adds to the noise within a "
+        "seed is part of every figure.",
+        "- A choice of sample size beforehand: seeds and transitions are as many as two cores do in an hour "
+        "or two.",
     ]
     if PROBE in raw:
         lines.append("- Other states to probe from than those of `fixed` on LoRAInc.")
@@ -228,7 +253,8 @@ python -m benchmarks.evidence --jobs 2
 python -m benchmarks.evidence --report
 ```
 
-It took {seconds / 3600:.1f} hours of CPU time, on {machine["device"]} ({machine["system"]}).
+It took {seconds / 3600:.1f} hours of CPU time, less what interrupted processes had spent, on
+{machine["device"]} ({machine["system"]}).
 {one}
 {markdown(["", "version"], [["python", about["python"]], *map(list, versions)])}
 

@@ -98,6 +98,8 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if n < 2:
         return Interval(mean, None, None, None, None, n)
     deviation = float(np.std(values, ddof=1))
+    if deviation < _ROUNDING * max(map(abs, values)):
+        deviation = 0.0  # equal values, summed in other orders
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
     if deviation:
         p = float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))

@@ -71,12 +71,13 @@ def continual_table(found: Sequence[Compared], kind: str) -> str:
     of_kind = [c for c in found if c.kind == kind]
     ways = dict.fromkeys((c.adapter, c.strategy) for c in of_kind)
     headings = ["strategy, adapter"]
-    for metric in CONTINUAL:
+    metrics = [metric for metric in CONTINUAL if any(c.metric == metric for c in of_kind)]
+    for metric in metrics:
         headings += [metric.upper(), f"to {BASELINE} (95 %; above)"]
     rows = []
     for adapter, strategy in ways:
         row = [f"{strategy}, {adapter}"]
-        for metric in CONTINUAL:
+        for metric in metrics:
             (one,) = (c for c in of_kind if (c.adapter, c.strategy, c.metric) == (adapter, strategy, metric))
             row += [f"{one.over_seeds.mean:.1f} ({number(one.over_seeds.deviation, 1)})", _difference(one)]
         rows.append(row)

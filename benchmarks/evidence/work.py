@@ -102,10 +102,10 @@ def run_all(plan: Plan, jobs: int, console: Console) -> None:
     estimates = {item: estimate(plan, item) for item in items}
     tally = Tally(len(items), sum(estimates.values()), jobs)
     console.print(
-        f"{sum(isinstance(i, Cell) for i in items)} runs and {len(plan.transitions)} probes: about "
-        f"{duration(tally.left)} with {jobs} process{'es' if jobs > 1 else ''} of one thread, "
-        "less what is done already",
+        f"{len(items) - len(plan.transitions)} runs and {len(plan.transitions)} transitions to probe: about "
+        f"{duration(tally.left)} in all with --jobs {jobs}, less what is done already",
         highlight=False,
+        soft_wrap=True,
     )
     with _progress(tally, console) as show, _workers(plan, jobs) as pool:
         for wave in rounds:
