@@ -1,7 +1,7 @@
 """Plots as SVG, written by hand: panels in a grid, each with axes, points and intervals. Nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -73,7 +73,8 @@ def _panel(panel: Panel, label_width: int) -> str:
         parts.append(_text(x_of(tick), bottom + 14, f"{tick:g}", anchor="middle"))
         if tick == 0 and panel.rows:
             parts.append(f'<path d="M{x_of(0):.1f} {_TOP}V{bottom}" stroke="#bbb" stroke-dasharray="3 3"/>')
-    names = list(enumerate(panel.rows)) or [(tick, f"{tick:g}") for tick in y_ticks]
+    names = [(float(y), name) for y, name in enumerate(panel.rows)]
+    names = names or [(tick, f"{tick:g}") for tick in y_ticks]
     parts += [_text(left - 6, y_of(y) + 3, name, anchor="end") for y, name in names]
     if panel.y_label:
         turn = f'transform="rotate(-90)" text-anchor="middle" x="{-(_TOP + bottom) / 2}" y="10"'
@@ -90,7 +91,9 @@ def _panel(panel: Panel, label_width: int) -> str:
     return "".join(parts)
 
 
-def _scale(values: Sequence[float], start: float, end: float, *, padded: bool = True):  # type: ignore[no-untyped-def]
+def _scale(
+    values: Sequence[float], start: float, end: float, *, padded: bool = True
+) -> tuple[Callable[[float], float], list[float]]:
     """What maps values onto the pixels from `start` to `end`, and the ticks between."""
     low, high = min(values), max(values)
     if padded:

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ def run_transition(plan: Plan, transition: Transition) -> float:
         outcomes.cached("losses", probe.losses)
         for candidate in probe.candidates:
             checkpoints = outcomes.path / f"checkpoints-{candidate.index}"
-            outcomes.cached(f"{candidate.index:02d}", lambda c=candidate, k=checkpoints: probe.outcome(c, k))
+            outcomes.cached(f"{candidate.index:02d}", partial(probe.outcome, candidate, checkpoints))
         seconds = {"cpu": round(time.process_time() - cpu, 1)}
         outcomes.cached("seconds", lambda: seconds)
         outcomes.finish()

@@ -26,10 +26,10 @@ Item = Cell | Transition
 
 def waves(plan: Plan) -> list[list[Item]]:
     """Everything to do, in an order in which nothing has to be done twice."""
-    bases = {item.base: None for item in [*plan.cells, *plan.transitions]}
+    bases = [cell.base for cell in plan.cells] + [transition.base for transition in plan.transitions]
     others = [cell for cell in plan.cells if cell != cell.base]
-    second = [*plan.transitions, *(cell for cell in others if cell.adapter == BASE_ADAPTER)]
-    return [list(bases), second, [cell for cell in others if cell.adapter != BASE_ADAPTER]]
+    second: list[Item] = [*plan.transitions, *(cell for cell in others if cell.adapter == BASE_ADAPTER)]
+    return [list(dict.fromkeys(bases)), second, [cell for cell in others if cell.adapter != BASE_ADAPTER]]
 
 
 def estimate(plan: Plan, item: Item) -> float:
@@ -38,7 +38,7 @@ def estimate(plan: Plan, item: Item) -> float:
     tasks, kinds = len(recipe.sequence.tasks), len(recipe.evaluation.kinds)
     trained = recipe.sequence.train_examples * recipe.training.epochs
     scored = (recipe.paraphrase.count + 1) * recipe.scoring.score_examples
-    answers = tasks * recipe.sequence.test_examples
+    answers = float(tasks * recipe.sequence.test_examples)
     if isinstance(item, Transition):
         # Earlier and later tasks have two wordings, the new one three.
         answers *= 2 + 1 / tasks
