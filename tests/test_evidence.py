@@ -410,7 +410,7 @@ def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Pa
         # A copy has the time of its original.
         donors = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
         for stage, donor in donors.items():
-            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/done")) for n in (name, donor))
+            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/scores.json")) for n in (name, donor))
             assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
 
 

@@ -6,6 +6,7 @@ strategies with LoRAInc; everything else. The parent holds no state: what is don
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -141,12 +142,18 @@ def _workers(plan: Plan, jobs: int) -> Iterator[ProcessPoolExecutor]:
     plan.out.mkdir(parents=True, exist_ok=True)
     log = plan.out / "workers.log"
     pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=begin, initargs=(log,))
+    # They inherit that they are not to be interrupted, which they else are while they import.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _ in range(jobs):
+        pool.submit(os.getpid)
+    signal.signal(signal.SIGINT, before)
     try:
         yield pool
     except BaseException:
+        processes = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
+        for process in processes:
+            process.kill()  # what they have finished is in their folders
         raise
     pool.shutdown()
 

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -11,13 +10,12 @@ from benchmarks.evidence.plan import Cell, Plan, Transition
 
 
 def begin(log: Path) -> None:
-    """One thread, no interrupts of its own, an end when its parent ends; what libraries say goes to `log`."""
+    """One thread, an end when its parent ends, and what libraries say goes to `log`."""
     # Some write from their destructors, past sys.stderr.
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
 
     def watch() -> None:
