@@ -20,7 +20,7 @@ from scipy import stats
 from benchmarks.evidence import raw
 from benchmarks.evidence.plan import BASE_ADAPTER, SETTINGS, Plan, make_plan, read_settings, seed_list
 from benchmarks.evidence.plots import ticks
-from benchmarks.evidence.report import document, wrapped, write_report
+from benchmarks.evidence.report import document, write_report
 from benchmarks.evidence.statistics import (
     holm,
     mean_interval,
@@ -28,6 +28,7 @@ from benchmarks.evidence.statistics import (
     pooled_correlation,
     rank_correlation,
 )
+from benchmarks.evidence.wording import wrapped
 from sapo_lite.errors import DataError, RecipeError
 from sapo_lite.recipe import load_recipe
 

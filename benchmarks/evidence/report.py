@@ -1,7 +1,6 @@
 """docs/evidence.md: every sentence and table is made from the raw results. It says what came out."""
 
 import json
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from benchmarks.evidence.tables import (
     markdown,
     transition_table,
 )
-from benchmarks.evidence.wording import about_probe, about_sequences, many
+from benchmarks.evidence.wording import about_probe, about_sequences, many, wrapped
 from sapo_lite.errors import DataError
 
 SEQUENCES, PROBE, TRIED = "sequences.json", "probe.json", "tried.json"
@@ -63,23 +62,6 @@ def document(raw: dict[str, Any], settings: dict[str, Any], plots: Sequence[str]
         _again(raw),
     ]
     return "\n\n".join(wrapped(part.strip()) for part in parts if part) + "\n"
-
-
-def wrapped(text: str) -> str:
-    """Paragraphs and list items in lines of at most 110 characters; tables, code and images as they are."""
-    blocks, code = [], False
-    for block in text.split("\n\n"):
-        if not code and block[:1].isalnum():
-            block = textwrap.fill(block, 110, break_long_words=False, break_on_hyphens=False)
-        elif not code and block.startswith("- "):
-            block = "\n".join(_item(line) for line in block.splitlines())
-        code ^= block.count("```") % 2 == 1
-        blocks.append(block)
-    return "\n\n".join(blocks)
-
-
-def _item(line: str) -> str:
-    return textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def brief(results: Path) -> str:

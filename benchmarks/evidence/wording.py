@@ -1,5 +1,6 @@
 """Findings in sentences. A direction is named only where it is told apart from chance."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from benchmarks.evidence.analysis import BASELINE, KINDS, Compared, ProbeTest
@@ -71,3 +72,20 @@ def sentence(one: Compared) -> str:
     if one.p is not None and (difference.low or 0) * (difference.high or 0) > 0 and one.p >= _LEVEL:
         held = "; it does not hold after Holm's correction"
     return f"{subject}: {verdict} ({figures}{held})."
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs and list items in lines of at most 110 characters; tables, code and images as they are."""
+    blocks, code = [], False
+    for block in text.split("\n\n"):
+        if not code and block[:1].isalnum():
+            block = textwrap.fill(block, 110, break_long_words=False, break_on_hyphens=False)
+        elif not code and block.startswith("- "):
+            block = "\n".join(_item(line) for line in block.splitlines())
+        code ^= block.count("```") % 2 == 1
+        blocks.append(block)
+    return "\n\n".join(blocks)
+
+
+def _item(line: str) -> str:
+    return textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
