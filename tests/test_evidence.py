@@ -167,6 +167,14 @@ def test_every_set_of_settings_that_was_looked_at_is_counted_once(tmp_path: Path
     assert raw.differing(tried[1]["settings"], tried[0]["settings"]) == ["training.epochs = 9"]
 
 
+def test_settings_that_are_tried_have_folders_of_their_own(tmp_path: Path) -> None:
+    one, again, other = (
+        raw.digest(plan_of(tmp_path, seeds=seeds, overrides=overrides))
+        for seeds, overrides in (("100", []), ("101-103", []), ("100", ["training.epochs=9"]))
+    )
+    assert one == again != other
+
+
 def test_what_would_not_run_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r'evaluation.prompts: expected "all", found "both"'):
         plan_of(tmp_path, seeds="100", overrides=["evaluation.prompts=both"])

@@ -11,12 +11,15 @@ are in the results. Settings are tuned on the tuning seeds only, where every set
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.evidence.plan import RESULTS, SETTINGS, Plan, make_plan, read_settings, seed_list
+from benchmarks.evidence.plan import RESULTS, SETTINGS, make_plan, read_settings, seed_list
 from sapo_lite.errors import SapoLiteError
+
+OUT = Path("runs/evidence")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +46,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     settings = read_settings(options.settings)
     plan = make_plan(
         settings,
-        options.out,
+        options.out or OUT,
         recipe=options.recipe,
         seeds=options.seeds,
         overrides=options.set,
@@ -51,15 +54,16 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         only=options.only,
     )
     tuning = set(plan.seeds) <= set(seed_list(settings["tuning_seeds"]))
-    results = options.results or (plan.out / "results" if tuning else RESULTS)
     os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers
+    from benchmarks.evidence.raw import collect, count_settings, digest
     from benchmarks.evidence.report import brief
-
-    from benchmarks.evidence.raw import collect, count_settings
     from benchmarks.evidence.work import run_all
 
     if tuning:
         count_settings(plan, options.results or RESULTS)
+        if options.out is None:
+            plan = replace(plan, out=OUT / f"tuning-{digest(plan)}")
+    results = options.results or (plan.out / "results" if tuning else RESULTS)
     run_all(plan, options.jobs, console)
     for path in collect(plan, results):
         console.print(f"wrote {path}", highlight=False)
@@ -73,7 +77,7 @@ def _options() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("runs/evidence"), metavar="FOLDER", help="run folders (%(default)s)")
+    add("--out", type=Path, metavar="FOLDER", help=f"run folders ({OUT}; tuning: tuning-... in it)")
     add("--recipe", metavar="NAME", help="another recipe than that of the settings; on seeds for tuning")
     add("--seeds", metavar="0-9", help="seeds instead of those of the settings")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; on seeds for tuning")
@@ -86,8 +90,6 @@ def _options() -> argparse.ArgumentParser:
     add("--docs", type=Path, default=Path("docs"), metavar="FOLDER", help="where to (%(default)s)")
     return parser
 
-
-__all__ = ["Plan", "main"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,8 @@
 Scores are in percent, rounded to 3 places; losses in nats per answer token, as they are.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +73,12 @@ def shared_settings(plan: Plan) -> dict[str, Any]:
     """The settings of all cells by `section.key`, less those that differ between them."""
     settings = flat(plan.load(plan.cells[0]).resolved())
     return {key: value for key, value in settings.items() if key not in OF_A_CELL}
+
+
+def digest(plan: Plan) -> str:
+    """Eight hex digits that name the settings of a plan."""
+    text = json.dumps([plan.recipe, shared_settings(plan)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _cell(plan: Plan, cell: Cell) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.evidence.plan import BASE_ADAPTER, Cell, Plan, Transition
+from benchmarks.evidence.wording import many
 from benchmarks.evidence.worker import begin, do
 from sapo_lite.errors import RunFolderError
 from sapo_lite.strategies import STRATEGIES
@@ -103,7 +104,8 @@ def run_all(plan: Plan, jobs: int, console: Console) -> None:
     estimates = {item: estimate(plan, item) for item in items}
     tally = Tally(len(items), sum(estimates.values()), jobs)
     console.print(
-        f"{len(items) - len(plan.transitions)} runs and {len(plan.transitions)} transitions to probe: about "
+        f"{many(len(items) - len(plan.transitions), 'run')} and "
+        f"{many(len(plan.transitions), 'transition')} to probe: about "
         f"{duration(tally.left)} in all with --jobs {jobs}, less what is done already",
         highlight=False,
         soft_wrap=True,
