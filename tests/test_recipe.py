@@ -98,6 +98,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "tasks": ["195"],
             "train_examples": 1000,
             "test_examples": 1000,
+            "draw": None,
             "missing_train": "error",
             "data": None,
         },

@@ -14,6 +14,7 @@ from sapo_lite.recipe.values import (
     CountOrNone,
     Modules,
     NotNegative,
+    OptionalSeed,
     OptionalText,
     Positive,
     Share,
@@ -51,12 +52,16 @@ class ModelConfig(_Section):
 
 
 class SequenceConfig(_Section):
-    """Which tasks are learned, in order, and how many of each task's first examples are used."""
+    """Which tasks are learned, in order, and how many of each task's first examples are used.
+
+    With `draw`, a seed, they are drawn: the first ones of every file in a random order of its rows.
+    """
 
     suite: Text
     tasks: TaskIds
     train_examples: Count = 1000
     test_examples: Count = 1000
+    draw: OptionalSeed = None
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
 
