@@ -380,7 +380,7 @@ def test_the_embedded_backbone_is_too_small_to_paraphrase_and_the_original_stand
         assert pool.notice == f"{pool.task}: {notice}"
         assert f"note: {pool.notice}" in shown.getvalue()
     assert pools(unloadable) == made
-    with pytest.raises(ParaphraseError, match=r"0 of the 2 paraphrases asked for; .* At least 1 are wanted"):
+    with pytest.raises(ParaphraseError, match=r"0 of the 2 paraphrases asked for; .* paraphrase.minimum = 1"):
         pools(unloadable, minimum=1)
 
 
