@@ -35,6 +35,7 @@ def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
     assert not [name for name in written if "checkpoint" in name or "partial" in name]
 
 
+@pytest.mark.slow
 def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path) -> None:
     losses = read(finished / "01-oldest/losses.json")
     means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]

@@ -27,7 +27,8 @@ MAKE = Callable[..., Backbone]
 WORDINGS = (TASK.instruction, TASK.instruction, "判断情感")
 ROWS = [TrainRow(WORDINGS[n % 3], e.input, e.answer) for n, e in enumerate(TASK.train)]
 
-pytestmark = pytest.mark.usefixtures("quick_collections")
+# A second each, and a minute in all.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_collections")]
 
 
 def config(**settings: Any) -> TrainingConfig:
@@ -318,7 +319,6 @@ def train_20_steps(
     return go
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "quantization", "checkpointing"),
     [("qwen3", "none", False), ("llama", "none", True), ("qwen3", "nf4", True), ("llama", "nf4", False)],
@@ -339,7 +339,6 @@ def test_20_steps_with_packs_end_where_they_end_with_padded_batches(
     assert (packed.end - padded.end).norm() <= 1e-5 * padded.end.norm()
 
 
-@pytest.mark.slow
 def test_packs_with_dropout_train_as_well_though_masks_and_so_losses_are_others(
     train_20_steps: Callable[..., Trained],
 ) -> None:
@@ -421,7 +420,6 @@ def test_the_rate_warms_up_and_falls_as_a_cosine(
 # --- the seed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_a_seed_decides_everything(make_backbone: MAKE, tmp_path: Path, quantization: str) -> None:
     ends = []
@@ -510,7 +508,6 @@ def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulati
         assert step.loss == pytest.approx(losses[schedule.at((step.number - 1) // 3 * 3)], rel=1e-4)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "quantization", "deaths"),
     [("qwen3", "none", LEFT), ("llama", "none", [3]), ("qwen3", "nf4", [5])],
@@ -537,7 +534,6 @@ def test_training_killed_at_any_step_ends_bit_identical(
         assert not (tmp_path / folder / "checkpoints").exists()
 
 
-@pytest.mark.slow
 def test_training_killed_twice_ends_bit_identical(interrupted: Callable[..., BlockAdapter]) -> None:
     expected = weights(interrupted("whole"))
     for die_at in (3, 5):
@@ -546,7 +542,6 @@ def test_training_killed_twice_ends_bit_identical(interrupted: Callable[..., Blo
     assert identical(weights(interrupted("killed")), expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True])
 def test_a_partial_checkpoint_is_ignored(
     interrupted: Callable[..., BlockAdapter], tmp_path: Path, torn: bool
@@ -569,7 +564,6 @@ def test_a_partial_checkpoint_is_ignored(
     assert identical(weights(adapter), expected)
 
 
-@pytest.mark.slow
 def test_without_a_complete_checkpoint_training_starts_over(
     interrupted: Callable[..., BlockAdapter], tmp_path: Path
 ) -> None:
