@@ -334,6 +334,7 @@ def started(backbone: Backbone, method: str) -> BlockAdapter:
     return adapter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("micro_batch_size", [8, 4])
 def test_a_step_in_halves_has_the_losses_and_gradients_of_the_whole(
