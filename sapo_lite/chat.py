@@ -86,6 +86,10 @@ class ChatFormat:
         """The whole string the model reads before it answers."""
         return f"{self._before}{user_turn(task, instruction, text)}{self._after}"
 
+    def encode_turn(self, text: str) -> list[int]:
+        """Token ids of a user turn that is not a task's, up to where the model begins to answer."""
+        return self._tokenize([f"{self._before}{text}{self._after}"])[0]
+
     def encode_prompts(self, task: Task, instruction: str, texts: Sequence[str]) -> list[list[int]]:
         return self._tokenize([self.prompt(task, instruction, text) for text in texts])
 

@@ -21,8 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sapo_lite.tables import candidate_table, score_matrix
-from sapo_lite.types import Candidate, CandidateScore
+from sapo_lite.tables import candidate_table, pool_table, score_matrix
+from sapo_lite.types import Candidate, CandidateScore, Rejection
 
 
 class Meter(Protocol):
@@ -37,6 +37,8 @@ class Display(Protocol):
     def stage(self, title: str) -> None: ...
 
     def work(self, label: str, total: int, unit: str) -> AbstractContextManager[Meter]: ...
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None: ...
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
@@ -80,6 +82,9 @@ class PlainDisplay:
 
         yield Quarters()
 
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        pass  # the meter counts them
+
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
     ) -> None:
@@ -99,7 +104,8 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.3g} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
+        amount = f"{speed:.3g}" if speed and speed < 1000 else f"{speed or 0:.0f}"
+        return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
 class LiveDisplay:
@@ -148,6 +154,9 @@ class LiveDisplay:
                 progress.update(task, advance=amount, note=note)
 
         yield Bar()
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        self._table = pool_table(task, candidates, rejected, rows=6)
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False

@@ -27,19 +27,26 @@ class Evaluation:
 def evaluate(
     backbone: Backbone,
     task: Task,
-    instruction: str,
+    instructions: Sequence[str],
     config: "EvaluationConfig",
     on_done: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Answer all test examples of `task` under `instruction`. `on_done` gets numbers of examples."""
-    prompts = backbone.chat.encode_prompts(task, instruction, [e.input for e in task.test])
-    predictions = generate(
-        backbone,
-        prompts,
-        max_new_tokens=config.max_new_tokens,
-        batch_size=config.batch_size,
-        on_done=on_done,
-    )
+    """Answer all test examples of `task`, the i-th under instruction i modulo their number.
+
+    `on_done` gets numbers of examples.
+    """
+    predictions = [""] * len(task.test)
+    for place, instruction in enumerate(instructions):
+        numbers = range(place, len(task.test), len(instructions))
+        prompts = backbone.chat.encode_prompts(task, instruction, [task.test[n].input for n in numbers])
+        answers = generate(
+            backbone,
+            prompts,
+            max_new_tokens=config.max_new_tokens,
+            batch_size=config.batch_size,
+            on_done=on_done,
+        )
+        predictions[place :: len(instructions)] = answers
     return Evaluation(predictions, mean_scores(predictions, task.test))
 
 

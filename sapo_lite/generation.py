@@ -1,5 +1,5 @@
-"""Greedy decoding of many prompts: what they all begin with is read once, the rest in length-sorted
-batches, finished rows dropped as they finish."""
+"""Answers to many prompts, greedy or sampled: what they all begin with is read once, and finished rows
+are dropped as they finish."""
 
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -15,6 +15,11 @@ from sapo_lite.packing import common_prefix
 # On Unsloth's CUDA path rows cannot leave a batch in mid-generation. Most answers are labels of a few
 # tokens, so all rows get this many first and only the unfinished ones a second, full round.
 FIRST_ROUND = 16
+# Sampling is from the likeliest tokens: a small model at the published temperature strays otherwise.
+TOP_K = 40
+
+# Which tokens come next: logits [B, vocabulary] and the B rows' places in the batch -> ids, int64 [B].
+_Pick = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 def generate(
@@ -39,6 +44,48 @@ def generate(
                 answers[i] = backbone.chat.decode(ids)
             on_done(len(chosen))
     return answers
+
+
+def sample(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    *,
+    seeds: Sequence[int],
+    temperature: float,
+    max_new_tokens: int,
+) -> list[str]:
+    """Answers drawn at `temperature`, as text, in the order of `prompts` (token ids), in one batch.
+
+    A prompt's answer depends on its own seed, not on the batch it is in (but for rounding).
+    """
+    with backbone.inference():
+        if backbone.fused:
+            rows = zip(prompts, seeds, strict=True)
+            decoded = [_sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
+        else:
+            prefix = _read_prefix(backbone, prompts)
+            pick = _drawn(seeds, temperature) if temperature else _greedy
+            decoded = _generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
+    return [backbone.chat.decode(ids) for ids in decoded]
+
+
+def _greedy(logits: Tensor, rows: Sequence[int]) -> Tensor:
+    return logits.argmax(-1)
+
+
+def _drawn(seeds: Sequence[int], temperature: float) -> _Pick:
+    """Draws with a generator for each row."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def pick(logits: Tensor, rows: Sequence[int]) -> Tensor:
+        best = logits.float().topk(min(TOP_K, logits.shape[-1]))
+        # The largest of log-probability plus Gumbel noise is a draw from the distribution.
+        uniform = torch.stack([torch.rand(best.values.shape[-1], generator=generators[r]) for r in rows])
+        noise = -(-uniform.clamp(min=1e-20).log()).log()
+        chosen = (best.values / temperature + noise.to(logits.device)).argmax(-1, keepdim=True)
+        return best.indices.gather(-1, chosen)[:, 0]
+
+    return pick
 
 
 def stop_tokens(backbone: Backbone) -> set[int]:
@@ -102,7 +149,11 @@ def _behind(
 
 
 def _generate_cached(
-    backbone: Backbone, prompts: Sequence[Sequence[int]], limit: int, prefix: Any
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    prefix: Any,
+    pick: _Pick = _greedy,
 ) -> list[list[int]]:
     """Token by token with transformers' key-value cache, from which finished rows are removed.
 
@@ -123,7 +174,7 @@ def _generate_cached(
                 use_cache=True,
                 logits_to_keep=1,
             )
-        cache, ids = output.past_key_values, output.logits[:, -1].argmax(-1, keepdim=True)
+        cache, ids = output.past_key_values, pick(output.logits[:, -1], alive)[:, None]
         going = ~torch.isin(ids[:, 0], stop)
         for row, token, goes_on in zip(alive, ids[:, 0].tolist(), going.tolist(), strict=True):
             if goes_on:
@@ -165,3 +216,24 @@ def _generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit:
                 unfinished.append(row)
         alive = unfinished
     return answers
+
+
+def _sample_fused(
+    backbone: Backbone, prompt: Sequence[int], seed: int, temperature: float, limit: int
+) -> list[int]:
+    """One answer through Unsloth's `generate`, whose draws are those of torch's own generator."""
+    stop = stop_tokens(backbone)
+    drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": 1.0}
+    ids, mask = _left_padded(backbone, [prompt])
+    with torch.random.fork_rng(devices=[backbone.device]):
+        torch.manual_seed(seed)
+        output = backbone.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=limit,
+            pad_token_id=backbone.tokenizer.pad_token_id,
+            eos_token_id=sorted(stop),
+            **(drawn if temperature else {"do_sample": False}),
+        )
+    new: list[int] = output[0, ids.shape[1] :].tolist()
+    return new[: next((n for n, token in enumerate(new) if token in stop), len(new))]

@@ -1,18 +1,24 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.chat import Encoded
 from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
-from sapo_lite.paraphrase import Paraphraser, Pool, pool_from_json, pool_to_json
+from sapo_lite.paraphrase import (
+    Pool,
+    Surroundings,
+    make_pools,
+    original_alone,
+    pool_from_json,
+    pool_to_json,
+)
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
@@ -24,8 +30,13 @@ from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
 from sapo_lite.usage import Usage, environment
 
 
-def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None) -> Results:
+def run(
+    recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None, *, pull: bool = False
+) -> Results:
     """Learn the recipe's tasks one after another; go on where an earlier process stopped.
+
+    `data` is looked at first for the suite. With `pull`, a paraphrasing model that Ollama lacks is
+    fetched.
 
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
@@ -35,12 +46,13 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
     for notice in stand_ins(tasks):
         show.notice(notice)
     usage = Usage(folder)
+    load = cache(partial(load_backbone, recipe.model))
     with usage.measure("paraphrase"):
-        pools = paraphrase(recipe, tasks, folder, show)
-    # Only now that the paraphraser has left the memory is the backbone loaded.
+        pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
+    # Only now that other paraphrasing models have left the memory is the backbone loaded.
     with usage.measure("load"):
         show.stage("loading the backbone")
-        backbone = load_backbone(recipe.model)
+        backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
         adapter = ADAPTERS[recipe.adapter.method](
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
@@ -48,18 +60,13 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
         folder.note_environment(environment(backbone))
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    rows = _first_rows(backbone, tasks[0])
-    require_plain_logits(backbone, rows[0].ids)
-    unpacked = check_packs(backbone, rows, gradients=True)
-    for warning in (backbone.notice, unpacked):
-        if warning:
-            show.notice(warning)
-    learner = Learner(recipe, backbone, adapter, usage, show)
+    _check(backbone, tasks[0], show)
+    learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Choice] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
     for number, task in enumerate(tasks, start=1):
         stage = folder.stage(number, task.short_id)
-        learned[task.id] = learner.learn(number, task, pools[task.id].candidates, stage)
+        learned[task.id] = learner.learn(number, task, stage)
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     results = collect(recipe, tasks, list(pools.values()), learned, scores)
@@ -67,32 +74,40 @@ def run(recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = No
     return results
 
 
-def paraphrase(recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, show: Display) -> dict[str, Pool]:
-    """Candidate instructions of every task, by task id. Those a run folder holds are kept."""
-    if not STRATEGIES[recipe.prompt.strategy].needs_candidates:
-        return {task.id: Pool(task.id, (Candidate(0, task.instruction, "original"),)) for task in tasks}
-    show.stage(f"paraphrasing with {recipe.paraphrase.backend}")
-    pools = {}
-    wanted = len(tasks) * (1 + recipe.paraphrase.count)
-    with (
-        Paraphraser(recipe.paraphrase, seed=recipe.seed, notify=show.notice) as paraphraser,
-        show.work("candidates", wanted, "candidates") as meter,
-    ):
-        for task in tasks:
-            make = partial(_make_pool, paraphraser, task, meter)
-            pools[task.id] = pool_from_json(folder.candidates.cached(task.id, make))
-            if notice := pools[task.id].notice:
-                show.notice(notice)
-    return pools
+def paraphrase(
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    folder: RunFolder,
+    show: Display,
+    load: Callable[[], Backbone],
+    *,
+    pull: bool,
+) -> dict[str, Pool]:
+    """Candidate instructions of every task, by task id. Those that the run folder holds are kept.
+
+    `load` gives the backbone, for recipes that have it paraphrase its own instructions.
+    """
+    if not recipe.wants_candidates:
+        return {task.id: original_alone(task) for task in tasks}
+    missing = [task for task in tasks if not folder.candidates.has(task.id)]
+    around = Surroundings(show, seed=recipe.seed, pull=pull, own=(recipe.model, load))
+    made = {pool.task: pool_to_json(pool) for pool in make_pools(missing, recipe.paraphrase, around)}
+    return {
+        task.id: pool_from_json(folder.candidates.cached(task.id, partial(made.__getitem__, task.id)), task)
+        for task in tasks
+    }
 
 
-def _make_pool(paraphraser: Paraphraser, task: Task, meter: Meter) -> dict[str, Any]:
-    return pool_to_json(paraphraser.candidates(task, lambda _: meter.advance(note=task.short_id)))
-
-
-def _first_rows(backbone: Backbone, task: Task) -> list[Encoded]:
-    rows = [TrainRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
-    return backbone.chat.encode(task, rows)
+def _check(backbone: Backbone, task: Task, show: Display) -> None:
+    """Compare packs with plain forward passes on a few rows, and say what the user should know."""
+    rows = backbone.chat.encode(
+        task, [TrainRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
+    )
+    require_plain_logits(backbone, rows[0].ids)
+    unpacked = check_packs(backbone, rows, gradients=True)
+    for warning in (backbone.notice, unpacked):
+        if warning:
+            show.notice(warning)
 
 
 @dataclass(frozen=True)
@@ -102,14 +117,18 @@ class Learner:
     recipe: Recipe
     backbone: Backbone
     adapter: BlockAdapter
+    pools: Mapping[str, Pool]
     usage: Usage
     show: Display
 
-    def learn(self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage) -> Choice:
-        """Score, choose, train: the `number`-th task (from 1). Returns the wording it was trained with."""
+    def learn(self, number: int, task: Task, stage: Stage) -> Choice:
+        """Score, choose, train: the `number`-th task (from 1). Returns the wording it is tested with."""
+        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
+        pool, _ = self._split(task)
+        if not STRATEGIES[strategy].needs_candidates:
+            pool = pool[:1]
         scores = self._scores(number, task, pool, stage)
-        strategy = self.recipe.prompt.strategy
-        selection = select(strategy, task, pool, scores, seed=self._seed(number))
+        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
         choice = judge(self.backbone, strategy, selection.chosen, scores)
         stage.cached("selection", lambda: asdict(choice))
         self.adapter.open_block(number - 1, seed=self._seed(number))
@@ -164,47 +183,56 @@ class Learner:
                 task,
                 selection.rows,
                 self.recipe.training,
+                schedule=selection.schedule,
                 checkpoints=stage.checkpoints,
                 seed=self._seed(number),
                 on_step=report,
             )
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, Choice], stage: Stage) -> StageScores:
-        """Scores of all tasks: learned ones under their chosen and original wording, as the recipe
-        asks; the others under their original. Finishes the stage."""
+        """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
         self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
         kinds = self.recipe.evaluation.kinds
-        todo = [(task, _wordings(task, learned, kinds)) for task in tasks]
-        answers = sum(len(task.test) * len({c.index for c in by_kind.values()}) for task, by_kind in todo)
+        todo = [(task, {kind: self._wordings(task, learned, kind) for kind in kinds}) for task in tasks]
+        answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
         scores: StageScores = {kind: [] for kind in kinds}
         with self.usage.measure("evaluate"), self.show.work("testing", answers, "answers") as meter:
             for task, by_kind in todo:
-                for kind, wording in by_kind.items():
-                    scores[kind].append(self._test(task, wording, stage, meter))
+                for kind, wordings in by_kind.items():
+                    # Kinds that come to the same have the same answers.
+                    name = "original" if wordings == (task.instruction,) else kind
+                    scores[kind].append(self._test(task, name, wordings, stage, meter))
         stage.cached("scores", lambda: scores)
         stage.finish()
         return scores
 
-    def _test(self, task: Task, wording: Candidate, stage: Stage, meter: Meter) -> dict[str, float]:
-        """Mean scores of one task under one wording; answers are kept with them."""
+    def _test(
+        self, task: Task, name: str, wordings: Sequence[str], stage: Stage, meter: Meter
+    ) -> dict[str, float]:
+        """Mean scores of one task under wordings in turn; answers are kept with them."""
 
         def answer() -> dict[str, Any]:
             def report(count: int) -> None:
                 meter.advance(count, task.short_id)
 
-            return asdict(evaluate(self.backbone, task, wording.text, self.recipe.evaluation, report))
+            return asdict(evaluate(self.backbone, task, wordings, self.recipe.evaluation, report))
 
-        kind = "original" if wording.index == 0 else "chosen"
-        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{kind}", answer)["scores"]
+        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores
+
+    def _wordings(self, task: Task, learned: Mapping[str, Choice], kind: str) -> tuple[str, ...]:
+        """What `task` is tested with: its original wording where there is no other of this kind."""
+        if kind == "chosen" and task.id in learned:
+            return (learned[task.id].chosen.text,)
+        _, held_out = self._split(task)
+        if kind == "unseen" and held_out:
+            return tuple(candidate.text for candidate in held_out)
+        return (task.instruction,)
+
+    def _split(self, task: Task) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+        """The task's candidates to choose from, and those held out."""
+        return self.pools[task.id].split(self.recipe.paraphrase.held_out)
 
     def _seed(self, number: int) -> int:
         """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""
         return self.recipe.seed * 1000 + number
-
-
-def _wordings(task: Task, learned: Mapping[str, Choice], kinds: Sequence[str]) -> dict[str, Candidate]:
-    """The wording that `task` is tested with, by kind of prompt."""
-    original = Candidate(0, task.instruction, "original")
-    chosen = learned[task.id].chosen if task.id in learned else original
-    return {kind: chosen if kind == "chosen" else original for kind in kinds}

@@ -74,6 +74,10 @@ class Stage:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def has(self, name: str) -> bool:
+        """Whether `cached` has made this value."""
+        return (self.path / f"{name}.json").exists()
+
     def cached(self, name: str, make: Callable[[], Any]) -> Any:
         """The JSON value called `name`: read if it is there, else made and written.
 

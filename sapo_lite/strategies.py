@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sapo_lite.scoring import highest, lowest
-from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
+from sapo_lite.types import Candidate, CandidateScore, Schedule, Selection, Task, TrainRow
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,15 @@ class Strategy:
     """`choose(candidates, scores, rng)` picks the wording that is put on every row.
 
     What a strategy does not need is not done: no paraphrasing for `fixed`, no scoring for `random`.
-    One that `races` needs full scores of the lowest losses only.
+    One that `races` needs full scores of the lowest losses only. One that `varies` trains on all
+    candidates by turns, and is tested with the wording that is picked.
     """
 
     choose: Callable[[Sequence[Candidate], Sequence[CandidateScore], random.Random], Candidate]
     needs_candidates: bool = True
     needs_scores: bool = True
     races: bool = False
+    varies: bool = False
 
 
 def _fixed(
@@ -55,18 +57,30 @@ STRATEGIES: dict[str, Strategy] = {
     "sapo": Strategy(_sapo, races=True),
     "worst": Strategy(_worst),
     "random": Strategy(_random, needs_scores=False),
+    "paft": Strategy(_fixed, needs_scores=False, varies=True),
 }
 
 
 def select(
-    name: str, task: Task, candidates: Sequence[Candidate], scores: Sequence[CandidateScore], seed: int
+    name: str,
+    task: Task,
+    candidates: Sequence[Candidate],
+    scores: Sequence[CandidateScore],
+    *,
+    seed: int,
+    hold: int = 4,
 ) -> Selection:
     """Apply the strategy called `name` to one task.
 
     `scores` may be empty where the strategy needs none, or where there is nothing to choose from.
+    `hold` is the number of optimiser steps for which a strategy that varies keeps a wording.
     """
+    strategy = STRATEGIES[name]
     if len(candidates) == 1:
-        chosen = candidates[0]
+        chosen, schedule = candidates[0], None
     else:
-        chosen = STRATEGIES[name].choose(candidates, scores, random.Random(f"{seed}/{task.id}"))
-    return Selection([TrainRow(chosen.text, e.input, e.answer) for e in task.train], chosen)
+        chosen = strategy.choose(candidates, scores, random.Random(f"{seed}/{task.id}"))
+        texts = tuple(candidate.text for candidate in candidates)
+        schedule = Schedule(texts, hold, f"{seed}/{task.id}") if strategy.varies else None
+    rows = [TrainRow(chosen.text, e.input, e.answer) for e in task.train]
+    return Selection(rows, chosen, schedule)

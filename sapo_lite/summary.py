@@ -20,6 +20,7 @@ from sapo_lite.types import Task
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
     "original": "all tasks tested with their original prompt",
+    "unseen": "all tasks tested with paraphrases held out",
 }
 
 
@@ -109,8 +110,10 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
         scored = min(recipe.scoring.score_examples, len(task.train)) * pool
         forwards = scored if strategy.needs_scores and pool > 1 else 0
-        # Each stage tests every task once, and learned ones once more under a second wording.
-        tests = (len(tasks) + 1) + (len(tasks) + 1 - number) * (len(recipe.evaluation.kinds) - 1)
+        # Each stage tests every task once, learned ones once more under a second wording, and every one
+        # once more under wordings held out.
+        kinds, stages = set(recipe.evaluation.kinds), len(tasks) + 1
+        tests = stages * (1 + ("unseen" in kinds)) + (stages - number) * ({"chosen", "original"} <= kinds)
         answers = len(task.test) * tests
         table.add_row(
             task.short_id + (" (dev)" if task.train_split == "dev" else ""),

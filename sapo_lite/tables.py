@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.types import Candidate, CandidateScore, comparable_loss, excess, ranked
+from sapo_lite.types import Candidate, CandidateScore, Rejection, comparable_loss, excess, ranked
 
 
 def candidate_table(
@@ -34,6 +34,33 @@ def candidate_table(
         measured = f"{len(score.examples)}{' of ' + str(score.total) if score.partial else ''}"
         table.add_row(str(rank), loss, difference, measured, Text(text), style=style)
     return titled(f"{len(scores)} of {len(pool)} candidates scored", table)
+
+
+def pool_table(
+    task: str,
+    candidates: Sequence[Candidate],
+    rejected: Sequence[Rejection],
+    *,
+    rows: int = 0,
+    width: int = 72,
+    accepted: bool = True,
+) -> RenderableType:
+    """A task's candidates by number, and what was rejected with reasons; the last `rows` of each, or all.
+
+    Not the candidates where those that are `accepted` stand elsewhere.
+    """
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", justify="right")
+    table.add_column("from", no_wrap=True)
+    table.add_column("text", no_wrap=True)
+    for candidate in candidates[-rows:] if accepted else ():
+        style = "cyan" if candidate.index == 0 else ""
+        text = Text(shorten(candidate.text, width))
+        table.add_row(f"#{candidate.index}", candidate.origin, text, style=style)
+    for rejection in rejected[-rows:]:
+        text = Text.assemble((f"{rejection.reason}: ", "yellow"), shorten(rejection.text, width))
+        table.add_row("", "rejected", text, style="dim")
+    return titled(f"{task}: {len(candidates) - 1} paraphrases, {len(rejected)} rejected", table)
 
 
 def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> RenderableType:

@@ -1,7 +1,8 @@
-"""Loads the tasks of a sequence: instruction, suffix and the first examples of each."""
+"""Loads the tasks of a sequence: instruction, suffix and examples of each."""
 
 import hashlib
 import json
+import random
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,9 +59,9 @@ def _load_task(suite: Path, name: str, entry: object, sequence: SequenceConfig) 
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     with _collecting(problems):
         split = _train_split(folder, sequence.missing_train)
-        train = _read_examples(folder / f"{split}.json", sequence.train_examples)
+        train = _read_examples(folder / f"{split}.json", sequence.train_examples, sequence.draw)
     with _collecting(problems):
-        test = _read_examples(_present(folder / "test.json"), sequence.test_examples)
+        test = _read_examples(_present(folder / "test.json"), sequence.test_examples, sequence.draw)
     if problems:
         raise DataError("\n".join(problems))
     return Task(
@@ -107,20 +108,27 @@ def _present(path: Path) -> Path:
     return path
 
 
-def _read_examples(path: Path, limit: int) -> tuple[Example, ...]:
-    """The first `limit` rows, or as many as there are. Raises DataError naming the first bad row."""
+def _read_examples(path: Path, limit: int, draw: int | None) -> tuple[Example, ...]:
+    """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
+
+    Raises DataError naming the first bad row, by its place in the file.
+    """
     rows = read_json(path)
     if not isinstance(rows, list):
         raise DataError(f"{path}: expected a list of rows, found {quoted(rows)}")
     if not rows:
         raise DataError(f"{path}: expected at least one row, found an empty list")
-    rows = rows[:limit]
-    faults = [(number, fault) for number, row in enumerate(rows, start=1) if (fault := _row_fault(row))]
+    order = list(range(len(rows)))
+    if draw is not None:
+        # Named after task and file, so that files of one length are not put into one order.
+        random.Random(f"{draw}/{path.parent.name}/{path.name}").shuffle(order)
+    order = order[:limit]
+    faults = [(place + 1, fault) for place in sorted(order) if (fault := _row_fault(rows[place]))]
     if faults:
         number, fault = faults[0]
         more = f" (and {len(faults) - 1} more bad rows)" if len(faults) > 1 else ""
         raise DataError(f"{path}, row {number}: {fault}{more}")
-    return tuple(Example(input=row["sentence"], answer=row["label"]) for row in rows)
+    return tuple(Example(input=rows[place]["sentence"], answer=rows[place]["label"]) for place in order)
 
 
 def _row_fault(row: object) -> str | None:

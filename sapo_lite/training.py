@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import shutil
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor
 
 from sapo_lite.adapters import BlockAdapter
-from sapo_lite.answer_loss import token_nll
 from sapo_lite.backbone import Backbone
 from sapo_lite.chat import Encoded
 from sapo_lite.errors import TrainingError
-from sapo_lite.packing import batches, fits_in_memory
-from sapo_lite.types import Task, TrainRow
+from sapo_lite.numbered_rows import NumberedRows
+from sapo_lite.packing import fits_in_memory
+from sapo_lite.types import Schedule, Task, TrainRow
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import TrainingConfig
@@ -42,11 +41,14 @@ def train(
     rows: Sequence[TrainRow],
     config: "TrainingConfig",
     *,
+    schedule: Schedule | None = None,
     checkpoints: Path,
     seed: int,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> None:
-    """Train the adapter's open block on `rows`. Checkpoints found in `checkpoints` are continued from.
+    """Train the adapter's open block on `rows`, in the wordings of the `schedule` if there is one.
+
+    Checkpoints found in `checkpoints` are continued from.
 
     Raises:
         TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
@@ -56,7 +58,7 @@ def train(
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
     pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
-    numbered = _Rows(backbone, encoded, [row.instruction for row in rows], pack)
+    numbered = NumberedRows(backbone, task, rows, encoded, pack, schedule)
     arguments = _sft_config(backbone, len(encoded), config, checkpoints, seed)
     trainer = _sft_trainer(numbered, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
@@ -137,46 +139,13 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of one task as the trainer sees them: by number."""
-
-    backbone: Backbone
-    encoded: Sequence[Encoded]
-    instructions: Sequence[str]
-    pack: bool
-
-    def tokens(self, numbers: Sequence[int]) -> int:
-        """Answer tokens of these rows."""
-        return sum(len(self.encoded[n].answer_ids) for n in numbers)
-
-    def nll(self, numbers: Sequence[int]) -> Tensor:
-        """Summed answer NLL of these rows, in nats; rows with the same instruction share a pack."""
-        losses = [
-            token_nll(self.backbone, batch).sum()
-            for rows in self._groups(numbers)
-            for batch in batches(self.backbone, rows, pack=self.pack)
-        ]
-        return torch.stack(losses).sum()
-
-    def _groups(self, numbers: Sequence[int]) -> list[list[Encoded]]:
-        """Rows that go together: without packs all, with them those of one instruction."""
-        if not self.pack:
-            return [[self.encoded[n] for n in numbers]]
-        by_instruction: dict[str, list[Encoded]] = defaultdict(list)
-        for n in numbers:
-            by_instruction[self.instructions[n]].append(self.encoded[n])
-        groups = list(by_instruction.values())
-        # Rows that are alone with theirs share at least what the chat template begins with.
-        alone = [rows[0] for rows in groups if len(rows) == 1]
-        return [rows for rows in groups if len(rows) > 1] + ([alone] if alone else [])
-
-
 # (loss, penalty) of the micro-batches of one optimiser step
 _Losses = list[tuple[Tensor, Tensor]]
 
 
-def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]) -> Any:
+def _sft_trainer(
+    rows: NumberedRows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
+) -> Any:
     from datasets import Dataset
     from transformers import TrainerCallback
 
@@ -200,7 +169,7 @@ def _sft_trainer(rows: _Rows, adapter: BlockAdapter, arguments: Any, on_step: Ca
     return trainer
 
 
-def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
+def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) -> Any:
     """SFTTrainer whose loss is that of the answers, plus the adapter's penalty. Fills `losses`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 
@@ -235,7 +204,7 @@ def _answer_trainer(rows: _Rows, adapter: BlockAdapter, losses: _Losses) -> Any:
         ) -> Tensor:
             numbers = inputs["row"].tolist()
             # Per token of the whole effective batch, so micro-batches simply add up.
-            loss = rows.nll(numbers) / num_items_in_batch
+            loss = rows.nll(numbers, self.state.global_step) / num_items_in_batch
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:
                 penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)

@@ -1,6 +1,7 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -49,12 +50,26 @@ class Task:
 class Candidate:
     """One wording of a task's instruction. Index 0 is always the original.
 
-    `origin` names where the text came from: "original", "builtin", "file" or "ollama".
+    `origin` names where the text came from: "original", or the source as the recipe names it, such
+    as "ollama" or "builtin".
     """
 
     index: int
     text: str
     origin: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A text that is no candidate, and the reason in a short phrase. No answer at all has text ""."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LastRejection(Rejection):
+    """From a source that has no answers any more, and could have said the same of every other request."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +159,28 @@ class TrainRow:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """Wordings that change while training (PAFT, section 3.2): each is held for `hold` optimiser steps.
+
+    A function of the seed and the step alone, so that a resumed training goes on with the same ones.
+    """
+
+    wordings: tuple[str, ...] = field(repr=False)
+    hold: int
+    seed: str
+
+    def at(self, step: int) -> str:
+        """The wording of all rows of an optimiser step (from 0), drawn uniformly."""
+        return random.Random(f"{self.seed}/{step // self.hold}").choice(self.wordings)
+
+
+@dataclass(frozen=True)
 class Selection:
-    """What a strategy decided: the rows to train on and the wording the task is tested with."""
+    """What a strategy decided: the rows to train on and the wording the task is tested with.
+
+    Where there is a `schedule`, it puts its wordings in the place of the rows' own.
+    """
 
     rows: Sequence[TrainRow] = field(repr=False)
     chosen: Candidate
+    schedule: Schedule | None = None

@@ -66,6 +66,7 @@ def test_the_interval_is_a_bootstrap_of_examples() -> None:
     assert found.interval[0] < found.mean < found.interval[1]
 
 
+@pytest.mark.slow
 def test_an_interval_holds_the_truth_nineteen_times_in_twenty() -> None:
     held = 0
     for trial in range(400):

@@ -92,7 +92,7 @@ def test_all_test_examples_are_answered_behind_the_given_instruction(monkeypatch
     config = EvaluationConfig(max_new_tokens=7, batch_size=3)
     done: list[int] = []
     backbone: Any = SimpleNamespace(chat=chat)
-    result = evaluate(backbone, task, "Judge {0}.", config, done.append)
+    result = evaluate(backbone, task, ["Judge {0}."], config, done.append)
     assert asked.pop("prompts") == [chat.prompt(task, "Judge {0}.", e.input) for e in task.test]
     assert asked == {"max_new_tokens": 7, "batch_size": 3, "on_done": done.append}
     assert result.predictions[4] == "else"

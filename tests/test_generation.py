@@ -103,6 +103,7 @@ def spy_on_shapes(backbone: Backbone) -> list[tuple[int, int]]:
     return shapes
 
 
+@pytest.mark.slow
 @quantizations
 @families
 def test_answers_equal_transformers_generate_row_by_row(
@@ -144,6 +145,7 @@ def test_answers_take_at_most_the_tokens_allowed(answering: MAKE) -> None:
             assert max(len(answer) for answer in answers) == limit
 
 
+@pytest.mark.slow
 def test_a_learned_answer_is_generated_and_ends(
     make_backbone: MAKE, quick_collections: None, tmp_path: Path
 ) -> None:

@@ -1,15 +1,17 @@
 """The lab's wordings: many, seeded, and each names all labels."""
 
 import json
+from itertools import islice
 from random import Random
 
 import pytest
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.lab.grammar import form
+from sapo_lite.lab.grammar import Phrasing, form
 from sapo_lite.lab.wordings import PHRASINGS, SUFFIX, names_label, original, worded, wordings
 from sapo_lite.lab.world import TASKS
-from sapo_lite.paraphrase.builtin import paraphrase_builtin
+from sapo_lite.paraphrase.builtin import Builtin
+from sapo_lite.paraphrase.rewording import rewordings
 from sapo_lite.resources import shipped
 from sapo_lite.types import Task
 
@@ -85,17 +87,25 @@ def lab_task(task: str, instruction: str) -> Task:
 
 
 def test_builtin_gives_wordings_from_the_grammar() -> None:
-    assert paraphrase_builtin(lab_task("mood", original("mood")), 20, seed=5) == wordings("mood", 20, seed=5)
+    task = lab_task("mood", original("mood"))
+    assert list(Builtin(seed=5).answers(task, range(20), [])) == wordings("mood", 20, seed=5)
+
+
+def test_builtin_has_no_more_wordings_than_the_grammar(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Phrasing("list", ("name the oldest", "say who is oldest"))
+    monkeypatch.setitem(PHRASINGS, "oldest", plain)
+    given = list(Builtin(seed=0).answers(lab_task("oldest", original("oldest")), range(500), []))
+    with pytest.raises(ParaphraseError, match="in the grammar"):
+        wordings("oldest", len(given) + 1, seed=0)
+    assert given == wordings("oldest", len(given), seed=0)
 
 
 @pytest.mark.parametrize("task", ["task195", "mood"])  # the second: a foreign task of the same name
-def test_builtin_refuses_tasks_it_does_not_know(task: str) -> None:
-    with pytest.raises(ParaphraseError) as error:
-        paraphrase_builtin(lab_task(task, "Classify the tweet."), 20, seed=0)
-    assert str(error.value) == (
-        f"paraphrase.backend = \"builtin\" only knows the lab's tasks ({', '.join(TASKS)}), not '{task}': "
-        'use backend = "ollama" or "file" for it.'
-    )
+def test_builtin_rewords_tasks_it_does_not_know_by_rules(task: str) -> None:
+    foreign = lab_task(task, "Classify the tweet.")
+    texts = list(Builtin(seed=0).answers(foreign, range(3), []))
+    assert texts == list(islice(rewordings(foreign, 0), 3))
+    assert len(texts) == 3
 
 
 # The hand-written candidates

@@ -20,6 +20,7 @@ LAYERS = [
         "scoring",
         "adapters",
         "training",
+        "numbered_rows",
         "generation",
         "evaluation",
         "paraphrase",
@@ -27,7 +28,7 @@ LAYERS = [
     ],
     ["strategies"],
     ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],
-    ["terminal", "cli", "__main__"],
+    ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 
@@ -71,6 +72,16 @@ def test_imports_go_down_only() -> None:
 def test_only_the_backbone_imports_unsloth() -> None:
     importers = {name for name, tree in modules() for i in imports(tree) if i.split(".")[0] == "unsloth"}
     assert importers == {"backbone"}
+
+
+def test_only_the_ollama_source_imports_the_client_of_ollama() -> None:
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        for imported in imports(ast.parse(path.read_text(encoding="utf-8")))
+        if imported.split(".")[0] == "ollama"
+    }
+    assert users == {"paraphrase/ollama.py", "paraphrase/ollama_server.py"}
 
 
 def test_only_chat_applies_a_chat_template() -> None:

@@ -126,6 +126,7 @@ def test_losses_are_those_of_scoring_in_four_bits(
     assert losses(found) != pytest.approx(losses(ranks(*bare(), race=False)), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_race_is_that_of_scoring_and_says_what_is_partial(bare: Callable[..., tuple[Any, Any]]) -> None:
     task = make_task(120)
     model, tokenizer = bare()
@@ -368,6 +369,7 @@ def test_a_model_that_does_not_take_packs_is_scored_all_the_same(
     assert caught[0].filename == __file__
 
 
+@pytest.mark.slow
 def test_another_attention_implementation_is_kept(bare: Callable[..., tuple[Any, Any]]) -> None:
     model, tokenizer = bare(attn_implementation="eager")
     with left_as_found(model, tokenizer):
@@ -640,6 +642,7 @@ def test_progress_is_shown_where_asked_for_and_the_final_table_is_the_boards_own
     assert "candidates scored" not in shown
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light() -> None:
     program = (
         "import sys, sapo_lite; assert 'torch' not in sys.modules; from sapo_lite import score_prompts; "

@@ -334,6 +334,7 @@ def started(backbone: Backbone, method: str) -> BlockAdapter:
     return adapter
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("micro_batch_size", [8, 4])
 def test_a_step_in_halves_has_the_losses_and_gradients_of_the_whole(
@@ -452,8 +453,8 @@ def main(folder: Path) -> None:
         epochs=1, learning_rate=1e-3, batch_size=6, micro_batch_size=6, gradient_checkpointing=False
     )
     taken: list[int] = []
-    nll = training._Rows.nll
-    training._Rows.nll = lambda self, numbers: (taken.append(len(numbers)), nll(self, numbers))[1]
+    nll = training.NumberedRows.nll
+    training.NumberedRows.nll = lambda self, n, s: (taken.append(len(n)), nll(self, n, s))[1]
     ends = []
     for limit in ("without a limit", "within the limit"):
         if limit == "within the limit":

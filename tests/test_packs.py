@@ -346,6 +346,7 @@ def assert_exact(backbone: Backbone, adapter: BlockAdapter, rows: Sequence[Encod
     assert_close(accumulated(backbone, rows, 10**9, adapter), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True])
 @quantizations
 @families

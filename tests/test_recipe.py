@@ -17,6 +17,7 @@ from sapo_lite.recipe import (
     describe,
     differences,
     load_recipe,
+    paraphrase_section,
     recipe_text,
     sections,
     shipped_recipes,
@@ -97,17 +98,24 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "tasks": ["195"],
             "train_examples": 1000,
             "test_examples": 1000,
+            "draw": None,
             "missing_train": "error",
             "data": None,
         },
-        "prompt": {"strategy": "sapo"},
+        "prompt": {"strategy": "sapo", "hold": 4},
         "paraphrase": {
-            "backend": "builtin",
+            "backend": ["builtin"],
             "count": 20,
+            "held_out": 0,
+            "minimum": 1,
             "attempts": 6,
             "temperature": 0.6,
+            "unlike": False,
             "model": None,
             "host": None,
+            "base_url": None,
+            "allow_cloud": False,
+            "parallel": 4,
             "timeout": 120.0,
             "deadline": 3600.0,
             "path": None,
@@ -189,6 +197,58 @@ def test_a_backend_that_is_not_used_needs_nothing(write_recipe: Callable[..., st
     recipe = load_recipe(write_recipe(), ["paraphrase.backend=ollama", override])
     assert not recipe.wants_candidates
     assert load_recipe("x.toml").wants_candidates
+
+
+@pytest.mark.parametrize(
+    ("backend", "names"),
+    [
+        ("ollama", ("ollama",)),
+        ("'ollama/qwen3:8b'", ("ollama/qwen3:8b",)),
+        ("'ollama/hf.co/user/Model-GGUF:Q4_K_M'", ("ollama/hf.co/user/Model-GGUF:Q4_K_M",)),
+        ("['builtin', 'self', 'file']", ("builtin", "self", "file")),
+        ("['ollama/a', 'ollama/b', 'ollama', 'openai/a']", ("ollama/a", "ollama/b", "ollama", "openai/a")),
+    ],
+)
+def test_sources_are_one_name_or_a_list(
+    write_recipe: Callable[..., str], backend: str, names: tuple[str, ...]
+) -> None:
+    more = 'model = "m"\npath = "c.json"\nbase_url = "http://127.0.0.1:8000/v1"\n'
+    recipe = load_recipe(write_recipe(more=more), [f"paraphrase.backend={backend}"])
+    assert recipe.paraphrase.backend == names
+    assert recipe.resolved()["paraphrase"]["backend"] == list(names)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["backend=ollama", "model=qwen3:8b"],
+        ["backend='ollama/qwen3:8b'"],
+        ["backend=['ollama/a', 'builtin']"],
+        ["backend=openai", "model=m", "base_url=https://api.example.com/v1"],
+        ["backend='openai/m'", "base_url=http://[::1]:8000"],
+        ["backend=self"],
+        ["backend=builtin", "minimum=20"],
+        ["backend=self", "minimum=0"],
+        ["backend=file", "path=c.json"],
+        ["backend=ollama", "count=0"],
+        ["count=0", "minimum=5"],
+        ["temperature=0"],
+    ],
+    ids=" ".join,
+)
+def test_a_source_needs_no_more_than_it_uses(write_recipe: Callable[..., str], settings: list[str]) -> None:
+    load_recipe(write_recipe(), [f"paraphrase.{setting}" for setting in settings])
+
+
+def test_a_minimum_counts_only_where_candidates_are_wanted(write_recipe: Callable[..., str]) -> None:
+    load_recipe(write_recipe(), ["paraphrase.minimum=50", "prompt.strategy=fixed"])
+
+
+def test_the_section_stands_alone_for_a_command() -> None:
+    config = paraphrase_section({"backend": ["ollama/a", "builtin"], "count": 3, "unlike": True})
+    assert (config.backend, config.count, config.unlike) == (("ollama/a", "builtin"), 3, True)
+    assert config.model_dump() == ParaphraseConfig(**config.model_dump()).model_dump()
+    assert paraphrase_section({"model": "m"}).backend == ("ollama",)
 
 
 # --- paths

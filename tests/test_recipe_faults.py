@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.recipe import load_recipe
+from sapo_lite.recipe import load_recipe, paraphrase_section
 from sapo_lite.recipe.toml_lines import line_numbers
 
 
@@ -40,8 +40,8 @@ def test_faults_of_overrides_name_the_override(write_recipe: Callable[..., str])
         "--set adapter.rank=0: adapter.rank: expected a whole number of at least 1, found 0",
         '--set adapter.rnak=2: adapter.rnak: no such key; did you mean "rank"?',
         "--set adaptor.rank=2: [adaptor]: no such section; did you mean [adapter]?",
-        '--set evaluation.prompts=Chosen: evaluation.prompts: expected "chosen", "original" or "both", '
-        'found "Chosen"; did you mean "chosen"?',
+        '--set evaluation.prompts=Chosen: evaluation.prompts: expected "chosen", "original", "both" or '
+        '"all", found "Chosen"; did you mean "chosen"?',
     ]
 
 
@@ -128,8 +128,8 @@ def test_an_empty_recipe_misses_four_things(write_recipe: Callable[..., str]) ->
         "x.toml: sequence.suite: expected a text in quotes, found nothing",
         "x.toml: sequence.tasks: expected a list of different task ids, "
         'such as ["195", "1310"], found nothing',
-        'x.toml: paraphrase.model: expected the name of an Ollama model (paraphrase.backend is "ollama"), '
-        "found nothing",
+        'x.toml: paraphrase.model: expected the name of a model (paraphrase.backend has "ollama" or "openai" '
+        "without one), found nothing",
     ]
 
 
@@ -223,15 +223,208 @@ def test_the_batch_is_a_multiple_of_the_micro_batch(write_recipe: Callable[..., 
     ]
 
 
-def test_a_backend_needs_its_model_or_its_file(write_recipe: Callable[..., str]) -> None:
-    assert faults(write_recipe(), "paraphrase.backend=ollama") == [
-        "--set paraphrase.backend=ollama: paraphrase.model: expected the name of an Ollama model "
-        '(paraphrase.backend is "ollama"), found nothing'
+NO_MODEL = (
+    'paraphrase.model: expected the name of a model (paraphrase.backend has "ollama" or "openai" '
+    "without one), found nothing"
+)
+NO_ADDRESS = (
+    'paraphrase.base_url: expected the address of an endpoint (paraphrase.backend has "openai"), '
+    "found nothing"
+)
+TAKES = (
+    "[paraphrase] takes backend, count, held_out, minimum, attempts, temperature, unlike, model, host, "
+    "base_url, allow_cloud, parallel, timeout, deadline, path"
+)
+NO_FILE = 'paraphrase.path: expected a file of candidates (paraphrase.backend has "file"), found nothing'
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"),
+    [
+        ("ollama", [NO_MODEL]),
+        ("openai", [NO_MODEL, NO_ADDRESS]),
+        ("openai/m", [NO_ADDRESS]),
+        ("file", [NO_FILE]),
+        ("['builtin', 'file']", [NO_FILE]),
+        ("['ollama/a', 'ollama']", [NO_MODEL]),
+        ("['file', 'ollama', 'openai']", [NO_MODEL, NO_ADDRESS, NO_FILE]),
+    ],
+)
+def test_a_source_needs_its_model_its_address_or_its_file(
+    write_recipe: Callable[..., str], backend: str, expected: list[str]
+) -> None:
+    written = f"paraphrase.backend={backend}"
+    assert faults(write_recipe(), written) == [f"--set {written}: {fault}" for fault in expected]
+
+
+@pytest.mark.parametrize(
+    ("backend", "found"),
+    [
+        ("ollma", '"ollma"; did you mean "ollama"?'),
+        ("Ollama", '"Ollama"; did you mean "ollama"?'),
+        ("['builtin', 'opnai/m']", '"opnai/m"; did you mean "openai"?'),
+        ("zzz", '"zzz"'),
+        ("''", 'the item ""'),
+        ("[]", "an empty list"),
+        ("['']", 'the item ""'),
+        ("['ollama', 3]", "the item 3"),
+        ("[['ollama']]", 'the item ["ollama"]'),
+        ("['file', 'file']", '"file" twice'),
+        ("3", "3"),
+        ("true", "true"),
+        ("{ a = 1 }", "{...}"),
+        ("'ollama/'", '"ollama/"'),
+        ("/", '"/"'),
+        ("'self/x'", '"self/x"'),
+        ("'file/c.json'", '"file/c.json"'),
+    ],
+)
+def test_sources_are_those_there_are(write_recipe: Callable[..., str], backend: str, found: str) -> None:
+    written = f"paraphrase.backend={backend}"
+    assert faults(write_recipe(), written) == [
+        f'--set {written}: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", '
+        f"or a list of them, found {found}"
     ]
-    assert faults("x.toml", "paraphrase.backend=file") == [
-        "--set paraphrase.backend=file: paraphrase.path: expected a file of candidates "
-        '(paraphrase.backend is "file"), found nothing'
+
+
+@pytest.mark.parametrize("backend", ["['self', 'ollama/m']", "['ollama/a', 'self', 'builtin', 'ollama/b']"])
+def test_the_backbone_is_not_loaded_before_ollama_is_done(
+    write_recipe: Callable[..., str], backend: str
+) -> None:
+    written = f"paraphrase.backend={backend}"
+    [fault] = faults(write_recipe(), written)
+    assert fault.startswith(
+        f'--set {written}: paraphrase.backend: expected "self" behind "ollama", since the backbone stays in '
+        "memory once it is loaded, found ["
+    )
+    load_recipe("x.toml", [written, "prompt.strategy=fixed"])
+    load_recipe("x.toml", ["paraphrase.backend=['ollama/m', 'self', 'builtin']"])
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("127.0.0.1:8000/v1", '"127.0.0.1:8000/v1"'),
+        ("localhost:8000", '"localhost:8000"'),
+        ("ftp://host/v1", '"ftp://host/v1"'),
+        ("http://", '"http://"'),
+        ("http://:8000", '"http://:8000"'),
+        ("'http://[::1/v1'", '"http://[::1/v1"'),
+        ("'http://host:port/v1'", '"http://host:port/v1"'),
+        ("http://host:123456/v1", '"http://host:123456/v1"'),
+        ("''", '""'),
+        ("3", "3"),
+        ("['http://host']", '["http://host"]'),
+        (
+            "http://me:secret@host/v1",
+            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+        ),
+        (
+            "http://secret@host/v1",
+            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+        ),
+        (
+            "http://host/v1?key=se",
+            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+        ),
+        ("'http://host/v1#se'", "an address with a key or a password in it, which belong in OPENAI_API_KEY"),
+    ],
+)
+def test_the_address_of_an_endpoint_is_one_and_holds_no_secret(
+    write_recipe: Callable[..., str], url: str, found: str
+) -> None:
+    written = f"paraphrase.base_url={url}"
+    assert faults(write_recipe(), written) == [
+        f"--set {written}: paraphrase.base_url: expected an address such as http://127.0.0.1:8000/v1, "
+        f"found {found}"
     ]
+
+
+def test_a_secret_in_an_address_is_not_repeated(write_recipe: Callable[..., str]) -> None:
+    [fault] = faults(write_recipe(more='base_url = "https://me:hunter2@host/v1"\n'))
+    assert fault.startswith("x.toml, line 8: paraphrase.base_url: expected an address such as")
+    assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize(("minimum", "count"), [(21, 20), (3, 2)])
+def test_no_more_paraphrases_are_insisted_on_than_asked_for(
+    write_recipe: Callable[..., str], minimum: int, count: int
+) -> None:
+    overrides = [f"paraphrase.minimum={minimum}", f"paraphrase.count={count}"]
+    assert faults(write_recipe(), *overrides) == [
+        f"--set paraphrase.minimum={minimum}: paraphrase.minimum: "
+        f"expected at most paraphrase.count ({count}), found {minimum}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("paraphrase.minimum=-1", "a whole number of at least 0, found -1"),
+        ("paraphrase.minimum=0.5", "a whole number of at least 0, found 0.5"),
+        ("paraphrase.attempts=0", "a whole number of at least 1, found 0"),
+        ("paraphrase.parallel=0", "a whole number of at least 1, found 0"),
+        ("paraphrase.unlike=1", "true or false, found 1"),
+        ("paraphrase.unlike=yes", 'true or false, found "yes"'),
+        ("paraphrase.allow_cloud='true'", 'true or false, found "true"'),
+        ("paraphrase.temperature=-0.1", "a number of at least 0, found -0.1"),
+        ("paraphrase.temperature=nan", "a number of at least 0, found nan"),
+        ("paraphrase.timeout=0", "a number above 0, found 0"),
+        ("paraphrase.deadline=inf", "a number above 0, found inf"),
+        ("paraphrase.model=''", 'a text in quotes, found ""'),
+        ("paraphrase.model=8", "a text in quotes, found 8"),
+        ("paraphrase.host=11434", "a text in quotes, found 11434"),
+        ("paraphrase.path=[]", "a text in quotes, found []"),
+    ],
+)
+def test_impossible_settings_of_paraphrasing_are_refused(
+    write_recipe: Callable[..., str], override: str, expected: str
+) -> None:
+    key = override.partition("=")[0]
+    assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"]
+
+
+def test_a_misspelt_key_of_paraphrasing_finds_its_neighbour(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "paraphrase.baseurl=x", "paraphrase.api_key=x") == [
+        '--set paraphrase.baseurl=x: paraphrase.baseurl: no such key; did you mean "base_url"?',
+        f"--set paraphrase.api_key=x: paraphrase.api_key: no such key; {TAKES}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [f"command line: {NO_MODEL}"]),
+        ({"backend": ["ollama"]}, [f"--backend: {NO_MODEL}"]),
+        ({"backend": ["openai/m"]}, [f"--backend: {NO_ADDRESS}"]),
+        ({"backend": ["file"]}, [f"--backend: {NO_FILE}"]),
+        (
+            {"model": "m", "count": -1, "temperature": -2.0},
+            [
+                "--count: paraphrase.count: expected a whole number of at least 0, found -1",
+                "--temperature: paraphrase.temperature: expected a number of at least 0, found -2.0",
+            ],
+        ),
+        (
+            {"backend": ["ollma"]},
+            [
+                '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", '
+                'or a list of them, found "ollma"; did you mean "ollama"?'
+            ],
+        ),
+        (
+            {"backend": ["builtin"], "nonsense": 1},
+            [f"--nonsense: paraphrase.nonsense: no such key; {TAKES}"],
+        ),
+    ],
+    ids=str,
+)
+def test_options_of_a_command_are_refused_by_their_names(
+    settings: dict[str, object], expected: list[str]
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        paraphrase_section(settings)
+    assert str(caught.value).splitlines() == expected
 
 
 def test_broken_toml_is_one_clear_error(write_recipe: Callable[..., str]) -> None:

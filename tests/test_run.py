@@ -22,6 +22,7 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
     written = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
     stage = {"losses.json", "selection.json", "scores.json", "done"}
@@ -34,6 +35,7 @@ def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
     assert not [name for name in written if "checkpoint" in name or "partial" in name]
 
 
+@pytest.mark.slow
 def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path) -> None:
     losses = read(finished / "01-oldest/losses.json")
     means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
@@ -45,6 +47,7 @@ def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path
     assert selection["original_loss"] == pytest.approx(means[0], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path: Path) -> None:
     # 64 examples make two rounds.
     small_run(
@@ -69,6 +72,7 @@ def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path
     assert certainty["runner_up"]["examples"] in lengths
 
 
+@pytest.mark.slow
 def test_the_papers_protocol_scores_everything_and_takes_the_mean_of_batch_means(tmp_path: Path) -> None:
     small_run(tmp_path / "run", "protocol=paper", "scoring.score_examples=12", "training.epochs=1")
     losses = read(tmp_path / "run/01-oldest/losses.json")
@@ -167,6 +171,7 @@ def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
         choose_folder("trace", None, resume=True, parent=tmp_path)
 
 
+@pytest.mark.slow
 def test_fixed_paraphrases_and_scores_nothing(tmp_path: Path) -> None:
     results, shown = small_run(tmp_path, "prompt.strategy=fixed", "sequence.tasks=['oldest']")
     assert results.chosen["oldest"].index == 0
@@ -181,6 +186,7 @@ def test_fixed_paraphrases_and_scores_nothing(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["olora", "sequential"])
 def test_every_adapter_runs_through_a_sequence(tmp_path: Path, method: str) -> None:
     results, shown = small_run(tmp_path, f"adapter.method={method}", "training.epochs=1")
@@ -188,6 +194,7 @@ def test_every_adapter_runs_through_a_sequence(tmp_path: Path, method: str) -> N
     assert ("penalty" in shown) == (method == "olora")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["worst", "random"])
 def test_every_strategy_runs_through(tmp_path: Path, strategy: str) -> None:
     results, _ = small_run(tmp_path, f"prompt.strategy={strategy}", "sequence.tasks=['oldest']")
@@ -195,6 +202,7 @@ def test_every_strategy_runs_through(tmp_path: Path, strategy: str) -> None:
     assert results.strategy == strategy
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished: Path, tmp_path: Path) -> None:
     small_run(tmp_path / "same")
     small_run(tmp_path / "other", "seed=1")
@@ -207,6 +215,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished: Path,
     assert (tmp_path / "other/results.json").read_bytes() != results
 
 
+@pytest.mark.slow
 def test_evaluation_prompts_decides_which_matrices_there_are(tmp_path: Path) -> None:
     results, _ = small_run(tmp_path, "evaluation.prompts=chosen", "sequence.tasks=['oldest']")
     assert list(results.matrices) == ["chosen"]

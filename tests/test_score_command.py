@@ -34,6 +34,13 @@ WIDE = {**os.environ, "COLUMNS": "110"}
 PROMPTS = [TASK.instruction, "Is the text happy? Say positive or negative.", "判断情感 {0}"]
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a paraphrasing model has said in an earlier test, or in the user's own runs."""
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture(scope="module")
 def model(make_backbone: Callable[..., Backbone]) -> str:
     """Folder of a tiny model."""
@@ -76,6 +83,7 @@ def lines(text: str) -> list[str]:
 # --- what it prints
 
 
+@pytest.mark.slow
 def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, files: tuple[Path, Path]) -> None:
     done = call(command("score", model, *files), env=WIDE)
     assert done.returncode == 0, done.stderr
@@ -92,6 +100,7 @@ def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, file
     assert done.stdout.startswith("3 prompts by answer loss, in nats per token\nrank  prompt    loss")
 
 
+@pytest.mark.slow
 def test_json_on_stdout_leaves_the_table_to_stderr(
     model: str, adapter: Path, files: tuple[Path, Path]
 ) -> None:
@@ -122,6 +131,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
     assert lines(repr(expected))[1] in lines(done.stderr)
 
 
+@pytest.mark.slow
 def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_path: Path) -> None:
     out = tmp_path / "board.json"
     text = original("translation")
@@ -155,6 +165,7 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     options = ("--instruction", original("mood"), "--generate", "20", "--backend", "builtin", "--all")
     arguments = command("score", "lab", ROOT / "data/lab/mood/train.json", *options, "--examples", "400")
@@ -171,7 +182,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, notices = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert lines(notices)[-1] == "interrupted: nothing was written"
+    assert lines(notices)[-1] == "interrupted: no result was written"
     assert "Traceback" not in notices
     assert not (tmp_path / "out.json").exists()
 
@@ -246,11 +257,19 @@ def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> N
 def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
     model: str, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = "<START>Is it positive or negative?</START>"
-    with FakeOllama(replies=["<START>Is it good?</START>", good]) as server:
+    good = "<START>Is the text positive or negative?</START>"
+    with FakeOllama(replies=["<START>Is the text good?</START>", good]) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         found = texts(request(model, instruction=PROMPTS[0], generate=1, paraphraser="tiny"))
-    assert found == {0: PROMPTS[0], 1: "Is it positive or negative?"}
+    assert found == {0: PROMPTS[0], 1: "Is the text positive or negative?"}
+    assert not server.loaded
+
+
+def test_any_instruction_is_paraphrased_without_a_model(model: str, files: tuple[Path, Path]) -> None:
+    found = texts(request(model, instruction=PROMPTS[0], generate=4, backend="builtin"))
+    assert found[0] == PROMPTS[0]
+    assert len(set(found.values())) == 5
+    assert all("positive" in text and "negative" in text for text in found.values())
 
 
 @pytest.mark.parametrize(
@@ -272,11 +291,6 @@ def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
         (
             {"generate": 3, "instruction": "x"},
             "--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b",
-        ),
-        (
-            {"generate": 3, "instruction": "x", "backend": "builtin"},
-            "--backend builtin: expected the instruction of one of the lab's tasks, the only ones it "
-            'paraphrases, found "x". Use --backend ollama.',
         ),
         (
             {"prompts": Path("prompts.txt"), "adapter": Path("nowhere")},

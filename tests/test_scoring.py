@@ -249,6 +249,7 @@ def ranks(sums: list[float]) -> list[int]:
     return sorted(range(len(sums)), key=sums.__getitem__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [1, 150, 10**9])
 def test_of_21_candidates_the_ranks_are_those_of_plain_forwards(
     lab: tuple[Backbone, Task, list[Candidate]], expected_sums: list[float], tokens: int
@@ -267,6 +268,7 @@ MANY = make_task(110)
 RACERS = [*CANDIDATES, Candidate(4, "Say yes.", "file"), Candidate(5, "Judge the {mood}:\n", "file")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_race_has_the_losses_and_the_winner_of_a_full_score(

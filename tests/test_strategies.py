@@ -52,6 +52,7 @@ def test_what_a_strategy_needs_is_as_declared() -> None:
         "sapo": (True, True),
         "worst": (True, True),
         "random": (True, False),
+        "paft": (True, False),
     }
     for name, (candidates, scores) in needs.items():
         select(name, TASK, POOL if candidates else POOL[:1], SCORES if scores else [], seed=0)
@@ -75,3 +76,27 @@ def test_random_draws_every_candidate_about_equally_often_the_original_included(
     drawn = Counter(select("random", TASK, POOL, [], seed=seed).chosen.index for seed in range(400))
     assert set(drawn) == {0, 1, 2, 3}
     assert all(70 <= count <= 130 for count in drawn.values())  # 100 +- 3.5 deviations, and seeds are fixed
+
+
+def test_paft_holds_a_wording_for_so_many_steps_and_then_draws_another() -> None:
+    schedule = select("paft", TASK, POOL, [], seed=3, hold=4).schedule
+    assert schedule is not None
+    wordings = [schedule.at(step) for step in range(400)]
+    held = [wordings[start : start + 4] for start in range(0, 400, 4)]
+    assert all(len(set(four)) == 1 for four in held)
+    drawn = Counter(four[0] for four in held)
+    assert set(drawn) == {candidate.text for candidate in POOL}
+    assert max(drawn.values()) < 45  # of 100 draws among four; 25 are expected
+    # A resumed training asks for a later step first.
+    again = select("paft", TASK, POOL, [], seed=3, hold=4).schedule
+    assert again is not None
+    assert again.at(399) == wordings[399]
+
+
+def test_paft_is_tested_with_the_original_wording() -> None:
+    assert select("paft", TASK, POOL, [], seed=3).chosen is POOL[0]
+
+
+@pytest.mark.parametrize("strategy", [name for name, s in STRATEGIES.items() if not s.varies])
+def test_other_strategies_have_no_schedule(strategy: str) -> None:
+    assert select(strategy, TASK, POOL, SCORES, seed=3).schedule is None

@@ -1,9 +1,9 @@
-"""Tables of candidates: ranks, differences, and what a loss was measured on."""
+"""Tables of candidates: ranks, differences, what a loss was measured on, and what was rejected."""
 
 from rich.console import Console
 
-from sapo_lite.tables import candidate_table
-from sapo_lite.types import Candidate, comparable_loss, excess, ranked
+from sapo_lite.tables import candidate_table, pool_table
+from sapo_lite.types import Candidate, Rejection, comparable_loss, excess, ranked
 from tiny import candidate_score
 
 POOL = [
@@ -50,3 +50,46 @@ def test_partial_losses_are_marked_and_the_original_is_always_shown() -> None:
         "3 1.5000 -0.5000 4 Wording 3.",
         "4 ~2.0000 2 of 4 (original) The original.",
     ]
+
+
+REJECTED = [Rejection("Say\nyes [or] no.", "too short"), Rejection("", "no answer within 5 s")]
+
+
+def pool_lines(width: int = 90, **options: int) -> list[str]:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(pool_table("mood", POOL, REJECTED, **options))
+    return [" ".join(line.split()) for line in capture.get().splitlines()]
+
+
+def test_a_pool_is_listed_by_number_with_the_reasons_of_what_was_rejected() -> None:
+    assert pool_lines() == [
+        "mood: 3 paraphrases, 2 rejected",
+        "from text",
+        "#0 original The original.",
+        "#1 file Wording 1.",
+        "#2 file Wording 2.",
+        "#3 file Wording 3.",
+        "rejected too short: Say yes [or] no.",
+        "rejected no answer within 5 s:",
+    ]
+
+
+def test_of_a_long_pool_the_latest_of_both_kinds_are_shown() -> None:
+    assert pool_lines(rows=1) == [
+        "mood: 3 paraphrases, 2 rejected",
+        "from text",
+        "#3 file Wording 3.",
+        "rejected no answer within 5 s:",
+    ]
+
+
+def test_a_long_text_is_cut_and_stays_on_its_line() -> None:
+    assert pool_lines(rows=1, width=40)[2] == "#3 file Wording 3."
+    long = [Candidate(0, "word " * 100, "original")]
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(pool_table("mood", long, []))
+    line = capture.get().splitlines()[2].rstrip()
+    assert line.endswith("word w…")
+    assert len(line) == len("#0  original  ") + 72

@@ -66,6 +66,35 @@ def test_a_task_has_its_prompt_parts_and_the_first_examples_of_each_file(tmp_pat
     assert task.test == (Example("test text 0", "no"),)
 
 
+def test_a_draw_takes_other_examples_of_each_file_and_the_same_ones_every_time(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+
+    def train(draw: int | None, examples: int = 5) -> tuple[Example, ...]:
+        config = sequence("195", "1310", train_examples=examples, test_examples=2, draw=draw)
+        return load_sequence(config, tmp_path)[0].train
+
+    assert train(0) != train(None) == tuple(sorted(train(0), key=lambda e: e.input))
+    assert train(0) == train(0) != train(1)
+    assert train(0, examples=2) == train(0)[:2]  # more examples contain the fewer
+    first, second = load_sequence(sequence("195", "1310", draw=0), tmp_path)
+    assert [e.input for e in first.train] != [e.input for e in second.train]
+    assert [e.input[-1] for e in first.train] != [e.input[-1] for e in first.test]
+
+
+def test_a_draw_changes_the_fingerprint_of_the_data(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    prints = [data_fingerprint(load_sequence(sequence(draw=draw), tmp_path)) for draw in (None, 0, 1)]
+    assert len({one["task195_sentiment"] for one in prints}) == 3
+
+
+def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path: Path) -> None:
+    rows = [*ROWS, {"sentence": "", "label": " "}]
+    put(make_suite(tmp_path) / "task195_sentiment" / "train.json", rows)
+    for draw in range(3):
+        (line,) = problems(sequence(draw=draw), tmp_path)
+        assert "train.json, row 6: expected an answer" in line
+
+
 def test_fewer_examples_than_asked_for_are_fine(tmp_path: Path) -> None:
     make_suite(tmp_path)
     (task,) = load_sequence(sequence(), tmp_path)

@@ -1,9 +1,10 @@
 """One task's training: the gradient of the answers' mean loss, and the same end however often interrupted."""
 
+import contextlib
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,17 @@ from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.errors import TrainingError
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.training import Step, optimiser_steps, train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Schedule, TrainRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(12)
 MAKE = Callable[..., Backbone]
-# Every strategy gives all rows one wording so far; the trainer must not rely on it.
+# No strategy mixes wordings within a step so far; the trainer must not rely on it.
 WORDINGS = (TASK.instruction, TASK.instruction, "判断情感")
 ROWS = [TrainRow(WORDINGS[n % 3], e.input, e.answer) for n, e in enumerate(TASK.train)]
 
-pytestmark = pytest.mark.usefixtures("quick_collections")
+# A second each, and a minute in all.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_collections")]
 
 
 def config(**settings: Any) -> TrainingConfig:
@@ -49,11 +51,21 @@ def learn(
     folder: Path,
     *,
     rows: Sequence[TrainRow] = ROWS,
+    schedule: Schedule | None = None,
     seed: int = 0,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> None:
-    checkpoints = folder / "checkpoints"
-    train(backbone, adapter, TASK, rows, settings, checkpoints=checkpoints, seed=seed, on_step=on_step)
+    train(
+        backbone,
+        adapter,
+        TASK,
+        rows,
+        settings,
+        schedule=schedule,
+        checkpoints=folder / "checkpoints",
+        seed=seed,
+        on_step=on_step,
+    )
 
 
 def weights(adapter: BlockAdapter) -> list[Tensor]:
@@ -276,13 +288,15 @@ def train_20_steps(
 
     rows: list[tuple[int, ...]] = []
     rates: list[float] = []
-    nll, step = training._Rows.nll, torch.optim.AdamW.step
+    nll, step = training.NumberedRows.nll, torch.optim.AdamW.step
 
     def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
         rates.append(self.param_groups[0]["lr"])
         return step(self, *args, **kwargs)
 
-    monkeypatch.setattr(training._Rows, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1])
+    monkeypatch.setattr(
+        training.NumberedRows, "nll", lambda self, n, s: (rows.append(tuple(n)), nll(self, n, s))[1]
+    )
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     wordings = ("", TASK.instruction, "判断情感 {0}")
     data = [TrainRow(wordings[n % 3], e.input, e.answer) for n, e in enumerate(make_task(15).train)]
@@ -375,8 +389,8 @@ def test_every_row_is_seen_once_an_epoch(
 
     backbone = make_backbone("qwen3")
     seen: list[int] = []
-    nll = training._Rows.nll
-    monkeypatch.setattr(training._Rows, "nll", lambda self, n: (seen.extend(n), nll(self, n))[1])
+    nll = training.NumberedRows.nll
+    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n, s: (seen.extend(n), nll(self, n, s))[1])
     learn(backbone, start(backbone), config(epochs=2), tmp_path, rows=ROWS[:9])
     first, second = seen[:9], seen[9:]
     assert sorted(first) == sorted(second) == list(range(9))
@@ -458,6 +472,40 @@ def checkpoints(folder: Path) -> list[str]:
 # What is left when training dies in a step: nothing, the first checkpoint, the first while the second
 # is due, the second; and the step that the next process then begins with.
 LEFT = {1: ([], 1), 3: (["checkpoint-2"], 3), 4: (["checkpoint-2"], 3), 5: (["checkpoint-4"], 5)}
+
+
+@pytest.mark.parametrize("micro", [2, 8])
+@pytest.mark.parametrize("die_at", [0, 5])
+def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulation(
+    make_backbone: MAKE, tmp_path: Path, micro: int, die_at: int
+) -> None:
+    """Of all rows in every step, and at a rate that changes nothing: the loss tells the wording."""
+    wordings = ("Judge.", "Which side is it?", "Say {0} at once, and no more than that.")
+    schedule = Schedule(wordings, hold=3, seed="5")
+    settings = config(
+        epochs=9, batch_size=8, micro_batch_size=micro, learning_rate=1e-12, checkpoint_every=2, warmup=0.0
+    )
+    steps: list[Step] = []
+
+    def on_step(step: Step) -> None:
+        steps.append(step)
+        if step.number == die_at and len(steps) == die_at:
+            raise Killed
+
+    for _ in range(2 if die_at else 1):
+        backbone = make_backbone("qwen3")
+        adapter = start(backbone, dropout=0.0)
+        with contextlib.suppress(Killed):
+            learn(backbone, adapter, settings, tmp_path, rows=ROWS[:8], schedule=schedule, on_step=on_step)
+    losses = {
+        wording: mean_answer_loss(backbone, [replace(row, instruction=wording) for row in ROWS[:8]]).item()
+        for wording in wordings
+    }
+    assert len({round(loss, 3) for loss in losses.values()}) == 3
+    assert len({schedule.at(step) for step in range(9)}) > 1
+    assert {step.number for step in steps} == set(range(1, 10))
+    for step in steps:
+        assert step.loss == pytest.approx(losses[schedule.at((step.number - 1) // 3 * 3)], rel=1e-4)
 
 
 @pytest.mark.parametrize(

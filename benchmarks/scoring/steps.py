@@ -21,7 +21,7 @@ from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
-from sapo_lite.training import Step, _Rows, train
+from sapo_lite.training import NumberedRows, Step, train
 from sapo_lite.types import Task, TrainRow
 
 Way = Literal["packed", "padded", "all logits"]
@@ -115,7 +115,7 @@ def compare_steps(
 def _all_logits() -> Iterator[None]:
     """Within, the loss of a micro-batch is that of one padded batch, with all of its logits."""
 
-    def nll(rows: _Rows, numbers: Sequence[int]) -> Tensor:
+    def nll(rows: NumberedRows, numbers: Sequence[int], step: int) -> Tensor:
         chosen = [rows.encoded[n] for n in numbers]
         ids = torch.zeros(len(chosen), max(len(row.ids) for row in chosen), dtype=torch.long)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
@@ -131,7 +131,7 @@ def _all_logits() -> Iterator[None]:
         targets = labels[:, 1:].to(device).flatten()
         return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets, reduction="sum")
 
-    with mock.patch.object(_Rows, "nll", nll):
+    with mock.patch.object(NumberedRows, "nll", nll):
         yield
 
 

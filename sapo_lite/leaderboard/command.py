@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
 from sapo_lite.leaderboard.files import ExampleFile, read_examples, read_prompts
-from sapo_lite.messages import quoted
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
@@ -143,15 +142,15 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         )
     if request.backend == "ollama" and request.paraphraser is None:
         raise ParaphraseError("--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b")
-    from sapo_lite.paraphrase import Paraphraser
+    from sapo_lite.paraphrase import Surroundings, make_pools
     from sapo_lite.recipe import ParaphraseConfig
     from sapo_lite.tasks import language_of
     from sapo_lite.types import Task
 
-    config = ParaphraseConfig(backend=request.backend, count=count, model=request.paraphraser)
+    config = ParaphraseConfig(backend=(request.backend,), count=count, model=request.paraphraser)
     answers = tuple(dict.fromkeys(example.answer for example in file.examples))
     task = Task(
-        id=_lab_task(request.instruction) if request.backend == "builtin" else "prompts",
+        id="prompts",
         suite="",
         instruction=request.instruction,
         suffix=request.suffix,
@@ -160,25 +159,5 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         train=(),
         test=(),
     )
-    show.stage(f"paraphrasing with {request.paraphraser or request.backend}")
-    with (
-        Paraphraser(config, seed=request.seed, notify=show.notice) as paraphraser,
-        show.work("prompts", 1 + count, "prompts") as meter,
-    ):
-        pool = paraphraser.candidates(task, lambda _: meter.advance())
-    if pool.notice:
-        show.notice(pool.notice)
+    (pool,) = make_pools([task], config, Surroundings(show, seed=request.seed))
     return list(pool.candidates)
-
-
-def _lab_task(instruction: str) -> str:
-    """The lab's task of this instruction: the only ones that the builtin grammar knows."""
-    from sapo_lite.lab.wordings import PHRASINGS, original
-
-    by_instruction = {original(task): task for task in PHRASINGS}
-    if instruction not in by_instruction:
-        raise ParaphraseError(
-            "--backend builtin: expected the instruction of one of the lab's tasks, the only ones it "
-            f"paraphrases, found {quoted(instruction)}. Use --backend ollama."
-        )
-    return by_instruction[instruction]

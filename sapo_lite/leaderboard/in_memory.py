@@ -206,7 +206,8 @@ class _WithoutFinalTable:
 
     def __init__(self, show: Display) -> None:
         self._show = show
-        self.stage, self.work, self.scores, self.notice = show.stage, show.work, show.scores, show.notice
+        self.stage, self.work, self.pool = show.stage, show.work, show.pool
+        self.scores, self.notice = show.scores, show.notice
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False

@@ -1,140 +1,74 @@
 """Other wordings of a task's instruction: where they come from, and which of them may be used.
 
-    with Paraphraser(config, seed=0, notify=print) as paraphraser:
-        pools = [paraphraser.candidates(task, on_candidate) for task in tasks]
-    # here an Ollama model has left the memory: the backbone can be loaded
+    pools = make_pools(tasks, recipe.paraphrase, Surroundings(show))
 
-A backend only supplies texts; `gate.py` judges every one of them and `pool.py` collects what passes.
+A source only supplies texts; `gate` judges every one of them and `pool` collects what passes. The
+sources take turns over all tasks: each is released before the next is opened, so that on one card no two
+models are in memory at once.
 """
 
-from __future__ import annotations
-
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from functools import partial
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sapo_lite.errors import ParaphraseError
-from sapo_lite.paraphrase.pool import Pool, Rejection, Supply, fill_pool, pool_from_json, pool_to_json
-from sapo_lite.types import Candidate, Task
+from sapo_lite.paraphrase.pool import (
+    Pool,
+    finished,
+    original_alone,
+    pool_from_json,
+    pool_to_json,
+    top_up,
+)
+from sapo_lite.paraphrase.sources import Surroundings, open_source
+from sapo_lite.types import Task
 
 if TYPE_CHECKING:
+    from sapo_lite.display import Display, Meter
     from sapo_lite.recipe import ParaphraseConfig
 
-__all__ = ["Paraphraser", "Pool", "Rejection", "make_candidates", "pool_from_json", "pool_to_json"]
-
-Notify = Callable[[str], None]
+__all__ = ["Pool", "Surroundings", "make_pools", "original_alone", "pool_from_json", "pool_to_json"]
 
 
-class Paraphraser:
-    """The recipe's backend, from the first task that needs it to the end of the `with` block.
+def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Surroundings) -> list[Pool]:
+    """The original and up to `config.wanted` paraphrases for each task.
 
-    The backend is opened (health check) at the first task with something to paraphrase, so a resumed
-    run whose candidates are all saved needs no server. At the end it is released: an Ollama model
-    is unloaded, and `notify` hears of it (a sentence for the user) if that failed. `path` is the
-    file of the `file` backend, if not the recipe's own.
+    Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
+    `config.minimum`. What chat models have said by then is kept, and used again the next time.
     """
-
-    def __init__(
-        self,
-        config: ParaphraseConfig,
-        *,
-        seed: int,
-        path: Path | None = None,
-        notify: Notify = lambda notice: None,
-    ) -> None:
-        self._config = config
-        self._connect = partial(BACKENDS[config.backend], config, seed, path, notify)
-        self._lifetime = ExitStack()
-        self._supply: Supply | None = None
-
-    def __enter__(self) -> Paraphraser:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lifetime.__exit__(kind, error, traceback)
-
-    def candidates(self, task: Task, on_candidate: Callable[[Candidate], None]) -> Pool:
-        """The original and up to `config.count` paraphrases; `on_candidate` sees each as it is accepted.
-
-        Raises ParaphraseError if the backend cannot work, or if not one paraphrase was accepted.
-        """
-
-        def answers() -> Iterator[str | Rejection]:
-            if self._supply is None:
-                self._supply = self._lifetime.enter_context(self._connect())
-            yield from self._supply(task)
-
-        config = self._config
-        return fill_pool(
-            task,
-            answers(),
-            origin=config.backend,
-            count=config.count,
-            attempts=config.attempts,
-            on_candidate=on_candidate,
-        )
+    pools = {task.id: original_alone(task) for task in tasks}
+    # A task without an instruction has nothing to paraphrase.
+    spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
+    if not spoken:
+        return list(pools.values())
+    around.show.stage(f"paraphrasing with {', '.join(config.backend)}")
+    with around.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
+        for turn, name in enumerate(config.backend, start=1):
+            last = turn == len(config.backend)
+            with open_source(name, config, around) as source:
+                for task in spoken:
+                    pool = top_up(
+                        pools[task.id],
+                        task,
+                        source,
+                        name,
+                        count=config.wanted * turn // len(config.backend),
+                        attempts=config.attempts,
+                        at_once=config.parallel if config.unlike else None,
+                        on_answer=_shower(task, pools[task.id], meter, around.show),
+                    )
+                    pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
+                    if notice := pools[task.id].notice:
+                        around.show.notice(notice)
+    return list(pools.values())
 
 
-def make_candidates(
-    task: Task,
-    config: ParaphraseConfig,
-    *,
-    seed: int,
-    path: Path | None,
-    on_candidate: Callable[[Candidate], None],
-    notify: Notify = lambda notice: None,
-) -> Pool:
-    """The candidates of a single task: a `Paraphraser` opened, used once and released."""
-    with Paraphraser(config, seed=seed, path=path, notify=notify) as paraphraser:
-        return paraphraser.candidates(task, on_candidate)
+def _shower(task: Task, before: Pool, meter: "Meter", show: "Display") -> Callable[[Pool], None]:
+    """Shows a task's pool after every answer."""
+    accepted = len(before.texts)
 
+    def on_answer(pool: Pool) -> None:
+        nonlocal accepted
+        meter.advance(len(pool.texts) - accepted, task.short_id)
+        accepted = len(pool.texts)
+        show.pool(task.short_id, pool.candidates, pool.rejected)
 
-def _builtin(
-    config: ParaphraseConfig, seed: int, path: Path | None, notify: Notify
-) -> AbstractContextManager[Supply]:
-    """The lab's wording grammar."""
-    from sapo_lite.paraphrase.builtin import paraphrase_builtin
-
-    def supply(task: Task) -> Iterator[str]:
-        yield from paraphrase_builtin(task, config.count, seed)
-        # A longer list begins with the shorter one, so only its last wording is new.
-        for count in itertools.count(config.count + 1):
-            try:
-                *_, wording = paraphrase_builtin(task, count, seed)
-            except ParaphraseError:
-                return  # the grammar is exhausted
-            yield wording
-
-    return nullcontext(supply)
-
-
-def _file(
-    config: ParaphraseConfig, seed: int, path: Path | None, notify: Notify
-) -> AbstractContextManager[Supply]:
-    """Paraphrases that the user wrote, or that another run saved."""
-    from sapo_lite.paraphrase.file import read_paraphrases
-
-    source = path or config.candidates_file()
-    return nullcontext(lambda task: iter(read_paraphrases(source, task)))
-
-
-def _ollama(
-    config: ParaphraseConfig, seed: int, path: Path | None, notify: Notify
-) -> AbstractContextManager[Supply]:
-    """A chat model on an Ollama server."""
-    from sapo_lite.paraphrase.ollama import ollama_supply
-
-    return ollama_supply(config, seed, notify)
-
-
-Backend = Callable[["ParaphraseConfig", int, Path | None, Notify], AbstractContextManager[Supply]]
-BACKENDS: dict[str, Backend] = {"builtin": _builtin, "file": _file, "ollama": _ollama}
+    return on_answer

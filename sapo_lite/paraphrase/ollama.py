@@ -1,37 +1,26 @@
-"""The `ollama` backend: paraphrases from a chat model on an Ollama server, one call each.
+"""The `ollama` source: a chat model on an Ollama server.
 
-The client has no time-out of its own (a hang of hours is on record): here every call has one, and all
-calls of a run share a deadline. At the end the model is unloaded, since on one card its memory is the
-backbone's, and the run goes on only when the server no longer lists it.
+When its work is done the model is unloaded, since on one card its memory is the backbone's, and the
+run goes on only when the server no longer lists it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import re
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.paraphrase.address import resolve_host
-from sapo_lite.paraphrase.pool import Rejection, Supply
-from sapo_lite.paraphrase.request import paraphrase_request, read_answer
-from sapo_lite.types import Task
+from sapo_lite.paraphrase.in_flight import BusyError, InFlight, UnreadableError
+from sapo_lite.paraphrase.ollama_address import resolve_host
+from sapo_lite.paraphrase.ollama_server import GARBAGE, OllamaServer
+from sapo_lite.paraphrase.remembered import Answers, Call, Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import ollama
-
+    from sapo_lite.display import Display, Meter
     from sapo_lite.recipe import ParaphraseConfig
 
-HEALTH_TIMEOUT = 5.0  # s, for calls that make no text
-BACKOFF = (0.5, 1.0, 2.0, 4.0)  # s, pauses before the second try and the following ones
-UNLOAD_LIMIT = 30.0  # s
-UNLOAD_POLL = 0.2  # s between looks at /api/ps
 # Tokens. Ample for an instruction and its paraphrase, and for the thoughts of a model that cannot be
 # told not to think. The context must be named: by default the server cuts long requests in silence.
 NUM_CTX = 8192
@@ -39,210 +28,139 @@ NUM_PREDICT = 2048
 
 _CLOUD_TAG = re.compile(r":(?:[^:/]*-)?cloud$", flags=re.IGNORECASE)
 
-# What the client lets through when a body is not what it expects: bad JSON and failed validation
-# (ValueError), JSON that is no object (TypeError, or AttributeError from ResponseError itself).
-_GARBAGE = (ValueError, TypeError, AttributeError)
-
-
-class _DeadlineReachedError(Exception):
-    """`paraphrase.deadline` is over. Never leaves this module."""
-
 
 @contextmanager
-def ollama_supply(config: ParaphraseConfig, seed: int, notify: Callable[[str], None]) -> Iterator[Supply]:
-    """A checked server, to be asked for paraphrases; unloads the model at the end.
+def ollama_model(config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> Iterator[OllamaModel]:
+    """The model, unloaded at the end if it was called. With `pull`, one that is missing is fetched.
 
-    Raises ParaphraseError if the server does not answer, or does not have the model.
+    Raises ParaphraseError if the model may not be used.
     """
-    server = OllamaServer(config, seed)
-    server.check()
+    if _CLOUD_TAG.search(model) and not config.allow_cloud:
+        raise ParaphraseError(
+            f'The model "{model}" runs in Ollama\'s cloud, which would be sent your instructions: choose a '
+            "local model, or allow it with paraphrase.allow_cloud = true."
+        )
+    chat = OllamaModel(config, model, show, pull=pull)
     try:
-        yield server.paraphrases
+        yield chat
     except BaseException:
-        server.unload(wait=False)  # the run is over, and nobody waits for the memory
+        chat.unload(wait=False)  # the run is over, and nobody waits for the memory
         raise
-    if trouble := server.unload():
-        notify(trouble)
+    if trouble := chat.unload():
+        show.notice(trouble)
 
 
-class OllamaServer:
-    """One model on one server. The deadline of `config.deadline` seconds starts on construction."""
+class OllamaModel:
+    """One model on one server, which is asked for nothing before the first call."""
 
-    def __init__(self, config: ParaphraseConfig, seed: int) -> None:
-        if config.model is None:
-            raise ParaphraseError('paraphrase.backend = "ollama" needs a paraphrase.model.')
-        self.url = resolve_host(config.host)
-        self.model = config.model
+    def __init__(self, config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> None:
+        self._server = OllamaServer(resolve_host(config.host))
+        self._model = model
         self._config = config
-        self._seed = seed
-        self._ends = time.monotonic() + config.deadline
+        self._show = show
+        self._may_pull = pull
+        self._options = {
+            "temperature": config.temperature,
+            "num_ctx": NUM_CTX,
+            "num_predict": NUM_PREDICT,
+        }
         self._think: bool | None = False
+        self._calls: InFlight | None = None
+        self._digest: tuple[str | None] | None = None
 
-    def check(self) -> None:
-        """Raise ParaphraseError, within seconds, unless the server is there and has the model."""
-        import httpx
-        import ollama
+    def identity(self) -> dict[str, Any]:
+        return {"source": "ollama", "model": self._model, "options": self._options}
 
-        if _CLOUD_TAG.search(self.model):
-            raise ParaphraseError(
-                f'The model "{self.model}" runs in Ollama\'s cloud, and sapo-lite sends no data away: '
-                "choose a local model as paraphrase.model."
+    def digest(self) -> str | None:
+        if self._digest is None:
+            self._digest = (self._server.digest(self._model),)
+        return self._digest[0]
+
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
+        if not calls:
+            return
+        if self._calls is None:
+            self._check()
+            config = self._config
+            self._calls = InFlight(
+                self._ask,
+                f"Ollama at {self._server.url}",
+                parallel=config.parallel,
+                timeout=config.timeout,
+                deadline=config.deadline,
             )
-        try:
-            version = httpx.get(f"{self.url}/api/version", timeout=HEALTH_TIMEOUT)
-        except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
-            raise ParaphraseError(
-                f"No Ollama server answers at {self.url}. Start it with: ollama serve "
-                "(or name another server in paraphrase.host or OLLAMA_HOST)."
-            ) from None
-        if not version.is_success or '"version"' not in version.text:
-            raise ParaphraseError(
-                f"{self.url} answers, but not as an Ollama server (HTTP {version.status_code} for "
-                "/api/version). Correct paraphrase.host or OLLAMA_HOST."
-            )
-        try:
-            with self._client(HEALTH_TIMEOUT) as client:
-                client.show(self.model)
-        except ollama.ResponseError as error:
-            raise self._refusal(error) from None
-        except (ConnectionError, httpx.RequestError) as error:
-            raise ParaphraseError(
-                f"The Ollama server at {self.url} does not say whether it has {self.model} "
-                f"({type(error).__name__}). Restart it with: ollama serve"
-            ) from None
-        except _GARBAGE:
-            pass  # a success whose details this client version cannot read: the model is there
-
-    def paraphrases(self, task: Task) -> Iterator[str | Rejection]:
-        """Paraphrases of the task's instruction until the deadline, a call for each one taken.
-
-        Raises ParaphraseError if the server is lost or refuses to run the model.
-        """
-        for attempt in itertools.count():
-            try:
-                yield self._paraphrase(task, attempt)
-            except _DeadlineReachedError:
-                yield Rejection("", f"paraphrase.deadline of {self._config.deadline:g} s reached")
-                return
+        yield from self._calls.answers(calls, keep)
 
     def unload(self, *, wait: bool = True) -> str | None:
-        """Have the server drop the model and wait until it has. Returns a notice if it has not.
+        """Free the memory of a model that was called. Returns a notice if that failed."""
+        return self._server.unload(self._model, wait=wait) if self._calls else None
 
-        Never raises for a server that is gone: a run does not fail for it.
-        """
+    def _check(self) -> None:
+        """Raise ParaphraseError, within seconds, unless the server is there and has the model."""
+        self._server.version()
+        if self._server.has(self._model):
+            return
+        if not self._may_pull:
+            raise self._server.missing(self._model)
+        self._pull()
+        self._digest = None
+
+    def _pull(self) -> None:
+        """Fetch the model, with a bar for each of its layers, in megabytes."""
+        reached: dict[str, int] = {}
+        with ExitStack() as bars:
+            meters: dict[str, Meter] = {}
+            for layer, done, total in self._server.pull(self._model):
+                if layer not in meters:
+                    bar = self._show.work(f"pulling {self._model}", _megabytes(total), "MB")
+                    meters[layer] = bars.enter_context(bar)
+                meters[layer].advance(_megabytes(done) - reached.get(layer, 0))
+                reached[layer] = _megabytes(done)
+
+    async def _ask(self, call: Call) -> str:
+        """One streamed call: whatever ends it early closes the connection, and the server stops too."""
         import httpx
         import ollama
 
+        think = self._think
         try:
-            with self._client(HEALTH_TIMEOUT) as client:
-                client.generate(self.model, keep_alive=0)
-                if not wait or self._is_gone(client):
-                    return None
-            trouble = f"still lists it {UNLOAD_LIMIT:g} s later"
-        except (ConnectionError, httpx.RequestError):
-            trouble = "does not answer"
-        except (ollama.ResponseError, *_GARBAGE) as error:
-            trouble = f"answered: {error}"
-        return (
-            f"Ollama at {self.url} was asked to unload {self.model} and {trouble}. "
-            f"If memory is short, free it with: ollama stop {self.model}"
-        )
-
-    def _paraphrase(self, task: Task, attempt: int) -> str | Rejection:
-        """One call: the text between the markers, "" for an empty answer, or why there is none."""
-        import httpx
-
-        # Its own seed for every attempt: the same one would repeat a rejected text.
-        digest = hashlib.sha256(f"{self._seed}/{task.id}/{attempt}".encode()).digest()
-        seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
-        try:
-            answer = self._chat(paraphrase_request(task, attempt), seed)
+            return await self._stream(call, think)
         except httpx.TimeoutException:
-            self._time_left()  # raises if it was the deadline that cut the call short
-            return Rejection("", f"no answer within {self._config.timeout:g} s")
-        except _GARBAGE:
-            return Rejection("", "unreadable answer")
-        if not answer.strip():
-            return ""
-        text = read_answer(answer)
-        return Rejection(answer, "no text between <START> and </START>") if text is None else text
-
-    def _chat(self, request: str, seed: int) -> str:
-        """The model's answer, tried again while the server is busy or breaks the connection."""
-        import httpx
-        import ollama
-
-        for pause in (0.0, *BACKOFF):
-            time.sleep(min(pause, self._time_left()))
-            try:
-                return self._chat_once(request, seed)
-            except httpx.TimeoutException:
-                raise
-            except (ConnectionError, httpx.RequestError):
-                trouble = "broke the connection"
-            except ollama.ResponseError as error:
-                if error.status_code != 503:
-                    raise self._refusal(error) from None
-                trouble = "was busy (HTTP 503)"
-        raise ParaphraseError(
-            f"Ollama at {self.url} {trouble} {len(BACKOFF) + 1} times in a row. "
-            "See that it runs (ollama ps), then start the run again."
-        )
-
-    def _chat_once(self, request: str, seed: int) -> str:
-        import ollama
-
-        try:
-            with self._client(min(self._config.timeout, self._time_left())) as client:
-                response = client.chat(
-                    self.model,
-                    [{"role": "user", "content": request}],
-                    think=self._think,
-                    options={
-                        "temperature": self._config.temperature,
-                        "seed": seed,
-                        "num_ctx": NUM_CTX,
-                        "num_predict": NUM_PREDICT,
-                    },
-                )
+            raise TimeoutError from None
+        except (ConnectionError, httpx.RequestError):
+            raise BusyError("broke the connection") from None
         except ollama.ResponseError as error:
-            refuses_think = error.status_code == 400 and "think" in str(error.error).lower()
-            if self._think is None or not refuses_think:
-                raise
-            self._think = None  # some models do not take even think=False: not sent from here on
-            return self._chat_once(request, seed)
-        return response.message.content or ""
+            if error.status_code == 503:
+                raise BusyError("was busy (HTTP 503)") from None
+            if error.status_code == -1:
+                raise BusyError(f'broke off ("{error.error}")') from None
+            if think is not None and error.status_code == 400 and "think" in str(error.error).lower():
+                self._think = None  # some models do not take even think=False: not sent from here on
+                return await self._ask(call)
+            raise self._server.refusal(self._model, error) from None
+        except GARBAGE:
+            raise UnreadableError from None
 
-    def _client(self, timeout: float) -> ollama.Client:
-        """A client whose calls end after `timeout` seconds (it takes no time-out by call)."""
+    async def _stream(self, call: Call, think: bool | None) -> str:
         import ollama
 
-        return ollama.Client(host=self.url, timeout=timeout)
-
-    def _time_left(self) -> float:
-        """Seconds until the deadline; raises _DeadlineReachedError after it."""
-        left = self._ends - time.monotonic()
-        if left <= 0:
-            raise _DeadlineReachedError
-        return left
-
-    def _is_gone(self, client: ollama.Client) -> bool:
-        """Whether the server drops the model from its list within UNLOAD_LIMIT seconds."""
-        name = self.model if ":" in self.model.rpartition("/")[2] else f"{self.model}:latest"
-        give_up = time.monotonic() + UNLOAD_LIMIT
-        while any(name.lower() == (loaded.model or "").lower() for loaded in client.ps().models):
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(UNLOAD_POLL)
-        return True
-
-    def _refusal(self, error: ollama.ResponseError) -> ParaphraseError:
-        """The server's refusal in plain words."""
-        if error.status_code == 404:
-            return ParaphraseError(
-                f'The Ollama server at {self.url} does not have the model "{self.model}". '
-                f"Fetch it there with: ollama pull {self.model}"
+        text, done = "", False
+        async with ollama.AsyncClient(timeout=self._config.timeout, **self._server.options) as client:
+            parts = await client.chat(
+                self._model,
+                [{"role": "user", "content": call.request}],
+                stream=True,
+                think=think,
+                options={**self._options, "seed": call.seed},
             )
-        return ParaphraseError(
-            f'Ollama at {self.url} cannot run "{self.model}" (HTTP {error.status_code}): {error.error}'
-        )
+            async for part in parts:
+                text += part.message.content or ""
+                done = bool(part.done)
+        if not done:
+            raise ConnectionError  # the stream has ended before the answer has
+        return text
+
+
+def _megabytes(size: int) -> int:
+    """Rounded up: the smallest layer has one."""
+    return -(-size // 10**6)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import as_toml
@@ -22,7 +22,7 @@ from sapo_lite.recipe.sections import (
     SequenceConfig,
     TrainingConfig,
 )
-from sapo_lite.recipe.source import Fault, read_source
+from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
 
 __all__ = [
     "AdapterConfig",
@@ -38,6 +38,7 @@ __all__ = [
     "differences",
     "find_recipe",
     "load_recipe",
+    "paraphrase_section",
     "recipe_text",
     "shipped_recipes",
 ]
@@ -72,6 +73,35 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
     return recipe
+
+
+def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
+    """The section `paraphrase` alone, from keys given as options of a command.
+
+    Raises RecipeError with one line for every fault.
+    """
+    places = {f"paraphrase.{key}": Place(0, f"--{key}") for key in settings} | {"": Place(1, "command line")}
+    source = RecipeSource({"paraphrase": dict(settings)}, places, ())
+    refused: dict[str, Fault] = {}
+    alone = None
+    try:
+        alone = _ParaphraseAlone.model_validate(source.values)
+    except ValidationError as error:
+        refused = field_faults(error, _ParaphraseAlone, source)
+    rules = tuple(
+        rule for rule in RULES if {"paraphrase", "prompt"}.issuperset(k.split(".")[0] for k in rule.keys)
+    )
+    faults = [*refused.values(), *rule_faults(rules, _ParaphraseAlone, source, set(refused))]
+    if faults or alone is None:
+        raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
+    return alone.paraphrase
+
+
+class _ParaphraseAlone(BaseModel):
+    """What the rules of the section look at."""
+
+    prompt: PromptConfig = PromptConfig()
+    paraphrase: ParaphraseConfig
 
 
 def _label(spec: str | Path, path: Path) -> str:

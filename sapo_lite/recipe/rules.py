@@ -1,6 +1,6 @@
 """What must hold between the settings of a recipe, beyond what each may be by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -16,12 +16,27 @@ class Rule:
     expected: str
 
 
-def wants_candidates(strategy: str, count: int) -> bool:
+def wants_candidates(strategy: str, count: int, held_out: int) -> bool:
     """Whether anything is to be paraphrased: "fixed" trains on the original instruction alone."""
-    return strategy != "fixed" and count > 0
+    return held_out > 0 or (strategy != "fixed" and count > 0)
 
 
-_CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count")
+def _names(backend: str | Sequence[str]) -> list[str]:
+    """The sources of a backend that may be written as one."""
+    return [backend] if isinstance(backend, str) else list(backend)
+
+
+def _kinds(backend: str | Sequence[str]) -> set[str]:
+    return {name.partition("/")[0] for name in _names(backend)}
+
+
+def _is_behind(backend: str | Sequence[str], kind: str, other: str) -> bool:
+    """Whether a source of one kind comes later than one of the other."""
+    kinds = [name.partition("/")[0] for name in _names(backend)]
+    return other in kinds and kind in kinds[kinds.index(other) :]
+
+
+_CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count", "paraphrase.held_out")
 RULES = (
     Rule(
         ("scoring.score_examples", "sequence.train_examples"),
@@ -44,18 +59,40 @@ RULES = (
         '"token_mean" (scoring.race is true)',
     ),
     Rule(
+        ("paraphrase.held_out", "evaluation.prompts"),
+        lambda held_out, prompts: held_out or prompts != "all",
+        'at least 1 (evaluation.prompts is "all")',
+    ),
+    Rule(
         ("training.batch_size", "training.micro_batch_size"),
         lambda batch, micro: batch % micro == 0,
         "a multiple of training.micro_batch_size ({1})",
     ),
     Rule(
         ("paraphrase.model", *_CANDIDATE_KEYS),
-        lambda model, backend, *wants: model or backend != "ollama" or not wants_candidates(*wants),
-        'the name of an Ollama model (paraphrase.backend is "ollama")',
+        lambda model, backend, *wants: (
+            model or not wants_candidates(*wants) or not {"ollama", "openai"}.intersection(_names(backend))
+        ),
+        'the name of a model (paraphrase.backend has "ollama" or "openai" without one)',
+    ),
+    Rule(
+        ("paraphrase.base_url", *_CANDIDATE_KEYS),
+        lambda url, backend, *wants: url or not wants_candidates(*wants) or "openai" not in _kinds(backend),
+        'the address of an endpoint (paraphrase.backend has "openai")',
     ),
     Rule(
         ("paraphrase.path", *_CANDIDATE_KEYS),
-        lambda path, backend, *wants: path or backend != "file" or not wants_candidates(*wants),
-        'a file of candidates (paraphrase.backend is "file")',
+        lambda path, backend, *wants: path or not wants_candidates(*wants) or "file" not in _kinds(backend),
+        'a file of candidates (paraphrase.backend has "file")',
+    ),
+    Rule(
+        _CANDIDATE_KEYS,
+        lambda backend, *wants: not wants_candidates(*wants) or not _is_behind(backend, "ollama", "self"),
+        '"self" behind "ollama", since the backbone stays in memory once it is loaded',
+    ),
+    Rule(
+        ("paraphrase.minimum", "paraphrase.count", "prompt.strategy"),
+        lambda least, count, strategy: least <= count or not wants_candidates(strategy, count, 0),
+        "at most paraphrase.count ({1})",
     ),
 )

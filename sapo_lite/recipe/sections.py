@@ -9,13 +9,16 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
 from sapo_lite.recipe.rules import wants_candidates
 from sapo_lite.recipe.values import (
+    BaseUrl,
     Count,
     CountOrNone,
     Modules,
     NotNegative,
+    OptionalSeed,
     OptionalText,
     Positive,
     Share,
+    Sources,
     Switch,
     TaskIds,
     Text,
@@ -49,12 +52,16 @@ class ModelConfig(_Section):
 
 
 class SequenceConfig(_Section):
-    """Which tasks are learned, in order, and how many of each task's first examples are used."""
+    """Which tasks are learned, in order, and how many of each task's first examples are used.
+
+    With `draw`, a seed, they are drawn: the first ones of every file in a random order of its rows.
+    """
 
     suite: Text
     tasks: TaskIds
     train_examples: Count = 1000
     test_examples: Count = 1000
+    draw: OptionalSeed = None
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
 
@@ -68,23 +75,46 @@ class SequenceConfig(_Section):
 
 
 class PromptConfig(_Section):
-    """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance."""
+    """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
 
-    strategy: Literal["fixed", "sapo", "worst", "random"] = "sapo"
+    "paft" chooses none: it draws one after another while training, and keeps each for `hold`
+    optimiser steps.
+    """
+
+    strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
+    hold: Count = 4
 
 
 class ParaphraseConfig(_Section):
-    """Where candidate wordings come from. `timeout` (one call) and `deadline` (all) are in seconds."""
+    """Where candidate wordings come from, and how many are wanted.
 
-    backend: Literal["ollama", "builtin", "file"] = "ollama"
+    `backend` names sources: each gives its share of `count`, and what one cannot give is left to the
+    next. A source of models may name its own (`"ollama/qwen3:8b"`), otherwise it is `model`. Each
+    missing paraphrase is asked for up to `attempts` times. `timeout` (one call) and `deadline` (all
+    of a source) are in seconds. With `unlike`, a model is shown the candidates so far. `held_out`
+    more paraphrases are made that are never scored or trained with, to test with.
+    """
+
+    backend: Sources = ("ollama",)
     count: CountOrNone = 20
+    held_out: CountOrNone = 0
+    minimum: CountOrNone = 1
     attempts: Count = 6
     temperature: NotNegative = 0.6
+    unlike: Switch = False
     model: OptionalText = None
     host: OptionalText = None
+    base_url: BaseUrl = None
+    allow_cloud: Switch = False
+    parallel: Count = 4
     timeout: Positive = 120.0
     deadline: Positive = 3600.0
     path: OptionalText = None
+
+    @property
+    def wanted(self) -> int:
+        """Paraphrases to be made for a task."""
+        return self.count + self.held_out
 
     def candidates_file(self) -> Path:
         """Absolute path of `path`, sought beside the recipe, in the shipped data, then from here.
@@ -143,16 +173,20 @@ class TrainingConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    """How tasks are tested: with which of their prompts, and how many tokens an answer may take."""
+    """How tasks are tested: with which of their prompts, and how many tokens an answer may take.
 
-    prompts: Literal["chosen", "original", "both"] = "both"
+    "all" is both, and the paraphrases held out (paraphrase.held_out), each for its share of the examples.
+    """
+
+    prompts: Literal["chosen", "original", "both", "all"] = "both"
     max_new_tokens: Count = 128
     batch_size: Count = 16
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of prompt that learned tasks are tested with."""
-        return ("chosen", "original") if self.prompts == "both" else (self.prompts,)
+        several = {"both": ("chosen", "original"), "all": ("chosen", "original", "unseen")}
+        return several.get(self.prompts, (self.prompts,))
 
 
 class Recipe(_Section):
@@ -177,7 +211,8 @@ class Recipe(_Section):
     @property
     def wants_candidates(self) -> bool:
         """Whether anything is to be paraphrased at all."""
-        return wants_candidates(self.prompt.strategy, self.paraphrase.count)
+        paraphrase = self.paraphrase
+        return wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults filled in, as plain JSON values; paths as they were written."""

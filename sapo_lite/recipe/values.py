@@ -1,13 +1,14 @@
 """The kinds of value a recipe takes, each with the words in which an error says what was expected."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
-from sapo_lite.messages import quoted
+from sapo_lite.messages import nearest, one_of, quoted
 
 
-def _names(value: object) -> object:
+def _names(value: object) -> tuple[str, ...]:
     """Refuse a list that is empty, repeats itself or holds anything but names; say what was found."""
     if not isinstance(value, list | tuple):
         raise ValueError(quoted(value))
@@ -28,15 +29,59 @@ def _ids_as_text(value: object) -> object:
     return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
 
 
+# Where paraphrases come from; the first two are kinds of server, and their model may stand behind a slash.
+SOURCES = ("ollama", "openai", "self", "builtin", "file")
+_NAMING_A_MODEL = SOURCES[:2]
+
+
+def _sources(value: object) -> object:
+    """One source, or a list of different ones. Refuse any that is not known; say what was found."""
+    for name in (names := _names([value] if isinstance(value, str) else value)):
+        kind, slash, model = name.partition("/")
+        if kind not in SOURCES:
+            close = nearest(kind, SOURCES)
+            raise ValueError(quoted(name) + (f'; did you mean "{close[0]}"?' if close else ""))
+        if slash and (kind not in _NAMING_A_MODEL or not model):
+            raise ValueError(quoted(name))
+    return names
+
+
+def _base_url(value: object) -> object:
+    """An address that may stand in files: keys belong in the environment."""
+    if not isinstance(value, str):
+        return value
+    if any(sign in value for sign in "@?#"):
+        raise ValueError("an address with a key or a password in it, which belong in OPENAI_API_KEY")
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        sound = False
+    if not sound:
+        raise ValueError(quoted(value))
+    return value
+
+
 # The description is what follows "expected" in an error.
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]
 Switch = Annotated[bool, Field(description="true or false")]
 Count = Annotated[int, Field(ge=1, description="a whole number of at least 1")]
 CountOrNone = Annotated[int, Field(ge=0, description="a whole number of at least 0")]
+OptionalSeed = Annotated[int | None, Field(ge=0, description="a whole number of at least 0")]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0")]
 Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+Sources = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_sources),
+    Field(description=f"{one_of(map(quoted, SOURCES))}, or a list of them"),
+]
+BaseUrl = Annotated[
+    str | None,
+    BeforeValidator(_base_url),
+    Field(description="an address such as http://127.0.0.1:8000/v1"),
+]
 Modules = Annotated[
     tuple[str, ...],
     BeforeValidator(_names),

@@ -19,6 +19,8 @@ def resolve_host(host: str | None) -> str:
         "in paraphrase.host or OLLAMA_HOST."
     )
     try:
+        if "://" not in address and "[" not in address and address.count(":") > 1:
+            address = f"[{address}]"  # a bare IPv6 address
         parts = urlsplit(address if "://" in address else f"http://{address}")
         port = parts.port or (443 if parts.scheme == "https" else 11434)
     except ValueError:

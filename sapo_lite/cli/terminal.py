@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 from rich.console import Console
+
+from sapo_lite.errors import SapoLiteError
 
 if TYPE_CHECKING:
     from sapo_lite.display import LiveDisplay, PlainDisplay
@@ -37,12 +40,32 @@ def interruptible(then: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 3)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGALRM, interrupt)
+    alarm = signal.getitimer(signal.ITIMER_REAL)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
     try:
         yield
     except KeyboardInterrupt:
         typer.echo(f"\ninterrupted: {then}", err=True)
         raise typer.Exit(130) from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, *alarm)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_stdout(json_file: Path | None) -> bool:
+    """Whether JSON goes to stdout. Raises SapoLiteError, before any work, if it can go nowhere."""
+    if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
+        raise SapoLiteError(f"--json {json_file}: expected the name of a file in a folder that exists.")
+    return json_file == Path("-")
+
+
+def write_json(json_file: Path, text: str) -> None:
+    """To the file named by --json, or to stdout for `-`."""
+    if json_file == Path("-"):
+        typer.echo(text, nl=False)
+        return
+    try:
+        json_file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SapoLiteError(f"--json {json_file}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,192 @@
+"""The probe: one task learned with each of its candidates, every time from the same state.
+
+The state is that of a base cell (original instructions, LoRAInc) after some of its tasks: its adapter, as the
+run saved it. It is loaded anew for every candidate, the next block is opened with the same weights, and
+rows come in the same order: the wording is all that differs. With the original instruction this is the base
+cell's own next stage, so scores must come out equal to those of the run.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evidence.plan import Plan, Transition
+from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.choice import scores_from_json, scores_to_json
+from sapo_lite.evaluation import evaluate
+from sapo_lite.paraphrase import Pool, pool_from_json
+from sapo_lite.quiet import chatter_to
+from sapo_lite.recipe import Recipe, differences
+from sapo_lite.rundir import RunFolder, Stage, read_json
+from sapo_lite.scoring import score
+from sapo_lite.selfcheck import check_packs
+from sapo_lite.tasks import data_fingerprint, load_sequence
+from sapo_lite.training import train
+from sapo_lite.types import Candidate, Task, TrainRow
+
+# Scores by kind of prompt, then by task in order, then by metric, in percent: as a run's scores.json.
+Scores = dict[str, list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A base cell's run after `learned` tasks."""
+
+    recipe: Recipe
+    run: Path
+    tasks: Sequence[Task]
+    pools: dict[str, Pool]
+    backbone: Backbone
+    adapter: BlockAdapter
+    learned: int
+
+    @property
+    def task(self) -> Task:
+        """The one that is learned with every candidate."""
+        return self.tasks[self.learned]
+
+    @property
+    def seed(self) -> int:
+        """That of the run's next stage (pipeline.Learner)."""
+        return self.recipe.seed * 1000 + self.learned + 1
+
+    @property
+    def candidates(self) -> Sequence[Candidate]:
+        return self.pools[self.task.id].split(self.recipe.paraphrase.held_out)[0]
+
+    def stage(self, learned: int) -> Stage:
+        return Stage(self.run / f"{learned:02d}-{self.tasks[learned - 1].short_id}")
+
+    @cached_property
+    def before(self) -> Scores:
+        """Scores in the state itself, which the run has found."""
+        scores: Scores = read_json(self.stage(self.learned).path / "scores.json")
+        return scores
+
+    def begin(self) -> str:
+        """Put the state in place, with the next block open and untrained. SHA-256 of all its weights."""
+        self.adapter.load(self.stage(self.learned).adapter)
+        self.adapter.open_block(self.learned, seed=self.seed)
+        digest = hashlib.sha256()
+        for pair in self.adapter.state():
+            for weights in pair:
+                digest.update(weights.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def losses(self) -> list[dict[str, Any]]:
+        """Pre-update losses of all candidates on the scoring examples, no race."""
+        self.begin()
+        examples = self.recipe.scoring.score_examples
+        reduction = self.recipe.scoring.reduction
+        return scores_to_json(
+            score(self.backbone, self.task, self.candidates, examples=examples, reduction=reduction)
+        )
+
+    def outcome(self, candidate: Candidate, checkpoints: Path) -> dict[str, Any]:
+        """Train with one candidate and test all tasks."""
+        start = self.begin()
+        rows = [TrainRow(candidate.text, e.input, e.answer) for e in self.task.train]
+        train(
+            self.backbone,
+            self.adapter,
+            self.task,
+            rows,
+            self.recipe.training,
+            checkpoints=checkpoints,
+            seed=self.seed,
+        )
+        return {"candidate": candidate.index, "start": start, "scores": self._test(candidate)}
+
+    def _test(self, candidate: Candidate) -> Scores:
+        scores: Scores = {kind: [] for kind in self.recipe.evaluation.kinds}
+        for task in self.tasks:
+            found: dict[tuple[str, ...], dict[str, float]] = {}
+            for kind, row in scores.items():
+                wordings = self._wordings(task, candidate, kind)
+                if wordings not in found:
+                    found[wordings] = evaluate(self.backbone, task, wordings, self.recipe.evaluation).scores
+                row.append(found[wordings])
+        return scores
+
+    def _wordings(self, task: Task, candidate: Candidate, kind: str) -> tuple[str, ...]:
+        """Earlier tasks were learned with their original wordings, which so are their own."""
+        held_out = self.pools[task.id].split(self.recipe.paraphrase.held_out)[1]
+        if kind == "unseen" and held_out:
+            return tuple(other.text for other in held_out)
+        if kind == "chosen" and task is self.task:
+            return (candidate.text,)
+        return (task.instruction,)
+
+
+def run_transition(plan: Plan, transition: Transition) -> float:
+    """Probe a transition, or go on with it. Returns the seconds that this call took; 0 if it was done.
+
+    Every candidate's outcome is a file of its own, written whole.
+
+    Raises:
+        SapoLiteError: as a run does; also where the folder holds a probe of other settings.
+    """
+    start, cpu = time.perf_counter(), time.process_time()
+    recipe, path = plan.load(transition.base), plan.folder(transition)
+    tasks = load_sequence(recipe.sequence, plan.data)
+    with RunFolder(path) as folder, chatter_to(path / "log.txt"):
+        folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
+        outcomes = Stage(path / "outcomes")
+        if outcomes.done:
+            return 0.0
+        probe = _prepare(recipe, tasks, plan.folder(transition.base), transition.learned)
+        outcomes.cached("losses", probe.losses)
+        for candidate in probe.candidates:
+            checkpoints = outcomes.path / f"checkpoints-{candidate.index}"
+            outcomes.cached(f"{candidate.index:02d}", partial(probe.outcome, candidate, checkpoints))
+        seconds = {"cpu": round(time.process_time() - cpu, 1)}
+        outcomes.cached("seconds", lambda: seconds)
+        outcomes.finish()
+    return time.perf_counter() - start
+
+
+def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> Probe:
+    """Load backbone and adapter as the run did (pipeline.run)."""
+    pools = {t.id: pool_from_json(read_json(run / "candidates" / f"{t.id}.json"), t) for t in tasks}
+    backbone = load_backbone(recipe.model)
+    tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
+    adapter = ADAPTERS[recipe.adapter.method](
+        backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
+    )
+    adapter.open_block(0, seed=recipe.seed)
+    rows = [TrainRow(tasks[0].instruction, e.input, e.answer) for e in tasks[0].train[:4]]
+    check_packs(backbone, backbone.chat.encode(tasks[0], rows), gradients=True)
+    return Probe(recipe, run, tasks, pools, backbone, adapter, learned)
+
+
+def probe_rows(plan: Plan, transition: Transition) -> dict[str, Any]:
+    """What a finished transition found: small enough to keep. Losses in nats per answer token."""
+    recipe = plan.load(transition.base)
+    run, found = plan.folder(transition.base), Stage(plan.folder(transition) / "outcomes")
+    tasks = load_sequence(recipe.sequence, plan.data)
+    names = [task.short_id for task in tasks]
+    losses = {s.index: s.loss for s in scores_from_json(read_json(found.path / "losses.json"))}
+    pool = pool_from_json(
+        read_json(run / "candidates" / f"{tasks[transition.learned].id}.json"), tasks[transition.learned]
+    )
+    state = Stage(run / f"{transition.learned:02d}-{names[transition.learned - 1]}")
+    following = Stage(run / f"{transition.learned + 1:02d}-{names[transition.learned]}")
+    rows = []
+    for index, loss in losses.items():
+        outcome = read_json(found.path / f"{index:02d}.json")
+        rows.append({**outcome, "text": pool.candidates[index].text, "loss": loss})
+    return {
+        "seed": transition.seed,
+        "learned": transition.learned,
+        "tasks": names,
+        "before": read_json(state.path / "scores.json"),
+        "rows": rows,
+        "one_start": len({row["start"] for row in rows}) == 1,
+        "repeats_the_run": rows[0]["scores"] == read_json(following.path / "scores.json"),
+        "seconds": read_json(found.path / "seconds.json")["cpu"],
+    }

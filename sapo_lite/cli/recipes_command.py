@@ -1,0 +1,50 @@
+"""`sapo-lite recipes`."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sapo_lite.errors import SapoLiteError
+
+recipes_app = typer.Typer(help="List, show or copy the shipped recipes.", invoke_without_command=True)
+
+
+@recipes_app.callback()
+def recipes(context: typer.Context) -> None:
+    """List the shipped recipes."""
+    if context.invoked_subcommand:
+        return
+    from sapo_lite.recipe import describe, shipped_recipes
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for path in shipped_recipes():
+        table.add_row(f"[bold]{path.stem}[/]", describe(path))
+    Console().print(table)
+
+
+@recipes_app.command()
+def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")]) -> None:
+    """Print a shipped recipe."""
+    from sapo_lite.recipe import recipe_text
+
+    typer.echo(recipe_text(name), nl=False)
+
+
+@recipes_app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")],
+    path: Annotated[Path, typer.Argument(help="Where to write it; a folder keeps the name.")],
+) -> None:
+    """Copy a shipped recipe to edit it. An existing file is not overwritten."""
+    from sapo_lite.recipe import find_recipe
+
+    source = find_recipe(name)
+    target = path / source.name if path.is_dir() else path
+    if target.exists():
+        raise SapoLiteError(f"{target} exists. Choose another path, or delete it first.")
+    shutil.copyfile(source, target)
+    typer.echo(f"{target}: run it with `sapo-lite run {target}`", err=True)

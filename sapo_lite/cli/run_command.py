@@ -1,0 +1,74 @@
+"""`sapo-lite run`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from sapo_lite.cli.terminal import display, interruptible
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import Recipe
+
+
+def run(
+    recipe: Annotated[str, typer.Argument(help="A path to a TOML file, or the name of a shipped recipe.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-TIME")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds SUPERNI/ or TRACE/.", show_default="$SAPO_LITE_DATA"),
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--fresh", help="Go on with the latest run, or discard what --out holds."),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; load no model.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+) -> None:
+    """Learn a sequence of tasks as a recipe says, and report what was learned and forgotten."""
+    from sapo_lite.recipe import load_recipe
+
+    loaded = load_recipe(recipe, settings or [])
+    if dry_run:
+        _print_plan(loaded, data)
+    else:
+        _run(loaded, out=out, data=data, resume=resume, pull=pull, plain=plain)
+
+
+def _print_plan(recipe: "Recipe", data: Path | None) -> None:
+    from sapo_lite.summary import plan
+    from sapo_lite.tasks import load_sequence
+
+    Console().print(plan(recipe, load_sequence(recipe.sequence, data)))
+
+
+def _run(
+    recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
+) -> None:
+    from sapo_lite.quiet import chatter_to
+    from sapo_lite.rundir import RunFolder, choose_folder
+
+    path = choose_folder(recipe.name, out, resume=resume)
+    stdout = Console()
+    with (
+        RunFolder(path, fresh=resume is False) as folder,
+        interruptible(f"the same command with --out {path} goes on where it stopped"),
+        display(recipe.name, plain) as show,
+        chatter_to(path / "log.txt"),
+    ):
+        show.stage("starting")
+        from sapo_lite.pipeline import run as run_pipeline
+
+        results = run_pipeline(recipe, folder, show, data, pull=pull)
+        usage = folder.usage
+    from sapo_lite.summary import summary
+
+    stdout.print(summary(results, usage, path))

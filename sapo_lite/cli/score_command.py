@@ -1,0 +1,96 @@
+"""`sapo-lite score`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
+
+if TYPE_CHECKING:
+    from sapo_lite.leaderboard.command import Request
+
+
+def score(
+    model: Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")],
+    examples: Annotated[Path, typer.Argument(help="Examples: a .jsonl, .json, .csv or .tsv file.")],
+    prompts: Annotated[
+        Path | None, typer.Argument(help="Prompts: a text file, one a line, or a .json list. Original first.")
+    ] = None,
+    instruction: Annotated[str | None, typer.Option(help="The original prompt.")] = None,
+    generate: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
+    ] = None,
+    backend: Annotated[Literal["ollama", "builtin"], typer.Option(help="Who paraphrases.")] = "ollama",
+    paraphraser: Annotated[str | None, typer.Option(metavar="NAME", help="Model in Ollama.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Folder of a PEFT adapter to put on it.")] = None,
+    suffix: Annotated[str, typer.Option(help="Closes every prompt, after the input.")] = "",
+    limit: Annotated[int, typer.Option("--examples", min=1, help="Use the first so many examples.")] = 250,
+    race: Annotated[
+        bool, typer.Option("--race/--all", help="Drop prompts that are clearly not the best, or score all.")
+    ] = True,
+    input_name: Annotated[str | None, typer.Option("--input", help="Column of the inputs.")] = None,
+    answer_name: Annotated[str | None, typer.Option("--answer", help="Column of the answers.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Cut longer inputs.", show_default="what the model reads")
+    ] = None,
+    quantization: Annotated[
+        Literal["none", "nf4"] | None, typer.Option(help="4 bits, or not.", show_default="as it is stored")
+    ] = None,
+    dtype: Annotated[
+        Literal["bfloat16", "float32"] | None,
+        typer.Option(help="What it computes in.", show_default="float32 on a CPU"),
+    ] = None,
+    loader: Annotated[
+        Literal["transformers", "unsloth"], typer.Option(help="What loads it.")
+    ] = "transformers",
+    seed: Annotated[int, typer.Option(help="Of paraphrases, and of the order of a race.")] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; - for stdout.")
+    ] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+) -> None:
+    """Rank prompts by their answer loss under a model as it is: a leaderboard for your own trainer."""
+    from sapo_lite.leaderboard.command import Request
+
+    request = Request(
+        model=model,
+        examples=examples,
+        prompts=prompts,
+        instruction=instruction,
+        generate=generate,
+        backend=backend,
+        paraphraser=paraphraser,
+        adapter=adapter,
+        suffix=suffix,
+        limit=limit,
+        race=race,
+        input_name=input_name,
+        answer_name=answer_name,
+        max_tokens=max_tokens,
+        quantization=quantization,
+        dtype=dtype,
+        loader=loader,
+        seed=seed,
+    )
+    _score(request, json_file, plain)
+
+
+def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
+    from sapo_lite.leaderboard import command
+    from sapo_lite.quiet import chatter_to
+
+    on_stdout = is_stdout(json_file)
+    # Made before stdout and stderr are taken from the libraries.
+    table = wide_console(sys.stderr if on_stdout else sys.stdout)
+    with (
+        interruptible("no result was written"),
+        display(f"score {request.model}", plain) as show,
+        chatter_to(Path(os.devnull)),
+    ):
+        result = command.score(request, show)
+    table.print(result.board)
+    if json_file is not None:
+        write_json(json_file, result.to_json())

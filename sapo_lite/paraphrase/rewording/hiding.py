@@ -1,0 +1,54 @@
+"""What no rule may alter stands behind placeholders while rules are at work."""
+
+import re
+from collections.abc import Sequence
+
+_HAN = "㐀-鿿"
+_UNCHANGED = (
+    r"https?://\S+",
+    r"(?<!\S)\(?[Aa1][.)]\s(?=.*(?<!\S)\(?[Bb2][.)]\s).*",  # options A. ... B. ..., to the end
+    r"\n\s*(?:[-*+•·–—]|\w[.)、])\s*\S.*",  # a list, to the end
+    r"`[^`]*`|`.*",
+    r'"[^"]*"|".*|“[^”]*”|“.*|「[^」]*」|『[^』]*』|《[^》]*》|〈[^〉]*〉|<[^<>]*>',
+    r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))+'(?!\w)|‘(?:[^’]|(?<=\w)’(?=\w))*’",
+    r"\((?:[^()]|\([^()]*\))*\)|（[^（）]*）|\[[^\[\]]*\]|【[^【】]*】",  # or, if nested or unclosed,
+    r"[({\[（【].*",
+    r"(?:e\.g|i\.e|etc|vs|cf|approx)\.|(?:[A-Za-z]\.){2,}",  # full stops that end no sentence
+    r"[A-Za-z_]*[\d_](?:[A-Za-z\d_]|[.,:/%-](?=\d))*%?",
+    r"[:：].*",
+    r"[\U000F0000-\U0010FFFF]+",  # a text with our placeholders in it
+)
+_PLACEHOLDER = re.compile(r"[\U000F0000-\U0010FFFF]")
+
+
+def hide(text: str, labels: Sequence[str]) -> tuple[str, list[str]]:
+    """The text with a placeholder for each stretch that must stay as it is, and these stretches."""
+    words = {word for label in labels for word in (label, *label.split())}
+    # A letter is an option in one case only: "a review" does not name option A.
+    letters = label_pattern([w for w in words if len(w) == 1])
+    longer = label_pattern([w for w in words if len(w) > 1])
+    patterns = "|".join([*_UNCHANGED, letters.pattern, f"(?i:{longer.pattern})"])
+    spans: list[str] = []
+
+    def placeholder(match: re.Match[str]) -> str:
+        spans.append(match[0])
+        return chr(0xF0000 + len(spans) - 1)
+
+    return re.sub(patterns, placeholder, text, flags=re.DOTALL), spans
+
+
+def show(text: str, spans: Sequence[str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: spans[ord(match[0]) - 0xF0000], text)
+
+
+def label_pattern(labels: Sequence[str]) -> re.Pattern[str]:
+    """Any of the labels as a whole word (in Chinese, which does not part words, as any characters)."""
+    letter = rf"[^\W{_HAN}]"
+    whole = (
+        (rf"(?<!{letter})" if re.match(letter, label) else "")
+        + re.escape(label)
+        + (rf"(?!{letter})" if re.match(letter, label[-1]) else "")
+        for label in sorted(labels, key=len, reverse=True)
+        if label
+    )
+    return re.compile("|".join(whole) or r"(?!)")
