@@ -10,7 +10,7 @@ NAME = "SHA256SUMS"
 
 def write_checksums(folder: Path, names: list[str]) -> None:
     """Write the checksums of these files of a folder into it."""
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted(names)]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted(names)]
     (folder / NAME).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
@@ -23,7 +23,7 @@ def verify_checksums(folder: Path) -> None:
     for line in (folder / NAME).read_text(encoding="utf-8").splitlines():
         expected, name = line.split("  ", maxsplit=1)
         path = folder / name
-        found = _sha256(path) if path.is_file() else "no such file"
+        found = sha256(path) if path.is_file() else "no such file"
         if found != expected:
             raise BackboneError(
                 f"{path} is not the file that sapo-lite ships: expected SHA-256 {expected}, found {found}. "
@@ -32,5 +32,6 @@ def verify_checksums(folder: Path) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sapo_lite.lab.model import new_model
 from sapo_lite.lab.muon import orthogonalized
 from sapo_lite.lab.pretrain import export, pretrain
 from sapo_lite.lab.pretrainer import Plan, Pretraining
+from sapo_lite.lab.twin import as_llama
 from sapo_lite.packing import padded
 
 TINY: dict[str, Any] = {
@@ -139,6 +141,37 @@ def test_a_lesson_in_a_pack_costs_what_it_costs_alone(architecture: str) -> None
 def test_both_models_have_the_same_size_but_for_qwens_norms() -> None:
     sizes = {a: sum(p.numel() for p in new_model(a, seed=0).parameters()) for a in ("qwen3", "llama")}
     assert sizes["qwen3"] - sizes["llama"] == 4 * 2 * 64
+
+
+def test_a_llama_is_made_of_a_qwen_with_the_norms_folded_in() -> None:
+    qwen = Pretraining(PLAN, **TINY)
+    for name, parameter in qwen.model.named_parameters():
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.uniform_(parameter, 0.5, 2.0)
+    encoded = encode(qwen.backbone.chat, drawn(qwen, 6))
+    batch = pack_batch(encoded, [[0, 1, 2], [3]])
+    layer = qwen.model.model.layers[0]
+    with torch.no_grad():
+        states = layer.input_layernorm(qwen.model.model.embed_tokens(batch.ids))
+        queries = layer.self_attn.q_proj(states).unflatten(-1, (2, 8))  # two heads of eight
+        mean = (queries.pow(2).mean(-1) + 1e-6).rsqrt().mean((0, 1))
+        expected = queries * mean[:, None] * layer.self_attn.q_norm.weight
+        llama = as_llama(qwen.model, batch)
+        found = llama.model.layers[0].self_attn.q_proj(states).unflatten(-1, (2, 8))
+    assert llama.config.model_type == "llama"
+    torch.testing.assert_close(found, expected)
+    others = [name for name in llama.state_dict() if "q_proj" not in name and "k_proj" not in name]
+    assert all(torch.equal(llama.state_dict()[name], qwen.model.state_dict()[name]) for name in others)
+
+
+def test_a_llama_answers_as_its_qwen_where_the_norms_are_the_same_everywhere() -> None:
+    qwen = Pretraining(PLAN, **TINY)
+    encoded = encode(qwen.backbone.chat, drawn(qwen, 2))
+    # One token many times: every query and key has the norm of every other.
+    same = [replace(e, ids=(e.ids[0],) * len(e.ids)) for e in encoded[:1]]
+    batch = pack_batch(same, [[0]])
+    llama = as_llama(qwen.model, batch)
+    torch.testing.assert_close(answer_logits(llama, batch), answer_logits(qwen.model, batch))
 
 
 def test_the_rate_rises_stays_and_falls_and_steps_grow() -> None:

@@ -1,5 +1,7 @@
 """Pretrain a backbone of the lab: `python -m sapo_lite.lab.pretrain [--family qwen3|llama] [--out DIR]`.
 
+The Qwen3 starts from random weights; the Llama from a trained Qwen3's (sapo_lite.lab.twin), for fewer steps.
+
 A step draws some sixty lessons, of weak families more often, and takes the loss on answers alone. Muon
 moves the weight matrices, AdamW the embedding and the norms; the rate warms up, stays level, and
 falls to nearly nothing, while steps are twice as large. It needs neither network nor data.
@@ -15,6 +17,7 @@ accuracy by family, and checksums. Copied over data/backbones/lab (or lab-llama)
 import argparse
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +26,36 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sapo_lite.checksums import write_checksums
+from sapo_lite.checksums import sha256, write_checksums
 from sapo_lite.lab.accuracy import accuracy_by_family
 from sapo_lite.lab.card import card
 from sapo_lite.lab.families import FAMILIES
 from sapo_lite.lab.model import ARCHITECTURES
 from sapo_lite.lab.pretrainer import Plan, Pretraining
+from sapo_lite.lab.twin import load_qwen
+from sapo_lite.model_files import locate_model
 
 _FRESH_SEED = 1_000_003  # of the lessons that accuracy is measured on
 _CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are verified at load
 
 
-def pretrain(plan: Plan, out: Path, console: Console, *, save_every: int = 50, **shape: Any) -> Pretraining:
+# Steps, and the highest learning rate, by family.
+_LENGTHS = {"qwen3": (8000, 3e-3), "llama": (1500, 2e-3)}
+
+
+def pretrain(
+    plan: Plan, out: Path, console: Console, *, qwen: Any = None, save_every: int = 50, **shape: Any
+) -> Pretraining:
     """Train to the end of the plan, from `out`/checkpoint.pt if there is one.
+
+    `qwen` is the Qwen3 that a Llama is made of.
 
     Raises:
         ValueError: the checkpoint is one of another plan.
     """
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
-    pretraining = Pretraining(plan, **shape)
+    pretraining = Pretraining(plan, qwen, **shape)
     if checkpoint.exists():
         pretraining.load(checkpoint)
         console.print(f"goes on from step {pretraining.step}")
@@ -118,14 +131,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3", help="default: qwen3")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: runs/pretrain-FAMILY")
-    parser.add_argument("--steps", type=int, default=8000, help="default: 8000")
+    parser.add_argument("--start", default="lab", help="Qwen3 to make the Llama of; default: lab")
+    parser.add_argument("--steps", type=int, help="default: 8000; llama: 1500")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
     options = parser.parse_args(argv)
     out = options.out or Path("runs") / f"pretrain-{options.family}"
     torch.set_num_threads(options.threads)
     console = Console()
-    pretraining = pretrain(Plan(options.family, options.steps, options.seed), out, console)
+    steps, rate = _LENGTHS[options.family]
+    plan = Plan(options.family, options.steps or steps, options.seed, learning_rate=rate)
+    if options.family == "llama":
+        folder = locate_model(options.start)
+        plan = replace(plan, start=sha256(folder / "model.safetensors"))
+        pretraining = pretrain(plan, out, console, qwen=load_qwen(folder))
+    else:
+        pretraining = pretrain(plan, out, console)
     console.print("measuring the accuracy by family")
     console.print(report(export(pretraining, out / "model", count=200)))
     console.print(f"Wrote {out / 'model'}")

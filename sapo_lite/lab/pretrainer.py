@@ -11,13 +11,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sapo_lite.backbone import Backbone
-from sapo_lite.lab.batch import answer_logits, pack_batch
+from sapo_lite.lab.batch import PackBatch, answer_logits, pack_batch
 from sapo_lite.lab.curriculum import Curriculum, encode
 from sapo_lite.lab.families import FAMILIES
 from sapo_lite.lab.mixture import Lesson
 from sapo_lite.lab.model import new_model
 from sapo_lite.lab.muon import Muon
 from sapo_lite.lab.tokenizer import train_tokenizer
+from sapo_lite.lab.twin import as_llama
 from sapo_lite.recipe import ModelConfig
 
 _CONFIG = ModelConfig(
@@ -31,7 +32,8 @@ class Plan:
     """What decides the weights, together with the code: a checkpoint of another plan is refused.
 
     Plans that differ in `steps` alone are the same while the rate of both is level. So a checkpoint from
-    that time may be continued to more steps, or to fewer.
+    that time may be continued to more steps, or to fewer. `start` is the SHA-256 of the weights that are
+    started from; None where they are random.
     """
 
     architecture: str
@@ -39,6 +41,7 @@ class Plan:
     seed: int = 0
     wordings: int = 40
     learning_rate: float = 3e-3
+    start: str | None = None
 
     def size(self, step: int) -> int:
         """Wordings of a step: half of them while the rate is level, when more steps teach most."""
@@ -58,14 +61,18 @@ class Plan:
 class Pretraining:
     """A model in the making: weights, optimisers, running losses and the number of steps done."""
 
-    def __init__(self, plan: Plan, **shape: Any) -> None:
+    def __init__(self, plan: Plan, qwen: Any = None, **shape: Any) -> None:
+        """`qwen` is a trained Qwen3 to make a Llama of. Without it, a model of `shape` starts at random."""
         self.plan = plan
         self.step = 0
         self.seconds = 0.0
         self.tokens = 0
         self.curriculum = Curriculum(FAMILIES, plan.seed)
-        self.model = new_model(plan.architecture, plan.seed, **shape)
         self.tokenizer = train_tokenizer()
+        if qwen is None:
+            self.model = new_model(plan.architecture, plan.seed, **shape)
+        else:
+            self.model = as_llama(qwen, self._batch(Backbone(qwen, self.tokenizer, _CONFIG, fused=False)))
         self.backbone = Backbone(self.model, self.tokenizer, _CONFIG, fused=False)
         parameters = dict(self.model.named_parameters())
         matrices = [p for name, p in parameters.items() if p.ndim == 2 and "embed" not in name]
@@ -74,6 +81,12 @@ class Pretraining:
             Muon(matrices, lr=plan.learning_rate, weight_decay=0.05),
             torch.optim.AdamW(others, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
         ]
+
+    def _batch(self, backbone: Backbone) -> PackBatch:
+        """The lessons of a first step."""
+        drawn = self.curriculum.groups(0, self.plan.wordings)
+        encoded = encode(backbone.chat, [lesson for group in drawn for lesson in group])
+        return pack_batch(encoded, _numbered(drawn))
 
     def advance(self) -> float:
         """One optimiser step. Returns its loss, in nats per answer token."""
