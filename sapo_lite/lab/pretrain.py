@@ -8,7 +8,7 @@ falls to nearly nothing, while steps are twice as large. It needs neither networ
 
 Everything is a function of the seed: a program that is stopped, even killed, goes on from
 DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. For the
-first three quarters of its steps the rate is level; until then, --steps may be changed.
+first 46 % of its steps the rate is level; until then, --steps may be changed.
 
 The model is then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the
 accuracy by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded one.
