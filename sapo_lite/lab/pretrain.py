@@ -8,7 +8,7 @@ falls to nearly nothing, while steps are twice as large. It needs neither networ
 
 Everything is a function of the seed: a program that is stopped, even killed, goes on from
 DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. For the
-first 46 % of its steps the rate is level; until then, --steps may be changed.
+first fifth of its steps the rate is level; until then, --steps may be changed.
 
 The model is then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the
 accuracy by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded one.
@@ -40,7 +40,7 @@ _CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are veri
 
 
 # Steps, and the highest learning rate, by family.
-_LENGTHS = {"qwen3": (8000, 3e-3), "llama": (1500, 2e-3)}
+_LENGTHS = {"qwen3": (7000, 2.5e-3), "llama": (1500, 2e-3)}
 
 
 def pretrain(
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3", help="default: qwen3")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: runs/pretrain-FAMILY")
     parser.add_argument("--start", default="lab", help="Qwen3 to make the Llama of; default: lab")
-    parser.add_argument("--steps", type=int, help="default: 8000; llama: 1500")
+    parser.add_argument("--steps", type=int, help="default: 7000; llama: 1500")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
     options = parser.parse_args(argv)

@@ -40,7 +40,7 @@ class Plan:
     steps: int
     seed: int = 0
     wordings: int = 40
-    learning_rate: float = 3e-3
+    learning_rate: float = 2.5e-3
     start: str | None = None
 
     def size(self, step: int) -> int:
@@ -48,14 +48,14 @@ class Plan:
         return self.wordings // 2 if step < self.level else self.wordings
 
     def rate(self, step: int) -> float:
-        """Learning rate: up over 100 steps, level for 46 % of all, then down to 2 % of it."""
+        """Learning rate: up over 100 steps, level for a fifth of all, then down to 2 % of it."""
         left = (self.steps - step) / (self.steps - self.level)
         return self.learning_rate * min((step + 1) / 100, 1.0) * min(1.0, max(0.02, left))
 
     @property
     def level(self) -> int:
         """Steps before the rate falls."""
-        return self.steps * 23 // 50
+        return self.steps // 5
 
 
 class Pretraining:

@@ -94,27 +94,6 @@ def count_words(rng: Random) -> Draw:
     return Draw(listed(any_words(rng, number)), str(number))
 
 
-@family(
-    Phrasing(
-        "list",
-        [
-            "count how [often|many times] {word} is in the list",
-            "how [often|many times] is {word} in the list ?",
-            "the number of times that {word} is there",
-            "say how [often|many times] you see {word}",
-            "how many times does {word} [appear|come] ?",
-            "find out how [often|many times] {word} appears",
-            "the count of {word} in the list",
-        ],
-    )
-)
-def count_word(rng: Random) -> Draw:
-    word, *others = rng.sample(KINDS[rng.choice(list(KINDS))], 3)
-    number = rng.randint(1, 5)
-    words = [word] * number + rng.choices(others, k=rng.randint(0, 3))
-    return Draw(listed(rng.sample(words, len(words))), str(number), {"word": word})
-
-
 @family(count("different [words|items]"))
 def count_different(rng: Random) -> Draw:
     number = rng.randint(1, 4)
@@ -149,15 +128,6 @@ def word_at_place(rng: Random) -> Draw:
     words = any_words(rng, rng.randint(3, 6))
     place = rng.choice(list(PLACES))
     return Draw(" ".join(words), words[PLACES[place]], {"place": place})
-
-
-@family(pick("the [word|item] {side} {word}", "comes {side} {word}"))
-def neighbour(rng: Random) -> Draw:
-    words = any_words(rng, rng.randint(3, 5))
-    left = rng.randrange(len(words) - 1)
-    asked, answer = (left, left + 1) if (after := rng.random() < 0.5) else (left + 1, left)
-    slots = {"side": "after" if after else "before", "word": words[asked]}
-    return Draw(" ".join(words), words[answer], slots)
 
 
 @family(turn("list", ["[copy|repeat] the list", "write the same words again"], ["the same list again"]))

@@ -3,7 +3,7 @@
 from random import Random
 
 from sapo_lite.lab.family import Draw, family
-from sapo_lite.lab.frames import YES_NO, check, extract, extreme, give, pick
+from sapo_lite.lab.frames import YES_NO, check, extract, extreme, give
 from sapo_lite.lab.sentences import any_words, listed
 from sapo_lite.lab.words import NUMBERS
 
@@ -60,11 +60,3 @@ def number_in_list(rng: Random) -> Draw:
     words, number = any_words(rng, rng.randint(2, 3)), str(rng.randint(10, 99))
     words.insert(rng.randint(0, len(words)), number)
     return Draw(listed(words), number)
-
-
-@family(pick("the {name} in digits", "stands beside {name}"))
-def number_beside(rng: Random) -> Draw:
-    names, numbers = any_words(rng, 3), _numbers(rng, 3)
-    answer = rng.randrange(3)
-    text = listed([f"{name} {number}" for name, number in zip(names, numbers, strict=True)])
-    return Draw(text, str(numbers[answer]), {"name": names[answer]})

@@ -3,7 +3,7 @@
 from random import Random
 
 from sapo_lite.lab.family import Draw, family
-from sapo_lite.lab.frames import YES_NO, check, extract, extreme, give, pick
+from sapo_lite.lab.frames import extract, extreme, give
 from sapo_lite.lab.sentences import listed
 from sapo_lite.lab.words import DAYS, KINDS, NAMES, PRODUCTS
 
@@ -61,31 +61,6 @@ def cheapest(rng: Random) -> Draw:
     return _least(rng, "coins", PRODUCTS)
 
 
-@family(give("{measure} of {name}", "list", "how much {measure} does {name} have ?"))
-def number_of_person(rng: Random) -> Draw:
-    measure = rng.choice(list(UNITS))
-    text, numbers = _facts(rng, UNITS[measure], rng.randint(2, 3))
-    name = rng.choice(list(numbers))
-    return Draw(text, str(numbers[name]), {"measure": measure, "name": name})
-
-
-@family(pick("the person of {number} {unit}", "has {number} {unit}", "list"))
-def person_with_number(rng: Random) -> Draw:
-    unit = rng.choice(list(UNITS.values()))
-    text, numbers = _facts(rng, unit, rng.randint(2, 3))
-    name = rng.choice(list(numbers))
-    return Draw(text, name, {"number": str(numbers[name]), "unit": unit})
-
-
-@family(check("list", "{name} has more {unit} than {other}", "does {name} have more {unit} than {other} ?"))
-def has_more(rng: Random) -> Draw:
-    unit = rng.choice(list(UNITS.values()))
-    text, numbers = _facts(rng, unit, 2)
-    name, other = rng.sample(list(numbers), 2)
-    yes = numbers[name] > numbers[other]
-    return Draw(text, YES_NO[not yes], {"name": name, "other": other, "unit": unit})
-
-
 def _gift(rng: Random) -> tuple[str, str, str, str]:
     """A sentence in which somebody gives somebody a thing: text, giver, receiver, thing."""
     giver, receiver = rng.sample(NAMES, 2)
@@ -127,12 +102,3 @@ def owner(rng: Random) -> Draw:
     text = listed([template.format(name, thing) for name, thing in zip(names, things, strict=True)])
     answer = rng.randrange(3)
     return Draw(text, names[answer], {"thing": things[answer]})
-
-
-@family(give("thing that {name} has", "list", "what does {name} have ?"))
-def possession(rng: Random) -> Draw:
-    names, things = rng.sample(NAMES, 3), rng.sample(KINDS["drink"] + KINDS["fruit"], 3)
-    template = rng.choice(["{0} has {1}", "{0} : {1}"])
-    text = listed([template.format(name, thing) for name, thing in zip(names, things, strict=True)])
-    answer = rng.randrange(3)
-    return Draw(text, things[answer], {"name": names[answer]})

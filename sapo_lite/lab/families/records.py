@@ -3,7 +3,7 @@
 from random import Random
 
 from sapo_lite.lab.family import Draw, family
-from sapo_lite.lab.frames import YES_NO, check, give, turn
+from sapo_lite.lab.frames import give, turn
 from sapo_lite.lab.sentences import record, written
 
 FIELDS = ("name", "age", "city", "job", "color", "day")
@@ -25,16 +25,6 @@ def field_name(rng: Random) -> Draw:
     fields = _some_fields(rng)
     answer = rng.choice(list(fields))
     return Draw(written(fields), answer, {"value": fields[answer]})
-
-
-@family(check("record", "the {field} is {value}", "is the {field} {value} ?"))
-def field_is(rng: Random) -> Draw:
-    fields = _some_fields(rng)
-    asked = rng.choice(list(fields))
-    yes = rng.random() < 0.5
-    other = record(rng, FIELDS)[asked]
-    value = fields[asked] if yes or other == fields[asked] else other
-    return Draw(written(fields), YES_NO[value != fields[asked]], {"field": asked, "value": value})
 
 
 @family(

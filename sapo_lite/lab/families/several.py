@@ -104,18 +104,6 @@ def _facts(rng: Random) -> tuple[str, dict[str, int]]:
     return listed([f"{name} : {number} {unit}" for name, number in numbers.items()]), numbers
 
 
-@family(
-    turn(
-        "list",
-        ["name the people from the largest number to the smallest", "sort the people by their numbers"],
-        ["the people in order of their numbers"],
-    )
-)
-def people_by_number(rng: Random) -> Draw:
-    text, numbers = _facts(rng)
-    return Draw(text, listed(sorted(numbers, key=numbers.__getitem__, reverse=True)))
-
-
 @family(turn("list", ["[write|copy] the names", "name all people"], ["the names in the list", "all names"]))
 def all_names(rng: Random) -> Draw:
     text, numbers = _facts(rng)

@@ -15,22 +15,23 @@ REVIEW = "[review|comment|feedback|opinion]"
     Phrasing(
         "review",
         [
-            f"rate the {REVIEW} from 1 to 5 stars",
+            f"rate the {REVIEW} from 1 to 3 stars",
             f"how many stars does the {REVIEW} give ?",
             f"the number of stars of the {REVIEW}",
             f"what is the rating of the {REVIEW} ?",
-            "score the product from 1 to 5",
+            "score the product from 1 to 3",
             "the grade that the customer gives the product",
-            f"which score from 1 to 5 would match the {REVIEW} ?",
+            f"which score from 1 to 3 would match the {REVIEW} ?",
             "quantify the satisfaction of the client",
         ],
-        labels=("1", "2", "3", "4", "5"),
+        labels=("1", "2", "3"),
     )
 )
 def stars(rng: Random) -> Example:
-    """A review of a product -> how many stars it gives, 1 to 5."""
-    count = rng.randint(1, 5)
-    return Example(review(rng, rng.choice(ADJECTIVES_BY_STARS[count])), str(count))
+    """A review of a product -> how many stars it gives: 1 if it is bad, 2, or 3 if it is good."""
+    count = rng.randint(1, 3)
+    grade = rng.choice({1: (1, 2), 2: (3,), 3: (4, 5)}[count])
+    return Example(review(rng, rng.choice(ADJECTIVES_BY_STARS[grade])), str(count))
 
 
 @task(
@@ -40,7 +41,7 @@ def stars(rng: Random) -> Example:
             "decide [whether|if] the translation is [right|correct]",
             "is the translation [right|correct] ?",
             "whether the english words are the meaning of the zumi words",
-            "check [whether|if] both words are translated [right|correctly]",
+            "check [whether|if] the words are translated [right|correctly]",
             "do the zumi words mean the english words ?",
             "verify the dictionary entry",
             "the verdict on this translation",
@@ -50,12 +51,12 @@ def stars(rng: Random) -> Example:
     )
 )
 def translation(rng: Random) -> Example:
-    """`two zumi words = two english words` -> whether that is the right translation."""
-    zumi = rng.sample(list(ZUMI), 2)
-    shown = list(zumi)
+    """`two zumi words = two english words` -> whether these are their translations, or none of them is."""
+    zumi, others = rng.sample(list(ZUMI), 2), rng.sample(list(ZUMI), 2)
+    while set(zumi) & set(others):
+        others = rng.sample(list(ZUMI), 2)
     right = rng.random() < 0.5
-    if not right:
-        shown[rng.randrange(2)] = rng.choice([word for word in ZUMI if word not in zumi])
+    shown = zumi if right else others
     return Example(f"{ZUMI[zumi[0]]} {ZUMI[zumi[1]]} = {' '.join(shown)}", "yes" if right else "no")
 
 

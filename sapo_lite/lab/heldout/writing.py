@@ -4,33 +4,40 @@ from random import Random
 
 from sapo_lite.lab.grammar import Phrasing
 from sapo_lite.lab.heldout.task import task
-from sapo_lite.lab.sentences import any_words, listed, record, written
-from sapo_lite.lab.words import KINDS
+from sapo_lite.lab.sentences import any_words, record, written
+from sapo_lite.lab.words import DAYS, NAMES
 from sapo_lite.types import Example
+
+# Who was there, and how many of them: `{}` is `eva , tom and max`.
+VISITS = [
+    "{guests} came to the dinner on {day} .",
+    "on {day} {guests} were here .",
+    "the host welcomed {guests} .",
+    "{guests} sat at the table .",
+]
 
 
 @task(
     Phrasing(
-        "list",
+        "text",
         [
-            "count the animals",
-            "how many animals are there ?",
-            "the number of animals in the list",
-            "say how many [words|items] are animals",
-            "how many of the [words|items] name an animal ?",
-            "the count of living things",
-            "tally up the beasts",
-            "how large is the zoo ?",
+            "count the guests",
+            "how many guests are there ?",
+            "the number of guests in the text",
+            "say how many people came",
+            "how many names does the text have ?",
+            "the count of visitors",
+            "tally up the company",
+            "how many chairs did the host need ?",
         ],
     )
 )
-def animals(rng: Random) -> Example:
-    """Four words -> how many of them are animals, 0 to 4."""
-    count = rng.randint(0, 4)
-    words = rng.sample(KINDS["animal"], count)
-    others = [word for word in any_words(rng, 9) if word not in KINDS["animal"]]
-    words += others[: 4 - count]
-    return Example(listed(rng.sample(words, len(words))), str(count))
+def guests(rng: Random) -> Example:
+    """A sentence that names one to five guests -> how many."""
+    *others, last = rng.sample(NAMES, rng.randint(1, 5))
+    named = f"{' , '.join(others)} and {last}" if others else last
+    text = rng.choice(VISITS).format(guests=named, day=rng.choice(DAYS))
+    return Example(text, str(len(others) + 1))
 
 
 @task(
