@@ -6,7 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.adapters import ADAPTERS, BlockAdapter, Lesson, name_of
 from sapo_lite.backbone import Backbone, load_backbone
 from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
@@ -26,7 +26,7 @@ from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.strategies import STRATEGIES, select
 from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.training import Step, optimiser_steps, train
-from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
+from sapo_lite.types import Candidate, CandidateScore, Part, Task, TrainRow
 from sapo_lite.usage import Usage, environment
 
 
@@ -54,7 +54,8 @@ def run(
         show.stage("loading the backbone")
         backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-        adapter = ADAPTERS[recipe.adapter.method](
+        method = ADAPTERS[recipe.adapter.method]
+        adapter = method.build(
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
         )
         folder.note_environment(environment(backbone))
@@ -62,14 +63,15 @@ def run(
     adapter.open_block(0, seed=recipe.seed)
     _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
-    learned: dict[str, Choice] = {}
+    learned: dict[str, Learned] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
-    for number, task in enumerate(tasks, start=1):
-        stage = folder.stage(number, task.short_id)
-        learned[task.id] = learner.learn(number, task, stage)
+    for number, lesson in enumerate(method.lessons(tasks), start=1):
+        stage = folder.stage(number, name_of(lesson))
+        learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
-    results = collect(recipe, tasks, list(pools.values()), learned, scores)
+    choices = {task: found.choice for task, found in learned.items()}
+    results = collect(recipe, tasks, list(pools.values()), choices, scores)
     folder.write_results(asdict(results))
     return results
 
@@ -111,6 +113,14 @@ def _check(backbone: Backbone, task: Task, show: Display) -> None:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What a task was trained on, and the choice that led to it."""
+
+    part: Part
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class Learner:
     """A backbone with an adapter that learns tasks and is tested on them, one stage at a time."""
 
@@ -121,27 +131,38 @@ class Learner:
     usage: Usage
     show: Display
 
-    def learn(self, number: int, task: Task, stage: Stage) -> Choice:
-        """Score, choose, train: the `number`-th task (from 1). Returns the wording it is tested with."""
-        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
-        pool, _ = self._split(task)
-        if not STRATEGIES[strategy].needs_candidates:
-            pool = pool[:1]
-        scores = self._scores(number, task, pool, stage)
-        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
-        choice = judge(self.backbone, strategy, selection.chosen, scores)
-        stage.cached("selection", lambda: asdict(choice))
+    def learn(
+        self, number: int, lesson: Lesson, past: Mapping[str, "Learned"], stage: Stage
+    ) -> dict[str, "Learned"]:
+        """Score, choose, train: the `number`-th lesson (from 1), after those of the `past`.
+
+        Returns what was learned, by task id.
+        """
+        learned = {task.id: self._choose(number, task, stage, alone=len(lesson) == 1) for task in lesson}
         self.adapter.open_block(number - 1, seed=self._seed(number))
         if stage.adapter.exists():
             self.adapter.load(stage.adapter)
         else:
             with self.usage.measure("train"):
-                self._train(number, task, selection, stage)
+                self._train(number, lesson, learned, past, stage)
                 stage.keep_adapter(self.adapter.save)
-        return choice
+        return learned
+
+    def _choose(self, number: int, task: Task, stage: Stage, *, alone: bool) -> "Learned":
+        """What a task is to be trained on. A lesson of several tasks keeps a file for each."""
+        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
+        pool, _ = self._split(task)
+        if not STRATEGIES[strategy].needs_candidates:
+            pool = pool[:1]
+        suffix = "" if alone else f"-{task.short_id}"
+        scores = self._scores(number, task, pool, stage, f"losses{suffix}")
+        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
+        choice = judge(self.backbone, strategy, selection.chosen, scores)
+        stage.cached(f"selection{suffix}", lambda: asdict(choice))
+        return Learned(selection.part, choice)
 
     def _scores(
-        self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage
+        self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
     ) -> list[CandidateScore]:
         """Losses of the candidates, where the strategy asks for them and there is something to choose."""
         strategy, config = STRATEGIES[self.recipe.prompt.strategy], self.recipe.scoring
@@ -163,12 +184,25 @@ class Learner:
             return scores_to_json(scores)
 
         with self.usage.measure("score"):
-            return scores_from_json(stage.cached("losses", measured))
+            return scores_from_json(stage.cached(name, measured))
 
-    def _train(self, number: int, task: Task, selection: Selection, stage: Stage) -> None:
-        self.show.stage(f"task {number} {task.short_id}: training on {len(selection.rows)} examples")
-        steps = optimiser_steps(len(selection.rows), self.recipe.training)
-        with self.show.work("training", steps, "steps") as meter:
+    def _train(
+        self,
+        number: int,
+        lesson: Lesson,
+        learned: Mapping[str, "Learned"],
+        past: Mapping[str, "Learned"],
+        stage: Stage,
+    ) -> None:
+        new, seed = [learned[task.id].part for task in lesson], self._seed(number)
+        rehearse = ADAPTERS[self.recipe.adapter.method].rehearse
+        parts = [
+            *new,
+            *rehearse(self.backbone, self.recipe.adapter, [old.part for old in past.values()], new, seed),
+        ]
+        rows = sum(len(part.rows) for part in parts)
+        self.show.stage(f"task {number} {name_of(lesson)}: training on {rows} examples")
+        with self.show.work("training", optimiser_steps(rows, self.recipe.training), "steps") as meter:
             reached = 0
 
             def report(step: Step) -> None:
@@ -180,16 +214,16 @@ class Learner:
             train(
                 self.backbone,
                 self.adapter,
-                task,
-                selection.rows,
+                parts,
                 self.recipe.training,
-                schedule=selection.schedule,
                 checkpoints=stage.checkpoints,
-                seed=self._seed(number),
+                seed=seed,
                 on_step=report,
             )
+        if self.adapter.consolidate is not None:
+            self.adapter.consolidate(new)
 
-    def test(self, tasks: Sequence[Task], learned: Mapping[str, Choice], stage: Stage) -> StageScores:
+    def test(self, tasks: Sequence[Task], learned: Mapping[str, "Learned"], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
         self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
         kinds = self.recipe.evaluation.kinds
@@ -220,10 +254,10 @@ class Learner:
         scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores
 
-    def _wordings(self, task: Task, learned: Mapping[str, Choice], kind: str) -> tuple[str, ...]:
+    def _wordings(self, task: Task, learned: Mapping[str, "Learned"], kind: str) -> tuple[str, ...]:
         """What `task` is tested with: its original wording where there is no other of this kind."""
         if kind == "chosen" and task.id in learned:
-            return (learned[task.id].chosen.text,)
+            return (learned[task.id].choice.chosen.text,)
         _, held_out = self._split(task)
         if kind == "unseen" and held_out:
             return tuple(candidate.text for candidate in held_out)

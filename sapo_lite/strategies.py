@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sapo_lite.scoring import highest, lowest
-from sapo_lite.types import Candidate, CandidateScore, Schedule, Selection, Task, TrainRow
+from sapo_lite.types import Candidate, CandidateScore, Part, Schedule, Selection, Task, TrainRow
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ def select(
         texts = tuple(candidate.text for candidate in candidates)
         schedule = Schedule(texts, hold, f"{seed}/{task.id}") if strategy.varies else None
     rows = [TrainRow(chosen.text, e.input, e.answer) for e in task.train]
-    return Selection(rows, chosen, schedule)
+    return Selection(Part(task, rows, schedule), chosen)

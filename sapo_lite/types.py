@@ -2,9 +2,9 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 Language = Literal["en", "zh"]
 Reduction = Literal["token_mean", "batch_mean"]
@@ -158,6 +158,18 @@ class TrainRow:
     answer: str
 
 
+class Wordings(Protocol):
+    """Wordings that change while a task is trained."""
+
+    def at(self, step: int, loss: Callable[[str], float]) -> str:
+        """The wording of all rows of an optimiser step (from 0).
+
+        `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
+        answer token. It costs a forward pass.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Wordings that change while training (PAFT, section 3.2): each is held for `hold` optimiser steps.
@@ -169,18 +181,26 @@ class Schedule:
     hold: int
     seed: str
 
-    def at(self, step: int) -> str:
+    def at(self, step: int, loss: Callable[[str], float] | None = None) -> str:
         """The wording of all rows of an optimiser step (from 0), drawn uniformly."""
         return random.Random(f"{self.seed}/{step // self.hold}").choice(self.wordings)
 
 
 @dataclass(frozen=True)
-class Selection:
-    """What a strategy decided: the rows to train on and the wording the task is tested with.
+class Part:
+    """Rows of one task, as they are trained on.
 
-    Where there is a `schedule`, it puts its wordings in the place of the rows' own.
+    Where there are `wordings`, they are put in the place of the rows' own.
     """
 
+    task: Task
     rows: Sequence[TrainRow] = field(repr=False)
+    wordings: Wordings | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a strategy decided: what the task is trained on, and the wording it is tested with."""
+
+    part: Part
     chosen: Candidate
-    schedule: Schedule | None = None

@@ -14,7 +14,7 @@ from sapo_lite.errors import TrainingError
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Part, TrainRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model
 
 TASK = make_task(6)
@@ -34,7 +34,9 @@ def attach(
     checkpointing: bool = False,
     **settings: object,
 ) -> BlockAdapter:
-    return ADAPTERS[method](backbone, adapter_config(**settings), tasks=tasks, checkpointing=checkpointing)
+    return ADAPTERS[method].build(
+        backbone, adapter_config(**settings), tasks=tasks, checkpointing=checkpointing
+    )
 
 
 def learn(
@@ -45,7 +47,7 @@ def learn(
     config = TrainingConfig(
         epochs=1, learning_rate=1e-2, batch_size=2, micro_batch_size=2, gradient_checkpointing=checkpointing
     )
-    train(backbone, adapter, TASK, ROWS, config, checkpoints=folder / "checkpoints", seed=stage)
+    train(backbone, adapter, [Part(TASK, ROWS)], config, checkpoints=folder / "checkpoints", seed=stage)
 
 
 def losses(backbone: Backbone) -> tuple[float, ...]:

@@ -55,7 +55,7 @@ def answering(make_backbone: MAKE) -> Callable[..., tuple[Backbone, list[list[in
 
     def make(family: str, quantization: str = "none") -> tuple[Backbone, list[list[int]]]:
         backbone = make_backbone(family, quantization)
-        adapter = ADAPTERS["lorainc"](backbone, adapter_config(), tasks=2, checkpointing=False)
+        adapter = ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=2, checkpointing=False)
         fill_blocks(adapter, 2)
         config = backbone.causal_lm.generation_config
         if (family, quantization) not in endless:
@@ -151,16 +151,16 @@ def test_a_learned_answer_is_generated_and_ends(
 ) -> None:
     from sapo_lite.recipe import TrainingConfig
     from sapo_lite.training import train
-    from sapo_lite.types import TrainRow
+    from sapo_lite.types import Part, TrainRow
 
     backbone = make_backbone("llama")
     modules = ("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")
     lora = adapter_config(target_modules=modules)
-    adapter = ADAPTERS["lorainc"](backbone, lora, tasks=1, checkpointing=False)
+    adapter = ADAPTERS["lorainc"].build(backbone, lora, tasks=1, checkpointing=False)
     adapter.open_block(0, seed=0)
     rows = [TrainRow(TASK.instruction, e.input, "not even {money}") for e in TASK.train]
     config = TrainingConfig(epochs=30, learning_rate=1e-2, batch_size=8, micro_batch_size=8)
-    train(backbone, adapter, TASK, rows, config, checkpoints=tmp_path / "checkpoints", seed=0)
+    train(backbone, adapter, [Part(TASK, rows)], config, checkpoints=tmp_path / "checkpoints", seed=0)
     answers = generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4)
     assert answers == ["not even {money}"] * 8
 
@@ -172,7 +172,7 @@ def test_whatever_prompts_share_each_is_answered_as_it_is_alone(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, family: str, quantization: str, layout: str
 ) -> None:
     backbone = make_backbone(family, quantization)
-    fill_blocks(ADAPTERS["lorainc"](backbone, adapter_config(), tasks=2, checkpointing=False), 2)
+    fill_blocks(ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=2, checkpointing=False), 2)
     config = backbone.causal_lm.generation_config
     config.eos_token_id = None
     endless = plain_answers(backbone, LAYOUTS[layout], limit=8)
@@ -332,7 +332,7 @@ def test_an_answer_ends_at_the_tokenizers_the_configs_or_the_templates_end(
 def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     config = adapter_config(dropout=0.5)
-    fill_blocks(ADAPTERS["lorainc"](backbone, config, tasks=1, checkpointing=False), 1)
+    fill_blocks(ADAPTERS["lorainc"].build(backbone, config, tasks=1, checkpointing=False), 1)
     texts = [backbone.chat.decode(cut(answer, [2])) for answer in plain_answers(backbone, prompts(backbone))]
     backbone.model.train()
     assert generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4) == texts

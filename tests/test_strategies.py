@@ -6,7 +6,7 @@ import pytest
 
 from sapo_lite.recipe import PromptConfig
 from sapo_lite.strategies import STRATEGIES, select
-from sapo_lite.types import Candidate, TrainRow
+from sapo_lite.types import Candidate, Schedule, TrainRow
 from tiny import candidate_score, make_task
 
 TASK = make_task(4)
@@ -36,7 +36,7 @@ def test_the_chosen_wording(strategy: str, chosen: int) -> None:
 def test_the_chosen_wording_is_on_every_row(strategy: str) -> None:
     selection = select(strategy, TASK, POOL, SCORES, seed=3)
     wording = selection.chosen.text
-    assert list(selection.rows) == [TrainRow(wording, e.input, e.answer) for e in TASK.train]
+    assert list(selection.part.rows) == [TrainRow(wording, e.input, e.answer) for e in TASK.train]
 
 
 def test_a_tie_goes_to_the_earlier_candidate() -> None:
@@ -79,8 +79,8 @@ def test_random_draws_every_candidate_about_equally_often_the_original_included(
 
 
 def test_paft_holds_a_wording_for_so_many_steps_and_then_draws_another() -> None:
-    schedule = select("paft", TASK, POOL, [], seed=3, hold=4).schedule
-    assert schedule is not None
+    schedule = select("paft", TASK, POOL, [], seed=3, hold=4).part.wordings
+    assert isinstance(schedule, Schedule)
     wordings = [schedule.at(step) for step in range(400)]
     held = [wordings[start : start + 4] for start in range(0, 400, 4)]
     assert all(len(set(four)) == 1 for four in held)
@@ -88,7 +88,7 @@ def test_paft_holds_a_wording_for_so_many_steps_and_then_draws_another() -> None
     assert set(drawn) == {candidate.text for candidate in POOL}
     assert max(drawn.values()) < 45  # of 100 draws among four; 25 are expected
     # A resumed training asks for a later step first.
-    again = select("paft", TASK, POOL, [], seed=3, hold=4).schedule
+    again = select("paft", TASK, POOL, [], seed=3, hold=4).part.wordings
     assert again is not None
     assert again.at(399) == wordings[399]
 
@@ -99,4 +99,4 @@ def test_paft_is_tested_with_the_original_wording() -> None:
 
 @pytest.mark.parametrize("strategy", [name for name, s in STRATEGIES.items() if not s.varies])
 def test_other_strategies_have_no_schedule(strategy: str) -> None:
-    assert select(strategy, TASK, POOL, SCORES, seed=3).schedule is None
+    assert select(strategy, TASK, POOL, SCORES, seed=3).part.wordings is None

@@ -23,7 +23,7 @@ from sapo_lite.generation import generate
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import Step, train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Part, TrainRow
 from tiny import FAMILIES, adapter_config, load, make_task, plain_model
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ cases = pytest.mark.parametrize(("family", "quantization"), CASES)
 
 
 def attach(backbone: Backbone) -> BlockAdapter:
-    return ADAPTERS["olora"](backbone, adapter_config(), tasks=3, checkpointing=True)
+    return ADAPTERS["olora"].build(backbone, adapter_config(), tasks=3, checkpointing=True)
 
 
 def losses(backbone: Backbone) -> list[float]:
@@ -61,7 +61,9 @@ def learn(backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path) -
     adapter.open_block(stage, seed=stage)
     config = TrainingConfig(epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2)
     checkpoints = folder / "checkpoints"
-    train(backbone, adapter, TASK, ROWS, config, checkpoints=checkpoints, seed=3, on_step=steps.append)
+    train(
+        backbone, adapter, [Part(TASK, ROWS)], config, checkpoints=checkpoints, seed=3, on_step=steps.append
+    )
     return steps
 
 

@@ -28,7 +28,7 @@ from sapo_lite.recipe import AdapterConfig, ModelConfig, TrainingConfig
 from sapo_lite.scoring import answer_nll, score
 from sapo_lite.selfcheck import check_packs
 from sapo_lite.training import Step, train
-from sapo_lite.types import Task
+from sapo_lite.types import Part, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -116,7 +116,7 @@ class Smoke:
 
     def attach(self) -> None:
         """LoRAInc with two blocks, the first open: nothing is learned yet, so no loss changes."""
-        self.adapter = ADAPTERS["lorainc"](self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
+        self.adapter = ADAPTERS["lorainc"].build(self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
         attached = self._losses()
         self.compare.same("losses with an empty adapter", attached, self.untrained)
         self.untrained = attached
@@ -182,7 +182,7 @@ class Smoke:
 
         folder, learned = self.work / "checkpoints", rows.train_rows(task)
         model, adapter = self.backbone, self.adapter
-        train(model, adapter, task, learned, config, checkpoints=folder, seed=seed, on_step=on_step)
+        train(model, adapter, [Part(task, learned)], config, checkpoints=folder, seed=seed, on_step=on_step)
         seconds = [end - start for start, end in pairwise(ends)]
         lengths = [len(row.ids) for row in rows.encode(self.backbone.chat, task)]
         self.record.note("tokens of a row", f"{min(lengths)} to {max(lengths)}")

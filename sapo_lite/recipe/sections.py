@@ -146,7 +146,7 @@ class ScoringConfig(_Section):
 class AdapterConfig(_Section):
     """How learning accumulates. The scale of every block is alpha / rank."""
 
-    method: Literal["lorainc", "olora", "sequential"] = "lorainc"
+    method: Literal["lorainc", "olora", "sequential", "joint", "zero"] = "lorainc"
     rank: Count = 8
     alpha: Count = 32
     dropout: Share = 0.1
