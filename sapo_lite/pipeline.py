@@ -21,6 +21,7 @@ from sapo_lite.paraphrase import (
 )
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
+from sapo_lite.robustness import measure_robustness
 from sapo_lite.rundir import RunFolder, Stage
 from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.strategies import STRATEGIES, select
@@ -64,14 +65,18 @@ def run(
     _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Learned] = {}
-    scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
+    stage = folder.stage(0, "zero-shot")
+    scores = [learner.test(tasks, learned, stage)]
     for number, lesson in enumerate(method.lessons(tasks), start=1):
         stage = folder.stage(number, name_of(lesson))
         learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     choices = {task: found.choice for task, found in learned.items()}
-    results = collect(recipe, tasks, list(pools.values()), choices, scores)
+    with usage.measure("evaluate"):
+        held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
+        robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, show)
+    results = collect(recipe, tasks, list(pools.values()), choices, scores, robustness)
     folder.write_results(asdict(results))
     return results
 

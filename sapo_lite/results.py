@@ -9,6 +9,7 @@ from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
+from sapo_lite.robustness import Robustness, averages
 from sapo_lite.types import Candidate, Task
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
@@ -26,6 +27,7 @@ class Results:
 
     `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
     `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
+    `robustness` is that of the model at the end of the run; empty unless asked for.
     """
 
     recipe: str
@@ -38,6 +40,8 @@ class Results:
     matrices: dict[str, dict[str, list[list[float]]]]
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
+    robustness: dict[str, Robustness | None]
+    robustness_averages: dict[str, float]
     notices: list[str]
 
 
@@ -47,6 +51,7 @@ def collect(
     pools: Sequence[Pool],
     choices: Mapping[str, Choice],
     stages: Sequence[StageScores],
+    robustness: dict[str, Robustness | None],
 ) -> Results:
     """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
     matrices = {
@@ -59,14 +64,16 @@ def collect(
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
-        chosen={task.short_id: choices[task.id].chosen for task in tasks},
-        certainty={task.short_id: choices[task.id].certainty for task in tasks},
+        chosen={task.short_id: choices[task.id].chosen for task in tasks if task.id in choices},
+        certainty={task.short_id: choices[task.id].certainty for task in tasks if task.id in choices},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}
             for kind, by_metric in matrices.items()
         },
         formulas=FORMULAS,
+        robustness=robustness,
+        robustness_averages=averages(robustness),
         notices=[*stand_ins(tasks), *(pool.notice for pool in pools if pool.notice)],
     )
 

@@ -1,17 +1,21 @@
 """The end of a run, and the plan of one, as rich renderables for stdout."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.adapters import ADAPTERS
 from sapo_lite.certainty import Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import Results
+from sapo_lite.robustness import AVERAGED
 from sapo_lite.strategies import STRATEGIES
 from sapo_lite.tables import score_matrix, titled
 from sapo_lite.training import optimiser_steps
@@ -36,7 +40,10 @@ def _summary_parts(
         title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
         yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
     yield _metrics_table(results)
-    yield _chosen_table(results)
+    if results.robustness:
+        yield _robustness_table(results)
+    if results.chosen:
+        yield _chosen_table(results)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -63,6 +70,25 @@ def _metrics_table(results: Results) -> RenderableType:
         values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
     return titled(title, table)
+
+
+def _robustness_table(results: Results) -> RenderableType:
+    """A row a task, of dashes where nothing was held out, and their averages."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "prompts", *AVERAGED):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    reports = [report for report in results.robustness.values() if report]
+    rows: dict[str, dict[str, Any]] = {
+        task: asdict(report) if report else {"n": 0} for task, report in results.robustness.items()
+    }
+    if len(reports) > 1:
+        rows["average"] = dict(results.robustness_averages)
+    for task, row in rows.items():
+        values = [row.get(name) for name in AVERAGED]
+        cells = ("-" if value is None else f"{value:.1f}" for value in values)
+        table.add_row(task, str(row.get("n", "")), *cells)
+    share = f"; share of them at {reports[0].threshold:g} or more" if reports else ""
+    return titled(f"robustness: ROUGE-L in percent over held-out prompts{share}", table)
 
 
 def _chosen_table(results: Results) -> RenderableType:
@@ -106,20 +132,17 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
-    for number, task in enumerate(tasks, start=1):
+    for task in tasks:
         pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
         scored = min(recipe.scoring.score_examples, len(task.train)) * pool
         forwards = scored if strategy.needs_scores and pool > 1 else 0
-        # Each stage tests every task once, learned ones once more under a second wording, and every one
-        # once more under wordings held out.
-        kinds, stages = set(recipe.evaluation.kinds), len(tasks) + 1
-        tests = stages * (1 + ("unseen" in kinds)) + (stages - number) * ({"chosen", "original"} <= kinds)
-        answers = len(task.test) * tests
+        paraphrased = recipe.wants_candidates and bool(task.instruction.strip())
+        answers = len(task.test) * _tests(recipe, tasks, task)
         table.add_row(
             task.short_id + (" (dev)" if task.train_split == "dev" else ""),
             *map(str, (len(task.train), len(task.test), pool, forwards)),
             str(optimiser_steps(len(task.train), recipe.training)),
-            f"{'up to ' if pool > 1 else ''}{answers}",
+            f"{'up to ' if paraphrased else ''}{answers}",
         )
     example = tasks[0]
     settings = (
@@ -134,6 +157,25 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text(first.answer),
     ]
     return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
+
+
+def _tests(recipe: Recipe, tasks: Sequence[Task], task: Task) -> int:
+    """How many times, at most, a run answers all test examples of a task."""
+    lessons = ADAPTERS[recipe.adapter.method].lessons(tasks)
+    stages = 1 + len(lessons)
+    if not task.instruction.strip():
+        return stages  # under its one wording
+    untaught = next((n for n, lesson in enumerate(lessons, start=1) if task in lesson), stages)
+    kinds, held_out = set(recipe.evaluation.kinds), recipe.paraphrase.held_out
+    choice = STRATEGIES[recipe.prompt.strategy].needs_candidates and recipe.paraphrase.count > 0
+    # Every stage tests once, once more under a wording chosen for a task that is learned, and once more
+    # under wordings held out, each for its share. The report at the end takes these one by one.
+    return (
+        stages
+        + (stages - untaught) * (choice and {"chosen", "original"} <= kinds)
+        + stages * ("unseen" in kinds)
+        + min(recipe.evaluation.robustness, held_out)
+    )
 
 
 def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:

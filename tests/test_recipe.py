@@ -139,7 +139,13 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "gradient_checkpointing": True,
             "checkpoint_every": 0,
         },
-        "evaluation": {"prompts": "both", "max_new_tokens": 128, "batch_size": 16},
+        "evaluation": {
+            "prompts": "both",
+            "max_new_tokens": 128,
+            "batch_size": 16,
+            "robustness": 0,
+            "threshold": 80.0,
+        },
     }
 
 

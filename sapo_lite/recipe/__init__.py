@@ -62,6 +62,8 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
+    if held_out := _held_out(source):
+        source.fill("paraphrase", held_out=held_out)
     refused: dict[str, Fault] = {}
     recipe = None
     try:
@@ -73,6 +75,13 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
     return recipe
+
+
+def _held_out(source: RecipeSource) -> int:
+    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs."""
+    needs = [source.value("evaluation.robustness")]
+    # What is no number is refused where it stands.
+    return max([0, *(need for need in needs if type(need) is int)])
 
 
 def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:

@@ -64,6 +64,11 @@ RULES = (
         'at least 1 (evaluation.prompts is "all")',
     ),
     Rule(
+        ("paraphrase.held_out", "evaluation.robustness"),
+        lambda held_out, tested: held_out >= tested,
+        "at least evaluation.robustness ({1})",
+    ),
+    Rule(
         ("training.batch_size", "training.micro_batch_size"),
         lambda batch, micro: batch % micro == 0,
         "a multiple of training.micro_batch_size ({1})",

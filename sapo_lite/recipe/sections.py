@@ -16,6 +16,7 @@ from sapo_lite.recipe.values import (
     NotNegative,
     OptionalSeed,
     OptionalText,
+    Percent,
     Positive,
     Share,
     Sources,
@@ -176,11 +177,15 @@ class EvaluationConfig(_Section):
     """How tasks are tested: with which of their prompts, and how many tokens an answer may take.
 
     "all" is both, and the paraphrases held out (paraphrase.held_out), each for its share of the examples.
+    At the end of a run, the first `robustness` of these are tested on all examples each; `threshold`, in
+    percent of ROUGE-L, is what a good one scores.
     """
 
     prompts: Literal["chosen", "original", "both", "all"] = "both"
     max_new_tokens: Count = 128
     batch_size: Count = 16
+    robustness: CountOrNone = 0
+    threshold: Percent = 80.0
 
     @property
     def kinds(self) -> tuple[str, ...]:

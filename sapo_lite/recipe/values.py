@@ -72,6 +72,7 @@ OptionalSeed = Annotated[int | None, Field(ge=0, description="a whole number of 
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0")]
 Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+Percent = Annotated[float, Field(ge=0, le=100, description="a number from 0 to 100")]
 Sources = Annotated[
     tuple[str, ...],
     BeforeValidator(_sources),
