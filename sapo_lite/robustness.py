@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +78,11 @@ def measure_robustness(
     with show.work("testing", sum(len(task.test) for task in missing), "answers") as meter:
 
         def score(task: Task, prompt: Candidate) -> float:
-            def answer() -> dict[str, Any]:
-                def report(count: int) -> None:
-                    meter.advance(count, task.short_id)
+            def answers() -> dict[str, Any]:
+                on_done = partial(meter.advance, note=task.short_id)
+                return asdict(evaluate(backbone, task, [prompt.text], config, on_done))
 
-                return asdict(evaluate(backbone, task, [prompt.text], config, report))
-
-            return stage.cached(_file(task, prompt), answer)["scores"][PUBLISHED_METRIC]
+            return stage.cached(_file(task, prompt), answers)["scores"][PUBLISHED_METRIC]
 
         by_task = {task.short_id: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
     return {task: robustness(found, config.threshold) if found else None for task, found in by_task.items()}

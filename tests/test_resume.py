@@ -12,6 +12,7 @@ from small import call, small_command
 
 pytestmark = pytest.mark.slow
 
+REPORT = "evaluation.robustness=2"
 # A file that appears in the middle of each kind of work, in the order a run comes to them.
 MOMENTS = {
     "paraphrasing": "candidates/oldest.json",
@@ -20,6 +21,7 @@ MOMENTS = {
     "training": "01-oldest/checkpoints/checkpoint-3/trainer_state.json",
     "testing": "01-oldest/predictions/oldest-chosen.json",
     "training the second task": "02-odd_one_out/checkpoints/checkpoint-2/trainer_state.json",
+    "testing under prompts held out": "02-odd_one_out/predictions/oldest-unseen-4.json",
 }
 # What may differ: the times, the machine's state, and what libraries say.
 VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
@@ -27,7 +29,7 @@ VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
 
 def kill_when(out: Path, appears: str, number: int) -> int:
     """Start the run, send it signal `number` as soon as the file appears; its exit status."""
-    process = subprocess.Popen(small_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(small_command(out, REPORT), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 300
     while not (out / appears).exists():
         assert process.poll() is None, f"ended before {appears}: {process.stderr.read()!r}"  # type: ignore[union-attr]
@@ -44,11 +46,11 @@ def files(out: Path) -> set[str]:
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole)).returncode == 0
+    assert call(small_command(whole, REPORT)).returncode == 0
     for moment in MOMENTS.values():
         assert kill_when(broken, moment, signal.SIGKILL) == -signal.SIGKILL
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken))
+    last = call(small_command(broken, REPORT))
     assert last.returncode == 0, last.stderr
     left_by_kills = {name for name in files(broken) if Path(name).name.startswith(".")}
     assert files(whole) == files(broken) - left_by_kills
