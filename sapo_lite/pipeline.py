@@ -1,14 +1,14 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter, Lesson, name_of
 from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
+from sapo_lite.choice import Choice, judge, measure, resolution, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
 from sapo_lite.paraphrase import (
@@ -23,11 +23,12 @@ from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
 from sapo_lite.rundir import RunFolder, Stage
 from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
-from sapo_lite.strategies import STRATEGIES, select
+from sapo_lite.strategies import select, strategy_of
 from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.training import Step, optimiser_steps, train
 from sapo_lite.types import Candidate, CandidateScore, Part, Task, TrainRow
 from sapo_lite.usage import Usage, environment
+from sapo_lite.wordings import Rescored, Rescoring, WhileTraining, frozen
 
 
 def run(
@@ -71,7 +72,8 @@ def run(
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     choices = {task: found.choice for task, found in learned.items()}
-    results = collect(recipe, tasks, list(pools.values()), choices, scores)
+    rescorings = {task: found.rescorings for task, found in learned.items()}
+    results = collect(recipe, tasks, list(pools.values()), choices, rescorings, scores)
     folder.write_results(asdict(results))
     return results
 
@@ -114,10 +116,19 @@ def _check(backbone: Backbone, task: Task, show: Display) -> None:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a task was trained on, and the choice that led to it."""
+    """What a task was trained on, the choice that led to it, and what became of that while training."""
 
     part: Part
     choice: Choice
+    rescorings: Sequence[Rescoring] = ()
+
+    @property
+    def afterwards(self) -> "Learned":
+        """As it is once the task is learned: to be tested, and rehearsed, with what it ended with."""
+        part, wordings = frozen(self.part), self.part.wordings
+        if isinstance(wordings, Rescored):
+            return Learned(part, replace(self.choice, chosen=wordings.ended_with), wordings.rescorings)
+        return replace(self, part=part)
 
 
 @dataclass(frozen=True)
@@ -146,18 +157,24 @@ class Learner:
             with self.usage.measure("train"):
                 self._train(number, lesson, learned, past, stage)
                 stage.keep_adapter(self.adapter.save)
-        return learned
+        return {task: found.afterwards for task, found in learned.items()}
 
     def _choose(self, number: int, task: Task, stage: Stage, *, alone: bool) -> "Learned":
         """What a task is to be trained on. A lesson of several tasks keeps a file for each."""
-        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
+        prompt = self.recipe.prompt
         pool, _ = self._split(task)
-        if not STRATEGIES[strategy].needs_candidates:
+        if not strategy_of(prompt).needs_candidates:
             pool = pool[:1]
         suffix = "" if alone else f"-{task.short_id}"
         scores = self._scores(number, task, pool, stage, f"losses{suffix}")
-        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
-        choice = judge(self.backbone, strategy, selection.chosen, scores)
+        training = WhileTraining(
+            record=stage.path / f"wordings{suffix}.json",
+            rescore=lambda: self._measure(number, task, pool, race=False),
+            resolution=resolution(self.backbone),
+            tell=lambda found: self.show.notice(f"{task.short_id}, {found}"),
+        )
+        selection = select(prompt, task, pool, scores, seed=self._seed(number), training=training)
+        choice = judge(self.backbone, prompt.strategy, selection.chosen, scores)
         stage.cached(f"selection{suffix}", lambda: asdict(choice))
         return Learned(selection.part, choice)
 
@@ -165,26 +182,32 @@ class Learner:
         self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
     ) -> list[CandidateScore]:
         """Losses of the candidates, where the strategy asks for them and there is something to choose."""
-        strategy, config = STRATEGIES[self.recipe.prompt.strategy], self.recipe.scoring
+        strategy = strategy_of(self.recipe.prompt)
         if not strategy.needs_scores or len(pool) < 2:
             return []
 
         def measured() -> list[dict[str, Any]]:
             self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
-            scores = measure(
-                self.backbone,
-                task,
-                pool,
-                examples=config.score_examples,
-                race=config.race and strategy.races,
-                reduction=config.reduction,
-                seed=self._seed(number),
-                show=self.show,
-            )
-            return scores_to_json(scores)
+            race = self.recipe.scoring.race and strategy.races
+            return scores_to_json(self._measure(number, task, pool, race=race))
 
         with self.usage.measure("score"):
             return scores_from_json(stage.cached(name, measured))
+
+    def _measure(
+        self, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
+    ) -> list[CandidateScore]:
+        config = self.recipe.scoring
+        return measure(
+            self.backbone,
+            task,
+            pool,
+            examples=config.score_examples,
+            race=race,
+            reduction=config.reduction,
+            seed=self._seed(number),
+            show=self.show,
+        )
 
     def _train(
         self,
@@ -221,7 +244,7 @@ class Learner:
                 on_step=report,
             )
         if self.adapter.consolidate is not None:
-            self.adapter.consolidate(new)
+            self.adapter.consolidate([frozen(part) for part in new])
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, "Learned"], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""

@@ -10,6 +10,7 @@ from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.types import Candidate, Task
+from sapo_lite.wordings import Rescoring
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
@@ -26,6 +27,8 @@ class Results:
 
     `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
     `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
+    `rescorings` are those while training, by task; `chosen` is then what a task ended with, `certainty`
+    that of what it began with.
     """
 
     recipe: str
@@ -35,6 +38,7 @@ class Results:
     tasks: list[str]
     chosen: dict[str, Candidate]
     certainty: dict[str, Certainty | None]
+    rescorings: dict[str, list[Rescoring]]
     matrices: dict[str, dict[str, list[list[float]]]]
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
@@ -46,6 +50,7 @@ def collect(
     tasks: Sequence[Task],
     pools: Sequence[Pool],
     choices: Mapping[str, Choice],
+    rescorings: Mapping[str, Sequence[Rescoring]],
     stages: Sequence[StageScores],
 ) -> Results:
     """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
@@ -61,6 +66,7 @@ def collect(
         tasks=[task.short_id for task in tasks],
         chosen={task.short_id: choices[task.id].chosen for task in tasks},
         certainty={task.short_id: choices[task.id].certainty for task in tasks},
+        rescorings={t.short_id: list(found) for t in tasks if (found := rescorings.get(t.id))},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}

@@ -1,5 +1,6 @@
 """The end of a run, and the plan of one, as rich renderables for stdout."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -7,15 +8,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.certainty import Difference
+from sapo_lite.certainty import Certainty, Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import Results
-from sapo_lite.strategies import STRATEGIES
+from sapo_lite.strategies import strategy_of
 from sapo_lite.tables import score_matrix, titled
 from sapo_lite.training import optimiser_steps
-from sapo_lite.types import Task
+from sapo_lite.types import Candidate, Task
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -37,6 +38,8 @@ def _summary_parts(
         yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
     yield _metrics_table(results)
     yield _chosen_table(results)
+    if results.rescorings:
+        yield _changes_table(results)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -76,6 +79,18 @@ def _chosen_table(results: Results) -> RenderableType:
     return titled("prompts trained with", table)
 
 
+def _changes_table(results: Results) -> RenderableType:
+    found = [(task, one) for task, several in results.rescorings.items() for one in several]
+    changes = [(task, one) for task, one in found if one.after != one.before]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "from epoch", "candidate", "instead of", "loss"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for task, one in changes:
+        table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
+    title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
+    return titled(title, table) if changes else Text(title, style="italic")
+
+
 def _certainty_table(results: Results) -> RenderableType:
     title = "lead of the chosen prompts: differences of loss, nats per answer token (95 % interval; examples)"
     table = Table(box=None, pad_edge=False)
@@ -88,9 +103,16 @@ def _certainty_table(results: Results) -> RenderableType:
                 task,
                 f"#{rival.other} {_difference(rival)}",
                 _difference(original) if original else "is chosen",
-                "within noise" if certainty.within_noise else "",
+                ", ".join(_remarks(certainty, results.chosen[task])),
             )
     return titled(title, table)
+
+
+def _remarks(certainty: Certainty, chosen: Candidate) -> Iterator[str]:
+    if certainty.chosen != chosen.index:
+        yield f"of #{certainty.chosen}, which it began with"
+    if certainty.within_noise:
+        yield "within noise"
 
 
 def _difference(difference: Difference) -> str:
@@ -102,14 +124,13 @@ def _difference(difference: Difference) -> str:
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """What a run would do, counted without loading the backbone."""
-    strategy = STRATEGIES[recipe.prompt.strategy]
+    strategy = strategy_of(recipe.prompt)
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for number, task in enumerate(tasks, start=1):
         pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
-        scored = min(recipe.scoring.score_examples, len(task.train)) * pool
-        forwards = scored if strategy.needs_scores and pool > 1 else 0
+        forwards = _forwards(recipe, task, pool) if pool > 1 else 0
         # Each stage tests every task once, learned ones once more under a second wording, and every one
         # once more under wordings held out.
         kinds, stages = set(recipe.evaluation.kinds), len(tasks) + 1
@@ -134,6 +155,20 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text(first.answer),
     ]
     return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
+
+
+def _forwards(recipe: Recipe, task: Task, pool: int) -> int:
+    """Rows that are scored before a task is trained, and at most while it is."""
+    prompt, training = recipe.prompt, recipe.training
+    scored = min(recipe.scoring.score_examples, len(task.train)) * pool
+    times = int(strategy_of(prompt).needs_scores)
+    if prompt.rescore == "epoch":
+        times += training.epochs - 1
+    forwards = times * scored
+    if prompt.sampling == "adversarial":
+        holds = math.ceil(optimiser_steps(len(task.train), training) / prompt.hold)
+        forwards += holds * min(prompt.draws, pool) * training.batch_size
+    return forwards
 
 
 def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:

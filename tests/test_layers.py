@@ -24,6 +24,7 @@ LAYERS = [
         "generation",
         "evaluation",
         "paraphrase",
+        "wordings",
     ],
     ["strategies"],
     ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],

@@ -102,7 +102,15 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "missing_train": "error",
             "data": None,
         },
-        "prompt": {"strategy": "sapo", "hold": 4},
+        "prompt": {
+            "strategy": "sapo",
+            "sampling": "uniform",
+            "hold": 4,
+            "temperature": 0.2,
+            "draws": 4,
+            "top_k": 1,
+            "rescore": "never",
+        },
         "paraphrase": {
             "backend": ["builtin"],
             "count": 20,

@@ -1,5 +1,6 @@
 """A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,8 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
+    if source.value("prompt.strategy") == "paft":
+        source.fill("paraphrase", **_held_out(source))
     refused: dict[str, Fault] = {}
     recipe = None
     try:
@@ -73,6 +76,13 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
     return recipe
+
+
+def _held_out(source: RecipeSource) -> dict[str, int]:
+    """PAFT's split: one paraphrase to test with for eight to train with, as settings of `paraphrase`."""
+    written = source.value("paraphrase.count")
+    count = ParaphraseConfig().count if written is None else written
+    return {"held_out": max(0, math.ceil(count / 8))} if isinstance(count, int) else {}
 
 
 def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
