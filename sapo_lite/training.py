@@ -177,7 +177,8 @@ def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) 
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
             numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
             step = self.state.global_step
-            rows.begin(step, step * int(self.args.num_train_epochs) // self.state.max_steps, numbers)
+            epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
+            rows.begin(step, epoch, numbers)
             return micro_batches, rows.tokens(numbers)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:

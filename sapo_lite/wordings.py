@@ -57,9 +57,8 @@ class Rescoring:
             return f"{epoch}: prompt #{self.before} still has the lowest loss"
         lead = f"{self.lead:.4f} nats per answer token"
         if self.after == self.before:
-            return (
-                f"{epoch}: prompt #{self.before} stays; that of #{self.lowest} is {lead} lower, within noise"
-            )
+            rival = f"the loss of #{self.lowest} is {lead} lower, within noise"
+            return f"{epoch}: prompt #{self.before} stays; {rival}"
         return f"{epoch}: prompt #{self.after} from now on, whose loss is {lead} below that of #{self.before}"
 
 

@@ -237,6 +237,12 @@ def test_what_a_strategy_would_ignore_is_refused(
     assert faults(write_recipe(), *overrides) == [f"--set {overrides[0]}: prompt.{expected}"]
 
 
+def test_nothing_is_scored_again_in_a_single_epoch(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "prompt.rescore=epoch", "training.epochs=1") == [
+        '--set prompt.rescore=epoch: prompt.rescore: expected "never" (training.epochs is 1), found "epoch"'
+    ]
+
+
 def test_a_temperature_and_a_number_of_draws_are_above_zero(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(), "prompt.temperature=0", "prompt.draws=0", "prompt.rescore=always") == [
         "--set prompt.temperature=0: prompt.temperature: expected a number above 0, found 0",

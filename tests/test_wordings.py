@@ -147,7 +147,7 @@ def test_what_a_rescoring_found_is_said_in_a_sentence(tmp_path: Path) -> None:
     second = f"{ALL_ALIKE[4].token_mean - ALL_ALIKE[least].token_mean:.4f} nats per answer token"
     assert [str(found) for found in rescorer.told] == [
         f"epoch 2: prompt #4 from now on, whose loss is {first} below that of #2",
-        f"epoch 3: prompt #4 stays; that of #{least} is {second} lower, within noise",
+        f"epoch 3: prompt #4 stays; the loss of #{least} is {second} lower, within noise",
         "epoch 4: prompt #4 still has the lowest loss",
     ]
 

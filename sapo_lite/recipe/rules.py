@@ -93,6 +93,11 @@ RULES = (
         '"never" (prompt.strategy is "{1}")',
     ),
     Rule(
+        ("prompt.rescore", "training.epochs"),
+        lambda rescore, epochs: rescore == "never" or epochs > 1,
+        '"never" (training.epochs is 1)',
+    ),
+    Rule(
         ("prompt.rescore", "prompt.top_k"),
         lambda rescore, top_k: rescore == "never" or top_k == 1,
         '"never" (prompt.top_k is {1})',

@@ -83,10 +83,10 @@ class PromptConfig(_Section):
     most (losses in nats per answer token); or "adversarial", of `draws` different ones the one of the
     highest loss at that moment, since what the model does worst with has most to teach.
 
-    Two ways from "sapo" to "paft": with `top_k`, the k of the lowest losses are drawn from so, each
-    for `hold` steps (then nothing races, and the best is tested with). With `rescore`, all are scored
-    again, on all scoring examples, when an epoch begins, and another one is trained with from then on
-    if its loss is lower beyond chance; the last one is tested with.
+    "sapo" may vary too. With `top_k`, it draws in the same way among so many of the lowest losses, and
+    is tested with the very lowest; nothing races then. With `rescore`, all candidates are scored again
+    on all scoring examples when an epoch begins; one whose loss is lower beyond chance takes over, and
+    the last one is tested with.
     """
 
     strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
