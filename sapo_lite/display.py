@@ -154,6 +154,7 @@ class LiveDisplay:
                 progress.update(task, advance=amount, note=note)
 
         yield Bar()
+        progress.remove_task(task)  # training may score in between, time and again
 
     def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
         self._table = pool_table(task, candidates, rejected, rows=6)

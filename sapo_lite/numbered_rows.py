@@ -30,8 +30,8 @@ class NumberedRows:
         """Answer tokens of these rows: the same in every wording."""
         return sum(len(self.encoded[n].answer_ids) for n in numbers)
 
-    def begin(self, step: int, numbers: Sequence[int]) -> None:
-        """Settle the wordings of an optimiser step (from 0), which has these rows."""
+    def begin(self, step: int, epoch: int, numbers: Sequence[int]) -> None:
+        """Settle the wordings of an optimiser step (from 0) in an epoch (from 0), which has these rows."""
         by_part: dict[int, list[int]] = defaultdict(list)
         for n in numbers:
             if self._rows[n][0].wordings is not None:
@@ -39,7 +39,7 @@ class NumberedRows:
         for key, own in by_part.items():
             wordings = self._rows[own[0]][0].wordings
             assert wordings is not None
-            self._wordings[key] = wordings.at(step, partial(self._loss, own))
+            self._wordings[key] = wordings.at(step, partial(self._loss, own), epoch)
 
     def _loss(self, numbers: Sequence[int], wording: str) -> float:
         """Mean loss of rows of one part under a wording, in nats per answer token."""

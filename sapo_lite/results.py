@@ -11,6 +11,7 @@ from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.robustness import Robustness, averages
 from sapo_lite.types import Candidate, Task
+from sapo_lite.wordings import Rescoring
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
@@ -28,6 +29,8 @@ class Results:
     `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
     `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
     `robustness` is that of the model at the end of the run; empty unless asked for.
+    `rescorings` are those while training, by task; `chosen` is then what a task ended with, `certainty`
+    that of what it began with.
     """
 
     recipe: str
@@ -37,6 +40,7 @@ class Results:
     tasks: list[str]
     chosen: dict[str, Candidate]
     certainty: dict[str, Certainty | None]
+    rescorings: dict[str, list[Rescoring]]
     matrices: dict[str, dict[str, list[list[float]]]]
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
@@ -50,6 +54,7 @@ def collect(
     tasks: Sequence[Task],
     pools: Sequence[Pool],
     choices: Mapping[str, Choice],
+    rescorings: Mapping[str, Sequence[Rescoring]],
     stages: Sequence[StageScores],
     robustness: dict[str, Robustness | None],
 ) -> Results:
@@ -66,6 +71,7 @@ def collect(
         tasks=[task.short_id for task in tasks],
         chosen={task.short_id: choices[task.id].chosen for task in tasks if task.id in choices},
         certainty={task.short_id: choices[task.id].certainty for task in tasks if task.id in choices},
+        rescorings={t.short_id: list(found) for t in tasks if (found := rescorings.get(t.id))},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}

@@ -1,5 +1,6 @@
 """The end of a run, and the plan of one, as rich renderables for stdout."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,16 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.adapters import ADAPTERS
-from sapo_lite.certainty import Difference
+from sapo_lite.certainty import Certainty, Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import Results
 from sapo_lite.robustness import AVERAGED
-from sapo_lite.strategies import STRATEGIES
+from sapo_lite.strategies import strategy_of
 from sapo_lite.tables import score_matrix, titled
 from sapo_lite.training import optimiser_steps
-from sapo_lite.types import Task
+from sapo_lite.types import Candidate, Task
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -44,6 +45,8 @@ def _summary_parts(
         yield _robustness_table(results)
     if results.chosen:
         yield _chosen_table(results)
+    if results.rescorings:
+        yield _changes_table(results)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -102,6 +105,18 @@ def _chosen_table(results: Results) -> RenderableType:
     return titled("prompts trained with", table)
 
 
+def _changes_table(results: Results) -> RenderableType:
+    found = [(task, one) for task, several in results.rescorings.items() for one in several]
+    changes = [(task, one) for task, one in found if one.after != one.before]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "from epoch", "candidate", "instead of", "loss"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for task, one in changes:
+        table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
+    title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
+    return titled(title, table) if changes else Text(title, style="italic")
+
+
 def _certainty_table(results: Results) -> RenderableType:
     title = "lead of the chosen prompts: differences of loss, nats per answer token (95 % interval; examples)"
     table = Table(box=None, pad_edge=False)
@@ -114,9 +129,16 @@ def _certainty_table(results: Results) -> RenderableType:
                 task,
                 f"#{rival.other} {_difference(rival)}",
                 _difference(original) if original else "is chosen",
-                "within noise" if certainty.within_noise else "",
+                ", ".join(_remarks(certainty, results.chosen[task])),
             )
     return titled(title, table)
+
+
+def _remarks(certainty: Certainty, chosen: Candidate) -> Iterator[str]:
+    if certainty.chosen != chosen.index:
+        yield f"of #{certainty.chosen}, which it began with"
+    if certainty.within_noise:
+        yield "within noise"
 
 
 def _difference(difference: Difference) -> str:
@@ -128,14 +150,13 @@ def _difference(difference: Difference) -> str:
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """What a run would do, counted without loading the backbone."""
-    strategy = STRATEGIES[recipe.prompt.strategy]
+    strategy = strategy_of(recipe.prompt)
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
     for task in tasks:
         pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
-        scored = min(recipe.scoring.score_examples, len(task.train)) * pool
-        forwards = scored if strategy.needs_scores and pool > 1 else 0
+        forwards = _forwards(recipe, task, pool) if pool > 1 else 0
         paraphrased = recipe.wants_candidates and bool(task.instruction.strip())
         answers = len(task.test) * _tests(recipe, tasks, task)
         table.add_row(
@@ -167,7 +188,7 @@ def _tests(recipe: Recipe, tasks: Sequence[Task], task: Task) -> int:
         return stages  # under its one wording
     untaught = next((n for n, lesson in enumerate(lessons, start=1) if task in lesson), stages)
     kinds, held_out = set(recipe.evaluation.kinds), recipe.paraphrase.held_out
-    choice = STRATEGIES[recipe.prompt.strategy].needs_candidates and recipe.paraphrase.count > 0
+    choice = strategy_of(recipe.prompt).needs_candidates and recipe.paraphrase.count > 0
     # Every stage tests once, once more under a wording chosen for a task that is learned, and once more
     # under wordings held out, each for its share. The report at the end takes these one by one.
     return (
@@ -176,6 +197,20 @@ def _tests(recipe: Recipe, tasks: Sequence[Task], task: Task) -> int:
         + stages * ("unseen" in kinds)
         + min(recipe.evaluation.robustness, held_out)
     )
+
+
+def _forwards(recipe: Recipe, task: Task, pool: int) -> int:
+    """Rows that are scored before a task is trained, and at most while it is."""
+    prompt, training = recipe.prompt, recipe.training
+    scored = min(recipe.scoring.score_examples, len(task.train)) * pool
+    times = int(strategy_of(prompt).needs_scores)
+    if prompt.rescore == "epoch":
+        times += training.epochs - 1
+    forwards = times * scored
+    if prompt.sampling == "adversarial":
+        holds = math.ceil(optimiser_steps(len(task.train), training) / prompt.hold)
+        forwards += holds * min(prompt.draws, pool) * training.batch_size
+    return forwards
 
 
 def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:

@@ -176,7 +176,9 @@ def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) 
             """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
             numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
-            rows.begin(self.state.global_step, numbers)
+            step = self.state.global_step
+            epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
+            rows.begin(step, epoch, numbers)
             return micro_batches, rows.tokens(numbers)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:

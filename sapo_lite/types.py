@@ -161,8 +161,8 @@ class TrainRow:
 class Wordings(Protocol):
     """Wordings that change while a task is trained."""
 
-    def at(self, step: int, loss: Callable[[str], float]) -> str:
-        """The wording of all rows of an optimiser step (from 0).
+    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
+        """The wording of all rows of an optimiser step (from 0) in an epoch (from 0).
 
         `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
         answer token. It costs a forward pass.
@@ -175,15 +175,18 @@ class Schedule:
     """Wordings that change while training (PAFT, section 3.2): each is held for `hold` optimiser steps.
 
     A function of the seed and the step alone, so that a resumed training goes on with the same ones.
+    Drawn uniformly, or with probabilities proportional to `weights`.
     """
 
     wordings: tuple[str, ...] = field(repr=False)
     hold: int
     seed: str
+    weights: tuple[float, ...] | None = field(default=None, repr=False)
 
-    def at(self, step: int, loss: Callable[[str], float] | None = None) -> str:
-        """The wording of all rows of an optimiser step (from 0), drawn uniformly."""
-        return random.Random(f"{self.seed}/{step // self.hold}").choice(self.wordings)
+    def at(self, step: int, loss: Callable[[str], float] | None = None, epoch: int = 0) -> str:
+        """The wording of all rows of an optimiser step (from 0)."""
+        rng = random.Random(f"{self.seed}/{step // self.hold}")
+        return rng.choices(self.wordings, self.weights)[0]
 
 
 @dataclass(frozen=True)

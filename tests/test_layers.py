@@ -24,9 +24,10 @@ LAYERS = [
         "generation",
         "evaluation",
         "paraphrase",
+        "wordings",
     ],
     ["strategies"],
-    ["choice", "robustness", "results", "usage", "pipeline", "summary", "leaderboard"],
+    ["choice", "robustness", "results", "usage", "learner", "pipeline", "summary", "leaderboard"],
     ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

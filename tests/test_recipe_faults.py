@@ -202,6 +202,60 @@ def test_a_race_is_for_the_mean_over_tokens(write_recipe: Callable[..., str]) ->
     ]
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "scoring.race=false"])
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.strategy=worst"])
+    load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.top_k=2"])  # nothing races
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            ["sampling=importance"],
+            'sampling: expected "uniform" (prompt.strategy is "sapo"), found "importance"',
+        ),
+        (
+            ["sampling=adversarial", "strategy=random"],
+            'sampling: expected "uniform" (prompt.strategy is "random"), found "adversarial"',
+        ),
+        (["top_k=3", "strategy=paft"], 'top_k: expected 1 (prompt.strategy is "paft"), found 3'),
+        (["top_k=2", "strategy=worst"], 'top_k: expected 1 (prompt.strategy is "worst"), found 2'),
+        (
+            ["rescore=epoch", "strategy=paft"],
+            'rescore: expected "never" (prompt.strategy is "paft"), found "epoch"',
+        ),
+        (["rescore=epoch", "top_k=2"], 'rescore: expected "never" (prompt.top_k is 2), found "epoch"'),
+        (
+            ["temperature=1", "strategy=paft"],
+            'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
+        ),
+        (["draws=2", "strategy=paft"], 'draws: expected 4 (prompt.sampling is "uniform"), found 2'),
+    ],
+)
+def test_what_a_strategy_would_ignore_is_refused(
+    write_recipe: Callable[..., str], settings: list[str], expected: str
+) -> None:
+    overrides = [f"prompt.{setting}" for setting in settings]
+    assert faults(write_recipe(), *overrides) == [f"--set {overrides[0]}: prompt.{expected}"]
+
+
+def test_nothing_is_scored_again_in_a_single_epoch(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "prompt.rescore=epoch", "training.epochs=1") == [
+        '--set prompt.rescore=epoch: prompt.rescore: expected "never" (training.epochs is 1), found "epoch"'
+    ]
+
+
+def test_a_temperature_and_a_number_of_draws_are_above_zero(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "prompt.temperature=0", "prompt.draws=0", "prompt.rescore=always") == [
+        "--set prompt.temperature=0: prompt.temperature: expected a number above 0, found 0",
+        "--set prompt.draws=0: prompt.draws: expected a whole number of at least 1, found 0",
+        '--set prompt.rescore=always: prompt.rescore: expected "never" or "epoch", found "always"',
+    ]
+
+
+def test_a_count_that_is_no_number_is_one_fault_for_paft_too(write_recipe: Callable[..., str]) -> None:
+    for count in ("many", "-20"):
+        written = f"paraphrase.count={count}"
+        (fault,) = faults(write_recipe(), "prompt.strategy=paft", written)
+        assert fault.startswith(f"--set {written}: paraphrase.count: expected a whole number of at least 0")
 
 
 def test_packing_is_automatic_or_a_switch(write_recipe: Callable[..., str]) -> None:

@@ -293,7 +293,7 @@ def train_20_steps(
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(
-        training.NumberedRows, "nll", lambda self, n, s: (rows.append(tuple(n)), nll(self, n, s))[1]
+        training.NumberedRows, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1]
     )
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     wordings = ("", TASK.instruction, "判断情感 {0}")
@@ -388,7 +388,7 @@ def test_every_row_is_seen_once_an_epoch(
     backbone = make_backbone("qwen3")
     seen: list[int] = []
     nll = training.NumberedRows.nll
-    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n, s: (seen.extend(n), nll(self, n, s))[1])
+    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n: (seen.extend(n), nll(self, n))[1])
     learn(backbone, start(backbone), config(epochs=2), tmp_path, rows=ROWS[:9])
     first, second = seen[:9], seen[9:]
     assert sorted(first) == sorted(second) == list(range(9))

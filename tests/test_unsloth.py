@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ cases = pytest.mark.parametrize(("family", "quantization"), CASES)
 # --- what both loaders are put through
 
 
-def attach(backbone: Backbone) -> BlockAdapter:
-    return ADAPTERS["olora"].build(backbone, adapter_config(), tasks=3, checkpointing=True)
+def attach(backbone: Backbone, **settings: Any) -> BlockAdapter:
+    return ADAPTERS["olora"].build(backbone, adapter_config(**settings), tasks=3, checkpointing=True)
 
 
 def losses(backbone: Backbone) -> list[float]:
@@ -55,15 +55,28 @@ def answers(backbone: Backbone) -> list[str]:
     return generate(backbone, prompts, max_new_tokens=12, batch_size=4)
 
 
-def learn(backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path) -> list[Step]:
+class Asking:
+    """One wording. Before every step, the losses of others are asked for."""
+
+    def __init__(self, others: Sequence[str]) -> None:
+        self._others = others
+        self.heard: list[float] = []
+
+    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
+        self.heard.extend(loss(wording) for wording in self._others)
+        return TASK.instruction
+
+
+def learn(
+    backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path, wordings: Asking | None = None
+) -> list[Step]:
     """Three steps of two micro-batches on the block of `stage`."""
     steps: list[Step] = []
     adapter.open_block(stage, seed=stage)
     config = TrainingConfig(epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2)
     checkpoints = folder / "checkpoints"
-    train(
-        backbone, adapter, [Part(TASK, ROWS)], config, checkpoints=checkpoints, seed=3, on_step=steps.append
-    )
+    part = Part(TASK, ROWS, wordings)
+    train(backbone, adapter, [part], config, checkpoints=checkpoints, seed=3, on_step=steps.append)
     return steps
 
 
@@ -104,6 +117,15 @@ def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, A
     attach(fresh).load(out / "adapter")
     seen["reloaded"] = losses(fresh)
     return seen
+
+
+def asked(folder: Path, quantization: str, loader: str, out: Path, others: Sequence[str]) -> dict[str, Any]:
+    """Learn with dropout and be asked on the way."""
+    backbone = load(folder, quantization, loader)
+    adapter = attach(backbone, dropout=0.3)
+    wordings = Asking(others)
+    steps = learn(backbone, adapter, 0, out, wordings)
+    return {"losses": [step.loss for step in steps], "after": losses(backbone), "heard": wordings.heard}
 
 
 # --- compared
@@ -208,17 +230,30 @@ def test_the_adapter_loads_in_plain_peft_with_the_same_losses_and_answers(
     assert len(set(seen["answers"])) > 1
 
 
+@cases
+def test_losses_that_are_asked_for_in_training_change_nothing_in_it(
+    unsloth: dict[str, Any], family: str, quantization: str
+) -> None:
+    silent, asked = (unsloth[f"{family} {quantization} {kind}"] for kind in ("silent", "asked"))
+    assert asked["losses"] == silent["losses"]
+    assert asked["after"] == silent["after"]
+    assert len(asked["heard"]) == 2 * len(asked["losses"])
+    assert min(asked["heard"]) > 0
+
+
 def test_nothing_is_written_where_the_process_runs(unsloth: dict[str, Any]) -> None:
     expected = {f"{family}-{quantization}" for family, quantization in CASES} | {"seen.json", "cache"}
     assert {path.name for path in unsloth["out"].iterdir()} <= expected
 
 
 def main(out: Path, *folders: Path) -> None:
-    seen = {
-        f"{family} {quantization}": live(folder, quantization, "unsloth", out / f"{family}-{quantization}")
-        for family, folder in zip(FAMILIES, folders, strict=True)
-        for quantization in ("none", "nf4")
-    }
+    seen = {}
+    for family, folder in zip(FAMILIES, folders, strict=True):
+        for quantization in ("none", "nf4"):
+            case, own = f"{family} {quantization}", out / f"{family}-{quantization}"
+            seen[case] = live(folder, quantization, "unsloth", own)
+            for kind, others in (("silent", []), ("asked", ["Judge.", "判断情感"])):
+                seen[f"{case} {kind}"] = asked(folder, quantization, "unsloth", own, others)
     assert "unsloth" in sys.modules
     (out / "seen.json").write_text(json.dumps(seen))
 

@@ -52,7 +52,7 @@ class Probe:
 
     @property
     def seed(self) -> int:
-        """That of the run's next stage (pipeline.Learner)."""
+        """That of the run's next stage (learner.Learner)."""
         return self.recipe.seed * 1000 + self.learned + 1
 
     @property

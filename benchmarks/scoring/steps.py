@@ -115,7 +115,7 @@ def compare_steps(
 def _all_logits() -> Iterator[None]:
     """Within, the loss of a micro-batch is that of one padded batch, with all of its logits."""
 
-    def nll(rows: NumberedRows, numbers: Sequence[int], step: int) -> Tensor:
+    def nll(rows: NumberedRows, numbers: Sequence[int]) -> Tensor:
         chosen = [rows.encoded[n] for n in numbers]
         ids = torch.zeros(len(chosen), max(len(row.ids) for row in chosen), dtype=torch.long)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)

@@ -1,5 +1,6 @@
 """A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,15 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _held_out(source: RecipeSource) -> int:
-    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs."""
+    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs.
+
+    PAFT's split is one paraphrase to test with for eight to train with.
+    """
     needs = [source.value("evaluation.robustness")]
+    if source.value("prompt.strategy") == "paft":
+        count = source.value("paraphrase.count")
+        count = ParaphraseConfig().count if count is None else count
+        needs.append(math.ceil(count / 8) if type(count) is int else None)
     # What is no number is refused where it stands.
     return max([0, *(need for need in needs if type(need) is int)])
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
-from sapo_lite.recipe.rules import wants_candidates
+from sapo_lite.recipe.rules import DRAWS, TEMPERATURE, wants_candidates
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
@@ -79,11 +79,24 @@ class PromptConfig(_Section):
     """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
 
     "paft" chooses none: it draws one after another while training, and keeps each for `hold`
-    optimiser steps.
+    optimiser steps. `sampling` says how: as published; by "importance", with probabilities
+    proportional to exp(-pre-update loss / temperature), since what SAPO would choose should be seen
+    most (losses in nats per answer token); or "adversarial", of `draws` different ones the one of the
+    highest loss at that moment, since what the model does worst with has most to teach.
+
+    "sapo" may vary too. With `top_k`, it draws in the same way among so many of the lowest losses, and
+    is tested with the very lowest; nothing races then. With `rescore`, all candidates are scored again
+    on all scoring examples when an epoch begins; one whose loss is lower beyond chance takes over, and
+    the last one is tested with.
     """
 
     strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
+    sampling: Literal["uniform", "importance", "adversarial"] = "uniform"
     hold: Count = 4
+    temperature: Positive = TEMPERATURE
+    draws: Count = DRAWS
+    top_k: Count = 1
+    rescore: Literal["never", "epoch"] = "never"
 
 
 class ParaphraseConfig(_Section):
@@ -136,7 +149,8 @@ class ParaphraseConfig(_Section):
 class ScoringConfig(_Section):
     """How candidate losses are measured: on the first `score_examples` training examples.
 
-    With `race`, "sapo" measures a candidate until it is clearly not the best.
+    With `race`, "sapo" measures a candidate until it is clearly not the best; not where it wants
+    several (prompt.top_k), nor when it scores again (prompt.rescore).
     """
 
     score_examples: Count = 250
