@@ -65,11 +65,14 @@ def run(
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Learned] = {}
     scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
-    for number, lesson in enumerate(method.lessons(tasks), start=1):
+    lessons = method.lessons(tasks)
+    for number, lesson in enumerate(lessons, start=1):
         stage = folder.stage(number, name_of(lesson))
         learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
-        show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
+        show.scores(
+            [task.short_id for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
+        )
     choices = {task: found.choice for task, found in learned.items()}
     results = collect(recipe, tasks, list(pools.values()), choices, scores)
     folder.write_results(asdict(results))
@@ -170,7 +173,8 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
+            place = list(self.pools).index(task.id) + 1
+            self.show.stage(f"task {place} {task.short_id}: scoring {len(pool)} candidates")
             scores = measure(
                 self.backbone,
                 task,
@@ -195,13 +199,13 @@ class Learner:
         stage: Stage,
     ) -> None:
         new, seed = [learned[task.id].part for task in lesson], self._seed(number)
-        rehearse = ADAPTERS[self.recipe.adapter.method].rehearse
-        parts = [
-            *new,
-            *rehearse(self.backbone, self.recipe.adapter, [old.part for old in past.values()], new, seed),
-        ]
-        rows = sum(len(part.rows) for part in parts)
-        self.show.stage(f"task {number} {name_of(lesson)}: training on {rows} examples")
+        config = self.recipe.adapter
+        seen = [found.part for found in past.values()]
+        old = ADAPTERS[config.method].rehearse(self.backbone, config, seen, new, seed)
+        rows = sum(len(part.rows) for part in [*new, *old])
+        heading = f"task {number} {name_of(lesson)}" if len(lesson) == 1 else f"all {len(lesson)} tasks"
+        again = "".join(f", {len(part.rows)} of them of {part.task.short_id}" for part in old)
+        self.show.stage(f"{heading}: training on {rows} examples{again}")
         with self.show.work("training", optimiser_steps(rows, self.recipe.training), "steps") as meter:
             reached = 0
 
@@ -214,14 +218,14 @@ class Learner:
             train(
                 self.backbone,
                 self.adapter,
-                parts,
+                [*new, *old],
                 self.recipe.training,
                 checkpoints=stage.checkpoints,
                 seed=seed,
                 on_step=report,
             )
         if self.adapter.consolidate is not None:
-            self.adapter.consolidate(new)
+            self.adapter.consolidate(new, self.show)
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, "Learned"], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""

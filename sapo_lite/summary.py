@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.adapters import ADAPTERS
 from sapo_lite.certainty import Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
@@ -34,9 +35,10 @@ def _summary_parts(
 ) -> Iterator[RenderableType]:
     for kind, by_metric in results.matrices.items():
         title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
-        yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
+        yield score_matrix(results.tasks, results.lessons, by_metric[PUBLISHED_METRIC], title)
     yield _metrics_table(results)
-    yield _chosen_table(results)
+    if results.chosen:
+        yield _chosen_table(results)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -102,25 +104,11 @@ def _difference(difference: Difference) -> str:
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """What a run would do, counted without loading the backbone."""
-    strategy = STRATEGIES[recipe.prompt.strategy]
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
         table.add_column(heading, justify="left" if heading == "task" else "right")
-    for number, task in enumerate(tasks, start=1):
-        pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
-        scored = min(recipe.scoring.score_examples, len(task.train)) * pool
-        forwards = scored if strategy.needs_scores and pool > 1 else 0
-        # Each stage tests every task once, learned ones once more under a second wording, and every one
-        # once more under wordings held out.
-        kinds, stages = set(recipe.evaluation.kinds), len(tasks) + 1
-        tests = stages * (1 + ("unseen" in kinds)) + (stages - number) * ({"chosen", "original"} <= kinds)
-        answers = len(task.test) * tests
-        table.add_row(
-            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
-            *map(str, (len(task.train), len(task.test), pool, forwards)),
-            str(optimiser_steps(len(task.train), recipe.training)),
-            f"{'up to ' if pool > 1 else ''}{answers}",
-        )
+    for row in _plan_rows(recipe, tasks):
+        table.add_row(*row)
     example = tasks[0]
     settings = (
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
@@ -134,6 +122,36 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text(first.answer),
     ]
     return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
+
+
+def _plan_rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
+    """A row for each task, and one for all where they are learned together."""
+    strategy, kinds = STRATEGIES[recipe.prompt.strategy], set(recipe.evaluation.kinds)
+    method = ADAPTERS[recipe.adapter.method]
+    lessons = method.lessons(tasks)
+    stages, past = len(lessons) + 1, 0
+    for task in tasks:
+        # A task that is never learned is tested as one that is learned after the last stage.
+        number, lesson = next(((n, ts) for n, ts in enumerate(lessons, start=1) if task in ts), (stages, ()))
+        rows = len(task.train) if lesson else 0
+        old = method.rehearsed(recipe.adapter, past, rows) if rows else 0
+        past += rows
+        varied = lesson and strategy.needs_candidates and task.instruction.strip()
+        pool = 1 + recipe.paraphrase.count * bool(varied)
+        scored = min(recipe.scoring.score_examples, rows) * pool
+        forwards = scored if strategy.needs_scores and pool > 1 else 0
+        # Each stage tests every task once, learned ones once more under a second wording, and every one
+        # once more under wordings held out.
+        tests = stages * (1 + ("unseen" in kinds)) + (stages - number) * ({"chosen", "original"} <= kinds)
+        yield (
+            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
+            f"{rows}+{old}" if old else str(rows),
+            *map(str, (len(task.test), pool, forwards)),
+            str(optimiser_steps(rows + old, recipe.training)) if len(lesson) < 2 else "",
+            f"{'up to ' if pool > 1 else ''}{len(task.test) * tests}",
+        )
+    if len(lessons) == 1 < len(tasks):
+        yield ("all together", str(past), "", "", "", str(optimiser_steps(past, recipe.training)), "")
 
 
 def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:

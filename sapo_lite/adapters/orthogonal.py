@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.adapters.blocks import BlockAdapter
+from sapo_lite.errors import TrainingError
 
 if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
@@ -24,5 +25,15 @@ def orthogonality(adapter: BlockAdapter) -> Tensor:
 def olora(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
     """O-LoRA: LoRAInc plus a penalty that keeps the new block orthogonal to the earlier ones."""
     adapter = BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
-    adapter.penalty = lambda: config.penalty_weight * orthogonality(adapter)
+
+    def penalty() -> Tensor:
+        overlap = orthogonality(adapter)
+        if adapter.active.start and not overlap:
+            raise TrainingError(
+                "O-LoRA: expected the new LoRA block to overlap at least a little with those of earlier tasks, "
+                "found an overlap of exactly 0, so one of them is empty: start over with --fresh."
+            )
+        return config.weight * overlap
+
+    adapter.penalty = penalty
     return adapter

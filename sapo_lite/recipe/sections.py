@@ -7,13 +7,15 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
-from sapo_lite.recipe.rules import wants_candidates
+from sapo_lite.recipe.rules import PENALTY_WEIGHTS, wants_candidates
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
     CountOrNone,
+    Fraction,
     Modules,
     NotNegative,
+    OptionalNotNegative,
     OptionalSeed,
     OptionalText,
     Positive,
@@ -144,14 +146,30 @@ class ScoringConfig(_Section):
 
 
 class AdapterConfig(_Section):
-    """How learning accumulates. The scale of every block is alpha / rank."""
+    """How learning accumulates. The scale of every block is alpha / rank.
 
-    method: Literal["lorainc", "olora", "sequential", "joint", "zero"] = "lorainc"
+    `penalty_weight` is that of "olora" and "ewc", by default the method's own (`weight`). "ewc" takes its
+    Fisher information from the first `fisher_examples` rows of a task, and weights that of earlier tasks
+    by `fisher_decay` once a task. "replay" mixes `replay_share` x the new rows, rounded and at least one,
+    from earlier tasks into the new ones, most of them from the tasks whose instruction is the farthest
+    from the new one, or from all alike.
+    """
+
+    method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
     rank: Count = 8
     alpha: Count = 32
     dropout: Share = 0.1
     target_modules: Modules = ("q_proj", "v_proj")
-    penalty_weight: NotNegative = 0.5
+    penalty_weight: OptionalNotNegative = None
+    fisher_examples: Count = 250
+    fisher_decay: Fraction = 1.0
+    replay_share: Positive = 0.1
+    replay_by: Literal["similarity", "uniform"] = "similarity"
+
+    @property
+    def weight(self) -> float:
+        """The weight of the method's penalty; 0 for a method that has none."""
+        return PENALTY_WEIGHTS.get(self.method, 0.0) if self.penalty_weight is None else self.penalty_weight
 
 
 class TrainingConfig(_Section):
@@ -210,9 +228,10 @@ class Recipe(_Section):
 
     @property
     def wants_candidates(self) -> bool:
-        """Whether anything is to be paraphrased at all."""
+        """Whether anything is to be paraphrased at all: for "zero", only what it is tested with."""
         paraphrase = self.paraphrase
-        return wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        wanted = wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        return wanted and (self.adapter.method != "zero" or paraphrase.held_out > 0)
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults filled in, as plain JSON values; paths as they were written."""
