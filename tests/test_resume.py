@@ -25,9 +25,11 @@ MOMENTS = {
 VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
 
 
-def kill_when(out: Path, appears: str, number: int) -> int:
+def kill_when(out: Path, appears: str, number: int, *settings: str) -> int:
     """Start the run, send it signal `number` as soon as the file appears; its exit status."""
-    process = subprocess.Popen(small_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        small_command(out, *settings), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 300
     while not (out / appears).exists():
         assert process.poll() is None, f"ended before {appears}: {process.stderr.read()!r}"  # type: ignore[union-attr]
@@ -52,6 +54,22 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> 
     assert last.returncode == 0, last.stderr
     left_by_kills = {name for name in files(broken) if Path(name).name.startswith(".")}
     assert files(whole) == files(broken) - left_by_kills
+    _, different, unreadable = filecmp.cmpfiles(whole, broken, files(whole), shallow=False)
+    assert (different, unreadable) == ([], [])
+
+
+@pytest.mark.parametrize("method", ["ewc", "replay"])
+def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
+    """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    settings = (f"adapter.method={method}", "prompt.strategy=fixed", "evaluation.prompts=original")
+    assert call(small_command(whole, *settings)).returncode == 0
+    moment = MOMENTS["training the second task"]
+    assert kill_when(broken, moment, signal.SIGKILL, *settings) == -signal.SIGKILL
+    assert not (broken / "02-odd_one_out/adapter").exists()
+    assert call(small_command(broken, *settings)).returncode == 0
+    assert files(whole) == files(broken)
+    assert ("02-odd_one_out/adapter/memory.safetensors" in files(whole)) == (method == "ewc")
     _, different, unreadable = filecmp.cmpfiles(whole, broken, files(whole), shallow=False)
     assert (different, unreadable) == ([], [])
 

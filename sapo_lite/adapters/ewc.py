@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
+# Of the penalty, where the recipe names none.
+WEIGHT = 100.0
+
 
 def ewc(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
     """Online EWC on the LoRA weights: sequential fine-tuning with a quadratic penalty.
@@ -31,13 +34,14 @@ def ewc(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpoint
     """
     adapter = BlockAdapter(backbone, config, blocks=1, checkpointing=checkpointing)
     weights = [weight for pair in adapter.pairs for weight in pair]
+    strength = WEIGHT if config.penalty_weight is None else config.penalty_weight
 
     def penalty() -> Tensor:
-        """weight / 2 * sum of F (theta - theta*)^2, theta* being the weights after the last task."""
+        """strength / 2 * sum of F (theta - theta*)^2, theta* being the weights after the last task."""
         if not adapter.memory:
             return weights[0].new_zeros(())
         moved = parameters_to_vector(weights) - adapter.memory["anchor"]
-        return config.weight / 2 * (adapter.memory["fisher"] * moved.square()).sum()
+        return strength / 2 * (adapter.memory["fisher"] * moved.square()).sum()
 
     def consolidate(parts: Sequence[Part], show: Display) -> None:
         new = fisher(backbone, weights, parts, config.fisher_examples, show)

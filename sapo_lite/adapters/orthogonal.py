@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
+# Of the penalty, as released, where the recipe names none.
+WEIGHT = 0.5
+
 
 def orthogonality(adapter: BlockAdapter) -> Tensor:
     """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
@@ -25,15 +28,16 @@ def orthogonality(adapter: BlockAdapter) -> Tensor:
 def olora(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
     """O-LoRA: LoRAInc plus a penalty that keeps the new block orthogonal to the earlier ones."""
     adapter = BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
+    weight = WEIGHT if config.penalty_weight is None else config.penalty_weight
 
     def penalty() -> Tensor:
         overlap = orthogonality(adapter)
         if adapter.active.start and not overlap:
             raise TrainingError(
-                "O-LoRA: expected the new LoRA block to overlap at least a little with those of earlier tasks, "
+                "O-LoRA: expected the new block to overlap at least a little with those of earlier tasks, "
                 "found an overlap of exactly 0, so one of them is empty: start over with --fresh."
             )
-        return config.weight * overlap
+        return weight * overlap
 
     adapter.penalty = penalty
     return adapter

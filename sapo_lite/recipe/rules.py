@@ -36,10 +36,6 @@ def _is_behind(backend: str | Sequence[str], kind: str, other: str) -> bool:
     return other in kinds and kind in kinds[kinds.index(other) :]
 
 
-# Methods that have a penalty, and its weight where the recipe names none. O-LoRA's is the published one.
-# EWC has none that fits its loss and its Fisher here.
-PENALTY_WEIGHTS = {"olora": 0.5, "ewc": 100.0}
-
 _CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count", "paraphrase.held_out")
 RULES = (
     Rule(
@@ -69,7 +65,7 @@ RULES = (
     ),
     Rule(
         ("adapter.penalty_weight", "adapter.method"),
-        lambda weight, method: weight != 0 or method not in PENALTY_WEIGHTS,
+        lambda weight, method: weight != 0 or method not in {"olora", "ewc"},
         'a number above 0 (adapter.method is "{1}")',
     ),
     Rule(

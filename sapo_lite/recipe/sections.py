@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
-from sapo_lite.recipe.rules import PENALTY_WEIGHTS, wants_candidates
+from sapo_lite.recipe.rules import wants_candidates
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
@@ -148,11 +148,11 @@ class ScoringConfig(_Section):
 class AdapterConfig(_Section):
     """How learning accumulates. The scale of every block is alpha / rank.
 
-    `penalty_weight` is that of "olora" and "ewc", by default the method's own (`weight`). "ewc" takes its
-    Fisher information from the first `fisher_examples` rows of a task, and weights that of earlier tasks
-    by `fisher_decay` once a task. "replay" mixes `replay_share` x the new rows, rounded and at least one,
-    from earlier tasks into the new ones, most of them from the tasks whose instruction is the farthest
-    from the new one, or from all alike.
+    `penalty_weight` is that of "olora" (0.5 by default, as published) and of "ewc" (100). "ewc" takes its
+    Fisher information from a task's first `fisher_examples` rows, and weakens that of earlier tasks by
+    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, in all
+    `replay_share` times as many: by "similarity" more of those tasks whose instruction is less like the
+    new one (InsCL), or as many of each ("uniform").
     """
 
     method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
@@ -161,15 +161,10 @@ class AdapterConfig(_Section):
     dropout: Share = 0.1
     target_modules: Modules = ("q_proj", "v_proj")
     penalty_weight: OptionalNotNegative = None
-    fisher_examples: Count = 250
+    fisher_examples: Count = 100
     fisher_decay: Fraction = 1.0
     replay_share: Positive = 0.1
     replay_by: Literal["similarity", "uniform"] = "similarity"
-
-    @property
-    def weight(self) -> float:
-        """The weight of the method's penalty; 0 for a method that has none."""
-        return PENALTY_WEIGHTS.get(self.method, 0.0) if self.penalty_weight is None else self.penalty_weight
 
 
 class TrainingConfig(_Section):
