@@ -62,6 +62,7 @@ def no_rehearsal(
 
 
 def none_rehearsed(_config: "AdapterConfig", _past: int, _new: int) -> int:
+    """Their rows are none."""
     return 0
 
 

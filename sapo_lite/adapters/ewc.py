@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
-# Of the penalty, where the recipe names none.
+# Of the penalty, where the recipe names none. There is no published one: it depends on how loss and Fisher
+# information are scaled. By Laplace's approximation it would be 1 over the answer tokens of an example. Of 10,
+# 100 and 1000, tried on five tasks of the lab and two seeds, 100 and 1000 forgot about as much less as
+# they learned less, with the same AP (65.2 and 65.0; 10: 55.2), and 100 learned new tasks better.
 WEIGHT = 100.0
 
 
@@ -63,8 +66,9 @@ def fisher(
     from the model). Dropout is off. Rows whose wordings change while training get those of its first
     steps, a row a step.
 
-    A row is a forward and a backward pass of its own, since squares of single rows cannot be had from
-    a batch's gradient.
+    Every row is a forward and a backward pass of its own: from the gradient of a batch or a pack, the
+    squares of single rows cannot be had. With the embedded backbone on one thread that is four times
+    what a row of a training pack costs, so that 100 rows are as long as 400 rows of training.
 
     Raises:
         TrainingError: it is zero in every weight, or not finite.
@@ -96,15 +100,20 @@ def fisher(
 def _gradients_without_dropout(backbone: "Backbone", weights: Sequence[nn.Parameter]) -> Iterator[None]:
     """Evaluation mode, but for modules that recompute their activations in training mode only.
 
-    Gradients that weights have within are gone afterwards.
+    The weights have no gradients at the start, and none afterwards.
     """
     was_training = backbone.model.training
     backbone.model.eval()
+    _clear(weights)
     for module in backbone.model.modules():
         module.training = bool(vars(module).get("gradient_checkpointing"))
     try:
         yield
     finally:
-        for weight in weights:
-            weight.grad = None
+        _clear(weights)
         backbone.model.train(was_training)
+
+
+def _clear(weights: Sequence[nn.Parameter]) -> None:
+    for weight in weights:
+        weight.grad = None

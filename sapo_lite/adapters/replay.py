@@ -32,10 +32,10 @@ def replay(
     that the most different ones are replayed most. That is InsCL's dynamic replay (arXiv 2403.11435,
     and its released code): sizes in proportion to the Wasserstein distance W_1 of instruction
     embeddings under the cosine distance. InsCL's tasks have many instructions each, ours have one, and
-    between single points W_1 is their distance. Ours are: embeddings by the backbone itself instead of
-    a sentence encoder; a budget relative to the new rows (InsCL's is a number per earlier task); no
-    InsInfo, by which InsCL prefers some of a task's instructions; rounding by largest remainders, and
-    no more rows than a task has.
+    between single points W_1 is their distance. Our own are the embeddings, which are the backbone's
+    (InsCL has a sentence encoder), a budget relative to the new rows (InsCL's is a number of rows for
+    each earlier task), and rows that are drawn uniformly: InsCL prefers some of a task's instructions,
+    by tags that a chat model gives them (InsInfo).
     """
     if not past:
         return []
