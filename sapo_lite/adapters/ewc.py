@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
-# Of the penalty, where the recipe names none. There is no published one: it depends on how loss and Fisher
-# information are scaled. By Laplace's approximation it would be 1 over the answer tokens of an example. Of 10,
-# 100 and 1000, tried on five tasks of the lab and two seeds, 100 and 1000 forgot about as much less as
-# they learned less, with the same AP (65.2 and 65.0; 10: 55.2), and 100 learned new tasks better.
+# Of the penalty, where the recipe names none. None is published that would fit: it depends on how loss and
+# Fisher information are scaled (Laplace's approximation would have 1 over an example's answer tokens). Tried
+# on five tasks of the lab with seeds 100 and 101, "fixed": 10, 100 and 1000 had an AP of 55.2, 65.2 and 65.0
+# (without a penalty: 49.0), and new tasks right after their training 83.8, 79.6 and 73.6.
 WEIGHT = 100.0
 
 
