@@ -93,7 +93,8 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
+            place = list(self.pools).index(task.id) + 1
+            self.show.stage(f"task {place} {task.short_id}: scoring {len(pool)} candidates")
             race = self.recipe.scoring.race and strategy.races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
@@ -124,13 +125,12 @@ class Learner:
         stage: Stage,
     ) -> None:
         new, seed = [learned[task.id].part for task in lesson], self._seed(number)
-        rehearse = ADAPTERS[self.recipe.adapter.method].rehearse
-        parts = [
-            *new,
-            *rehearse(self.backbone, self.recipe.adapter, [old.part for old in past.values()], new, seed),
-        ]
-        rows = sum(len(part.rows) for part in parts)
-        self.show.stage(f"task {number} {name_of(lesson)}: training on {rows} examples")
+        config, seen = self.recipe.adapter, [found.part for found in past.values()]
+        old = ADAPTERS[config.method].rehearse(self.backbone, config, seen, new, seed)
+        rows = sum(len(part.rows) for part in [*new, *old])
+        heading = f"task {number} {name_of(lesson)}" if len(lesson) == 1 else f"all {len(lesson)} tasks"
+        again = "".join(f", {len(part.rows)} of them of {part.task.short_id}" for part in old)
+        self.show.stage(f"{heading}: training on {rows} examples{again}")
         with self.show.work("training", optimiser_steps(rows, self.recipe.training), "steps") as meter:
             reached = 0
 
@@ -143,14 +143,14 @@ class Learner:
             train(
                 self.backbone,
                 self.adapter,
-                parts,
+                [*new, *old],
                 self.recipe.training,
                 checkpoints=stage.checkpoints,
                 seed=seed,
                 on_step=report,
             )
         if self.adapter.consolidate is not None:
-            self.adapter.consolidate([frozen(part) for part in new])
+            self.adapter.consolidate([frozen(part) for part in new], self.show)
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, "Learned"], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""

@@ -61,13 +61,15 @@ def run(
     _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Learned] = {}
-    stage = folder.stage(0, "zero-shot")
+    stage, lessons = folder.stage(0, "zero-shot"), method.lessons(tasks)
     scores = [learner.test(tasks, learned, stage)]
-    for number, lesson in enumerate(method.lessons(tasks), start=1):
+    for number, lesson in enumerate(lessons, start=1):
         stage = folder.stage(number, name_of(lesson))
         learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
-        show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
+        show.scores(
+            [task.short_id for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
+        )
     choices = {task: found.choice for task, found in learned.items()}
     rescorings = {task: found.rescorings for task, found in learned.items()}
     with usage.measure("evaluate"):

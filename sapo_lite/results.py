@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from sapo_lite.adapters import ADAPTERS, name_of
 from sapo_lite.certainty import Certainty
 from sapo_lite.choice import Choice
 from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
@@ -26,11 +27,12 @@ def published_row(scores: StageScores) -> list[float]:
 class Results:
     """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
 
-    `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
-    `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
-    `robustness` is that of the model at the end of the run; empty unless asked for.
-    `rescorings` are those while training, by task; `chosen` is then what a task ended with, `certainty`
-    that of what it began with.
+    `matrices[kind][metric]` is R in percent: row 0 before any training, row i after `lessons[i - 1]`,
+    which is a task, or "joint" for all at once; `metrics[kind][metric]` its AP, BWT, FWT. `chosen` has
+    the tasks that were learned; `certainty` says what the lead of a chosen wording is worth, where
+    candidates were scored. `rescorings` are those while training, by task; `chosen` is then what a task
+    ended with, `certainty` that of what it began with. `robustness` is that of the model at the end of
+    the run; empty unless asked for.
     """
 
     recipe: str
@@ -38,6 +40,7 @@ class Results:
     adapter: str
     seed: int
     tasks: list[str]
+    lessons: list[str]
     chosen: dict[str, Candidate]
     certainty: dict[str, Certainty | None]
     rescorings: dict[str, list[Rescoring]]
@@ -58,7 +61,8 @@ def collect(
     stages: Sequence[StageScores],
     robustness: dict[str, Robustness | None],
 ) -> Results:
-    """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
+    """Results from the scores of all stages, zero-shot first. `choices` has the tasks that were learned."""
+    learned = [task for task in tasks if task.id in choices]
     matrices = {
         kind: {metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in METRICS}
         for kind in stages[0]
@@ -69,9 +73,10 @@ def collect(
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
-        chosen={task.short_id: choices[task.id].chosen for task in tasks if task.id in choices},
-        certainty={task.short_id: choices[task.id].certainty for task in tasks if task.id in choices},
-        rescorings={t.short_id: list(found) for t in tasks if (found := rescorings.get(t.id))},
+        lessons=[name_of(lesson) for lesson in ADAPTERS[recipe.adapter.method].lessons(tasks)],
+        chosen={task.short_id: choices[task.id].chosen for task in learned},
+        certainty={task.short_id: choices[task.id].certainty for task in learned},
+        rescorings={t.short_id: list(found) for t in learned if (found := rescorings.get(t.id))},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}

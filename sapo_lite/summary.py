@@ -1,7 +1,6 @@
-"""The end of a run, and the plan of one, as rich renderables for stdout."""
+"""The end of a run, as rich renderables for stdout."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.adapters import ADAPTERS
 from sapo_lite.certainty import Certainty, Difference
-from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
-from sapo_lite.recipe import Recipe
 from sapo_lite.results import Results
 from sapo_lite.robustness import AVERAGED
-from sapo_lite.strategies import strategy_of
-from sapo_lite.tables import score_matrix, titled
-from sapo_lite.training import optimiser_steps
-from sapo_lite.types import Candidate, Task
+from sapo_lite.tables import score_matrix, spaced, titled
+from sapo_lite.types import Candidate
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -31,7 +25,7 @@ _PROMPTED = {
 
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
     """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
-    return Group(*_spaced(_summary_parts(results, usage, folder)))
+    return Group(*spaced(_summary_parts(results, usage, folder)))
 
 
 def _summary_parts(
@@ -39,7 +33,7 @@ def _summary_parts(
 ) -> Iterator[RenderableType]:
     for kind, by_metric in results.matrices.items():
         title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
-        yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
+        yield score_matrix(results.tasks, results.lessons, by_metric[PUBLISHED_METRIC], title)
     yield _metrics_table(results)
     if results.robustness:
         yield _robustness_table(results)
@@ -146,75 +140,3 @@ def _difference(difference: Difference) -> str:
     bounds = difference.interval
     interval = "" if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}; "
     return f"{difference.mean:+.3f} ({interval}{difference.examples})"
-
-
-def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
-    """What a run would do, counted without loading the backbone."""
-    strategy = strategy_of(recipe.prompt)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    for task in tasks:
-        pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
-        forwards = _forwards(recipe, task, pool) if pool > 1 else 0
-        paraphrased = recipe.wants_candidates and bool(task.instruction.strip())
-        answers = len(task.test) * _tests(recipe, tasks, task)
-        table.add_row(
-            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
-            *map(str, (len(task.train), len(task.test), pool, forwards)),
-            str(optimiser_steps(len(task.train), recipe.training)),
-            f"{'up to ' if paraphrased else ''}{answers}",
-        )
-    example = tasks[0]
-    settings = (
-        f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
-        f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
-    )
-    first = example.train[0]
-    rendered = [
-        Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
-        Text(user_turn(example, example.instruction, first.input)),
-        Text("its answer:", style="bold"),
-        Text(first.answer),
-    ]
-    return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
-
-
-def _tests(recipe: Recipe, tasks: Sequence[Task], task: Task) -> int:
-    """How many times, at most, a run answers all test examples of a task."""
-    lessons = ADAPTERS[recipe.adapter.method].lessons(tasks)
-    stages = 1 + len(lessons)
-    if not task.instruction.strip():
-        return stages  # under its one wording
-    untaught = next((n for n, lesson in enumerate(lessons, start=1) if task in lesson), stages)
-    kinds, held_out = set(recipe.evaluation.kinds), recipe.paraphrase.held_out
-    choice = strategy_of(recipe.prompt).needs_candidates and recipe.paraphrase.count > 0
-    # Every stage tests once, once more under a wording chosen for a task that is learned, and once more
-    # under wordings held out, each for its share. The report at the end takes these one by one.
-    return (
-        stages
-        + (stages - untaught) * (choice and {"chosen", "original"} <= kinds)
-        + stages * ("unseen" in kinds)
-        + min(recipe.evaluation.robustness, held_out)
-    )
-
-
-def _forwards(recipe: Recipe, task: Task, pool: int) -> int:
-    """Rows that are scored before a task is trained, and at most while it is."""
-    prompt, training = recipe.prompt, recipe.training
-    scored = min(recipe.scoring.score_examples, len(task.train)) * pool
-    times = int(strategy_of(prompt).needs_scores)
-    if prompt.rescore == "epoch":
-        times += training.epochs - 1
-    forwards = times * scored
-    if prompt.sampling == "adversarial":
-        holds = math.ceil(optimiser_steps(len(task.train), training) / prompt.hold)
-        forwards += holds * min(prompt.draws, pool) * training.batch_size
-    return forwards
-
-
-def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:
-    for number, part in enumerate(parts):
-        if number:
-            yield Text()
-        yield part

@@ -27,7 +27,7 @@ LAYERS = [
         "wordings",
     ],
     ["strategies"],
-    ["choice", "robustness", "results", "usage", "learner", "pipeline", "summary", "leaderboard"],
+    ["choice", "robustness", "results", "usage", "learner", "pipeline", "plan", "summary", "leaderboard"],
     ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -135,7 +135,11 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "alpha": 32,
             "dropout": 0.1,
             "target_modules": ["q_proj", "v_proj"],
-            "penalty_weight": 0.5,
+            "penalty_weight": None,
+            "fisher_examples": 100,
+            "fisher_decay": 1.0,
+            "replay_share": 0.1,
+            "replay_by": "similarity",
         },
         "training": {
             "epochs": 10,
@@ -211,6 +215,14 @@ def test_a_backend_that_is_not_used_needs_nothing(write_recipe: Callable[..., st
     recipe = load_recipe(write_recipe(), ["paraphrase.backend=ollama", override])
     assert not recipe.wants_candidates
     assert load_recipe("x.toml").wants_candidates
+
+
+def test_what_is_never_trained_is_paraphrased_only_to_be_tested_with(
+    write_recipe: Callable[..., str],
+) -> None:
+    assert not load_recipe(write_recipe(), ["adapter.method=zero"]).wants_candidates
+    assert load_recipe("x.toml", ["adapter.method=zero", "paraphrase.held_out=2"]).wants_candidates
+    assert load_recipe("x.toml", ["adapter.method=joint"]).wants_candidates
 
 
 @pytest.mark.parametrize(

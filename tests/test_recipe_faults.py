@@ -108,7 +108,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'such as ["q_proj", "v_proj"], found the item 3',
         "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate?",
         "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
-        "target_modules, penalty_weight",
+        "target_modules, penalty_weight, fisher_examples, fisher_decay, replay_share, replay_by",
         "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size "
         "or evaluation.batch_size?",
         "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
@@ -150,6 +150,10 @@ def test_tasks_are_a_list_of_names(write_recipe: Callable[..., str], tasks: str,
         ("training.learning_rate=0", "a number above 0, found 0"),
         ("training.warmup=-0.1", "a number from 0 to below 1, found -0.1"),
         ("adapter.penalty_weight=inf", "a number of at least 0, found inf"),
+        ("adapter.fisher_examples=0", "a whole number of at least 1, found 0"),
+        ("adapter.fisher_decay=1.1", "a number from 0 to 1, found 1.1"),
+        ("adapter.replay_share=0", "a number above 0, found 0"),
+        ("adapter.replay_by=random", '"similarity" or "uniform", found "random"'),
         ("paraphrase.timeout=false", "a number above 0, found false"),
         ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
         ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
@@ -256,6 +260,18 @@ def test_a_count_that_is_no_number_is_one_fault_for_paft_too(write_recipe: Calla
         written = f"paraphrase.count={count}"
         (fault,) = faults(write_recipe(), "prompt.strategy=paft", written)
         assert fault.startswith(f"--set {written}: paraphrase.count: expected a whole number of at least 0")
+
+
+@pytest.mark.parametrize("method", ["olora", "ewc"])
+def test_a_penalty_that_a_method_lives_by_has_a_weight(write_recipe: Callable[..., str], method: str) -> None:
+    overrides = ["adapter.penalty_weight=0", f"adapter.method={method}"]
+    assert faults(write_recipe(), *overrides) == [
+        "--set adapter.penalty_weight=0: adapter.penalty_weight: expected a number above 0 "
+        f'(adapter.method is "{method}"), found 0'
+    ]
+    load_recipe(write_recipe(), [overrides[1]])
+    load_recipe(write_recipe(), [overrides[1], "adapter.penalty_weight=0.1"])
+    load_recipe(write_recipe(), [overrides[0], "adapter.method=lorainc"])
 
 
 def test_packing_is_automatic_or_a_switch(write_recipe: Callable[..., str]) -> None:

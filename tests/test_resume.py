@@ -88,6 +88,20 @@ def test_wordings_that_the_model_decides_survive_kills_between_decisions(
     assert_same_bytes(whole, broken)
 
 
+@pytest.mark.parametrize("method", ["ewc", "replay"])
+def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
+    """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    settings = [f"adapter.method={method}", "prompt.strategy=fixed", "evaluation.prompts=original"]
+    assert call(small_command(whole, *settings)).returncode == 0
+    moment = MOMENTS["training the second task"]
+    assert kill_when(broken, moment, signal.SIGKILL, settings) == -signal.SIGKILL
+    assert not (broken / "02-odd_one_out/adapter").exists()
+    assert call(small_command(broken, *settings)).returncode == 0
+    assert ("02-odd_one_out/adapter/memory.safetensors" in files(whole)) == (method == "ewc")
+    assert_same_bytes(whole, broken)
+
+
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process = subprocess.Popen(small_command(tmp_path / "run"), stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "run/00-zero-shot/predictions/oldest-original.json").exists():

@@ -16,10 +16,11 @@ from rich.console import Console
 from sapo_lite.display import Meter, PlainDisplay
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation import evaluate
+from sapo_lite.plan import plan
 from sapo_lite.recipe import EvaluationConfig, load_recipe
 from sapo_lite.robustness import Robustness, averages, measure_robustness, robustness
 from sapo_lite.rundir import Stage, read_json
-from sapo_lite.summary import plan, summary
+from sapo_lite.summary import summary
 from sapo_lite.tasks import load_sequence
 from sapo_lite.types import Candidate, Example
 from small import SETTINGS, small_run

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from sapo_lite.adapters import ADAPTERS
 from sapo_lite.chat import ChatFormat
+from sapo_lite.plan import plan
 from sapo_lite.recipe import load_recipe
 from sapo_lite.results import Results
-from sapo_lite.summary import plan, summary
+from sapo_lite.summary import summary
 from sapo_lite.tasks import load_sequence
 from sapo_lite.types import Part, Schedule
 from small import SETTINGS, small_run

@@ -5,6 +5,7 @@ process of its own (this file run as a program), which writes what it finds; her
 the transformers loader.
 """
 
+import io
 import json
 import os
 import subprocess
@@ -16,9 +17,13 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from rich.console import Console
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.adapters.ewc import fisher
+from sapo_lite.adapters.replay import distances
 from sapo_lite.backbone import Backbone
+from sapo_lite.display import PlainDisplay
 from sapo_lite.generation import generate
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
@@ -89,6 +94,15 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
 
 
+def remembered(backbone: Backbone, adapter: BlockAdapter) -> tuple[list[float], list[float]]:
+    """What EWC and replay ask of a model: sums of the Fisher information of A and B, and distances."""
+    weights = [weight for pair in adapter.pairs for weight in pair]
+    silent = PlainDisplay(Console(file=io.StringIO()))
+    found = fisher(backbone, weights, [Part(TASK, ROWS)], 3, silent).split([w.numel() for w in weights])
+    parts = [Part(TASK, [TrainRow(text, "", "")]) for text in (TASK.instruction, "判断情感", "Say it again.")]
+    return [float(values.sum()) for values in found], distances(backbone, parts[1:], parts[:1])
+
+
 def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, Any]:
     """Learn two of three tasks, as a run does; say what was seen on the way."""
     backbone = load(folder, quantization, loader)
@@ -112,6 +126,7 @@ def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, A
     seen["steps"] = [(step.number, step.loss, step.penalty) for step in steps]
     seen["second"], seen["alone"] = losses(backbone), lone_losses(backbone)
     seen["answers"] = answers(backbone)
+    seen["fisher"], seen["distances"] = remembered(backbone, adapter)
     adapter.save(out / "adapter")
     fresh = load(folder, quantization, loader)
     attach(fresh).load(out / "adapter")
@@ -207,6 +222,17 @@ def test_training_takes_the_steps_of_the_transformers_loader(
     assert ours["second"] == pytest.approx(theirs["second"], rel=1e-3)
     assert ours["second"] != pytest.approx(ours["first"], rel=1e-2)
     assert ours["first"] != pytest.approx(ours["bare"], rel=1e-2)
+
+
+@cases
+def test_ewc_and_replay_find_what_they_find_with_the_transformers_loader(
+    unsloth: dict[str, Any], plain: Callable[..., dict[str, Any]], family: str, quantization: str
+) -> None:
+    ours, theirs = unsloth[f"{family} {quantization}"], plain(family, quantization)
+    assert ours["fisher"] == pytest.approx(theirs["fisher"], rel=1e-2)
+    assert all(ours["fisher"])
+    assert ours["distances"] == pytest.approx(theirs["distances"], rel=1e-3)
+    assert min(ours["distances"]) > 0.01
 
 
 @cases

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sapo_lite.adapters.blocks import BlockAdapter
+from sapo_lite.adapters.ewc import ewc
 from sapo_lite.adapters.orthogonal import olora, orthogonality
+from sapo_lite.adapters.replay import replay, replayed
 from sapo_lite.types import Part, Task
 
 if TYPE_CHECKING:
@@ -59,12 +61,17 @@ def no_rehearsal(
     return []
 
 
+def none_rehearsed(_config: "AdapterConfig", _past: int, _new: int) -> int:
+    """Their rows are none."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Method:
     """A base method: `build` makes its blocks, `lessons` says which tasks are learned together.
 
     `rehearse(backbone, config, past, new, seed)` gives rows of earlier tasks that are mixed into the
-    new ones.
+    new ones; `rehearsed(config, past, new)` says how many these are, of numbers of rows.
     """
 
     build: Callable[..., BlockAdapter]
@@ -72,12 +79,15 @@ class Method:
     rehearse: Callable[["Backbone", "AdapterConfig", Sequence[Part], Sequence[Part], int], list[Part]] = (
         no_rehearsal
     )
+    rehearsed: Callable[["AdapterConfig", int, int], int] = none_rehearsed
 
 
 ADAPTERS: dict[str, Method] = {
     "lorainc": Method(lorainc),
     "olora": Method(olora),
     "sequential": Method(sequential),
+    "ewc": Method(ewc),
+    "replay": Method(sequential, rehearse=replay, rehearsed=replayed),
     "joint": Method(sequential, lessons=all_at_once),
     "zero": Method(sequential, lessons=nothing),
 }

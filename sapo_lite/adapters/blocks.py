@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sapo_lite.errors import TrainingError
+from sapo_lite.display import Display
+from sapo_lite.errors import RunFolderError, TrainingError
 from sapo_lite.types import Part
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class BlockAdapter:
         # A method's extra loss on the open block's parameters, or None where it has none.
         self.penalty: Callable[[], Tensor] | None = None
         # What a method does once a task is learned, or None.
-        self.consolidate: Callable[[Sequence[Part]], None] | None = None
+        self.consolidate: Callable[[Sequence[Part], Display], None] | None = None
         # What a method keeps between tasks beside the blocks; saved and loaded with them.
         self.memory: dict[str, Tensor] = {}
         backbone.attach_lora(
@@ -125,10 +126,20 @@ class BlockAdapter:
             save_file({name: t.cpu() for name, t in sorted(self.memory.items())}, folder / _MEMORY)
 
     def load(self, folder: Path) -> None:
+        """Read what `save` has written.
+
+        Raises:
+            RunFolderError: the method keeps something beside the weights, and it is not there.
+        """
         from peft import load_peft_weights, set_peft_model_state_dict
 
-        set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
         memory = folder / _MEMORY
+        if self.consolidate is not None and not memory.exists():
+            raise RunFolderError(
+                f"{folder}: expected {_MEMORY} beside the adapter's weights, which tells what earlier tasks "
+                "need, found none. Put it back, or start over with --fresh."
+            )
+        set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
         self.memory = load_file(memory, device=str(self.pairs[0][0].device)) if memory.exists() else {}
 
 

@@ -113,6 +113,11 @@ RULES = (
         "at least evaluation.robustness ({1})",
     ),
     Rule(
+        ("adapter.penalty_weight", "adapter.method"),
+        lambda weight, method: weight != 0 or method not in {"olora", "ewc"},
+        'a number above 0 (adapter.method is "{1}")',
+    ),
+    Rule(
         ("training.batch_size", "training.micro_batch_size"),
         lambda batch, micro: batch % micro == 0,
         "a multiple of training.micro_batch_size ({1})",

@@ -12,8 +12,10 @@ from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
     CountOrNone,
+    Fraction,
     Modules,
     NotNegative,
+    OptionalNotNegative,
     OptionalSeed,
     OptionalText,
     Percent,
@@ -159,14 +161,25 @@ class ScoringConfig(_Section):
 
 
 class AdapterConfig(_Section):
-    """How learning accumulates. The scale of every block is alpha / rank."""
+    """How learning accumulates. The scale of every block is alpha / rank.
 
-    method: Literal["lorainc", "olora", "sequential", "joint", "zero"] = "lorainc"
+    `penalty_weight` is that of "olora" (0.5 by default, as published) and of "ewc" (100). "ewc" takes its
+    Fisher information from a task's first `fisher_examples` rows, and weakens that of earlier tasks by
+    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, in all
+    `replay_share` times as many: by "similarity" more of those tasks whose instruction is less like the
+    new one (InsCL), or as many of each ("uniform").
+    """
+
+    method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
     rank: Count = 8
     alpha: Count = 32
     dropout: Share = 0.1
     target_modules: Modules = ("q_proj", "v_proj")
-    penalty_weight: NotNegative = 0.5
+    penalty_weight: OptionalNotNegative = None
+    fisher_examples: Count = 100
+    fisher_decay: Fraction = 1.0
+    replay_share: Positive = 0.1
+    replay_by: Literal["similarity", "uniform"] = "similarity"
 
 
 class TrainingConfig(_Section):
@@ -229,9 +242,10 @@ class Recipe(_Section):
 
     @property
     def wants_candidates(self) -> bool:
-        """Whether anything is to be paraphrased at all."""
+        """Whether anything is to be paraphrased at all: for "zero", only what it is tested with."""
         paraphrase = self.paraphrase
-        return wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        wanted = wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        return wanted and (self.adapter.method != "zero" or paraphrase.held_out > 0)
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults filled in, as plain JSON values; paths as they were written."""
