@@ -66,7 +66,7 @@ def test_joint_is_planned_as_one_training_and_two_stages_of_tests() -> None:
         "stars 50 10 21 420 up to 30",
         "all together 150 19",
     ]
-    assert plan_lines("joint", "prompt.strategy=fixed")[0] == "mood 100 100 1 0 300"
+    assert plan_lines("joint", "prompt.strategy=fixed")[0] == "mood 100 100 1 0 200"
 
 
 def test_for_zero_nothing_is_planned_but_one_stage_of_tests() -> None:

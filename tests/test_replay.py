@@ -224,7 +224,7 @@ def test_rows_of_changing_wordings_keep_their_own_schedule(
     last = len(rows.encoded) - 1
     seen = set()
     for step in range(5):
-        rows.begin(step, [0, 1, last])
+        rows.begin(step, 0, [0, 1, last])
         worded = [replace(NEW.rows[0], instruction=new.at(step))]
         worded += [replace(NEW.rows[1], instruction=new.at(step))]
         encoded = backbone.chat.encode(NEW.task, worded)
