@@ -59,8 +59,8 @@ def collect(
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
-        chosen={task.short_id: choices[task.id].chosen for task in tasks},
-        certainty={task.short_id: choices[task.id].certainty for task in tasks},
+        chosen={task.short_id: choices[task.id].chosen for task in tasks if task.id in choices},
+        certainty={task.short_id: choices[task.id].certainty for task in tasks if task.id in choices},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}

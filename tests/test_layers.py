@@ -26,7 +26,7 @@ LAYERS = [
         "paraphrase",
     ],
     ["strategies"],
-    ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],
+    ["choice", "results", "usage", "pipeline", "summary", "leaderboard", "comparing"],
     ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

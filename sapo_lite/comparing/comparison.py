@@ -1,0 +1,53 @@
+"""A comparison: finished runs, and what they say."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sapo_lite.comparing.findings import Finding, Group, findings, grouped
+from sapo_lite.comparing.runs import METRICS, Run
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs, grouped. `kind` is the kind of prompt that is shown where there is room for one.
+
+    settings: what the runs have in common
+    home: the comparison's own folder, from which the run folders are named, if it has one
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    runs: Sequence[Run]
+    kind: str
+    home: Path | None = None
+    notes: Sequence[str] = ()
+
+    @property
+    def kinds(self) -> list[str]:
+        return list(self.runs[0].values)
+
+    def folder(self, run: Run) -> str:
+        return str(run.path) if self.home is None else os.path.relpath(run.path, self.home)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        return grouped(self.runs)
+
+    @cached_property
+    def found(self) -> dict[str, list[Finding]]:
+        """By kind of prompt."""
+        return {kind: findings(self.groups, kind) for kind in self.kinds}
+
+    @property
+    def shown(self) -> list[Finding]:
+        return self.found[self.kind]
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """What the metrics are that there are."""
+        known = {one.metric for one in self.shown}
+        return {metric: meaning for metric, meaning in METRICS.items() if metric in known}
