@@ -8,13 +8,10 @@ import typer
 from rich.console import Console
 
 from sapo_lite.cli.terminal import display, interruptible, wide_console
-from sapo_lite.errors import SapoLiteError
 
 if TYPE_CHECKING:
     from sapo_lite.comparing.comparison import Comparison
-    from sapo_lite.comparing.plan import Plan
-
-Kind = Literal["chosen", "original", "unseen"]
+    from sapo_lite.comparing.request import Request
 
 
 def compare(
@@ -51,7 +48,8 @@ def compare(
         bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
     ] = False,
     prompts: Annotated[
-        Kind | None, typer.Option(help="What tasks were tested with.", show_default="the first there is")
+        Literal["chosen", "original", "unseen"] | None,
+        typer.Option(help="What tasks were tested with.", show_default="the first there is"),
     ] = None,
     form: Annotated[
         Literal["text", "markdown", "csv", "json"], typer.Option("--format", help="Of the tables on stdout.")
@@ -60,64 +58,64 @@ def compare(
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
 ) -> None:
     """Strategies and adapters side by side over seeds: run them, or read finished runs."""
-    options = {"--strategies": strategies, "--adapters": adapters, "--seeds": seeds, "--out": out}
-    if _are_folders(what, options | {"--set": settings, "--draw": draw, "--dry-run": dry_run}):
-        from sapo_lite.comparing.command import compare_folders
+    from sapo_lite.comparing.request import Request
 
-        _print(compare_folders([Path(name) for name in what], prompts), form)
-        return
-    from sapo_lite.comparing.grid import make_grid
-    from sapo_lite.comparing.plan import as_table, make_plan
-
-    grid = make_grid(
-        what[0],
-        settings or [],
-        strategies=strategies or "fixed,sapo",
+    request = Request(
+        what=tuple(what),
+        strategies=strategies,
         adapters=adapters,
-        seeds=seeds or "5",
+        seeds=seeds,
         draw=draw,
+        set=tuple(settings or []),
+        out=out,
+        data=data,
+        pull=pull,
+        jobs=jobs,
+        prompts=prompts,
+        dry_run=dry_run,
     )
-    plan = make_plan(grid, out, data)
-    if dry_run:
-        wide_console(sys.stdout).print(as_table(plan))
+    if request.folders:
+        _print(_read(request), form)
+    elif dry_run:
+        _print_plan(request)
     else:
-        _print(_run(plan, jobs, prompts, pull=pull, plain=plain), form)
+        _print(_run(request, plain), form)
 
 
-def _are_folders(what: list[str], options: dict[str, object]) -> bool:
-    """Whether finished runs are meant. Raises SapoLiteError if that does not fit the other options."""
-    from sapo_lite.recipe import shipped_recipes
+def _read(request: "Request") -> "Comparison":
+    from sapo_lite.comparing.command import compare_folders
 
-    if len(what) == 1 and (
-        what[0] in {path.stem for path in shipped_recipes()} or not Path(what[0]).is_dir()
-    ):
-        return False
-    if given := [name for name, value in options.items() if value]:
-        raise SapoLiteError(f"{', '.join(given)}: expected one recipe to run, found {', '.join(what)}")
-    return True
+    return compare_folders(request.folders, request.prompts)
 
 
-def _run(plan: "Plan", jobs: int, prompts: Kind | None, *, pull: bool, plain: bool) -> "Comparison":
+def _print_plan(request: "Request") -> None:
+    from sapo_lite.comparing.plan import as_table
+
+    wide_console(sys.stdout).print(as_table(request.plan()))
+
+
+def _run(request: "Request", plain: bool) -> "Comparison":
     from sapo_lite.comparing import command
     from sapo_lite.comparing.live import LiveGrid, PlainGrid
     from sapo_lite.comparing.places import comparison_folder
     from sapo_lite.comparing.progress import Progress
     from sapo_lite.quiet import chatter_to
 
-    command.check(plan, jobs, prompts)
-    title, console = f"comparing on {plan.grid.name}", Console(file=sys.stderr)
+    plan, console = request.plan(), Console(file=sys.stderr)
+    command.check(plan, request.jobs, request.prompts)
+    title = f"compare {plan.grid.name}"
     with (
         interruptible("the same command goes on where it stopped"),
         comparison_folder(plan.out, plan.grid),
     ):
         command.begin(plan)
         with display(title, plain) as show, chatter_to(plan.out / "log.txt"):
-            command.make_candidates(plan, show, pull=pull)
-        progress = Progress(plan, jobs)
+            command.make_candidates(plan, show, pull=request.pull)
+        progress = Progress(plan, request.jobs)
         live = console.is_terminal and not plain
         with LiveGrid(progress, console, title) if live else PlainGrid(progress, console) as watcher:
-            command.run_cells(plan, jobs, watcher, pull=pull)
-        return command.conclude(plan, prompts)
+            command.run_cells(plan, request.jobs, watcher, pull=request.pull)
+        return command.conclude(plan, request.prompts)
 
 
 def _print(comparison: "Comparison", form: str) -> None:

@@ -118,10 +118,7 @@ def conclude(plan: Plan, kind: str | None) -> Comparison:
     """Compare the cells, all of which are finished, and write the comparison's files."""
     runs = [read_run(place.path, plan.command(cell)) for cell, place in plan.places.items()]
     notes = [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
-    notes += [
-        "Time is what a run did itself: what equal runs have in common was copied.",
-        f"Everything is in {plan.out}.",
-    ]
+    notes.append("Time is what a run did itself: what equal runs have in common was copied.")
     kind = kind or next(iter(runs[0].values))
     comparison = Comparison(plan.grid.name, plan.grid.settings, runs, kind, plan.out, notes)
     write_json(plan.out / COMPARISON, as_json(comparison))

@@ -1,7 +1,7 @@
 """From finished runs to what a comparison says: groups over seeds, paired differences, what stands out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sapo_lite.comparing.runs import METRICS, Run, incomparable
@@ -90,11 +90,12 @@ def findings(groups: Sequence[Group], kind: str) -> list[Finding]:
             values, baseline = _values(group, kind, metric), _baseline(group, groups)
             base = _values(baseline, kind, metric) if baseline else {}
             seeds = [seed for seed in values if seed in base]
-            difference = paired([values[s] for s in seeds], [base[s] for s in seeds]) if seeds else None
+            difference = _difference([values[s] for s in seeds], [base[s] for s in seeds])
             over_seeds = mean_interval(list(values.values())) if values else None
             found.append((group, metric, values, over_seeds, baseline, difference))
-    adjusted = iter(holm([p for *_, difference in found if (p := _tested(difference)) is not None]))
-    return [Finding(*one, None if _tested(one[-1]) is None else next(adjusted)) for one in found]
+    p_values = {n: p for n, (*_, d) in enumerate(found) if d is not None and (p := d.p) is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return [Finding(*one, adjusted.get(n)) for n, one in enumerate(found)]
 
 
 def _runs(groups: Sequence[Group]) -> Iterator[Run]:
@@ -122,11 +123,14 @@ def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
     return None if found is group else found
 
 
-def _tested(difference: Interval | None) -> float | None:
-    """Its p-value. None where all differences are the same, but not 0: a t test knows no such thing."""
-    if difference is None or (difference.deviation == 0 and difference.mean != 0):
+def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval | None:
+    """Paired, seed by seed. No interval and no test where all differences are the same but not 0: a t test
+    would say of these, however few they are, that chance has no part in them."""
+    if not values:
         return None
-    return difference.p
+    found = paired(values, baseline)
+    same = found.deviation == 0 and found.mean != 0
+    return replace(found, low=None, high=None, p=None) if same else found
 
 
 def statement(found: Sequence[Finding]) -> str:

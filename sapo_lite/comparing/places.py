@@ -54,9 +54,11 @@ def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict
         RunFolderError: a cell's folder holds a run of something else.
     """
     elsewhere = _finished_beside(out)
+    # Most cells have one list of tasks; its fingerprint takes a while.
+    prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
     found = {}
     for cell, recipe in grid.recipes.items():
-        path, data = out / cell.name, data_fingerprint(tasks[cell])
+        path, data = out / cell.name, prints[id(tasks[cell])]
         if (path / "recipe.json").exists():
             _check(path, recipe, data)
             found[cell] = Place(path, "finished" if (path / "results.json").exists() else "begun")

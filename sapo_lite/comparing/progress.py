@@ -47,7 +47,7 @@ class Progress:
     def counted(self) -> str:
         """ "3/8 runs, about 5 min left"; how long is not known before the first one has ended."""
         tally = self._tally
-        left = f", about {duration(tally.left)} left" if tally.measured else ""
+        left = f", about {duration(tally.left)} left" if tally.measured and tally.items < tally.total else ""
         return f"{tally.items}/{tally.total} runs{left}"
 
     def stage(self, cell: Cell) -> str:

@@ -59,8 +59,10 @@ class Run:
 def read_run(path: Path, command: str | None = None) -> Run:
     """Raises RunFolderError if the folder holds no run that is finished."""
     if not (path / "recipe.json").exists():
-        what = "a folder without a run" if path.is_dir() else "no such folder"
-        raise RunFolderError(f"{path}: expected a finished run or a comparison, found {what}")
+        found = "a folder of something else" if path.is_dir() else "no such folder"
+        raise RunFolderError(
+            f"{path}: expected the folder of a finished run or of a comparison, found {found}"
+        )
     if not (path / "results.json").exists():
         raise RunFolderError(f"{path}: expected a finished run, found an unfinished one; finish it first")
     about, results = read_json(path / "recipe.json"), read_json(path / "results.json")

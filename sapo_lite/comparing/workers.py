@@ -34,7 +34,7 @@ class Watcher(Protocol[_ItemIn]):
 
 @dataclass(frozen=True)
 class Workers:
-    """`jobs` processes. Each calls `prepare` once, and what libraries say past sys.stderr goes to `log`.
+    """Up to `jobs` processes. Each calls `prepare` once; what libraries say past sys.stderr goes to `log`.
 
     With `fresh`, every item has processes of its own, whose memory is free before the next begins.
     """
@@ -67,7 +67,7 @@ def do_all(
             for item in [item for item in waiting if ready(item, finished)][:free]:
                 if pool is None or workers.fresh:
                     stack.close()
-                    pool = stack.enter_context(_pool(workers))
+                    pool = stack.enter_context(_pool(workers, min(workers.jobs, len(items))))
                 waiting.remove(item)
                 running[pool.submit(do, item)] = item
                 watcher.started(item)
@@ -89,14 +89,14 @@ def _result(future: Future[float], log: Path) -> float:
 
 
 @contextlib.contextmanager
-def _pool(workers: Workers) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that import the libraries once. On an error or an interrupt they are not waited for."""
     context = get_context("spawn")
     arguments = (workers.log, workers.prepare)
-    pool = ProcessPoolExecutor(workers.jobs, context, initializer=_begin, initargs=arguments)
+    pool = ProcessPoolExecutor(size, context, initializer=_begin, initargs=arguments)
     # They inherit that they are not to be interrupted, which they else are while they import.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for _ in range(workers.jobs):
+    for _ in range(size):
         pool.submit(os.getpid)
     signal.signal(signal.SIGINT, before)
     try:
