@@ -83,7 +83,7 @@ def compare(
 
 
 def _read(request: "Request") -> "Comparison":
-    from sapo_lite.comparing.command import compare_folders
+    from sapo_lite.comparing.comparison import compare_folders
 
     return compare_folders(request.folders, request.prompts)
 

@@ -1,7 +1,7 @@
-"""What `sapo-lite compare` does: a recipe's grid run to its end, or finished runs read; then compared."""
+"""What `sapo-lite compare` does with a recipe: its grid is run to the end, and compared."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,18 +10,18 @@ import torch
 
 from sapo_lite.backbone import load_backbone
 from sapo_lite.comparing.cells import run_cell
-from sapo_lite.comparing.comparison import Comparison
+from sapo_lite.comparing.comparison import Comparison, require_kind
 from sapo_lite.comparing.export import as_json
+from sapo_lite.comparing.findings import grouped
 from sapo_lite.comparing.grid import Cell
 from sapo_lite.comparing.places import COMPARISON
 from sapo_lite.comparing.plan import Plan
-from sapo_lite.comparing.runs import read_folders, read_run
+from sapo_lite.comparing.runs import read_run
 from sapo_lite.comparing.sharing import LENT, pieces
 from sapo_lite.comparing.tables import as_markdown
 from sapo_lite.comparing.workers import Watcher, Workers, do_all
 from sapo_lite.display import Display
-from sapo_lite.errors import RecipeError, SapoLiteError
-from sapo_lite.messages import one_of
+from sapo_lite.errors import SapoLiteError
 from sapo_lite.pipeline import paraphrase
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.rundir import RunFolder, write_json
@@ -31,7 +31,7 @@ from sapo_lite.usage import Usage
 
 def check(plan: Plan, jobs: int, kind: str | None) -> None:
     """Raises SapoLiteError for what would not work in the end; better now than in the middle of the night."""
-    _require_kind(kind, next(iter(plan.grid.recipes.values())).evaluation.kinds)
+    require_kind(kind, next(iter(plan.grid.recipes.values())).evaluation.kinds)
     if jobs > 1 and torch.cuda.is_available():
         raise SapoLiteError(
             f"--jobs {jobs}: expected 1 on a machine with CUDA, whose memory is for one backbone at a time. "
@@ -120,23 +120,8 @@ def conclude(plan: Plan, kind: str | None) -> Comparison:
     notes = [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
     notes.append("Time is what a run did itself: what equal runs have in common was copied.")
     kind = kind or next(iter(runs[0].values))
-    comparison = Comparison(plan.grid.name, plan.grid.settings, runs, kind, plan.out, notes)
+    grid = plan.grid
+    comparison = Comparison(grid.name, grid.settings, runs, grouped(runs), kind, plan.out, notes)
     write_json(plan.out / COMPARISON, as_json(comparison))
     (plan.out / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
     return comparison
-
-
-def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
-    """Compare finished runs. Raises RunFolderError with a line for each that will not do."""
-    runs = read_folders(folders)
-    first = runs[0].settings
-    shared = {key: value for key, value in first.items() if all(r.settings.get(key) == value for r in runs)}
-    name = ", ".join(dict.fromkeys(run.name for run in runs))
-    _require_kind(kind, list(runs[0].values))
-    return Comparison(name, shared, runs, kind or next(iter(runs[0].values)))
-
-
-def _require_kind(kind: str | None, kinds: Sequence[str]) -> None:
-    """Raises RecipeError if nothing is tested with this kind of prompt."""
-    if kind is not None and kind not in kinds:
-        raise RecipeError(f"--prompts: expected {one_of(kinds)} (evaluation.prompts), found {kind}")

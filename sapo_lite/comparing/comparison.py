@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sapo_lite.comparing.findings import Finding, Group, findings, grouped
-from sapo_lite.comparing.runs import METRICS, Run
+from sapo_lite.comparing.runs import METRICS, Run, read_folders
+from sapo_lite.errors import RecipeError
+from sapo_lite.messages import one_of
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,14 @@ class Comparison:
     """Finished runs, grouped. `kind` is the kind of prompt that is shown where there is room for one.
 
     settings: what the runs have in common
+    runs: all of them, and as `groups` over seeds
     home: the comparison's own folder, from which the run folders are named, if it has one
     """
 
     name: str
     settings: Mapping[str, Any]
     runs: Sequence[Run]
+    groups: Sequence[Group]
     kind: str
     home: Path | None = None
     notes: Sequence[str] = ()
@@ -32,10 +36,6 @@ class Comparison:
 
     def folder(self, run: Run) -> str:
         return str(run.path) if self.home is None else os.path.relpath(run.path, self.home)
-
-    @cached_property
-    def groups(self) -> list[Group]:
-        return grouped(self.runs)
 
     @cached_property
     def found(self) -> dict[str, list[Finding]]:
@@ -51,3 +51,24 @@ class Comparison:
         """What the metrics are that there are."""
         known = {one.metric for one in self.shown}
         return {metric: meaning for metric, meaning in METRICS.items() if metric in known}
+
+
+def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
+    """Compare finished runs.
+
+    Raises:
+        RunFolderError: with a line for each that will not do.
+        RecipeError: nothing was tested with that kind of prompt.
+    """
+    runs = read_folders(folders)
+    groups, first = grouped(runs), runs[0]
+    require_kind(kind, list(first.values))
+    shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
+    name = ", ".join(dict.fromkeys(run.name for run in runs))
+    return Comparison(name, shared, runs, groups, kind or next(iter(first.values)))
+
+
+def require_kind(kind: str | None, kinds: Sequence[str]) -> None:
+    """Raises RecipeError if nothing is tested with this kind of prompt."""
+    if kind is not None and kind not in kinds:
+        raise RecipeError(f"--prompts: expected {one_of(kinds)} (evaluation.prompts), found {kind}")

@@ -70,11 +70,15 @@ def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict
 
 
 def _finished_beside(out: Path) -> dict[str, Path]:
-    """Run folders by settings and data."""
+    """Run folders by settings and data; of equal ones, the first by name."""
     parent = out.absolute().parent
-    finished = [file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/results.json")]
-    runs = {path: read_json(path / "recipe.json") for path in finished if (path / "recipe.json").exists()}
-    return {_key(run["recipe"], run["data"]): path for path, run in sorted(runs.items(), reverse=True)}
+    found = [file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/results.json")]
+    runs = {}
+    for path in sorted(found, reverse=True):
+        with contextlib.suppress(OSError, RunFolderError, KeyError, TypeError):  # not a run of ours
+            run = read_json(path / "recipe.json")
+            runs[_key(run["recipe"], run["data"])] = path
+    return runs
 
 
 def _key(recipe: Mapping[str, Any], data: Mapping[str, str]) -> str:

@@ -4,11 +4,14 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sapo_lite.comparing.grid import make_grid
-from sapo_lite.comparing.plan import Plan, make_plan
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.recipe import shipped_recipes
+
+if TYPE_CHECKING:
+    from sapo_lite.comparing.plan import Plan
 
 _FOR_A_RECIPE = ("strategies", "adapters", "seeds", "draw", "set", "out", "data", "pull", "dry_run")
 
@@ -45,7 +48,7 @@ class Request:
             )
         return [Path(name) for name in self.what]
 
-    def plan(self) -> Plan:
+    def plan(self) -> "Plan":
         """Raises SapoLiteError for anything that a user can put right."""
         grid = make_grid(
             self.what[0],
@@ -55,6 +58,9 @@ class Request:
             seeds=self.seeds or "5",
             draw=self.draw,
         )
+        # Seconds: it brings torch.
+        from sapo_lite.comparing.plan import make_plan
+
         return make_plan(grid, self.out, self.data)
 
 
