@@ -350,6 +350,20 @@ def test_a_comparison_in_use_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_what_was_finished_or_begun_before_lends_to_what_is_new(tmp_path: Path) -> None:
+    earlier = small_grid(strategies="sapo", adapters="lorainc")
+    finished, unfinished = earlier.recipes
+    settle(earlier, finished, tmp_path / "out" / finished.name)
+    settle(earlier, unfinished, tmp_path / "out" / unfinished.name, finished=False)
+    (tmp_path / "out/comparison.json").write_text(json.dumps({"settings": earlier.settings}))
+    plan = make_plan(small_grid(strategies="random,sapo", adapters="lorainc"), tmp_path / "out", None)
+    assert plan.unfinished == [unfinished, Cell("random", "lorainc", 0), Cell("random", "lorainc", 1)]
+    for lender in (finished, unfinished):
+        new = Cell("random", "lorainc", lender.seed)
+        assert plan.lenders[new] == {"zero-shot": lender, "candidates": lender}
+        assert plan.lenders[lender] == {}
+
+
 # --- work
 
 

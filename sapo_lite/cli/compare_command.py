@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def compare(
     what: Annotated[
         list[str],
-        typer.Argument(metavar="RECIPE|FOLDER...", help="A recipe to run; or finished runs and comparisons."),
+        typer.Argument(metavar="RECIPE|FOLDER", help="A recipe to run; or finished runs and comparisons."),
     ],
     strategies: Annotated[
         str | None,
@@ -27,7 +27,7 @@ def compare(
         str | None, typer.Option(metavar="A,B,C", help="Base methods.", show_default="the recipe's")
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="N", help="How many; or a list: 0-4,7.", show_default="5")
+        str | None, typer.Option(metavar="N", help="How many seeds; or which: 0-4,7.", show_default="5")
     ] = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Seeds draw the order of tasks and the examples, too.")
@@ -49,7 +49,7 @@ def compare(
     ] = False,
     prompts: Annotated[
         Literal["chosen", "original", "unseen"] | None,
-        typer.Option(help="What tasks were tested with.", show_default="the first there is"),
+        typer.Option(help="Which are shown.", show_default="the first kind tested with"),
     ] = None,
     form: Annotated[
         Literal["text", "markdown", "csv", "json"], typer.Option("--format", help="Of the tables on stdout.")

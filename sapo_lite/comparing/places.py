@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +26,8 @@ from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.types import Task
 
 COMPARISON = "comparison.json"
+State = Literal["finished", "begun", "new"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Place:
     """The run folder of a cell."""
 
     path: Path
-    state: Literal["finished", "begun", "new"]
+    state: State
 
 
 def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:

@@ -1,16 +1,15 @@
 """What a comparison of a recipe would do: its cells, where they are, and how much work is left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.comparing.grid import Cell, Grid
-from sapo_lite.comparing.places import Place, check_folder, find_places, load_tasks
+from sapo_lite.comparing.places import STATES, Place, check_folder, find_places, load_tasks
 from sapo_lite.comparing.sharing import lenders
 from sapo_lite.comparing.wording import many
 from sapo_lite.comparing.work import Work, work_of
@@ -31,15 +30,13 @@ class Plan:
 
     @property
     def unfinished(self) -> list[Cell]:
-        return [cell for cell, place in self.places.items() if place.state != "finished"]
+        """Those that were begun first: others start from what they have."""
+        return [cell for cell in in_order(self.places) if self.places[cell].state != "finished"]
 
     @property
     def borrowed(self) -> dict[Cell, Path]:
         """Cells that are finished runs of another folder."""
         return {cell: p.path for cell, p in self.places.items() if p.path != self.out / cell.name}
-
-    def resolved(self, cell: Cell) -> dict[str, Any]:
-        return self.grid.recipes[cell].resolved()
 
     def work(self, cell: Cell) -> Work:
         return work_of(self.grid.recipes[cell], self.tasks[cell], self.lenders[cell])
@@ -57,8 +54,14 @@ def make_plan(grid: Grid, out: Path | None, data: Path | None) -> Plan:
     out = out or Path("runs") / f"compare-{grid.name}-{grid.digest}"
     check_folder(out, grid)
     tasks = load_tasks(grid, data)
-    recipes = {cell: recipe.resolved() for cell, recipe in grid.recipes.items()}
-    return Plan(grid, out, data, tasks, find_places(grid, tasks, out), lenders(recipes))
+    places = find_places(grid, tasks, out)
+    lent = lenders({cell: grid.recipes[cell].resolved() for cell in in_order(places)})
+    return Plan(grid, out, data, tasks, places, lent)
+
+
+def in_order(places: Mapping[Cell, Place]) -> list[Cell]:
+    """Finished cells, those begun, and new ones: each may start from what those before it have."""
+    return sorted(places, key=lambda cell: STATES.index(places[cell].state))
 
 
 def as_table(plan: Plan) -> RenderableType:
@@ -72,7 +75,7 @@ def as_table(plan: Plan) -> RenderableType:
     for strategy, adapter in dict.fromkeys((cell.strategy, cell.adapter) for cell in plan.places):
         cells = [cell for cell in plan.places if (cell.strategy, cell.adapter) == (strategy, adapter)]
         work = sum((plan.work(cell) for cell in cells if cell in plan.unfinished), Work())
-        seeds = [_seeds(plan, cells, state) for state in ("finished", "begun", "new")]
+        seeds = [_seeds(plan, cells, state) for state in STATES]
         table.add_row(strategy, adapter, *seeds, *_amounts(work))
         total += work
     table.add_row("in all", "", "", "", "", *_amounts(total), style="bold")

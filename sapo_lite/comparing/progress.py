@@ -53,5 +53,5 @@ class Progress:
     def stage(self, cell: Cell) -> str:
         """The latest heading of what a running cell shows (display.PlainDisplay.stage)."""
         shown = self.plan.places[cell].path / SHOWN
-        lines = shown.read_text(encoding="utf-8").splitlines() if shown.exists() else []
+        lines = shown.read_text("utf-8", "replace").splitlines() if shown.exists() else []
         return next((line[3:] for line in reversed(lines) if line.startswith("== ")), "starting")
