@@ -276,12 +276,14 @@ def test_nothing_is_copied_from_other_candidates_data_or_settings(tmp_path: Path
 # --- where cells are
 
 
-def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True) -> None:
-    """A folder of that cell's run."""
+def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True, name: str = "lab") -> None:
+    """A folder of that cell's run, under a recipe of that name."""
     recipe = grid.recipes[cell]
     data = data_fingerprint(load_sequence(recipe.sequence))
     folder.mkdir(parents=True)
-    (folder / "recipe.json").write_text(json.dumps({"recipe": recipe.resolved(), "data": data}))
+    (folder / "recipe.json").write_text(
+        json.dumps({"recipe": {**recipe.resolved(), "name": name}, "data": data})
+    )
     if finished:
         (folder / "results.json").write_text("{}")
 
@@ -291,7 +293,7 @@ def test_cells_are_found_finished_begun_or_elsewhere(tmp_path: Path) -> None:
     finished, unfinished, elsewhere, inside, *rest = grid.recipes
     settle(grid, finished, out / finished.name)
     settle(grid, unfinished, out / unfinished.name, finished=False)
-    settle(grid, elsewhere, tmp_path / "lab-20260101-000000")
+    settle(grid, elsewhere, tmp_path / "lab-20260101-000000", name="a copy of lab")
     settle(grid, inside, tmp_path / "other comparison" / "a run")
     settle(grid, rest[0], tmp_path / "unfinished run", finished=False)
     (tmp_path / "damaged").mkdir()
