@@ -11,6 +11,8 @@ from rich.console import Console
 from scipy import stats
 
 from made_runs import made_run, made_runs, two_tasks
+from sapo_lite import evaluation
+from sapo_lite.comparing import runs
 from sapo_lite.comparing.comparison import Comparison, compare_folders
 from sapo_lite.comparing.export import as_csv, as_json
 from sapo_lite.comparing.findings import Finding, statement
@@ -38,6 +40,10 @@ def shown(comparison: Comparison) -> str:
 
 
 # --- what is found
+
+
+def test_the_metric_is_the_published_one() -> None:
+    assert runs.PUBLISHED_METRIC == evaluation.PUBLISHED_METRIC
 
 
 def test_metrics_are_those_of_the_matrix(tmp_path: Path) -> None:
@@ -192,6 +198,20 @@ def test_seeds_may_draw_tasks_and_data_if_all_do(tmp_path: Path) -> None:
             )
     comparison = compared(*sorted(tmp_path.iterdir()))
     assert [sorted(group.runs) for group in comparison.groups] == [[0, 1], [0, 1]]
+
+
+def test_runs_that_had_other_candidates_are_told(tmp_path: Path) -> None:
+    pools = {"fixed": None, "sapo": ["one", "two"], "worst": ["one", "two"], "paft": ["one", "three"]}
+    runs = made_runs(tmp_path, {strategy: [40.0, 50.0] for strategy in pools})
+    for run in runs:
+        strategy, _, seed = run.name.split("-")
+        if texts := pools[strategy]:
+            (run / "candidates").mkdir()
+            content = {"candidates": [{"text": text} for text in (texts if seed == "1" else ["one"])]}
+            (run / "candidates/stars.json").write_text(json.dumps(content), encoding="utf-8")
+    said = "Not all runs had the same candidates to choose from: seed 1."
+    assert said in shown(compared(*runs))
+    assert compared(*runs[:6]).notes == []
 
 
 # --- refusals

@@ -309,6 +309,13 @@ def test_cells_are_found_finished_begun_or_elsewhere(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_with_candidates_from_a_file_is_not_known_by_its_settings(tmp_path: Path) -> None:
+    grid = small_grid("paraphrase.backend=['builtin', 'file']", "paraphrase.path=mine.json")
+    cell = next(iter(grid.recipes))
+    settle(grid, cell, tmp_path / "lab-20260101-000000")
+    assert find_places(grid, load_tasks(grid, None), tmp_path / "out")[cell].state == "new"
+
+
 def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tmp_path: Path) -> None:
     grid, out = small_grid(), tmp_path / "here"
     cell = next(iter(grid.recipes))

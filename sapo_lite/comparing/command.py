@@ -16,7 +16,7 @@ from sapo_lite.comparing.findings import grouped
 from sapo_lite.comparing.grid import Cell
 from sapo_lite.comparing.places import COMPARISON
 from sapo_lite.comparing.plan import Plan
-from sapo_lite.comparing.runs import read_run
+from sapo_lite.comparing.runs import other_candidates, read_run
 from sapo_lite.comparing.sharing import LENT, pieces
 from sapo_lite.comparing.tables import as_markdown
 from sapo_lite.comparing.workers import Watcher, Workers, do_all
@@ -118,6 +118,7 @@ def conclude(plan: Plan, kind: str | None) -> Comparison:
     """Compare the cells, all of which are finished, and write the comparison's files."""
     runs = [read_run(place.path, plan.command(cell)) for cell, place in plan.places.items()]
     notes = [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
+    notes += filter(None, [other_candidates(runs)])
     notes.append("Time is what a run did itself: what equal runs have in common was copied.")
     kind = kind or next(iter(runs[0].values))
     grid = plan.grid

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sapo_lite.comparing.findings import Finding, Group, findings, grouped
-from sapo_lite.comparing.runs import METRICS, Run, read_folders
+from sapo_lite.comparing.runs import METRICS, Run, other_candidates, read_folders
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import one_of
 
@@ -20,6 +20,7 @@ class Comparison:
     settings: what the runs have in common
     runs: all of them, and as `groups` over seeds
     home: the comparison's own folder, from which the run folders are named, if it has one
+    notes: what else should be known, in sentences
     """
 
     name: str
@@ -65,7 +66,8 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
     require_kind(kind, list(first.values))
     shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
     name = ", ".join(dict.fromkeys(run.name for run in runs))
-    return Comparison(name, shared, runs, groups, kind or next(iter(first.values)))
+    notes = list(filter(None, [other_candidates(runs)]))
+    return Comparison(name, shared, runs, groups, kind or next(iter(first.values)), notes=notes)
 
 
 def require_kind(kind: str | None, kinds: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
 """Where the cells of a grid are, and how far: in the comparison's own folder, or finished runs beside it.
 
-runs/compare-lab-1a2b3c4d/
-    comparison.json         settings, cells with their commands, and what came out
-    comparison.md           the same for people, once all cells are finished
-    fixed-lorainc-0/        a run folder for each cell
-    workers.log             what libraries said past the log.txt of the runs
+    runs/compare-lab-1a2b3c4d/
+        comparison.json         settings, cells with their commands, and what came out
+        comparison.md           the same for people, once all cells are finished
+        fixed-lorainc-0/        a run folder for each cell
+        workers.log             what libraries said past the log.txt of the runs
+
+What is finished is told by the run folders alone.
 """
 
 import contextlib
@@ -72,14 +74,18 @@ def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict
 
 
 def _finished_beside(out: Path) -> dict[str, Path]:
-    """Run folders by settings and data; of equal ones, the first by name."""
+    """Run folders by settings and data; of equal ones, the first by name.
+
+    Not those with candidates from a file, whose text may be another by now.
+    """
     parent = out.absolute().parent
     found = [file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/results.json")]
     runs = {}
     for path in sorted(found, reverse=True):
         with contextlib.suppress(OSError, RunFolderError, KeyError, TypeError):  # not a run of ours
             run = read_json(path / "recipe.json")
-            runs[_key(run["recipe"], run["data"])] = path
+            if "file" not in run["recipe"]["paraphrase"]["backend"]:
+                runs[_key(run["recipe"], run["data"])] = path
     return runs
 
 

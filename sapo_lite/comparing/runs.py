@@ -1,5 +1,7 @@
 """Finished runs, read back from their folders, and which of them can be set beside each other."""
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ _OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
 class Run:
     """A finished run of the recipe `name`: its settings by `section.key`, `data` fingerprints by task.
 
+    candidates: a hash of the texts that tasks could choose from; empty where there were none
     values: kind of prompt -> metric -> percent; None where there is no such metric
     seconds: by kind of work; peak_memory: gigabytes by device
     command: what repeats the run, where that is known
@@ -38,6 +41,7 @@ class Run:
     name: str
     settings: dict[str, Any] = field(repr=False)
     data: dict[str, str] = field(repr=False)
+    candidates: str
     values: dict[str, dict[str, float | None]]
     seconds: dict[str, float]
     peak_memory: dict[str, float]
@@ -60,9 +64,9 @@ class Run:
 def read_run(path: Path, command: str | None = None) -> Run:
     """Raises RunFolderError if the folder holds no run that is finished."""
     if not (path / "recipe.json").exists():
-        found = "a folder of something else" if path.is_dir() else "no such folder"
+        what = "a folder of something else" if path.is_dir() else "no such folder"
         raise RunFolderError(
-            f"{path}: expected the folder of a finished run or of a comparison, found {found}"
+            f"{path}: expected the folder of a finished run or of a comparison, found {what}"
         )
     if not (path / "results.json").exists():
         raise RunFolderError(f"{path}: expected a finished run, found an unfinished one; finish it first")
@@ -80,11 +84,18 @@ def read_run(path: Path, command: str | None = None) -> Run:
         results["recipe"],
         {key: value for key, value in flat(about["recipe"]).items() if key != "name"},
         about["data"],
+        _candidates(path / "candidates"),
         values,
         usage.get("seconds", {}),
         usage.get("peak_memory_gb", {}),
         command,
     )
+
+
+def _candidates(folder: Path) -> str:
+    pools = [read_json(file)["candidates"] for file in sorted(folder.glob("[!.]*.json"))]
+    texts = [[candidate["text"] for candidate in pool] for pool in pools]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest() if texts else ""
 
 
 def _robustness(by_task: Mapping[str, Any]) -> dict[str, float | None]:
@@ -131,6 +142,15 @@ def incomparable(runs: Sequence[Run]) -> list[str]:
         ):
             found.append(f"{run.path}: {reason}")
     return found
+
+
+def other_candidates(runs: Sequence[Run]) -> str | None:
+    """A sentence for seeds whose runs did not all choose from the same candidates, as far as they chose."""
+    pools: dict[int, set[str]] = {}
+    for run in runs:
+        pools.setdefault(run.seed, set()).update(filter(None, [run.candidates]))
+    seeds = [str(seed) for seed, found in pools.items() if len(found) > 1]
+    return f"Not all runs had the same candidates to choose from: seed {', '.join(seeds)}." if seeds else None
 
 
 def _unlike(run: Run, first: Run) -> str | None:
