@@ -43,5 +43,11 @@ def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
     return ContinualMetrics(ap=_mean(r[n]), bwt=_mean(backward), fwt=_mean(forward))
 
 
+def in_task_accuracy(r: Sequence[Sequence[float]]) -> float | None:
+    """Mean over tasks of the score right after learning the task: of R[i][i-1]. None without a sequence."""
+    n = len(r[0])
+    return _mean([r[i + 1][i] for i in range(n)]) if len(r) == n + 1 else None
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)

@@ -27,7 +27,18 @@ LAYERS = [
         "wordings",
     ],
     ["strategies"],
-    ["choice", "robustness", "results", "usage", "learner", "pipeline", "plan", "summary", "leaderboard"],
+    [
+        "choice",
+        "robustness",
+        "results",
+        "usage",
+        "learner",
+        "pipeline",
+        "plan",
+        "summary",
+        "leaderboard",
+        "comparing",
+    ],
     ["cli", "__main__"],
 ]
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}

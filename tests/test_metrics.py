@@ -2,7 +2,7 @@
 
 import pytest
 
-from sapo_lite.metrics import FORMULAS, ContinualMetrics, continual_metrics
+from sapo_lite.metrics import FORMULAS, ContinualMetrics, continual_metrics, in_task_accuracy
 
 
 def test_two_tasks() -> None:
@@ -79,3 +79,10 @@ def test_without_a_sequence_there_is_the_last_row_alone() -> None:
     untrained, joint = [10.0, 20.0, 30.0], [70.0, 80.0, 90.0]
     assert continual_metrics([untrained]) == ContinualMetrics(ap=20.0, bwt=None, fwt=None)
     assert continual_metrics([untrained, joint]) == ContinualMetrics(ap=80.0, bwt=None, fwt=None)
+
+
+def test_in_task_accuracy_is_what_each_task_scored_right_after_it_was_learned() -> None:
+    assert in_task_accuracy([[1, 2], [80, 3], [60, 90]]) == 85
+    assert in_task_accuracy([[1], [70]]) == 70
+    for no_sequence in ([[1, 2]], [[1, 2], [80, 90]]):
+        assert in_task_accuracy(no_sequence) is None

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.cells import flat
 from benchmarks.evidence.plan import Cell, Plan
 from benchmarks.evidence.probe import probe_rows
 from benchmarks.scoring.clock import machine
+from sapo_lite.recipe import flat
 from sapo_lite.rundir import read_json, write_json
 
 METRICS = ("rougeL", "exact_match")

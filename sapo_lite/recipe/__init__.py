@@ -1,7 +1,7 @@
 """A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ __all__ = [
     "describe",
     "differences",
     "find_recipe",
+    "flat",
     "load_recipe",
     "paraphrase_section",
     "recipe_text",
@@ -133,7 +134,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
     The name is left out: it names the run and decides nothing in it.
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = flat(old), flat(new)
     return [
         f"{key}: {as_toml(before.get(key))} in the run, {as_toml(after.get(key))} in the recipe"
         for key in {**before, **after}
@@ -141,9 +142,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by `section.key`."""
+    found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            found[f"{prefix}{key}"] = value
+    return found
