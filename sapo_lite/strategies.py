@@ -58,6 +58,8 @@ STRATEGIES: dict[str, Strategy] = {
     "worst": Strategy(_worst),
     "random": Strategy(_random, needs_scores=False),
     "paft": Strategy(_fixed, needs_scores=False, varies=True),
+    # The answers are rewritten under any strategy that the recipe asks it for (sapo_lite.rewriting).
+    "rewrite": Strategy(_fixed, needs_candidates=False, needs_scores=False),
 }
 
 

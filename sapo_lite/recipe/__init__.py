@@ -18,6 +18,7 @@ from sapo_lite.recipe.sections import (
     ParaphraseConfig,
     PromptConfig,
     Recipe,
+    RewriteConfig,
     ScoringConfig,
     SequenceConfig,
     TrainingConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "ParaphraseConfig",
     "PromptConfig",
     "Recipe",
+    "RewriteConfig",
     "ScoringConfig",
     "SequenceConfig",
     "TrainingConfig",
@@ -62,6 +64,8 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
+    if source.value("prompt.strategy") == "rewrite":
+        source.fill("rewrite", enabled=True)
     refused: dict[str, Fault] = {}
     recipe = None
     try:

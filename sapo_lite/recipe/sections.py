@@ -78,10 +78,10 @@ class PromptConfig(_Section):
     """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
 
     "paft" chooses none: it draws one after another while training, and keeps each for `hold`
-    optimiser steps.
+    optimiser steps. "rewrite" keeps the published one and rewrites the answers (section [rewrite]).
     """
 
-    strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
+    strategy: Literal["fixed", "sapo", "worst", "random", "paft", "rewrite"] = "sapo"
     hold: Count = 4
 
 
@@ -141,6 +141,30 @@ class ScoringConfig(_Section):
     score_examples: Count = 250
     race: Switch = True
     reduction: Literal["token_mean", "batch_mean"] = "token_mean"
+
+
+class RewriteConfig(_Section):
+    """Training answers rewritten into the backbone's own distribution before a task is learned.
+
+    "best_of" samples `rollouts` rewrites a row from the backbone and takes the best; "rl" trains a policy
+    to rewrite first, with `rollouts` for each of the task's first `prompts` rows, `epochs` times, and
+    `batch_size` rows in an optimiser step. The policy is a LoRA of its own on the adapter's target modules,
+    of scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
+    the ROUGE-L to the reference from which a long answer counts as consistent with it.
+    """
+
+    enabled: Switch = False
+    policy: Literal["rl", "best_of"] = "rl"
+    rollouts: Count = 10
+    temperature: Positive = 1.0
+    diversity_weight: NotNegative = 0.1
+    threshold: Share = 0.5
+    prompts: Count = 512
+    epochs: Count = 1
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-5
+    rank: Count = 16
+    alpha: Count = 32
 
 
 class AdapterConfig(_Section):
@@ -204,6 +228,7 @@ class Recipe(_Section):
     prompt: PromptConfig = PromptConfig()
     paraphrase: ParaphraseConfig = ParaphraseConfig()
     scoring: ScoringConfig = ScoringConfig()
+    rewrite: RewriteConfig = RewriteConfig()
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
