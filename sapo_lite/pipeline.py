@@ -1,7 +1,7 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sapo_lite.paraphrase import (
 )
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
+from sapo_lite.rewriting import Rewriting, extracted_scores, rewrite, rewriting_from_json
 from sapo_lite.rundir import RunFolder, Stage
 from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.strategies import STRATEGIES, select
@@ -71,8 +72,9 @@ def run(
         scores.append(learner.test(tasks, learned, stage))
         show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
     choices = {task: found.choice for task, found in learned.items()}
-    results = collect(recipe, tasks, list(pools.values()), choices, scores)
-    folder.write_results(asdict(results))
+    rewritings = {task: found.rewriting for task, found in learned.items() if found.rewriting}
+    results = collect(recipe, tasks, list(pools.values()), choices, scores, rewritings)
+    folder.write_results(results.as_json())
     return results
 
 
@@ -114,10 +116,11 @@ def _check(backbone: Backbone, task: Task, show: Display) -> None:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a task was trained on, and the choice that led to it."""
+    """What a task was trained on, the choice that led to it, and what became of its answers."""
 
     part: Part
     choice: Choice
+    rewriting: Rewriting | None
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,23 @@ class Learner:
         selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
         choice = judge(self.backbone, strategy, selection.chosen, scores)
         stage.cached(f"selection{suffix}", lambda: asdict(choice))
-        return Learned(selection.part, choice)
+        part, rewriting = self._rewritten(number, selection.part, stage, f"rewrites{suffix}")
+        return Learned(part, choice, rewriting)
+
+    def _rewritten(self, number: int, part: Part, stage: Stage, name: str) -> tuple[Part, Rewriting | None]:
+        """The part with its answers rewritten under its wording, where the recipe asks for it."""
+        if not self.recipe.rewrite.enabled:
+            return part, None
+
+        def made() -> dict[str, Any]:
+            self.show.stage(f"task {number} {part.task.short_id}: rewriting {len(part.rows)} answers")
+            seed, scratch = self._seed(number), stage.checkpoints
+            found = rewrite(self.backbone, part, self.recipe, seed=seed, scratch=scratch, show=self.show)
+            return asdict(found)
+
+        with self.usage.measure("rewrite"):
+            rewriting = rewriting_from_json(stage.cached(name, made))
+        return replace(part, rows=rewriting.applied(part.rows)), rewriting
 
     def _scores(
         self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
@@ -249,7 +268,10 @@ class Learner:
             def report(count: int) -> None:
                 meter.advance(count, task.short_id)
 
-            return asdict(evaluate(self.backbone, task, wordings, self.recipe.evaluation, report))
+            found = evaluate(self.backbone, task, wordings, self.recipe.evaluation, report)
+            if self.recipe.rewrite.enabled:
+                found.scores.update(extracted_scores(task, found.predictions))
+            return asdict(found)
 
         scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores

@@ -1,14 +1,18 @@
 """What a finished run found: score matrices, continual-learning metrics, chosen wordings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any
 
 from sapo_lite.certainty import Certainty
 from sapo_lite.choice import Choice
-from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
+from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
+from sapo_lite.rewriting import Rewriting
 from sapo_lite.types import Candidate, Task
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
@@ -21,11 +25,29 @@ def published_row(scores: StageScores) -> list[float]:
 
 
 @dataclass(frozen=True)
+class AnswersRewritten:
+    """What rewriting made of a task's training answers: shares of rows, and the mean rewards of the first and
+    of the last quarter of the policy's steps (None without training).
+
+    `changed` counts the rewritten rows whose rewrite is another text than the answer; `sample` is the
+    first of them, as (answer, rewrite).
+    """
+
+    rewritten: float
+    kept: float
+    changed: float
+    first_reward: float | None
+    last_reward: float | None
+    sample: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
 class Results:
     """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
 
     `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
-    `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
+    `certainty` says what the lead of a chosen wording is worth, where candidates were scored. Where answers
+    were rewritten, there are metrics called `..._extracted` too: of what an answer finally says.
     """
 
     recipe: str
@@ -39,6 +61,11 @@ class Results:
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
     notices: list[str]
+    rewriting: dict[str, AnswersRewritten] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """A run that rewrote nothing says nothing about it."""
+        return {key: value for key, value in asdict(self).items() if key != "rewriting" or value}
 
 
 def collect(
@@ -47,12 +74,16 @@ def collect(
     pools: Sequence[Pool],
     choices: Mapping[str, Choice],
     stages: Sequence[StageScores],
+    rewritings: Mapping[str, Rewriting],
 ) -> Results:
     """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
     matrices = {
-        kind: {metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in METRICS}
-        for kind in stages[0]
+        kind: {
+            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in found[0]
+        }
+        for kind, found in stages[0].items()
     }
+    rewritten = {task.short_id: _summed_up(rewritings[task.id]) for task in tasks if task.id in rewritings}
     return Results(
         recipe=recipe.name,
         strategy=recipe.prompt.strategy,
@@ -67,7 +98,27 @@ def collect(
             for kind, by_metric in matrices.items()
         },
         formulas=FORMULAS,
-        notices=[*stand_ins(tasks), *(pool.notice for pool in pools if pool.notice)],
+        notices=[
+            *stand_ins(tasks),
+            *(pool.notice for pool in pools if pool.notice),
+            *(found.notice for found in rewritings.values() if found.notice),
+        ],
+        rewriting=rewritten or None,
+    )
+
+
+def _summed_up(found: Rewriting) -> AnswersRewritten:
+    taken = [(row.answer, row.rewrite) for row in found.rows if row.rewrite is not None]
+    changed = [(answer, rewrite) for answer, rewrite in taken if rewrite != answer]
+    total, rewards = len(found.rows), found.policy_rewards
+    quarter = math.ceil(len(rewards) / 4)
+    return AnswersRewritten(
+        rewritten=len(taken) / total,
+        kept=(total - len(taken)) / total,
+        changed=len(changed) / total,
+        first_reward=fmean(rewards[:quarter]) if rewards else None,
+        last_reward=fmean(rewards[-quarter:]) if rewards else None,
+        sample=changed[0] if changed else None,
     )
 
 

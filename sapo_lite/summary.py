@@ -11,7 +11,7 @@ from sapo_lite.certainty import Difference
 from sapo_lite.chat import user_turn
 from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.recipe import Recipe
-from sapo_lite.results import Results
+from sapo_lite.results import AnswersRewritten, Results
 from sapo_lite.strategies import STRATEGIES
 from sapo_lite.tables import score_matrix, titled
 from sapo_lite.training import optimiser_steps
@@ -24,6 +24,10 @@ _PROMPTED = {
 }
 
 
+# What is tested: whole answers and, where training answers were rewritten, what they finally say.
+_READ = {PUBLISHED_METRIC: "", f"{PUBLISHED_METRIC}_extracted": " of the final answers alone"}
+
+
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
     """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
     return Group(*_spaced(_summary_parts(results, usage, folder)))
@@ -33,10 +37,14 @@ def _summary_parts(
     results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
 ) -> Iterator[RenderableType]:
     for kind, by_metric in results.matrices.items():
-        title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
-        yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
+        for metric, what in _READ.items():
+            if metric in by_metric:
+                title = f"R: ROUGE-L{what} in percent, {_PROMPTED[kind]}"
+                yield score_matrix(results.tasks, by_metric[metric], title)
     yield _metrics_table(results)
     yield _chosen_table(results)
+    if results.rewriting:
+        yield _rewriting_table(results.rewriting)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -56,11 +64,13 @@ def _metrics_table(results: Results) -> RenderableType:
     title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
-    for kind in results.metrics:
-        table.add_column(f"{kind} prompts", justify="right")
+    shown = [(kind, metric) for kind, found in results.metrics.items() for metric in _READ if metric in found]
+    for kind, metric in shown:
+        final = "" if metric == PUBLISHED_METRIC else ", final answers"
+        table.add_column(f"{kind} prompts{final}", justify="right")
     table.add_column("formula", style="dim")
     for name, formula in results.formulas.items():
-        values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
+        values = [results.metrics[kind][metric][name.lower()] for kind, metric in shown]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
     return titled(title, table)
 
@@ -74,6 +84,26 @@ def _chosen_table(results: Results) -> RenderableType:
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
     return titled("prompts trained with", table)
+
+
+def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"):
+        table.add_column(heading, justify="left" if heading in ("task", "sample") else "right")
+    for task, found in rewriting.items():
+        first, last = found.first_reward, found.last_reward
+        table.add_row(
+            task,
+            *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
+            "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
+            Text(" -> ".join(map(_one_line, found.sample)) if found.sample else ""),
+        )
+    return titled("training answers rewritten in the backbone's own words", table)
+
+
+def _one_line(text: str, longest: int = 40) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _certainty_table(results: Results) -> RenderableType:

@@ -24,6 +24,7 @@ LAYERS = [
         "generation",
         "evaluation",
         "paraphrase",
+        "rewriting",
     ],
     ["strategies"],
     ["choice", "results", "usage", "pipeline", "summary", "leaderboard"],

@@ -59,6 +59,7 @@ class Rewriting:
     `policy_rewards` has the mean reward of each policy step, and is empty without training.
     """
 
+    task: str
     kind: Kind
     shown: bool
     rollouts: int
@@ -66,14 +67,11 @@ class Rewriting:
     rows: list[RewrittenRow] = field(repr=False)
 
     @property
-    def rewritten(self) -> float:
-        """Share of the rows that take a rewrite."""
-        return sum(row.rewrite is not None for row in self.rows) / len(self.rows)
-
-    @property
-    def changed(self) -> float:
-        """Share of the rows whose rewrite is another text than the answer."""
-        return sum(row.rewrite not in (None, row.answer) for row in self.rows) / len(self.rows)
+    def notice(self) -> str | None:
+        """What a user should know about it, if anything."""
+        if any(row.rewrite is not None for row in self.rows):
+            return None
+        return f"{self.task}: no rewrite says what its answer does, so all answers are kept"
 
     def applied(self, rows: Sequence[TrainRow]) -> list[TrainRow]:
         """The rows that were rewritten, with the answers they are to be trained on."""
@@ -108,14 +106,10 @@ def rewrite(
         shown = agent.choose_request()
         rewards = agent.train(parameters, scratch, seed, show) if policy else []
         rows = agent.rewrite(show)
-    rewriting = Rewriting(answers.kind, shown, config.rollouts, rewards, rows)
-    if not rewriting.rewritten:
-        show.notice(no_rewrite(part.task))
+    rewriting = Rewriting(part.task.short_id, answers.kind, shown, config.rollouts, rewards, rows)
+    if rewriting.notice:
+        show.notice(rewriting.notice)
     return rewriting
-
-
-def no_rewrite(task: Task) -> str:
-    return f"{task.short_id}: no rewrite says what its answer does, so all answers are kept"
 
 
 @dataclass

@@ -14,7 +14,7 @@ _REQUEST: dict[Language, str] = {
 The right answer to the above is:
 {answer}
 
-Give this answer in your own words, as you would have answered yourself. {keep} Write nothing but the answer.""",
+Give this answer in your own words, as you would have answered yourself. {keep} Write the answer alone.""",
     "zh": """\
 {prompt}
 
