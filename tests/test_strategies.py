@@ -53,6 +53,7 @@ def test_what_a_strategy_needs_is_as_declared() -> None:
         "worst": (True, True),
         "random": (True, False),
         "paft": (True, False),
+        "rewrite": (False, False),
     }
     for name, (candidates, scores) in needs.items():
         select(name, TASK, POOL if candidates else POOL[:1], SCORES if scores else [], seed=0)
