@@ -58,7 +58,10 @@ def undisturbed(backbone: Backbone) -> Iterator[None]:
     modules: tuple[Any, ...] = (model, base)
     forwards = [vars(module).get("forward") for module in modules]
     tags, training = list(base.model_tags or []), model.training
-    checkpointing, hooks = base.is_gradient_checkpointing, _input_hooks(base)
+    # TRL switches checkpointing off and on at every step, and each time one more hook makes the input
+    # embeddings require gradients.
+    checkpointing, hooks = base.is_gradient_checkpointing, base.get_input_embeddings()._forward_hooks
+    own_hooks = list(hooks)
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -71,18 +74,11 @@ def undisturbed(backbone: Backbone) -> Iterator[None]:
                 module.forward = forward
             else:
                 vars(module).pop("forward", None)
-        for hook in _input_hooks(base):
-            if hook not in hooks:
-                hook.remove()
-        base._require_grads_hooks = hooks
+        for hook in set(hooks).difference(own_hooks):
+            del hooks[hook]
         if base.is_gradient_checkpointing and not checkpointing:
             base.gradient_checkpointing_disable()
         base.model_tags = tags
         model.train(training)
         for parameter, flag in trainable:
             parameter.requires_grad_(flag)
-
-
-def _input_hooks(base: Any) -> list[Any]:
-    """Those by which transformers makes the input embeddings require gradients."""
-    return list(getattr(base, "_require_grads_hooks", []))
