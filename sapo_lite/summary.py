@@ -25,7 +25,10 @@ _PROMPTED = {
 
 
 # What is tested: whole answers and, where training answers were rewritten, what they finally say.
-_READ = {PUBLISHED_METRIC: "", f"{PUBLISHED_METRIC}_extracted": " of the final answers alone"}
+_READ = {
+    PUBLISHED_METRIC: "ROUGE-L",
+    f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
+}
 
 
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
@@ -36,12 +39,13 @@ def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: 
 def _summary_parts(
     results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
 ) -> Iterator[RenderableType]:
+    read = {m: what for m, what in _READ.items() if m in next(iter(results.matrices.values()))}
     for kind, by_metric in results.matrices.items():
-        for metric, what in _READ.items():
-            if metric in by_metric:
-                title = f"R: ROUGE-L{what} in percent, {_PROMPTED[kind]}"
-                yield score_matrix(results.tasks, by_metric[metric], title)
-    yield _metrics_table(results)
+        for metric, what in read.items():
+            title = f"R: {what} in percent, {_PROMPTED[kind]}"
+            yield score_matrix(results.tasks, by_metric[metric], title)
+    for metric, what in read.items():
+        yield _metrics_table(results, metric, what)
     yield _chosen_table(results)
     if results.rewriting:
         yield _rewriting_table(results.rewriting)
@@ -60,17 +64,15 @@ def _summary_parts(
     yield Text(f"everything is in {folder}")
 
 
-def _metrics_table(results: Results) -> RenderableType:
-    title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
+def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
+    title = f"{results.strategy} on {results.adapter}, {what} in percent"
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
-    shown = [(kind, metric) for kind, found in results.metrics.items() for metric in _READ if metric in found]
-    for kind, metric in shown:
-        final = "" if metric == PUBLISHED_METRIC else ", final answers"
-        table.add_column(f"{kind} prompts{final}", justify="right")
+    for kind in results.metrics:
+        table.add_column(f"{kind} prompts", justify="right")
     table.add_column("formula", style="dim")
     for name, formula in results.formulas.items():
-        values = [results.metrics[kind][metric][name.lower()] for kind, metric in shown]
+        values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
     return titled(title, table)
 
@@ -156,6 +158,8 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
         f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
     )
+    if recipe.rewrite.enabled:
+        settings += f"; answers rewritten ({recipe.rewrite.policy}, {recipe.rewrite.rollouts} rollouts a row)"
     first = example.train[0]
     rendered = [
         Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
