@@ -17,9 +17,10 @@ from sapo_lite import rewriting
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
 from sapo_lite.display import PlainDisplay
-from sapo_lite.errors import RecipeError
+from sapo_lite.errors import BackboneError, RecipeError
+from sapo_lite.generation import stop_tokens
 from sapo_lite.recipe import RewriteConfig, load_recipe
-from sapo_lite.rewriting import Rewriting, RewrittenRow, extracted_scores
+from sapo_lite.rewriting import Rewriting, RewrittenRow, extracted_scores, rollouts
 from sapo_lite.rewriting.answers import Answers, answers_of
 from sapo_lite.rewriting.request import encode_requests, rewrite_request
 from sapo_lite.rewriting.reward import alignment, diversities, judge
@@ -235,8 +236,7 @@ def test_a_closed_gate_is_worth_nothing_and_an_open_one_alignment_and_diversity(
     config = RewriteConfig(rollouts=3, diversity_weight=0.25)
     rows = [replace(ROWS[0], answer="positive"), replace(ROWS[1], answer="negative")]
     texts = ["positive", "it is positive", "negative", "negative", "negative", "negative"]
-    rollouts = said(*texts[:5]) + said(texts[5], finished=False)
-    judged = judge(backbone, TASK, SENTIMENT, rows, rollouts, config)
+    judged = judge(backbone, TASK, SENTIMENT, rows, said(*texts[:5]) + said(texts[5], finished=False), config)
     own = [replace(rows[n // 3], answer=text) for n, text in enumerate(texts)]
     aligned = alignment(backbone, TASK, own)
     assert [one.text for one in judged] == texts
@@ -283,17 +283,44 @@ def test_rollouts_end_in_the_token_that_ended_them_or_are_unfinished(
 ) -> None:
     backbone = make_backbone(family)
     prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [e.input for e in TASK.train])
-    rollouts = roll_out(backbone, prompts, 8, temperature=1.5, batch_size=24, draws=random.Random(0))
-    assert len(rollouts) == 8 * len(prompts)
-    assert {rollout.finished for rollout in rollouts} == {True, False}
-    stop = rewriting.rollouts.stop_tokens(backbone)
-    for rollout in rollouts:
+    found = roll_out(backbone, prompts, 8, temperature=1.5, batch_size=4, draws=random.Random(0))
+    assert len(found) == 8 * len(prompts)
+    assert {rollout.finished for rollout in found} == {True, False}
+    stop = stop_tokens(backbone)
+    for rollout in found:
         assert (rollout.ids[-1] in stop) == rollout.finished
         assert not stop.intersection(rollout.ids[:-1])
         assert 1 <= len(rollout.ids) <= backbone.config.max_answer_tokens
         said_ids = rollout.ids[:-1] if rollout.finished else rollout.ids
         assert rollout.text == backbone.chat.decode(said_ids)
         assert rollout.finished or len(rollout.ids) == backbone.config.max_answer_tokens
+
+
+def test_where_memory_runs_out_rollouts_are_drawn_in_halves(
+    make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make_backbone("qwen3")
+    prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, ["joy", "film", "no", "money"])
+    whole, tried = rollouts.generate_cached, []
+    room = 2
+
+    def cramped(found: Backbone, some: Sequence[Sequence[int]], *others: Any) -> Any:
+        tried.append(len(some))
+        if len(some) > room:
+            raise RuntimeError("CUDA error: out of memory")
+        return whole(found, some, *others)
+
+    monkeypatch.setattr(rollouts, "generate_cached", cramped)
+    options = {"temperature": 1.0, "batch_size": 8, "draws": random.Random(0)}
+    found = roll_out(backbone, prompts, 3, **options)
+    assert tried == [4, 2, 2]
+    assert len(found) == 12
+    assert all(rollout.ids for rollout in found)
+    room = 0
+    with pytest.raises(
+        BackboneError, match=r"^Memory does not suffice for the rollouts of one row\. Lower rew"
+    ):
+        roll_out(backbone, prompts, 3, **options)
 
 
 # --- which rewrite a row takes

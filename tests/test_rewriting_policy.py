@@ -206,27 +206,28 @@ def learn_to_say(
     return rewards, asked
 
 
-@pytest.mark.slow
 @families
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_grpo_raises_the_reward_and_leaves_no_trace(
-    make_backbone: MAKE, tmp_path: Path, family: str, checkpointing: bool
-) -> None:
+def test_grpo_leaves_no_trace(make_backbone: MAKE, tmp_path: Path, family: str, checkpointing: bool) -> None:
     backbone = make_backbone(family)
     learned(backbone)
     before = state(backbone)
-    told: list[float] = []
-    config = settings(epochs=6, rollouts=8)
-    rewards, asked = learn_to_say(
-        backbone, tmp_path, config, checkpointing=checkpointing, on_step=told.append
-    )
+    learn_to_say(backbone, tmp_path, settings(), checkpointing=checkpointing)
     assert_same(state(backbone), before)
+
+
+@pytest.mark.slow
+def test_grpo_raises_the_reward(make_backbone: MAKE, tmp_path: Path) -> None:
+    backbone = make_backbone("qwen3")
+    learned(backbone)
+    told: list[float] = []
+    rewards, asked = learn_to_say(backbone, tmp_path, settings(epochs=12, rollouts=8), on_step=told.append)
     assert told == rewards
-    assert len(rewards) == len(asked) == 18
+    assert len(rewards) == len(asked) == 36
     assert all(len(numbers) == 2 for numbers in asked)
     # Every epoch has every row once.
-    assert all(sorted(n for numbers in asked[i : i + 3] for n in numbers) == [*range(6)] for i in (0, 3, 15))
-    assert sum(rewards[-6:]) / 6 > sum(rewards[:3]) / 3 + 0.05
+    assert all(sorted(n for numbers in asked[i : i + 3] for n in numbers) == [*range(6)] for i in (0, 3, 33))
+    assert sum(rewards[-6:]) / 6 > sum(rewards[:6]) / 6 + 0.1
 
 
 @pytest.mark.slow
@@ -266,8 +267,8 @@ def test_training_goes_on_as_if_there_had_been_no_policy(
 # --- on the lab
 
 
-def rewrite_lab(task: str, *overrides: str) -> Rewriting:
-    """The policy of one lab task on its embedded backbone, in whose learner's LoRA nothing is learned yet."""
+def rewrite_lab(task: str, *overrides: str, learned: bool = False) -> Rewriting:
+    """The rewriting of one lab task on its embedded backbone, whose learner has `learned` a task or not."""
     recipe = load_recipe(
         "lab",
         [
@@ -280,8 +281,10 @@ def rewrite_lab(task: str, *overrides: str) -> Rewriting:
         ],
     )
     backbone = load_backbone(recipe.model)
-    adapter = ADAPTERS["lorainc"].build(backbone, recipe.adapter, tasks=1, checkpointing=False)
-    adapter.open_block(0, seed=0)
+    adapter = ADAPTERS["lorainc"].build(backbone, recipe.adapter, tasks=2, checkpointing=False)
+    if learned:
+        fill_blocks(adapter, 1)
+    adapter.open_block(1, seed=0)
     (loaded,) = load_sequence(recipe.sequence)
     rows = [TrainRow(loaded.instruction, e.input, e.answer) for e in loaded.train]
     show = PlainDisplay(Console(file=io.StringIO()))
@@ -295,3 +298,12 @@ def test_grpo_raises_the_mean_reward_on_the_lab() -> None:
     trained = rewrite_lab("odd_one_out", "rewrite.learning_rate=2e-3", "rewrite.epochs=5").policy_rewards
     assert len(trained) == 5 * len(untrained) == 30
     assert sum(trained[-6:]) / 6 > sum(untrained) / 6 + 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["rl", "best_of"])
+def test_rewrites_do_not_depend_on_what_was_learned_before(policy: str) -> None:
+    settings = [f"rewrite.policy={policy}", "rewrite.prompts=8", "rewrite.batch_size=4", "rewrite.rollouts=4"]
+    fresh = rewrite_lab("oldest", *settings)
+    assert any(row.rewrite for row in fresh.rows)
+    assert rewrite_lab("oldest", *settings, learned=True) == fresh

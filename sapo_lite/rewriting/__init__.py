@@ -94,7 +94,7 @@ def rewrite(
     What is drawn depends on the seed alone. The backbone, its learner's LoRA and all random numbers are as
     before when this returns. `scratch` is a folder that may be made.
     """
-    answers, draws = answers_of(part.task), random.Random(f"{seed}/rewrite")
+    answers, draws = answers_of(part.task), random.Random(f"{seed}/{part.task.id}/rewrite")
     agent = _Agent(backbone, part.task, answers, part.rows, recipe, draws)
     config, policy = recipe.rewrite, recipe.rewrite.policy == "rl"
     lora: AbstractContextManager[Any] = base_alone(backbone)
@@ -179,7 +179,7 @@ class _Agent:
             [self.prompts[n] for n in numbers],
             self.recipe.rewrite.rollouts,
             temperature=self.recipe.rewrite.temperature,
-            batch_size=self.recipe.evaluation.batch_size,
+            batch_size=self.recipe.rewrite.batch_size,
             draws=self.draws,
         )
 

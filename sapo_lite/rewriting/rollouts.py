@@ -1,14 +1,17 @@
 """Sampled answers as GRPO wants them: token ids, drawn from the model's distribution as it is."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sapo_lite.backbone import Backbone
+from sapo_lite.errors import BackboneError
 from sapo_lite.generation import generate_cached, left_padded, read_prefix, stop_tokens
+from sapo_lite.packing import fits_in_memory
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,38 @@ def roll_out(
 ) -> list[Rollout]:
     """`copies` answers to every prompt (token ids), as neighbours, of `model.max_answer_tokens` at most.
 
-    About `batch_size` are drawn at once. What is drawn depends on `draws` (and the batches) alone. No token
-    is excluded (top-k, top-p): GRPO takes the rollouts to be the policy's own.
+    Those to `batch_size` prompts are drawn at once, or to half as many where memory runs out. What is drawn
+    depends on `draws` (and the batches) alone. No token is excluded (top-k, top-p): GRPO takes the rollouts
+    to be the policy's own.
+
+    Raises:
+        BackboneError: memory does not suffice for the rollouts of one prompt.
     """
-    stop = stop_tokens(backbone)
     draw = _draw_fused if backbone.fused else _draw
-    at_once = max(1, batch_size // copies)
+    draw_all = partial(draw, backbone, copies=copies, temperature=temperature)
+    stop = stop_tokens(backbone)
     rollouts: list[Rollout] = []
-    for start in range(0, len(prompts), at_once):
+    for start in range(0, len(prompts), batch_size):
         with backbone.inference():
-            drawn = draw(
-                backbone, prompts[start : start + at_once], copies, temperature, draws.getrandbits(63)
-            )
+            drawn = _that_fit(draw_all, prompts[start : start + batch_size], draws)
         rollouts += [_read(backbone, ids, stop) for ids in drawn]
     return rollouts
+
+
+def _that_fit(
+    draw: Callable[..., list[list[int]]], prompts: Sequence[Sequence[int]], draws: random.Random
+) -> list[list[int]]:
+    """Draw all at once; where memory does not suffice, one half after the other."""
+    drawn: list[list[int]] = []
+    if fits_in_memory(lambda: drawn.extend(draw(prompts, seed=draws.getrandbits(63)))):
+        return drawn
+    if len(prompts) == 1:
+        raise BackboneError(
+            "Memory does not suffice for the rollouts of one row. Lower rewrite.rollouts or "
+            "model.max_source_tokens, or use a smaller model."
+        )
+    half = len(prompts) // 2
+    return _that_fit(draw, prompts[:half], draws) + _that_fit(draw, prompts[half:], draws)
 
 
 def _read(backbone: Backbone, ids: Sequence[int], stop: set[int]) -> Rollout:
@@ -54,7 +75,7 @@ def _read(backbone: Backbone, ids: Sequence[int], stop: set[int]) -> Rollout:
 
 
 def _draw(
-    backbone: Backbone, prompts: Sequence[Sequence[int]], copies: int, temperature: float, seed: int
+    backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
 ) -> list[list[int]]:
     """Every prompt is read once for all its copies; torch's own generators are left alone."""
     generator = torch.Generator(backbone.device).manual_seed(seed)
@@ -72,7 +93,7 @@ def _draw(
 
 
 def _draw_fused(
-    backbone: Backbone, prompts: Sequence[Sequence[int]], copies: int, temperature: float, seed: int
+    backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
 ) -> list[list[int]]:
     """Through Unsloth's `generate`, whose draws are those of torch's own generator."""
     ids, mask = left_padded(backbone, [prompt for prompt in prompts for _ in range(copies)])
