@@ -12,6 +12,7 @@ from sapo_lite.evaluation import evaluate
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import StageScores
+from sapo_lite.rewriting import Rewriting, extracted_scores, rewrite, rewriting_from_json
 from sapo_lite.rundir import Stage
 from sapo_lite.strategies import select, strategy_of
 from sapo_lite.training import Step, optimiser_steps, train
@@ -22,10 +23,11 @@ from sapo_lite.wordings import Rescored, Rescoring, WhileTraining, frozen
 
 @dataclass(frozen=True)
 class Learned:
-    """What a task was trained on, the choice that led to it, and what became of that while training."""
+    """What a task was trained on, the choice that led to it, and what became of answers and of wordings."""
 
     part: Part
     choice: Choice
+    rewriting: Rewriting | None = None
     rescorings: Sequence[Rescoring] = ()
 
     @property
@@ -33,7 +35,8 @@ class Learned:
         """As it is once the task is learned: to be tested, and rehearsed, with what it ended with."""
         part, wordings = frozen(self.part), self.part.wordings
         if isinstance(wordings, Rescored):
-            return Learned(part, replace(self.choice, chosen=wordings.ended_with), wordings.rescorings)
+            choice = replace(self.choice, chosen=wordings.ended_with)
+            return replace(self, part=part, choice=choice, rescorings=wordings.rescorings)
         return replace(self, part=part)
 
 
@@ -82,7 +85,25 @@ class Learner:
         selection = select(prompt, task, pool, scores, seed=self._seed(number), training=training)
         choice = judge(self.backbone, prompt.strategy, selection.chosen, scores)
         stage.cached(f"selection{suffix}", lambda: asdict(choice))
-        return Learned(selection.part, choice)
+        part, rewriting = self._rewritten(number, selection.part, stage, f"rewrites{suffix}")
+        return Learned(part, choice, rewriting)
+
+    def _rewritten(self, number: int, part: Part, stage: Stage, name: str) -> tuple[Part, Rewriting | None]:
+        """The part with its answers rewritten under its wording, where the recipe asks for it."""
+        if not self.recipe.rewrite.enabled:
+            return part, None
+
+        def made() -> dict[str, Any]:
+            self.show.stage(
+                f"task {self._place(part.task)} {part.task.short_id}: rewriting {len(part.rows)} answers"
+            )
+            seed, scratch = self._seed(number), stage.checkpoints
+            found = rewrite(self.backbone, part, self.recipe, seed=seed, scratch=scratch, show=self.show)
+            return asdict(found)
+
+        with self.usage.measure("rewrite"):
+            rewriting = rewriting_from_json(stage.cached(name, made))
+        return replace(part, rows=rewriting.applied(part.rows)), rewriting
 
     def _scores(
         self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
@@ -93,8 +114,7 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            place = list(self.pools).index(task.id) + 1
-            self.show.stage(f"task {place} {task.short_id}: scoring {len(pool)} candidates")
+            self.show.stage(f"task {self._place(task)} {task.short_id}: scoring {len(pool)} candidates")
             race = self.recipe.scoring.race and strategy.races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
@@ -178,7 +198,10 @@ class Learner:
             def report(count: int) -> None:
                 meter.advance(count, task.short_id)
 
-            return asdict(evaluate(self.backbone, task, wordings, self.recipe.evaluation, report))
+            found = evaluate(self.backbone, task, wordings, self.recipe.evaluation, report)
+            if self.recipe.rewrite.enabled:
+                found.scores.update(extracted_scores(task, found.predictions))
+            return asdict(found)
 
         scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores
@@ -195,6 +218,10 @@ class Learner:
     def _split(self, task: Task) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
         """The task's candidates to choose from, and those held out."""
         return self.pools[task.id].split(self.recipe.paraphrase.held_out)
+
+    def _place(self, task: Task) -> int:
+        """Its number in the sequence, from 1."""
+        return list(self.pools).index(task.id) + 1
 
     def _seed(self, number: int) -> int:
         """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""

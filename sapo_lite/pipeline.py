@@ -72,10 +72,13 @@ def run(
         )
     choices = {task: found.choice for task, found in learned.items()}
     rescorings = {task: found.rescorings for task, found in learned.items()}
+    rewritings = {task: found.rewriting for task, found in learned.items() if found.rewriting}
     with usage.measure("evaluate"):
         held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
         robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, show)
-    results = collect(recipe, tasks, list(pools.values()), choices, rescorings, scores, robustness)
+    results = collect(
+        recipe, tasks, list(pools.values()), choices, rescorings, rewritings, scores, robustness
+    )
     folder.write_results(asdict(results))
     return results
 

@@ -28,6 +28,8 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
         f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
     )
+    if recipe.rewrite.enabled:
+        settings += f"; answers rewritten ({recipe.rewrite.policy}, {recipe.rewrite.rollouts} rollouts a row)"
     first = example.train[0]
     rendered = [
         Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),

@@ -128,6 +128,8 @@ STRATEGIES: dict[str, Strategy] = {
     "paft": Strategy(_original, needs_scores=False, wordings=_uniform),
     "paft, importance": Strategy(_original, wordings=_importance),
     "paft, adversarial": Strategy(_original, needs_scores=False, wordings=_adversarial),
+    # The answers are rewritten under any strategy that the recipe asks it for (sapo_lite.rewriting).
+    "rewrite": Strategy(_original, needs_candidates=False, needs_scores=False),
 }
 
 

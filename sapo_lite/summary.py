@@ -11,15 +11,22 @@ from rich.text import Text
 
 from sapo_lite.certainty import Certainty, Difference
 from sapo_lite.evaluation import PUBLISHED_METRIC
-from sapo_lite.results import Results
+from sapo_lite.results import AnswersRewritten, Results
 from sapo_lite.robustness import AVERAGED
-from sapo_lite.tables import score_matrix, spaced, titled
+from sapo_lite.tables import score_matrix, shorten, spaced, titled
 from sapo_lite.types import Candidate
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
     "original": "all tasks tested with their original prompt",
     "unseen": "all tasks tested with paraphrases held out",
+}
+
+
+# What is tested: whole answers and, where training answers were rewritten, what they finally say.
+_READ = {
+    PUBLISHED_METRIC: "ROUGE-L",
+    f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
 }
 
 
@@ -31,16 +38,21 @@ def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: 
 def _summary_parts(
     results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
 ) -> Iterator[RenderableType]:
+    read = {m: what for m, what in _READ.items() if m in next(iter(results.matrices.values()))}
     for kind, by_metric in results.matrices.items():
-        title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
-        yield score_matrix(results.tasks, results.lessons, by_metric[PUBLISHED_METRIC], title)
-    yield _metrics_table(results)
+        for metric, what in read.items():
+            title = f"R: {what} in percent, {_PROMPTED[kind]}"
+            yield score_matrix(results.tasks, results.lessons, by_metric[metric], title)
+    for metric, what in read.items():
+        yield _metrics_table(results, metric, what)
     if results.robustness:
         yield _robustness_table(results)
     if results.chosen:
         yield _chosen_table(results)
     if results.rescorings:
         yield _changes_table(results)
+    if results.rewriting:
+        yield _rewriting_table(results.rewriting)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -56,15 +68,15 @@ def _summary_parts(
     yield Text(f"everything is in {folder}")
 
 
-def _metrics_table(results: Results) -> RenderableType:
-    title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
+def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
+    title = f"{results.strategy} on {results.adapter}, {what} in percent"
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     for kind in results.metrics:
         table.add_column(f"{kind} prompts", justify="right")
     table.add_column("formula", style="dim")
     for name, formula in results.formulas.items():
-        values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
+        values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
     return titled(title, table)
 
@@ -109,6 +121,21 @@ def _changes_table(results: Results) -> RenderableType:
         table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
     title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
     return titled(title, table) if changes else Text(title, style="italic")
+
+
+def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"):
+        table.add_column(heading, justify="left" if heading in ("task", "sample") else "right")
+    for task, found in rewriting.items():
+        first, last = found.first_reward, found.last_reward
+        table.add_row(
+            task,
+            *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
+            "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
+            Text(" -> ".join(shorten(text, 40) for text in found.sample) if found.sample else ""),
+        )
+    return titled("training answers rewritten in the backbone's own words", table)
 
 
 def _certainty_table(results: Results) -> RenderableType:

@@ -13,7 +13,7 @@ import torch
 from sapo_lite import generation
 from sapo_lite.adapters import ADAPTERS
 from sapo_lite.backbone import Backbone
-from sapo_lite.generation import _generate_cached, _generate_fused, generate, stop_tokens
+from sapo_lite.generation import _generate_fused, generate, generate_cached, stop_tokens
 from sapo_lite.packing import common_prefix
 from tiny import FAMILIES, adapter_config, fill_blocks, load, make_task
 
@@ -127,7 +127,7 @@ def test_answers_equal_transformers_generate_row_by_row(
 def test_the_ids_before_the_stop_token_are_the_answer(answering: MAKE, family: str) -> None:
     backbone, expected = answering(family)
     with backbone.inference():
-        assert _generate_cached(backbone, prompts(backbone), LIMIT, prefix=None) == expected
+        assert generate_cached(backbone, prompts(backbone), LIMIT, prefix=None) == expected
 
 
 def test_the_stop_tokens_end_transformers_own_generate_too(answering: MAKE) -> None:
@@ -140,7 +140,7 @@ def test_answers_take_at_most_the_tokens_allowed(answering: MAKE) -> None:
     backbone, expected = answering("qwen3")
     with backbone.inference():
         for limit in (1, 5):
-            answers = _generate_cached(backbone, prompts(backbone), limit, prefix=None)
+            answers = generate_cached(backbone, prompts(backbone), limit, prefix=None)
             assert answers == [answer[:limit] for answer in expected]
             assert max(len(answer) for answer in answers) == limit
 
@@ -271,7 +271,7 @@ def test_batches_hold_prompts_of_like_length_longest_first(
         batches.append([len(prompt) for prompt in chosen])
         return [[] for _ in chosen]
 
-    monkeypatch.setattr(generation, "_generate_cached", spy)
+    monkeypatch.setattr(generation, "generate_cached", spy)
     generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4)
     lengths = sorted((len(prompt) for prompt in prompts(backbone)), reverse=True)
     assert batches == [lengths[:4], lengths[4:]]

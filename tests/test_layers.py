@@ -25,6 +25,7 @@ LAYERS = [
         "evaluation",
         "paraphrase",
         "wordings",
+        "rewriting",
     ],
     ["strategies"],
     [

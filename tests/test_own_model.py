@@ -255,7 +255,7 @@ def test_the_mode_is_restored_after_a_failure_too(
     def fail(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(generation, "_generate_cached", fail)
+    monkeypatch.setattr(generation, "generate_cached", fail)
     with pytest.raises(KeyboardInterrupt):
         drawn(backbone, turns(backbone), range(5))
     assert backbone.model.training

@@ -158,6 +158,20 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "robustness": 0,
             "threshold": 80.0,
         },
+        "rewrite": {
+            "enabled": False,
+            "policy": "rl",
+            "rollouts": 10,
+            "temperature": 1.0,
+            "diversity_weight": 0.1,
+            "threshold": 0.5,
+            "prompts": 512,
+            "epochs": 1,
+            "batch_size": 8,
+            "learning_rate": 1e-5,
+            "rank": 16,
+            "alpha": 32,
+        },
     }
 
 

@@ -88,7 +88,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
     """)
     assert faults(spec, "adapter.alpha=x") == [
         "x.toml, line 2: seed: expected a whole number of at least 0, found -1",
-        "x.toml, line 3: rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 3: rank: no such key; did you mean adapter.rank or rewrite.rank?",
         "x.toml, line 4: name: no such key; a recipe is named after its file",
         'x.toml, line 5: prompt: expected a section [prompt], found "sapo"',
         "x.toml, line 7: model.name: expected a text in quotes, found nothing",
@@ -106,11 +106,12 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         "x.toml, line 23: adapter.dropout: expected a number from 0 to below 1, found 1",
         "x.toml, line 24: adapter.target_modules: expected a list of different module names, "
         'such as ["q_proj", "v_proj"], found the item 3',
-        "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate?",
+        "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate "
+        "or rewrite.learning_rate?",
         "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
         "target_modules, penalty_weight, fisher_examples, fisher_decay, replay_share, replay_by",
-        "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size "
-        "or evaluation.batch_size?",
+        "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size, "
+        "evaluation.batch_size or rewrite.batch_size?",
         "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
         "x.toml, line 31: training.epochs: expected a whole number of at least 1, found 2.0",
         "x.toml, line 32: training.learning_rate: expected a number above 0, found nan",
@@ -176,11 +177,11 @@ def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) 
 def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(before="zzz = 1\n")) == [
         "x.toml, line 1: zzz: no such key; at the top stand seed, protocol and the sections model, sequence, "
-        "prompt, paraphrase, scoring, adapter, training, evaluation"
+        "prompt, paraphrase, scoring, adapter, training, evaluation, rewrite"
     ]
     assert faults(write_recipe(more="[zzz]\n")) == [
         "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "
-        "adapter, training, evaluation"
+        "adapter, training, evaluation, rewrite"
     ]
 
 
@@ -575,6 +576,6 @@ def test_dotted_keys_and_inline_tables_find_a_line(write_recipe: Callable[..., s
         paraphrase = { backend = "builtin" }
     """)
     assert faults(spec) == [
-        "x.toml, line 1: model.rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 1: model.rank: no such key; did you mean adapter.rank or rewrite.rank?",
         "x.toml, line 2: adapter.rank: expected a whole number of at least 1, found 0",
     ]

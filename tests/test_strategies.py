@@ -113,6 +113,7 @@ def test_what_a_strategy_needs_is_as_declared() -> None:
         "paft": (True, False, False),
         "paft, importance": (True, True, False),
         "paft, adversarial": (True, False, False),
+        "rewrite": (False, False, False),
     }
     for name, (candidates, scores, _) in needs.items():
         chosen_by(name, POOL if candidates else POOL[:1], SCORES if scores else [])

@@ -204,7 +204,7 @@ class Smoke:
         answers = generation.generate(self.backbone, prompts, max_new_tokens=64, batch_size=16)
         self.record.note("seconds per answer", (time.perf_counter() - start) / len(answers))
         self.record.check("answers", len(answers) == len(prompts), len(answers), f"{len(prompts)}")
-        uncached = partial(generation._generate_cached, prefix=None)
+        uncached = partial(generation.generate_cached, prefix=None)
         decode = generation._generate_fused if self.backbone.fused else uncached
         chosen = [prompts[0], prompts[15]]  # the shortest, which is padded, and the longest
         with self.backbone.inference():

@@ -19,6 +19,7 @@ from sapo_lite.recipe.sections import (
     ParaphraseConfig,
     PromptConfig,
     Recipe,
+    RewriteConfig,
     ScoringConfig,
     SequenceConfig,
     TrainingConfig,
@@ -32,6 +33,7 @@ __all__ = [
     "ParaphraseConfig",
     "PromptConfig",
     "Recipe",
+    "RewriteConfig",
     "ScoringConfig",
     "SequenceConfig",
     "TrainingConfig",
@@ -64,6 +66,8 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
+    if source.value("prompt.strategy") == "rewrite":
+        source.fill("rewrite", enabled=True)
     if held_out := _held_out(source):
         source.fill("paraphrase", held_out=held_out)
     refused: dict[str, Fault] = {}

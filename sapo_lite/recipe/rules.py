@@ -24,8 +24,8 @@ DRAWS = 4
 
 
 def wants_candidates(strategy: str, count: int, held_out: int) -> bool:
-    """Whether anything is to be paraphrased: "fixed" trains on the original instruction alone."""
-    return held_out > 0 or (strategy != "fixed" and count > 0)
+    """Whether anything is to be paraphrased: some strategies train on the original instruction alone."""
+    return held_out > 0 or (strategy not in ("fixed", "rewrite") and count > 0)
 
 
 def _names(backend: str | Sequence[str]) -> list[str]:
@@ -148,5 +148,25 @@ RULES = (
         ("paraphrase.minimum", "paraphrase.count", "prompt.strategy"),
         lambda least, count, strategy: least <= count or not wants_candidates(strategy, count, 0),
         "at most paraphrase.count ({1})",
+    ),
+    Rule(
+        ("rewrite.enabled", "prompt.strategy"),
+        lambda enabled, strategy: enabled or strategy != "rewrite",
+        'true (prompt.strategy is "rewrite")',
+    ),
+    Rule(
+        ("rewrite.rollouts", "rewrite.policy", "rewrite.enabled"),
+        lambda rollouts, policy, enabled: rollouts >= 2 or policy != "rl" or not enabled,
+        'at least 2 (rewrite.policy is "rl", which learns from their differences)',
+    ),
+    Rule(
+        ("rewrite.batch_size", "rewrite.prompts"),
+        lambda batch, prompts: batch <= prompts,
+        "at most rewrite.prompts ({1})",
+    ),
+    Rule(
+        ("evaluation.max_new_tokens", "model.max_answer_tokens", "rewrite.enabled"),
+        lambda tested, learned, enabled: tested >= learned or not enabled,
+        "at least model.max_answer_tokens ({1}), which a rewritten answer may take",
     ),
 )

@@ -90,9 +90,11 @@ class PromptConfig(_Section):
     is tested with the very lowest; nothing races then. With `rescore`, all candidates are scored again
     on all scoring examples when an epoch begins; one whose loss is lower beyond chance takes over, and
     the last one is tested with.
+
+    "rewrite" keeps the published one and rewrites the answers (section [rewrite]).
     """
 
-    strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
+    strategy: Literal["fixed", "sapo", "worst", "random", "paft", "rewrite"] = "sapo"
     sampling: Literal["uniform", "importance", "adversarial"] = "uniform"
     hold: Count = 4
     temperature: Positive = TEMPERATURE
@@ -221,6 +223,30 @@ class EvaluationConfig(_Section):
         return several.get(self.prompts, (self.prompts,))
 
 
+class RewriteConfig(_Section):
+    """Training answers rewritten into the backbone's own distribution before a task is learned.
+
+    "best_of" samples `rollouts` rewrites a row from the backbone and takes the best; "rl" trains a policy
+    to rewrite first, with `rollouts` for each of the task's first `prompts` rows, `epochs` times, and
+    `batch_size` rows in an optimiser step. The policy is a LoRA of its own on the adapter's target modules,
+    of scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
+    the ROUGE-L to the reference from which a long answer counts as consistent with it.
+    """
+
+    enabled: Switch = False
+    policy: Literal["rl", "best_of"] = "rl"
+    rollouts: Count = 10
+    temperature: Positive = 1.0
+    diversity_weight: NotNegative = 0.1
+    threshold: Share = 0.5
+    prompts: Count = 512
+    epochs: Count = 1
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-5
+    rank: Count = 16
+    alpha: Count = 32
+
+
 class Recipe(_Section):
     """All settings of a run. `name` comes from the file's name and is no key of the file.
 
@@ -239,6 +265,7 @@ class Recipe(_Section):
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    rewrite: RewriteConfig = RewriteConfig()
 
     @property
     def wants_candidates(self) -> bool:
