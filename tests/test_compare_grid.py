@@ -334,7 +334,7 @@ def test_a_folder_of_another_comparison_is_refused_and_the_difference_named(tmp_
     out.mkdir()
     settings = small_grid("training.epochs=9").settings
     (out / "comparison.json").write_text(json.dumps({"settings": settings, "runs": []}))
-    check_folder(out, small_grid("training.epochs=9", strategies="paft", seeds="9"))
+    check_folder(out, small_grid("training.epochs=9", strategies="worst", seeds="9"))
     with pytest.raises(
         RunFolderError, match=f"{out} holds another comparison:\n  training.epochs: 9 there, 2 now\n"
     ):

@@ -36,6 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "paft": {},
     "paft, importance": {"sampling": "importance"},
     "paft, adversarial": {"sampling": "adversarial"},
+    "rewrite": {},
 }
 
 

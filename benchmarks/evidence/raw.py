@@ -49,8 +49,9 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
 
 
 def _rounded(value: Any, key: str = "") -> Any:
+    """What was measured, to three decimals; settings are kept as they are."""
     if isinstance(value, dict):
-        return {k: _rounded(v, k) for k, v in value.items()}
+        return {k: v if k == "settings" else _rounded(v, k) for k, v in value.items()}
     if isinstance(value, list):
         return [_rounded(item, key) for item in value]
     return round(value, 3) if isinstance(value, float) and key not in ("loss", "rates") else value
