@@ -11,18 +11,16 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.messages import as_toml
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
+from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
-    AdapterConfig,
     EvaluationConfig,
     ModelConfig,
     ParaphraseConfig,
     PromptConfig,
     Recipe,
-    RewriteConfig,
     ScoringConfig,
     SequenceConfig,
-    TrainingConfig,
 )
 from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
 

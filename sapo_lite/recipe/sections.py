@@ -3,24 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
-
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
+from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.rules import DRAWS, TEMPERATURE, wants_candidates
+from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
     CountOrNone,
-    Fraction,
-    Modules,
     NotNegative,
-    OptionalNotNegative,
     OptionalSeed,
     OptionalText,
     Percent,
     Positive,
-    Share,
     Sources,
     Switch,
     TaskIds,
@@ -29,21 +25,7 @@ from sapo_lite.recipe.values import (
 from sapo_lite.resources import shipped
 
 
-class _Section(BaseModel):
-    """One table of the recipe: unknown keys are refused, nothing is coerced but an int to a float."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    # Folder of the recipe file, against which its paths are read. Not a setting: it is not dumped.
-    _folder: Path = PrivateAttr(default_factory=Path)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Take the recipe's folder, which `load_recipe` passes as validation context."""
-        if context is not None:
-            self._folder = context
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens."""
 
     name: Text
@@ -54,7 +36,7 @@ class ModelConfig(_Section):
     max_answer_tokens: Count = 128
 
 
-class SequenceConfig(_Section):
+class SequenceConfig(Section):
     """Which tasks are learned, in order, and how many of each task's first examples are used.
 
     With `draw`, a seed, they are drawn: the first ones of every file in a random order of its rows.
@@ -77,7 +59,7 @@ class SequenceConfig(_Section):
         return next((place for place in places if place.is_dir()), places[0])
 
 
-class PromptConfig(_Section):
+class PromptConfig(Section):
     """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
 
     "paft" chooses none: it draws one after another while training, and keeps each for `hold`
@@ -103,7 +85,7 @@ class PromptConfig(_Section):
     rescore: Literal["never", "epoch"] = "never"
 
 
-class ParaphraseConfig(_Section):
+class ParaphraseConfig(Section):
     """Where candidate wordings come from, and how many are wanted.
 
     `backend` names sources: each gives its share of `count`, and what one cannot give is left to the
@@ -150,7 +132,7 @@ class ParaphraseConfig(_Section):
         raise RecipeError(f"paraphrase.path: no file {quoted(self.path)}; looked in {looked}")
 
 
-class ScoringConfig(_Section):
+class ScoringConfig(Section):
     """How candidate losses are measured: on the first `score_examples` training examples.
 
     With `race`, "sapo" measures a candidate until it is clearly not the best; not where it wants
@@ -162,47 +144,7 @@ class ScoringConfig(_Section):
     reduction: Literal["token_mean", "batch_mean"] = "token_mean"
 
 
-class AdapterConfig(_Section):
-    """How learning accumulates. The scale of every block is alpha / rank.
-
-    `penalty_weight` is that of "olora" (0.5 by default, as published) and of "ewc" (100). "ewc" takes its
-    Fisher information from a task's first `fisher_examples` rows, and weakens that of earlier tasks by
-    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, in all
-    `replay_share` times as many: by "similarity" more of those tasks whose instruction is less like the
-    new one (InsCL), or as many of each ("uniform").
-    """
-
-    method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
-    rank: Count = 8
-    alpha: Count = 32
-    dropout: Share = 0.1
-    target_modules: Modules = ("q_proj", "v_proj")
-    penalty_weight: OptionalNotNegative = None
-    fisher_examples: Count = 100
-    fisher_decay: Fraction = 1.0
-    replay_share: Positive = 0.1
-    replay_by: Literal["similarity", "uniform"] = "similarity"
-
-
-class TrainingConfig(_Section):
-    """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
-
-    `pack` puts rows of one prompt behind one copy of it; "auto" does so where that is exact, which is
-    without LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` counts optimiser steps,
-    0 for none.
-    """
-
-    epochs: Count = 10
-    learning_rate: Positive = 1e-4
-    warmup: Share = 0.05
-    batch_size: Count = 64
-    micro_batch_size: Count = 8
-    pack: Literal["auto", True, False] = "auto"
-    gradient_checkpointing: Switch = True
-    checkpoint_every: CountOrNone = 0
-
-
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """How tasks are tested: with which of their prompts, and how many tokens an answer may take.
 
     "all" is both, and the paraphrases held out (paraphrase.held_out), each for its share of the examples.
@@ -223,31 +165,7 @@ class EvaluationConfig(_Section):
         return several.get(self.prompts, (self.prompts,))
 
 
-class RewriteConfig(_Section):
-    """Training answers rewritten into the backbone's own distribution before a task is learned.
-
-    "best_of" samples `rollouts` rewrites a row from the backbone and takes the best; "rl" trains a policy
-    to rewrite first, with `rollouts` for each of the task's first `prompts` rows, `epochs` times, and
-    `batch_size` rows in an optimiser step. The policy is a LoRA of its own on the adapter's target modules,
-    of scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
-    the ROUGE-L to the reference from which a long answer counts as consistent with it.
-    """
-
-    enabled: Switch = False
-    policy: Literal["rl", "best_of"] = "rl"
-    rollouts: Count = 10
-    temperature: Positive = 1.0
-    diversity_weight: NotNegative = 0.1
-    threshold: Share = 0.5
-    prompts: Count = 512
-    epochs: Count = 1
-    batch_size: Count = 8
-    learning_rate: Positive = 1e-5
-    rank: Count = 16
-    alpha: Count = 32
-
-
-class Recipe(_Section):
+class Recipe(Section):
     """All settings of a run. `name` comes from the file's name and is no key of the file.
 
     `protocol` "paper" scores candidates as the released code does: all of them on all examples, by
