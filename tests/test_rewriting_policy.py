@@ -180,11 +180,15 @@ def test_a_step_has_as_many_rows_as_the_recipe_says(rows: int, changes: dict[str
     assert policy_steps(rows, settings(**changes)) == steps
 
 
+def evenness(rollout: Rollout) -> float:
+    return sum(i % 2 == 0 for i in rollout.ids) / len(rollout.ids)
+
+
 def learn_to_say(
-    backbone: Backbone, tmp_path: Path, config: RewriteConfig, **changes: Any
+    backbone: Backbone, tmp_path: Path, config: RewriteConfig, rows: int = 6, **changes: Any
 ) -> tuple[list[float], list[Sequence[int]]]:
     """A policy rewarded for the share of its tokens that are even: mean rewards, and the rows asked for."""
-    prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [row.input for row in ROWS])
+    prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [row.input for row in ROWS[:rows]])
     asked: list[Sequence[int]] = []
     draws = random.Random(0)
 
@@ -195,7 +199,7 @@ def learn_to_say(
 
     def reward(numbers: Sequence[int], rollouts: Sequence[Rollout]) -> list[float]:
         assert len(rollouts) == len(numbers) * config.rollouts
-        return [sum(i % 2 == 0 for i in one.ids) / len(one.ids) for one in rollouts]
+        return [evenness(one) for one in rollouts]
 
     options = {"checkpointing": False, "scratch": tmp_path / "scratch", "seed": 0, **changes}
     with (
@@ -204,6 +208,50 @@ def learn_to_say(
     ):
         rewards = train_policy(backbone, lora, prompts, roll, reward, config, **options)
     return rewards, asked
+
+
+def test_a_step_takes_the_gradient_of_all_its_rollouts_weighted_by_their_groups_advantages(
+    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make_backbone("qwen3")
+    learned(backbone)
+    steps: list[list[Tensor]] = []
+    groups: list[tuple[int, list[Rollout]]] = []
+    step, real = torch.optim.AdamW.step, roll_out
+
+    def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
+        steps.append([p.grad.clone() for group in self.param_groups for p in group["params"]])
+        return step(self, *args, **kwargs)
+
+    def remember(*args: Any, **kwargs: Any) -> list[Rollout]:
+        found = real(*args, **kwargs)
+        groups.extend((n, found[n * 4 : n * 4 + 4]) for n in range(len(args[1])))
+        return found
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    monkeypatch.setitem(globals(), "roll_out", remember)
+    _, asked = learn_to_say(backbone, tmp_path, settings(prompts=2), rows=2)
+    prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [row.input for row in ROWS])
+    with policy_lora(backbone, rank=4, alpha=16, targets=["q_proj", "v_proj"], seed=0) as lora:
+        loss, tokens = torch.zeros(()), 0
+        for place, group in groups:
+            rewards = torch.tensor([evenness(one) for one in group])
+            advantages = (rewards - rewards.mean()) / (rewards.std() + 1e-4)
+            for advantage, one in zip(advantages, group, strict=True):
+                ids = torch.tensor([[*prompts[asked[0][place]], *one.ids]])
+                log = backbone.model(input_ids=ids).logits[0].log_softmax(-1)[:-1]
+                loss = loss - advantage * log.gather(1, ids[0, 1:, None])[-len(one.ids) :].sum()
+                tokens += len(one.ids)
+        gradients = torch.autograd.grad(loss / tokens, lora)
+    norm = torch.stack([g.norm() for g in gradients]).norm().clamp(min=1.0)  # the Trainer clips to 1
+    assert len(steps) == 1
+    assert any(g.abs().max() > 1e-3 for g in gradients)
+    for one, other in zip(
+        sorted(steps[0], key=lambda g: float(g.abs().sum())),
+        sorted((g / norm for g in gradients), key=lambda g: float(g.abs().sum())),
+        strict=True,
+    ):
+        assert (one - other).abs().max() <= 1e-4 * max(other.abs().max(), 1e-3)
 
 
 @families

@@ -143,6 +143,8 @@ def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -
         assert not (broken / "results.json").exists()
     last = call(small_command(broken, *settings))
     assert last.returncode == 0, last.stderr
+    assert "R: ROUGE-L of the final answers alone in percent" in last.stdout
+    assert "training answers rewritten in the backbone's own words" in last.stdout
     left_by_kills = {name for name in files(broken) if Path(name).name.startswith(".")}
     assert files(whole) == files(broken) - left_by_kills
     _, different, unreadable = filecmp.cmpfiles(whole, broken, files(whole), shallow=False)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks.gpu import plain, rows
 from benchmarks.gpu.compare import ALIKE, Compare
+from benchmarks.gpu.policy import train_a_policy
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES
 from sapo_lite import generation
@@ -60,6 +61,7 @@ class Smoke:
         run("train", self.train, needs=["attach"])
         run("train again", self.train_again, needs=["train"])
         run("generate", self.generate, needs=["attach"])
+        run("policy", self.policy, needs=["attach"])
         run("save", self.save, needs=["attach"])
         run("plain PEFT", self.plain_peft, needs=["save"])
 
@@ -214,6 +216,19 @@ class Smoke:
         tokens = torch.tensor([token for g in generated for token in g], device=logits.device)
         self.compare.likeliest(tokens, logits)
         self.compare.equal("losses after generating", self._losses(), before)
+
+    def policy(self) -> None:
+        """Two steps of a rewriting policy beside the adapter; then it is gone."""
+        before = self._losses()
+        chat, shares = self.backbone.chat, [1 / 8, 1 / 4, 1 / 2, 3 / 4]
+        prompts = rows.prompts(chat, rows.task(chat, self.shape, shares, seed=5))
+        targets, scratch = AdapterConfig().target_modules, self.work / "policy"
+        rewards, moved = train_a_policy(self.backbone, prompts, targets, scratch)
+        self.record.check("rewards", len(rewards) == 2 and all(map(math.isfinite, rewards)), rewards, "two")
+        self.record.check("policy", moved > 0, moved, "has moved")
+        left = [name for name, _ in self.backbone.model.named_parameters() if ".policy." in name]
+        self.record.check("left of it", not left, len(left), "nothing")
+        self.compare.equal("losses after the policy", self._losses(), before)
 
     def save(self) -> None:
         """The adapter saved, wiped out, and loaded again."""

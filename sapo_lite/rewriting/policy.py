@@ -53,10 +53,13 @@ def train_policy(
     rewards: list[float] = []
     latest: list[Rollout] = []
 
-    # To TRL a prompt is the number of its row, since it would render and tokenise texts in its own way, and
-    # there are as many neighbours of a number as it wants rollouts.
+    # To TRL a prompt is the number of its row, since it would render and tokenise texts in its own way. It
+    # names each as often as it wants rollouts.
+    def different(rows: Sequence[str]) -> list[int]:
+        return [int(row) for row in rows[:: config.rollouts]]
+
     def roll_out(rows: list[str], _trainer: Any) -> dict[str, Any]:
-        latest[:] = roll(_different(rows))
+        latest[:] = roll(different(rows))
         return {
             "prompt_ids": [list(prompts[int(row)]) for row in rows],
             "completion_ids": [list(rollout.ids) for rollout in latest],
@@ -64,12 +67,9 @@ def train_policy(
         }
 
     def rewrite_reward(prompts: list[str], **_: Any) -> list[float]:
-        found = reward(_different(prompts), latest)
+        found = reward(different(prompts), latest)
         rewards.append(sum(found) / len(found))
         return found
-
-    def _different(rows: Sequence[str]) -> list[int]:
-        return [int(row) for row in rows[:: config.rollouts]]
 
     arguments = _grpo_config(backbone, len(prompts), config, checkpointing, scratch, seed)
     trainer = _policy_trainer(
