@@ -15,14 +15,17 @@ from sapo_lite.packing import AnswerBatch
 HEAD_ROWS = 256
 
 
-def token_nll(backbone: "Backbone", batch: AnswerBatch) -> Tensor:
-    """Negative log-likelihood of every answer token, in nats: float32 [A]. Differentiable."""
+def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0) -> Tensor:
+    """Negative log-likelihood of every answer token, in nats: float32 [A]. Differentiable.
+
+    At another temperature than 1, that of the distribution which is sampled from at that temperature.
+    """
     answers = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
 
     def head_nll(h: Tensor, targets: Tensor) -> Tensor:
         with backbone.autocast():
             logits = backbone.head(h)
-        return F.cross_entropy(logits.float(), targets, reduction="none")
+        return F.cross_entropy(logits.float() / temperature, targets, reduction="none")
 
     pieces = [
         # While training, logits are recomputed in the backward pass instead of being kept.

@@ -148,6 +148,8 @@ class ChatFormat:
         return None
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
+        if not texts:  # a fast tokenizer fails on an empty batch
+            return []
         # The template writes the special tokens itself. A fast tokenizer remembers earlier padding and
         # truncation settings, so both are switched off at every call.
         encoding = self.tokenizer(texts, add_special_tokens=False, padding=False, truncation=False)

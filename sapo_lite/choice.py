@@ -31,9 +31,13 @@ class Choice:
 def judge(backbone: Backbone, strategy: str, chosen: Candidate, scores: Sequence[CandidateScore]) -> Choice:
     """The choice with what the scores (none, or those of at least two candidates) say about it."""
     losses = {s.index: s.loss for s in scores}
-    resolution = BFLOAT16_RESOLUTION if backbone.dtype is torch.bfloat16 else 0.0
-    worth = certainty(scores, chosen.index, resolution=resolution) if scores else None
+    worth = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
     return Choice(strategy, chosen, losses.get(chosen.index), losses.get(0), worth)
+
+
+def resolution(backbone: Backbone) -> float:
+    """Nats per token by which arithmetic alone may move a candidate's mean."""
+    return BFLOAT16_RESOLUTION if backbone.dtype is torch.bfloat16 else 0.0
 
 
 def measure(

@@ -44,7 +44,9 @@ class Display(Protocol):
         self, pool: Sequence[Candidate], scores: Sequence[CandidateScore], final: bool = False
     ) -> None: ...
 
-    def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None: ...
+    def scores(
+        self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]
+    ) -> None: ...
 
     def notice(self, text: str) -> None: ...
 
@@ -91,7 +93,7 @@ class PlainDisplay:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
 
-    def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
         values = "  ".join(f"{task} {value:.1f}" for task, value in zip(tasks, rows[-1], strict=True))
         self._print(f"R[{len(rows) - 1}]  {values}")
 
@@ -154,6 +156,7 @@ class LiveDisplay:
                 progress.update(task, advance=amount, note=note)
 
         yield Bar()
+        progress.remove_task(task)  # training may score in between, time and again
 
     def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
         self._table = pool_table(task, candidates, rejected, rows=6)
@@ -163,8 +166,8 @@ class LiveDisplay:
     ) -> None:
         self._table = candidate_table(pool, scores, rows=8)
 
-    def scores(self, tasks: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
-        self._matrix = score_matrix(tasks, rows, "R so far: ROUGE-L, %")
+    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+        self._matrix = score_matrix(tasks, lessons, rows, "R so far: ROUGE-L, %")
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))

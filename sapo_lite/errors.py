@@ -33,4 +33,4 @@ class TrainingError(SapoLiteError):
 
 
 class RunFolderError(SapoLiteError):
-    """The run folder is in use, belongs to another recipe, or is not a run folder."""
+    """The run folder is in use, belongs to another recipe, lacks a file, or is not a run folder."""

@@ -18,8 +18,8 @@ FIRST_ROUND = 16
 # Sampling is from the likeliest tokens: a small model at the published temperature strays otherwise.
 TOP_K = 40
 
-# Which tokens come next: logits [B, vocabulary] and the B rows' places in the batch -> ids, int64 [B].
-_Pick = Callable[[Tensor, Sequence[int]], Tensor]
+# Which tokens come next: logits [B, vocabulary] and the B answers' places in the batch -> ids, int64 [B].
+Pick = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 def generate(
@@ -35,8 +35,8 @@ def generate(
     # Longest first: a batch that does not fit in memory fails at once rather than at the end.
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     with backbone.inference():
-        prefix = None if backbone.fused else _read_prefix(backbone, prompts)
-        decode = _generate_fused if backbone.fused else partial(_generate_cached, prefix=prefix)
+        prefix = None if backbone.fused else read_prefix(backbone, prompts)
+        decode = _generate_fused if backbone.fused else partial(generate_cached, prefix=prefix)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             decoded = decode(backbone, [prompts[i] for i in chosen], max_new_tokens)
@@ -63,9 +63,9 @@ def sample(
             rows = zip(prompts, seeds, strict=True)
             decoded = [_sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
         else:
-            prefix = _read_prefix(backbone, prompts)
+            prefix = read_prefix(backbone, prompts)
             pick = _drawn(seeds, temperature) if temperature else _greedy
-            decoded = _generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
+            decoded = generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
     return [backbone.chat.decode(ids) for ids in decoded]
 
 
@@ -73,7 +73,7 @@ def _greedy(logits: Tensor, rows: Sequence[int]) -> Tensor:
     return logits.argmax(-1)
 
 
-def _drawn(seeds: Sequence[int], temperature: float) -> _Pick:
+def _drawn(seeds: Sequence[int], temperature: float) -> Pick:
     """Draws with a generator for each row."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
@@ -95,7 +95,7 @@ def stop_tokens(backbone: Backbone) -> set[int]:
     return {i for i in ids | {backbone.chat.end_of_turn_id} if i is not None}
 
 
-def _read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
+def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
     """Key-value cache, of batch 1, of the tokens that all prompts begin with, none of them a last one.
 
     None where there is nothing to share, and for models with a layer that does not keep all tokens:
@@ -124,7 +124,7 @@ def _expanded(prefix: Any, rows: int) -> Any:
     return cache
 
 
-def _left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+def left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """ids and mask, int64 [B, T], prompts flush right."""
     length = max(len(p) for p in prompts)
     ids = torch.full((len(prompts), length), backbone.tokenizer.pad_token_id)
@@ -143,28 +143,30 @@ def _behind(
     A row is [prefix | padding | rest of the prompt]; the mask hides the padding, positions skip it.
     """
     known = 0 if prefix is None else prefix.get_seq_length()
-    ids, mask = _left_padded(backbone, [prompt[known:] for prompt in prompts])
+    ids, mask = left_padded(backbone, [prompt[known:] for prompt in prompts])
     positions = known + (mask.cumsum(-1) - 1).clamp(min=0)
     return ids, torch.cat([mask.new_ones(len(prompts), known), mask], dim=1), positions
 
 
-def _generate_cached(
+def generate_cached(
     backbone: Backbone,
     prompts: Sequence[Sequence[int]],
     limit: int,
     prefix: Any,
-    pick: _Pick = _greedy,
+    pick: Pick = _greedy,
+    copies: int = 1,
 ) -> list[list[int]]:
     """Token by token with transformers' key-value cache, from which finished rows are removed.
 
-    `prefix` is the cache of what all prompts begin with, or None; it is left as it is.
+    `prefix` is the cache of what all prompts begin with, or None; it is left as it is. Every prompt is
+    answered `copies` times, and read once; the answers to one are neighbours.
     """
     stop = torch.tensor(sorted(stop_tokens(backbone)), device=backbone.device)
-    answers: list[list[int]] = [[] for _ in prompts]
-    alive = list(range(len(prompts)))
+    answers: list[list[int]] = [[] for _ in range(copies * len(prompts))]
+    alive = list(range(len(answers)))
     cache = None if prefix is None else _expanded(prefix, len(prompts))
     ids, mask, positions = _behind(prefix, backbone, prompts)
-    for _ in range(limit):
+    for step in range(limit):
         with backbone.autocast():
             output = backbone.causal_lm(
                 input_ids=ids,
@@ -174,7 +176,11 @@ def _generate_cached(
                 use_cache=True,
                 logits_to_keep=1,
             )
-        cache, ids = output.past_key_values, pick(output.logits[:, -1], alive)[:, None]
+        cache, logits = output.past_key_values, output.logits[:, -1]
+        if step == 0 and copies > 1:
+            cache.batch_repeat_interleave(copies)
+            logits, mask, positions = (x.repeat_interleave(copies, 0) for x in (logits, mask, positions))
+        ids = pick(logits, alive)[:, None]
         going = ~torch.isin(ids[:, 0], stop)
         for row, token, goes_on in zip(alive, ids[:, 0].tolist(), going.tolist(), strict=True):
             if goes_on:
@@ -199,7 +205,7 @@ def _generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit:
     for budget in (min(FIRST_ROUND, limit), limit - FIRST_ROUND):
         if not alive or budget <= 0:
             break
-        ids, mask = _left_padded(backbone, [[*prompts[i], *answers[i]] for i in alive])
+        ids, mask = left_padded(backbone, [[*prompts[i], *answers[i]] for i in alive])
         output = backbone.model.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -224,7 +230,7 @@ def _sample_fused(
     """One answer through Unsloth's `generate`, whose draws are those of torch's own generator."""
     stop = stop_tokens(backbone)
     drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": 1.0}
-    ids, mask = _left_padded(backbone, [prompt])
+    ids, mask = left_padded(backbone, [prompt])
     with torch.random.fork_rng(devices=[backbone.device]):
         torch.manual_seed(seed)
         output = backbone.model.generate(

@@ -18,7 +18,7 @@ FORMULAS = {
 
 @dataclass(frozen=True)
 class ContinualMetrics:
-    """AP, BWT and FWT in the unit of R. BWT and FWT are None for a single task."""
+    """AP, BWT and FWT in the unit of R. BWT and FWT are None for a single task, and without a sequence."""
 
     ap: float
     bwt: float | None
@@ -26,19 +26,27 @@ class ContinualMetrics:
 
 
 def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
-    """Metrics of a full matrix of N+1 rows and N columns.
+    """Metrics of a matrix of N columns: its N+1 rows, one if nothing was trained, two if all at once.
+
+    Without a sequence (one row or two) there is AP alone.
 
     Raises:
         ValueError: the matrix has another shape.
     """
-    n = len(r) - 1
-    if n < 1 or any(len(row) != n for row in r):
+    n = len(r[0]) if r else 0
+    if n == 0 or len(r) not in {1, 2, n + 1} or any(len(row) != n for row in r):
         raise ValueError(f"R must have N+1 rows of N scores; found rows of {[len(row) for row in r]}")
-    if n == 1:
-        return ContinualMetrics(ap=r[1][0], bwt=None, fwt=None)
+    if n == 1 or len(r) < n + 1:
+        return ContinualMetrics(ap=_mean(r[-1]), bwt=None, fwt=None)
     backward = [_mean([r[i][j] - r[j + 1][j] for j in range(i - 1)]) for i in range(2, n + 1)]
     forward = [_mean([r[i][j] - r[0][j] for j in range(i, n)]) for i in range(1, n)]
     return ContinualMetrics(ap=_mean(r[n]), bwt=_mean(backward), fwt=_mean(forward))
+
+
+def in_task_accuracy(r: Sequence[Sequence[float]]) -> float | None:
+    """Mean over tasks of the score right after learning the task: of R[i][i-1]. None without a sequence."""
+    n = len(r[0])
+    return _mean([r[i + 1][i] for i in range(n)]) if len(r) == n + 1 else None
 
 
 def _mean(values: Sequence[float]) -> float:

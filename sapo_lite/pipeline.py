@@ -1,16 +1,14 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.adapters import ADAPTERS, name_of
 from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.choice import Choice, judge, measure, scores_from_json, scores_to_json
-from sapo_lite.display import Display, Meter
-from sapo_lite.evaluation import evaluate
+from sapo_lite.display import Display
+from sapo_lite.learner import Learned, Learner
 from sapo_lite.paraphrase import (
     Pool,
     Surroundings,
@@ -20,13 +18,12 @@ from sapo_lite.paraphrase import (
     pool_to_json,
 )
 from sapo_lite.recipe import Recipe, differences
-from sapo_lite.results import Results, StageScores, collect, published_row, stand_ins
-from sapo_lite.rundir import RunFolder, Stage
+from sapo_lite.results import Results, collect, published_row, stand_ins
+from sapo_lite.robustness import measure_robustness
+from sapo_lite.rundir import RunFolder
 from sapo_lite.selfcheck import ROWS, check_packs, require_plain_logits
-from sapo_lite.strategies import STRATEGIES, select
 from sapo_lite.tasks import data_fingerprint, load_sequence
-from sapo_lite.training import Step, optimiser_steps, train
-from sapo_lite.types import Candidate, CandidateScore, Selection, Task, TrainRow
+from sapo_lite.types import Task, TrainRow
 from sapo_lite.usage import Usage, environment
 
 
@@ -54,7 +51,8 @@ def run(
         show.stage("loading the backbone")
         backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-        adapter = ADAPTERS[recipe.adapter.method](
+        method = ADAPTERS[recipe.adapter.method]
+        adapter = method.build(
             backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
         )
         folder.note_environment(environment(backbone))
@@ -62,14 +60,25 @@ def run(
     adapter.open_block(0, seed=recipe.seed)
     _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
-    learned: dict[str, Choice] = {}
-    scores = [learner.test(tasks, learned, folder.stage(0, "zero-shot"))]
-    for number, task in enumerate(tasks, start=1):
-        stage = folder.stage(number, task.short_id)
-        learned[task.id] = learner.learn(number, task, stage)
+    learned: dict[str, Learned] = {}
+    stage, lessons = folder.stage(0, "zero-shot"), method.lessons(tasks)
+    scores = [learner.test(tasks, learned, stage)]
+    for number, lesson in enumerate(lessons, start=1):
+        stage = folder.stage(number, name_of(lesson))
+        learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
-        show.scores([t.short_id for t in tasks], [published_row(s) for s in scores])
-    results = collect(recipe, tasks, list(pools.values()), learned, scores)
+        show.scores(
+            [task.short_id for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
+        )
+    choices = {task: found.choice for task, found in learned.items()}
+    rescorings = {task: found.rescorings for task, found in learned.items()}
+    rewritings = {task: found.rewriting for task, found in learned.items() if found.rewriting}
+    with usage.measure("evaluate"):
+        held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
+        robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, show)
+    results = collect(
+        recipe, tasks, list(pools.values()), choices, rescorings, rewritings, scores, robustness
+    )
     folder.write_results(asdict(results))
     return results
 
@@ -108,131 +117,3 @@ def _check(backbone: Backbone, task: Task, show: Display) -> None:
     for warning in (backbone.notice, unpacked):
         if warning:
             show.notice(warning)
-
-
-@dataclass(frozen=True)
-class Learner:
-    """A backbone with an adapter that learns tasks and is tested on them, one stage at a time."""
-
-    recipe: Recipe
-    backbone: Backbone
-    adapter: BlockAdapter
-    pools: Mapping[str, Pool]
-    usage: Usage
-    show: Display
-
-    def learn(self, number: int, task: Task, stage: Stage) -> Choice:
-        """Score, choose, train: the `number`-th task (from 1). Returns the wording it is tested with."""
-        strategy, hold = self.recipe.prompt.strategy, self.recipe.prompt.hold
-        pool, _ = self._split(task)
-        if not STRATEGIES[strategy].needs_candidates:
-            pool = pool[:1]
-        scores = self._scores(number, task, pool, stage)
-        selection = select(strategy, task, pool, scores, seed=self._seed(number), hold=hold)
-        choice = judge(self.backbone, strategy, selection.chosen, scores)
-        stage.cached("selection", lambda: asdict(choice))
-        self.adapter.open_block(number - 1, seed=self._seed(number))
-        if stage.adapter.exists():
-            self.adapter.load(stage.adapter)
-        else:
-            with self.usage.measure("train"):
-                self._train(number, task, selection, stage)
-                stage.keep_adapter(self.adapter.save)
-        return choice
-
-    def _scores(
-        self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage
-    ) -> list[CandidateScore]:
-        """Losses of the candidates, where the strategy asks for them and there is something to choose."""
-        strategy, config = STRATEGIES[self.recipe.prompt.strategy], self.recipe.scoring
-        if not strategy.needs_scores or len(pool) < 2:
-            return []
-
-        def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"task {number} {task.short_id}: scoring {len(pool)} candidates")
-            scores = measure(
-                self.backbone,
-                task,
-                pool,
-                examples=config.score_examples,
-                race=config.race and strategy.races,
-                reduction=config.reduction,
-                seed=self._seed(number),
-                show=self.show,
-            )
-            return scores_to_json(scores)
-
-        with self.usage.measure("score"):
-            return scores_from_json(stage.cached("losses", measured))
-
-    def _train(self, number: int, task: Task, selection: Selection, stage: Stage) -> None:
-        self.show.stage(f"task {number} {task.short_id}: training on {len(selection.rows)} examples")
-        steps = optimiser_steps(len(selection.rows), self.recipe.training)
-        with self.show.work("training", steps, "steps") as meter:
-            reached = 0
-
-            def report(step: Step) -> None:
-                nonlocal reached
-                penalty = f" + penalty {step.penalty:.3f}" if step.penalty else ""
-                meter.advance(step.number - reached, f"loss {step.loss:.3f}{penalty}")
-                reached = step.number
-
-            train(
-                self.backbone,
-                self.adapter,
-                task,
-                selection.rows,
-                self.recipe.training,
-                schedule=selection.schedule,
-                checkpoints=stage.checkpoints,
-                seed=self._seed(number),
-                on_step=report,
-            )
-
-    def test(self, tasks: Sequence[Task], learned: Mapping[str, Choice], stage: Stage) -> StageScores:
-        """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
-        self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
-        kinds = self.recipe.evaluation.kinds
-        todo = [(task, {kind: self._wordings(task, learned, kind) for kind in kinds}) for task in tasks]
-        answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
-        scores: StageScores = {kind: [] for kind in kinds}
-        with self.usage.measure("evaluate"), self.show.work("testing", answers, "answers") as meter:
-            for task, by_kind in todo:
-                for kind, wordings in by_kind.items():
-                    # Kinds that come to the same have the same answers.
-                    name = "original" if wordings == (task.instruction,) else kind
-                    scores[kind].append(self._test(task, name, wordings, stage, meter))
-        stage.cached("scores", lambda: scores)
-        stage.finish()
-        return scores
-
-    def _test(
-        self, task: Task, name: str, wordings: Sequence[str], stage: Stage, meter: Meter
-    ) -> dict[str, float]:
-        """Mean scores of one task under wordings in turn; answers are kept with them."""
-
-        def answer() -> dict[str, Any]:
-            def report(count: int) -> None:
-                meter.advance(count, task.short_id)
-
-            return asdict(evaluate(self.backbone, task, wordings, self.recipe.evaluation, report))
-
-        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
-        return scores
-
-    def _wordings(self, task: Task, learned: Mapping[str, Choice], kind: str) -> tuple[str, ...]:
-        """What `task` is tested with: its original wording where there is no other of this kind."""
-        if kind == "chosen" and task.id in learned:
-            return (learned[task.id].chosen.text,)
-        _, held_out = self._split(task)
-        if kind == "unseen" and held_out:
-            return tuple(candidate.text for candidate in held_out)
-        return (task.instruction,)
-
-    def _split(self, task: Task) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
-        """The task's candidates to choose from, and those held out."""
-        return self.pools[task.id].split(self.recipe.paraphrase.held_out)
-
-    def _seed(self, number: int) -> int:
-        """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""
-        return self.recipe.seed * 1000 + number

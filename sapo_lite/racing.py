@@ -98,10 +98,11 @@ def rounds(examples: int) -> list[int]:
     return [*sorted(step for step in steps if step < examples), examples]
 
 
-def survivors(losses: Mapping[int, Sequence[float]], total: int, *, comparisons: int) -> list[int]:
+def survivors(losses: Mapping[int, Sequence[float]], total: float, *, comparisons: int) -> list[int]:
     """Who stays in: those whose mean excess over the leader may be due to the choice of examples.
 
-    losses: candidate -> losses on the same n of `total` examples, drawn at random; n > 1 or n = total
+    losses: candidate -> losses on the same n of `total` examples, drawn at random; n > 1 or n = total.
+        A total of math.inf is for examples that stand for all that there might be.
     comparisons: in a race of C candidates, (C - 1) x rounds
 
     A candidate is dropped when its mean excess passes

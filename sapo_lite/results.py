@@ -1,15 +1,21 @@
 """What a finished run found: score matrices, continual-learning metrics, chosen wordings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 
+from sapo_lite.adapters import ADAPTERS, name_of
 from sapo_lite.certainty import Certainty
 from sapo_lite.choice import Choice
-from sapo_lite.evaluation import METRICS, PUBLISHED_METRIC
+from sapo_lite.evaluation import PUBLISHED_METRIC
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
+from sapo_lite.rewriting import Rewriting
+from sapo_lite.robustness import Robustness, averages
 from sapo_lite.types import Candidate, Task
+from sapo_lite.wordings import Rescoring
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
@@ -21,11 +27,33 @@ def published_row(scores: StageScores) -> list[float]:
 
 
 @dataclass(frozen=True)
+class AnswersRewritten:
+    """What rewriting made of a task's training answers: shares of rows, and the mean rewards of the first and
+    of the last quarter of the policy's steps (None without training).
+
+    `changed` counts the rewritten rows whose rewrite is another text than the answer; `sample` is the
+    first of them, as (answer, rewrite).
+    """
+
+    rewritten: float
+    kept: float
+    changed: float
+    first_reward: float | None
+    last_reward: float | None
+    sample: tuple[str, str] | None
+
+
+@dataclass(frozen=True)
 class Results:
     """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
 
-    `matrices[kind][metric]` is R in percent, N+1 rows of N; `metrics[kind][metric]` its AP, BWT, FWT.
-    `certainty` says what the lead of a chosen wording is worth, where candidates were scored.
+    `matrices[kind][metric]` is R in percent: row 0 before any training, row i after `lessons[i - 1]`,
+    which is a task, or "joint" for all at once; `metrics[kind][metric]` its AP, BWT, FWT. `chosen` has
+    the tasks that were learned; `certainty` says what the lead of a chosen wording is worth, where
+    candidates were scored. `rescorings` are those while training, by task; `chosen` is then what a task
+    ended with, `certainty` that of what it began with. `rewriting` is there where answers were
+    rewritten; there are metrics called `..._extracted` then, of what an answer finally says.
+    `robustness` is that of the model at the end of the run; empty unless asked for.
     """
 
     recipe: str
@@ -33,11 +61,16 @@ class Results:
     adapter: str
     seed: int
     tasks: list[str]
+    lessons: list[str]
     chosen: dict[str, Candidate]
     certainty: dict[str, Certainty | None]
+    rescorings: dict[str, list[Rescoring]]
     matrices: dict[str, dict[str, list[list[float]]]]
     metrics: dict[str, dict[str, dict[str, float | None]]]
     formulas: dict[str, str]
+    robustness: dict[str, Robustness | None]
+    robustness_averages: dict[str, float]
+    rewriting: dict[str, AnswersRewritten]
     notices: list[str]
 
 
@@ -46,28 +79,59 @@ def collect(
     tasks: Sequence[Task],
     pools: Sequence[Pool],
     choices: Mapping[str, Choice],
+    rescorings: Mapping[str, Sequence[Rescoring]],
+    rewritings: Mapping[str, Rewriting],
     stages: Sequence[StageScores],
+    robustness: dict[str, Robustness | None],
 ) -> Results:
-    """Results of a sequence from the scores of its N+1 stages, zero-shot first."""
+    """Results from the scores of all stages, zero-shot first. `choices` has the tasks that were learned."""
+    learned = [task for task in tasks if task.id in choices]
     matrices = {
-        kind: {metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in METRICS}
-        for kind in stages[0]
+        kind: {
+            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in found[0]
+        }
+        for kind, found in stages[0].items()
     }
+    rewritten = {task.short_id: _summed_up(rewritings[task.id]) for task in tasks if task.id in rewritings}
     return Results(
         recipe=recipe.name,
         strategy=recipe.prompt.strategy,
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
-        chosen={task.short_id: choices[task.id].chosen for task in tasks},
-        certainty={task.short_id: choices[task.id].certainty for task in tasks},
+        lessons=[name_of(lesson) for lesson in ADAPTERS[recipe.adapter.method].lessons(tasks)],
+        chosen={task.short_id: choices[task.id].chosen for task in learned},
+        certainty={task.short_id: choices[task.id].certainty for task in learned},
+        rescorings={t.short_id: list(found) for t in learned if (found := rescorings.get(t.id))},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}
             for kind, by_metric in matrices.items()
         },
         formulas=FORMULAS,
-        notices=[*stand_ins(tasks), *(pool.notice for pool in pools if pool.notice)],
+        robustness=robustness,
+        robustness_averages=averages(robustness),
+        notices=[
+            *stand_ins(tasks),
+            *(pool.notice for pool in pools if pool.notice),
+            *(found.notice for found in rewritings.values() if found.notice),
+        ],
+        rewriting=rewritten,
+    )
+
+
+def _summed_up(found: Rewriting) -> AnswersRewritten:
+    taken = [(row.answer, row.rewrite) for row in found.rows if row.rewrite is not None]
+    changed = [(answer, rewrite) for answer, rewrite in taken if rewrite != answer]
+    total, rewards = len(found.rows), found.policy_rewards
+    quarter = math.ceil(len(rewards) / 4)
+    return AnswersRewritten(
+        rewritten=len(taken) / total,
+        kept=(total - len(taken)) / total,
+        changed=len(changed) / total,
+        first_reward=fmean(rewards[:quarter]) if rewards else None,
+        last_reward=fmean(rewards[-quarter:]) if rewards else None,
+        sample=changed[0] if changed else None,
     )
 
 

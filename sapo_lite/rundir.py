@@ -5,8 +5,10 @@
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage folder: predictions and scores before any training
-        01-stars/                   losses, selection, adapter/, predictions, scores; `done` is written last
-        results.json                R, AP, BWT, FWT, chosen prompts
+        01-stars/                   losses, selection, adapter/, predictions, scores; `done` is written last;
+                                    wordings, where the model decides on them while it is trained
+        02-mood/                    the last one also gets the answers of the robustness report, after `done`
+        results.json                R, AP, BWT, FWT, chosen prompts, robustness
         usage.json                  seconds by kind of work, peak memory
         log.txt                     what the libraries said
 

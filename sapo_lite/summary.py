@@ -1,21 +1,20 @@
-"""The end of a run, and the plan of one, as rich renderables for stdout."""
+"""The end of a run, as rich renderables for stdout."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.certainty import Difference
-from sapo_lite.chat import user_turn
+from sapo_lite.certainty import Certainty, Difference
 from sapo_lite.evaluation import PUBLISHED_METRIC
-from sapo_lite.recipe import Recipe
-from sapo_lite.results import Results
-from sapo_lite.strategies import STRATEGIES
-from sapo_lite.tables import score_matrix, titled
-from sapo_lite.training import optimiser_steps
-from sapo_lite.types import Task
+from sapo_lite.results import AnswersRewritten, Results
+from sapo_lite.robustness import AVERAGED
+from sapo_lite.tables import score_matrix, shorten, spaced, titled
+from sapo_lite.types import Candidate
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -24,19 +23,36 @@ _PROMPTED = {
 }
 
 
+# What is tested: whole answers and, where training answers were rewritten, what they finally say.
+_READ = {
+    PUBLISHED_METRIC: "ROUGE-L",
+    f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
+}
+
+
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
     """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
-    return Group(*_spaced(_summary_parts(results, usage, folder)))
+    return Group(*spaced(_summary_parts(results, usage, folder)))
 
 
 def _summary_parts(
     results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
 ) -> Iterator[RenderableType]:
+    read = {m: what for m, what in _READ.items() if m in next(iter(results.matrices.values()))}
     for kind, by_metric in results.matrices.items():
-        title = f"R: ROUGE-L in percent, {_PROMPTED[kind]}"
-        yield score_matrix(results.tasks, by_metric[PUBLISHED_METRIC], title)
-    yield _metrics_table(results)
-    yield _chosen_table(results)
+        for metric, what in read.items():
+            title = f"R: {what} in percent, {_PROMPTED[kind]}"
+            yield score_matrix(results.tasks, results.lessons, by_metric[metric], title)
+    for metric, what in read.items():
+        yield _metrics_table(results, metric, what)
+    if results.robustness:
+        yield _robustness_table(results)
+    if results.chosen:
+        yield _chosen_table(results)
+    if results.rescorings:
+        yield _changes_table(results)
+    if results.rewriting:
+        yield _rewriting_table(results.rewriting)
     if any(results.certainty.values()):
         yield _certainty_table(results)
     seconds = usage["seconds"]
@@ -52,17 +68,36 @@ def _summary_parts(
     yield Text(f"everything is in {folder}")
 
 
-def _metrics_table(results: Results) -> RenderableType:
-    title = f"{results.strategy} on {results.adapter}, ROUGE-L in percent"
+def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
+    title = f"{results.strategy} on {results.adapter}, {what} in percent"
     table = Table(box=None, pad_edge=False)
     table.add_column("metric")
     for kind in results.metrics:
         table.add_column(f"{kind} prompts", justify="right")
     table.add_column("formula", style="dim")
     for name, formula in results.formulas.items():
-        values = [by_metric[PUBLISHED_METRIC][name.lower()] for by_metric in results.metrics.values()]
+        values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
         table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
     return titled(title, table)
+
+
+def _robustness_table(results: Results) -> RenderableType:
+    """A row a task, of dashes where nothing was held out, and their averages."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "prompts", *AVERAGED):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    reports = [report for report in results.robustness.values() if report]
+    rows: dict[str, dict[str, Any]] = {
+        task: asdict(report) if report else {"n": 0} for task, report in results.robustness.items()
+    }
+    if len(reports) > 1:
+        rows["average"] = dict(results.robustness_averages)
+    for task, row in rows.items():
+        values = [row.get(name) for name in AVERAGED]
+        cells = ("-" if value is None else f"{value:.1f}" for value in values)
+        table.add_row(task, str(row.get("n", "")), *cells)
+    share = f"; share of them at {reports[0].threshold:g} or more" if reports else ""
+    return titled(f"robustness: ROUGE-L in percent over held-out prompts{share}", table)
 
 
 def _chosen_table(results: Results) -> RenderableType:
@@ -74,6 +109,33 @@ def _chosen_table(results: Results) -> RenderableType:
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
     return titled("prompts trained with", table)
+
+
+def _changes_table(results: Results) -> RenderableType:
+    found = [(task, one) for task, several in results.rescorings.items() for one in several]
+    changes = [(task, one) for task, one in found if one.after != one.before]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "from epoch", "candidate", "instead of", "loss"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for task, one in changes:
+        table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
+    title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
+    return titled(title, table) if changes else Text(title, style="italic")
+
+
+def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"):
+        table.add_column(heading, justify="left" if heading in ("task", "sample") else "right")
+    for task, found in rewriting.items():
+        first, last = found.first_reward, found.last_reward
+        table.add_row(
+            task,
+            *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
+            "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
+            Text(" -> ".join(shorten(text, 40) for text in found.sample) if found.sample else ""),
+        )
+    return titled("training answers rewritten in the backbone's own words", table)
 
 
 def _certainty_table(results: Results) -> RenderableType:
@@ -88,9 +150,16 @@ def _certainty_table(results: Results) -> RenderableType:
                 task,
                 f"#{rival.other} {_difference(rival)}",
                 _difference(original) if original else "is chosen",
-                "within noise" if certainty.within_noise else "",
+                ", ".join(_remarks(certainty, results.chosen[task])),
             )
     return titled(title, table)
+
+
+def _remarks(certainty: Certainty, chosen: Candidate) -> Iterator[str]:
+    if certainty.chosen != chosen.index:
+        yield f"of #{certainty.chosen}, which it began with"
+    if certainty.within_noise:
+        yield "within noise"
 
 
 def _difference(difference: Difference) -> str:
@@ -98,46 +167,3 @@ def _difference(difference: Difference) -> str:
     bounds = difference.interval
     interval = "" if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}; "
     return f"{difference.mean:+.3f} ({interval}{difference.examples})"
-
-
-def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
-    """What a run would do, counted without loading the backbone."""
-    strategy = STRATEGIES[recipe.prompt.strategy]
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    for number, task in enumerate(tasks, start=1):
-        pool = 1 + recipe.paraphrase.count * (strategy.needs_candidates and bool(task.instruction.strip()))
-        scored = min(recipe.scoring.score_examples, len(task.train)) * pool
-        forwards = scored if strategy.needs_scores and pool > 1 else 0
-        # Each stage tests every task once, learned ones once more under a second wording, and every one
-        # once more under wordings held out.
-        kinds, stages = set(recipe.evaluation.kinds), len(tasks) + 1
-        tests = stages * (1 + ("unseen" in kinds)) + (stages - number) * ({"chosen", "original"} <= kinds)
-        answers = len(task.test) * tests
-        table.add_row(
-            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
-            *map(str, (len(task.train), len(task.test), pool, forwards)),
-            str(optimiser_steps(len(task.train), recipe.training)),
-            f"{'up to ' if pool > 1 else ''}{answers}",
-        )
-    example = tasks[0]
-    settings = (
-        f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
-        f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
-    )
-    first = example.train[0]
-    rendered = [
-        Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
-        Text(user_turn(example, example.instruction, first.input)),
-        Text("its answer:", style="bold"),
-        Text(first.answer),
-    ]
-    return Group(*_spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
-
-
-def _spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:
-    for number, part in enumerate(parts):
-        if number:
-            yield Text()
-        yield part

@@ -1,6 +1,6 @@
 """Tables of candidates and of scores, as rich renderables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -63,15 +63,22 @@ def pool_table(
     return titled(f"{task}: {len(candidates) - 1} paraphrases, {len(rejected)} rejected", table)
 
 
-def score_matrix(tasks: Sequence[str], rows: Sequence[Sequence[float]], title: str) -> RenderableType:
-    """R in percent; row 0 is before any training. A task's own score after its training is bold."""
+def score_matrix(
+    tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]], title: str
+) -> RenderableType:
+    """R in percent; row 0 is before any training, row i after lesson i (named after its task, or "joint").
+
+    A task's own score after its training is bold.
+    """
     table = Table(box=None, pad_edge=False)
     table.add_column("after training")
     for task in tasks:
         table.add_column(task, justify="right")
     for i, row in enumerate(rows):
-        cells = [Text(f"{value:.1f}", style="bold" if j == i - 1 else "") for j, value in enumerate(row)]
-        table.add_row("nothing" if i == 0 else f"{i} {tasks[i - 1]}", *cells)
+        lesson = lessons[i - 1] if i else None
+        scores = zip(tasks, row, strict=True)
+        cells = [Text(f"{value:.1f}", style="bold" if task == lesson else "") for task, value in scores]
+        table.add_row("nothing" if lesson is None else f"{i} {lesson}", *cells)
     return titled(title, table)
 
 
@@ -84,3 +91,11 @@ def shorten(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:
+    """The parts with an empty line between them."""
+    for number, part in enumerate(parts):
+        if number:
+            yield Text()
+        yield part

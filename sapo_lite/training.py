@@ -18,7 +18,7 @@ from sapo_lite.chat import Encoded
 from sapo_lite.errors import TrainingError
 from sapo_lite.numbered_rows import NumberedRows
 from sapo_lite.packing import fits_in_memory
-from sapo_lite.types import Schedule, Task, TrainRow
+from sapo_lite.types import Part
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import TrainingConfig
@@ -37,30 +37,27 @@ class Step:
 def train(
     backbone: Backbone,
     adapter: BlockAdapter,
-    task: Task,
-    rows: Sequence[TrainRow],
+    parts: Sequence[Part],
     config: "TrainingConfig",
     *,
-    schedule: Schedule | None = None,
     checkpoints: Path,
     seed: int,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> None:
-    """Train the adapter's open block on `rows`, in the wordings of the `schedule` if there is one.
+    """Train the adapter's open block on the rows of all `parts`, shuffled together.
 
     Checkpoints found in `checkpoints` are continued from.
 
     Raises:
         TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
     """
-    encoded = backbone.chat.encode(task, rows) if rows else []
-    _require_labels(task, encoded)
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
     pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
-    numbered = NumberedRows(backbone, task, rows, encoded, pack, schedule)
-    arguments = _sft_config(backbone, len(encoded), config, checkpoints, seed)
-    trainer = _sft_trainer(numbered, adapter, arguments, on_step)
+    rows = NumberedRows(backbone, parts, pack=pack)
+    _require_labels(parts, rows.encoded)
+    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
+    trainer = _sft_trainer(rows, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
     adapter.restore_float32(weights)
     if not any(p.requires_grad for p in backbone.model.parameters()):
@@ -79,11 +76,12 @@ def optimiser_steps(rows: int, config: "TrainingConfig") -> int:
     return config.epochs * math.ceil(micro_batches / (config.batch_size // config.micro_batch_size))
 
 
-def _require_labels(task: Task, encoded: Sequence[Encoded]) -> None:
+def _require_labels(parts: Sequence[Part], encoded: Sequence[Encoded]) -> None:
     empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
     if empty or not encoded:
+        ids = ", ".join(part.task.id for part in parts)
         raise TrainingError(
-            f"{task.id}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
+            f"{ids}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
             "Expected every row to end in an answer; check the task's file and the model's chat template."
         )
 
@@ -177,7 +175,11 @@ def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) 
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
             """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
-            return micro_batches, sum(rows.tokens(batch["row"].tolist()) for batch in micro_batches)
+            numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
+            step = self.state.global_step
+            epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
+            rows.begin(step, epoch, numbers)
+            return micro_batches, rows.tokens(numbers)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
             """Gradients of one micro-batch; where memory does not suffice, of its halves one by one."""
@@ -204,7 +206,7 @@ def _answer_trainer(rows: NumberedRows, adapter: BlockAdapter, losses: _Losses) 
         ) -> Tensor:
             numbers = inputs["row"].tolist()
             # Per token of the whole effective batch, so micro-batches simply add up.
-            loss = rows.nll(numbers, self.state.global_step) / num_items_in_batch
+            loss = rows.nll(numbers) / num_items_in_batch
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:
                 penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)

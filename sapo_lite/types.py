@@ -2,9 +2,9 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 Language = Literal["en", "zh"]
 Reduction = Literal["token_mean", "batch_mean"]
@@ -158,29 +158,52 @@ class TrainRow:
     answer: str
 
 
+class Wordings(Protocol):
+    """Wordings that change while a task is trained."""
+
+    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
+        """The wording of all rows of an optimiser step (from 0) in an epoch (from 0).
+
+        `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
+        answer token. It costs a forward pass.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Wordings that change while training (PAFT, section 3.2): each is held for `hold` optimiser steps.
 
     A function of the seed and the step alone, so that a resumed training goes on with the same ones.
+    Drawn uniformly, or with probabilities proportional to `weights`.
     """
 
     wordings: tuple[str, ...] = field(repr=False)
     hold: int
     seed: str
+    weights: tuple[float, ...] | None = field(default=None, repr=False)
 
-    def at(self, step: int) -> str:
-        """The wording of all rows of an optimiser step (from 0), drawn uniformly."""
-        return random.Random(f"{self.seed}/{step // self.hold}").choice(self.wordings)
+    def at(self, step: int, loss: Callable[[str], float] | None = None, epoch: int = 0) -> str:
+        """The wording of all rows of an optimiser step (from 0)."""
+        rng = random.Random(f"{self.seed}/{step // self.hold}")
+        return rng.choices(self.wordings, self.weights)[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one task, as they are trained on.
+
+    Where there are `wordings`, they are put in the place of the rows' own.
+    """
+
+    task: Task
+    rows: Sequence[TrainRow] = field(repr=False)
+    wordings: Wordings | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a strategy decided: the rows to train on and the wording the task is tested with.
+    """What a strategy decided: what the task is trained on, and the wording it is tested with."""
 
-    Where there is a `schedule`, it puts its wordings in the place of the rows' own.
-    """
-
-    rows: Sequence[TrainRow] = field(repr=False)
+    part: Part
     chosen: Candidate
-    schedule: Schedule | None = None

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,6 +46,14 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         peak["cuda"] = torch.cuda.max_memory_reserved() / 1e9
     return peak
+
+
+def forget_peaks() -> None:
+    """Peaks count from here on, in a process that does one run after another (Linux; and CUDA)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def environment(backbone: Backbone) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -11,10 +12,10 @@ from torch import Tensor
 from sapo_lite.adapters import ADAPTERS, BlockAdapter, orthogonality
 from sapo_lite.backbone import Backbone
 from sapo_lite.errors import TrainingError
-from sapo_lite.recipe import TrainingConfig
+from sapo_lite.recipe import AdapterConfig, TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Part, TrainRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model
 
 TASK = make_task(6)
@@ -34,7 +35,9 @@ def attach(
     checkpointing: bool = False,
     **settings: object,
 ) -> BlockAdapter:
-    return ADAPTERS[method](backbone, adapter_config(**settings), tasks=tasks, checkpointing=checkpointing)
+    return ADAPTERS[method].build(
+        backbone, adapter_config(**settings), tasks=tasks, checkpointing=checkpointing
+    )
 
 
 def learn(
@@ -45,7 +48,7 @@ def learn(
     config = TrainingConfig(
         epochs=1, learning_rate=1e-2, batch_size=2, micro_batch_size=2, gradient_checkpointing=checkpointing
     )
-    train(backbone, adapter, TASK, ROWS, config, checkpoints=folder / "checkpoints", seed=stage)
+    train(backbone, adapter, [Part(TASK, ROWS)], config, checkpoints=folder / "checkpoints", seed=stage)
 
 
 def losses(backbone: Backbone) -> tuple[float, ...]:
@@ -262,6 +265,10 @@ def test_blocks_equal_separate_frozen_and_new_peft_adapters(
 # --- methods
 
 
+def test_a_recipe_names_every_method() -> None:
+    assert list(get_args(AdapterConfig.model_fields["method"].annotation)) == list(ADAPTERS)
+
+
 def test_the_olora_penalty_is_half_the_l1_sum_of_overlaps(make_backbone: MAKE) -> None:
     adapter = attach(make_backbone("qwen3"), "olora", penalty_weight=0.5)
     assert adapter.penalty is not None
@@ -306,17 +313,38 @@ def test_olora_learns_a_block_that_overlaps_less(make_backbone: MAKE, tmp_path: 
     assert overlaps["olora"] < 0.8 * overlaps["lorainc"]
 
 
-@pytest.mark.parametrize("method", ["lorainc", "sequential"])
+def test_without_a_weight_in_the_recipe_olora_has_the_published_one(make_backbone: MAKE) -> None:
+    adapter = attach(make_backbone("qwen3"), "olora")
+    adapter.open_block(1, seed=1)
+    fill_blocks(adapter, 2)
+    assert adapter.penalty is not None
+    assert adapter.penalty().item() == 0.5 * orthogonality(adapter).item() > 0
+
+
+def test_from_the_second_task_on_an_overlap_of_zero_is_refused(make_backbone: MAKE) -> None:
+    adapter = attach(make_backbone("qwen3"), "olora")
+    adapter.open_block(1, seed=1)  # over a first block of zeros
+    assert adapter.penalty is not None
+    with pytest.raises(TrainingError) as refused:
+        adapter.penalty()
+    assert str(refused.value) == (
+        "O-LoRA: expected the new block to overlap at least a little with those of earlier tasks, found an "
+        "overlap of exactly 0, so one of them is empty: start over with --fresh."
+    )
+
+
+@pytest.mark.parametrize("method", ["lorainc", "sequential", "replay", "joint", "zero"])
 def test_the_other_methods_have_no_penalty(make_backbone: MAKE, method: str) -> None:
     assert attach(make_backbone("qwen3"), method).penalty is None
 
 
 @quantizations
-def test_sequential_goes_on_with_the_same_block(
-    make_backbone: MAKE, tmp_path: Path, quantization: str
+@pytest.mark.parametrize("method", ["sequential", "ewc", "replay", "joint"])
+def test_the_methods_of_one_block_go_on_with_it(
+    make_backbone: MAKE, tmp_path: Path, method: str, quantization: str
 ) -> None:
     backbone = make_backbone("qwen3", quantization)
-    adapter = attach(backbone, "sequential", tasks=3)
+    adapter = attach(backbone, method, tasks=3)
     assert {a.shape[0] for a, _ in adapter.pairs} == {RANK}
     learn(backbone, adapter, 0, tmp_path)
     first, before = block(adapter, 0), losses(backbone)
@@ -332,7 +360,7 @@ def test_sequential_goes_on_with_the_same_block(
 
 
 @pytest.mark.parametrize("method", ["lorainc", "olora"])
-def test_the_other_methods_open_a_block_per_task(make_backbone: MAKE, method: str) -> None:
+def test_the_methods_that_grow_open_a_block_per_task(make_backbone: MAKE, method: str) -> None:
     adapter = attach(make_backbone("qwen3"), method)
     assert {a.shape[0] for a, _ in adapter.pairs} == {3 * RANK}
     for stage in range(3):

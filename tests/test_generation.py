@@ -13,7 +13,7 @@ import torch
 from sapo_lite import generation
 from sapo_lite.adapters import ADAPTERS
 from sapo_lite.backbone import Backbone
-from sapo_lite.generation import _generate_cached, _generate_fused, generate, stop_tokens
+from sapo_lite.generation import _generate_fused, generate, generate_cached, stop_tokens
 from sapo_lite.packing import common_prefix
 from tiny import FAMILIES, adapter_config, fill_blocks, load, make_task
 
@@ -55,7 +55,7 @@ def answering(make_backbone: MAKE) -> Callable[..., tuple[Backbone, list[list[in
 
     def make(family: str, quantization: str = "none") -> tuple[Backbone, list[list[int]]]:
         backbone = make_backbone(family, quantization)
-        adapter = ADAPTERS["lorainc"](backbone, adapter_config(), tasks=2, checkpointing=False)
+        adapter = ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=2, checkpointing=False)
         fill_blocks(adapter, 2)
         config = backbone.causal_lm.generation_config
         if (family, quantization) not in endless:
@@ -127,7 +127,7 @@ def test_answers_equal_transformers_generate_row_by_row(
 def test_the_ids_before_the_stop_token_are_the_answer(answering: MAKE, family: str) -> None:
     backbone, expected = answering(family)
     with backbone.inference():
-        assert _generate_cached(backbone, prompts(backbone), LIMIT, prefix=None) == expected
+        assert generate_cached(backbone, prompts(backbone), LIMIT, prefix=None) == expected
 
 
 def test_the_stop_tokens_end_transformers_own_generate_too(answering: MAKE) -> None:
@@ -140,7 +140,7 @@ def test_answers_take_at_most_the_tokens_allowed(answering: MAKE) -> None:
     backbone, expected = answering("qwen3")
     with backbone.inference():
         for limit in (1, 5):
-            answers = _generate_cached(backbone, prompts(backbone), limit, prefix=None)
+            answers = generate_cached(backbone, prompts(backbone), limit, prefix=None)
             assert answers == [answer[:limit] for answer in expected]
             assert max(len(answer) for answer in answers) == limit
 
@@ -151,16 +151,16 @@ def test_a_learned_answer_is_generated_and_ends(
 ) -> None:
     from sapo_lite.recipe import TrainingConfig
     from sapo_lite.training import train
-    from sapo_lite.types import TrainRow
+    from sapo_lite.types import Part, TrainRow
 
     backbone = make_backbone("llama")
     modules = ("q_proj", "v_proj", "o_proj", "up_proj", "down_proj")
     lora = adapter_config(target_modules=modules)
-    adapter = ADAPTERS["lorainc"](backbone, lora, tasks=1, checkpointing=False)
+    adapter = ADAPTERS["lorainc"].build(backbone, lora, tasks=1, checkpointing=False)
     adapter.open_block(0, seed=0)
     rows = [TrainRow(TASK.instruction, e.input, "not even {money}") for e in TASK.train]
     config = TrainingConfig(epochs=30, learning_rate=1e-2, batch_size=8, micro_batch_size=8)
-    train(backbone, adapter, TASK, rows, config, checkpoints=tmp_path / "checkpoints", seed=0)
+    train(backbone, adapter, [Part(TASK, rows)], config, checkpoints=tmp_path / "checkpoints", seed=0)
     answers = generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4)
     assert answers == ["not even {money}"] * 8
 
@@ -172,7 +172,7 @@ def test_whatever_prompts_share_each_is_answered_as_it_is_alone(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, family: str, quantization: str, layout: str
 ) -> None:
     backbone = make_backbone(family, quantization)
-    fill_blocks(ADAPTERS["lorainc"](backbone, adapter_config(), tasks=2, checkpointing=False), 2)
+    fill_blocks(ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=2, checkpointing=False), 2)
     config = backbone.causal_lm.generation_config
     config.eos_token_id = None
     endless = plain_answers(backbone, LAYOUTS[layout], limit=8)
@@ -271,7 +271,7 @@ def test_batches_hold_prompts_of_like_length_longest_first(
         batches.append([len(prompt) for prompt in chosen])
         return [[] for _ in chosen]
 
-    monkeypatch.setattr(generation, "_generate_cached", spy)
+    monkeypatch.setattr(generation, "generate_cached", spy)
     generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4)
     lengths = sorted((len(prompt) for prompt in prompts(backbone)), reverse=True)
     assert batches == [lengths[:4], lengths[4:]]
@@ -332,7 +332,7 @@ def test_an_answer_ends_at_the_tokenizers_the_configs_or_the_templates_end(
 def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     config = adapter_config(dropout=0.5)
-    fill_blocks(ADAPTERS["lorainc"](backbone, config, tasks=1, checkpointing=False), 1)
+    fill_blocks(ADAPTERS["lorainc"].build(backbone, config, tasks=1, checkpointing=False), 1)
     texts = [backbone.chat.decode(cut(answer, [2])) for answer in plain_answers(backbone, prompts(backbone))]
     backbone.model.train()
     assert generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4) == texts

@@ -17,7 +17,7 @@ from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES, write_model
 
 ROOT = Path(__file__).resolve().parents[1]
-STEPS = "write,load,score,attach,packs,train,train again,generate,save,plain PEFT".split(",")
+STEPS = "write,load,score,attach,packs,train,train again,generate,policy,save,plain PEFT".split(",")
 
 
 def run_smoke(folder: Path, *options: str) -> dict[str, Any]:

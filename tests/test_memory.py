@@ -39,7 +39,7 @@ from sapo_lite.packing import (
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import Step, train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Part, TrainRow
 from tiny import adapter_config, fill_blocks, load, make_task, plain_nll, qwen3_tokenizer
 
 MAKE = Callable[..., Backbone]
@@ -317,7 +317,15 @@ def train_one_step(
             epochs=1, batch_size=8, micro_batch_size=micro_batch_size, gradient_checkpointing=False
         )
         folder = tmp_path / "checkpoints"
-        train(backbone, adapter, TASK, rows[:8], settings, checkpoints=folder, seed=0, on_step=steps.append)
+        train(
+            backbone,
+            adapter,
+            [Part(TASK, rows[:8])],
+            settings,
+            checkpoints=folder,
+            seed=0,
+            on_step=steps.append,
+        )
         assert len(steps) == len(gradients) == 1
         return steps[0], gradients.pop()
 
@@ -326,7 +334,7 @@ def train_one_step(
 
 def started(backbone: Backbone, method: str) -> BlockAdapter:
     """The second of two blocks is open, its B far from zero."""
-    adapter = ADAPTERS[method](backbone, adapter_config(), tasks=2, checkpointing=False)
+    adapter = ADAPTERS[method].build(backbone, adapter_config(), tasks=2, checkpointing=False)
     fill_blocks(adapter, 1)
     adapter.open_block(1, seed=1)
     for _, b in adapter.pairs:
@@ -454,7 +462,7 @@ def main(folder: Path) -> None:
     )
     taken: list[int] = []
     nll = training.NumberedRows.nll
-    training.NumberedRows.nll = lambda self, n, s: (taken.append(len(n)), nll(self, n, s))[1]
+    training.NumberedRows.nll = lambda self, n: (taken.append(len(n)), nll(self, n))[1]
     ends = []
     for limit in ("without a limit", "within the limit"):
         if limit == "within the limit":
@@ -467,8 +475,7 @@ def main(folder: Path) -> None:
         train(
             backbone,
             adapter,
-            TASK,
-            ROWS,
+            [Part(TASK, ROWS)],
             settings,
             checkpoints=folder / "checkpoints",
             seed=0,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sapo_lite.metrics import FORMULAS, ContinualMetrics, continual_metrics
+from sapo_lite.metrics import FORMULAS, ContinualMetrics, continual_metrics, in_task_accuracy
 
 
 def test_two_tasks() -> None:
@@ -59,8 +59,8 @@ def test_one_task_has_no_transfer() -> None:
     ("r", "found"),
     [
         ([], []),
-        ([[1.0]], [1]),
-        ([[1.0, 2.0], [1.0, 2.0]], [2, 2]),
+        ([[]], [0]),
+        ([[1.0, 2.0, 3.0]] * 3, [3, 3, 3]),
         ([[1.0, 2.0], [1.0], [1.0, 2.0]], [2, 1, 2]),
         ([[1.0], [1.0], [1.0]], [1, 1, 1]),
     ],
@@ -73,3 +73,16 @@ def test_a_matrix_of_another_shape_is_refused(r: list[list[float]], found: list[
 
 def test_every_metric_has_its_formula() -> None:
     assert {name.lower() for name in FORMULAS} == set(ContinualMetrics.__dataclass_fields__)
+
+
+def test_without_a_sequence_there_is_the_last_row_alone() -> None:
+    untrained, joint = [10.0, 20.0, 30.0], [70.0, 80.0, 90.0]
+    assert continual_metrics([untrained]) == ContinualMetrics(ap=20.0, bwt=None, fwt=None)
+    assert continual_metrics([untrained, joint]) == ContinualMetrics(ap=80.0, bwt=None, fwt=None)
+
+
+def test_in_task_accuracy_is_what_each_task_scored_right_after_it_was_learned() -> None:
+    assert in_task_accuracy([[1, 2], [80, 3], [60, 90]]) == 85
+    assert in_task_accuracy([[1], [70]]) == 70
+    for no_sequence in ([[1, 2]], [[1, 2], [80, 90]]):
+        assert in_task_accuracy(no_sequence) is None

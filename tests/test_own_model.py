@@ -222,7 +222,7 @@ def state(backbone: Backbone) -> dict[str, tuple[bool, torch.Tensor]]:
 @pytest.mark.parametrize("training", [True, False])
 def test_mode_adapter_and_randomness_are_left_as_they_were(make_backbone: MAKE, training: bool) -> None:
     backbone = endless(make_backbone("qwen3"))
-    adapter = ADAPTERS["lorainc"](backbone, adapter_config(dropout=0.5), tasks=2, checkpointing=False)
+    adapter = ADAPTERS["lorainc"].build(backbone, adapter_config(dropout=0.5), tasks=2, checkpointing=False)
     fill_blocks(adapter, 1)
     adapter.open_block(1, seed=0)
     backbone.model.train(training)
@@ -242,7 +242,7 @@ def test_mode_adapter_and_randomness_are_left_as_they_were(make_backbone: MAKE, 
 def test_the_adapter_takes_part(make_backbone: MAKE) -> None:
     backbone = endless(make_backbone("qwen3"))
     plain = drawn(backbone, turns(backbone), range(5))
-    fill_blocks(ADAPTERS["lorainc"](backbone, adapter_config(), tasks=1, checkpointing=False), 1)
+    fill_blocks(ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=1, checkpointing=False), 1)
     assert drawn(backbone, turns(backbone), range(5)) != plain
 
 
@@ -255,7 +255,7 @@ def test_the_mode_is_restored_after_a_failure_too(
     def fail(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(generation, "_generate_cached", fail)
+    monkeypatch.setattr(generation, "generate_cached", fail)
     with pytest.raises(KeyboardInterrupt):
         drawn(backbone, turns(backbone), range(5))
     assert backbone.model.training

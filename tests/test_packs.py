@@ -71,7 +71,7 @@ RENDERED = {
 
 def learned(backbone: Backbone, *, checkpointing: bool = False) -> BlockAdapter:
     """A backbone that has learned three of four tasks: A and B are far from zero."""
-    adapter = ADAPTERS["lorainc"](backbone, adapter_config(), tasks=4, checkpointing=checkpointing)
+    adapter = ADAPTERS["lorainc"].build(backbone, adapter_config(), tasks=4, checkpointing=checkpointing)
     fill_blocks(adapter, 3)
     return adapter
 

@@ -117,6 +117,13 @@ def test_the_last_examples_leave_less_to_chance() -> None:
     assert survivors(losses, 50, comparisons=1) == [0]
 
 
+def test_examples_that_stand_for_all_there_might_be_are_never_all() -> None:
+    # The same 40; beside them, one that is worse by 0.5 +- 0.5 on every example.
+    losses = {0: [1.0] * 40, 1: [1.0] * 36 + [3.0] * 4, 2: [1.0, 2.0] * 20}
+    assert survivors(losses, 40, comparisons=2) == [0]
+    assert survivors(losses, math.inf, comparisons=2) == [0, 1]
+
+
 @given(matrices(coarse, st.integers(1, 4)))
 def test_once_all_is_measured_only_exact_ties_stay(losses: Matrix) -> None:
     sums = [sum(own) for own in losses]

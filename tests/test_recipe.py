@@ -102,7 +102,15 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "missing_train": "error",
             "data": None,
         },
-        "prompt": {"strategy": "sapo", "hold": 4},
+        "prompt": {
+            "strategy": "sapo",
+            "sampling": "uniform",
+            "hold": 4,
+            "temperature": 0.2,
+            "draws": 4,
+            "top_k": 1,
+            "rescore": "never",
+        },
         "paraphrase": {
             "backend": ["builtin"],
             "count": 20,
@@ -127,7 +135,11 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "alpha": 32,
             "dropout": 0.1,
             "target_modules": ["q_proj", "v_proj"],
-            "penalty_weight": 0.5,
+            "penalty_weight": None,
+            "fisher_examples": 100,
+            "fisher_decay": 1.0,
+            "replay_share": 0.1,
+            "replay_by": "similarity",
         },
         "training": {
             "epochs": 10,
@@ -139,7 +151,27 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "gradient_checkpointing": True,
             "checkpoint_every": 0,
         },
-        "evaluation": {"prompts": "both", "max_new_tokens": 128, "batch_size": 16},
+        "evaluation": {
+            "prompts": "both",
+            "max_new_tokens": 128,
+            "batch_size": 16,
+            "robustness": 0,
+            "threshold": 80.0,
+        },
+        "rewrite": {
+            "enabled": False,
+            "policy": "rl",
+            "rollouts": 10,
+            "temperature": 1.0,
+            "diversity_weight": 0.1,
+            "threshold": 0.5,
+            "prompts": 512,
+            "epochs": 1,
+            "batch_size": 8,
+            "learning_rate": 1e-5,
+            "rank": 16,
+            "alpha": 32,
+        },
     }
 
 
@@ -199,6 +231,14 @@ def test_a_backend_that_is_not_used_needs_nothing(write_recipe: Callable[..., st
     assert load_recipe("x.toml").wants_candidates
 
 
+def test_what_is_never_trained_is_paraphrased_only_to_be_tested_with(
+    write_recipe: Callable[..., str],
+) -> None:
+    assert not load_recipe(write_recipe(), ["adapter.method=zero"]).wants_candidates
+    assert load_recipe("x.toml", ["adapter.method=zero", "paraphrase.held_out=2"]).wants_candidates
+    assert load_recipe("x.toml", ["adapter.method=joint"]).wants_candidates
+
+
 @pytest.mark.parametrize(
     ("backend", "names"),
     [
@@ -242,6 +282,37 @@ def test_a_source_needs_no_more_than_it_uses(write_recipe: Callable[..., str], s
 
 def test_a_minimum_counts_only_where_candidates_are_wanted(write_recipe: Callable[..., str]) -> None:
     load_recipe(write_recipe(), ["paraphrase.minimum=50", "prompt.strategy=fixed"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "held_out"),
+    [
+        ([], 3),
+        (["paraphrase.count=400"], 50),
+        (["paraphrase.count=1"], 1),
+        (["paraphrase.count=0"], 0),
+        (["paraphrase.held_out=0"], 0),
+        (["paraphrase.held_out=7", "paraphrase.count=8"], 7),
+        (["prompt.sampling=adversarial", "paraphrase.count=9"], 2),
+        (["prompt.strategy=sapo"], 0),
+    ],
+)
+def test_paft_holds_out_one_paraphrase_for_eight_unless_the_recipe_says_otherwise(
+    write_recipe: Callable[..., str], settings: list[str], held_out: int
+) -> None:
+    recipe = load_recipe(write_recipe(), ["prompt.strategy=paft", *settings])
+    assert recipe.paraphrase.held_out == held_out
+    assert recipe.paraphrase.wanted == recipe.paraphrase.count + held_out
+
+
+def test_strategies_may_differ_by_settings_of_their_own(write_recipe: Callable[..., str]) -> None:
+    for settings in (
+        ["strategy=paft", "sampling=importance", "temperature=1.5"],
+        ["strategy=paft", "sampling=adversarial", "draws=2", "hold=1"],
+        ["strategy=sapo", "top_k=3", "hold=8"],
+        ["strategy=sapo", "rescore=epoch"],
+    ):
+        load_recipe(write_recipe(), [f"prompt.{setting}" for setting in settings])
 
 
 def test_the_section_stands_alone_for_a_command() -> None:

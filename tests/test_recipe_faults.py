@@ -88,7 +88,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
     """)
     assert faults(spec, "adapter.alpha=x") == [
         "x.toml, line 2: seed: expected a whole number of at least 0, found -1",
-        "x.toml, line 3: rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 3: rank: no such key; did you mean adapter.rank or rewrite.rank?",
         "x.toml, line 4: name: no such key; a recipe is named after its file",
         'x.toml, line 5: prompt: expected a section [prompt], found "sapo"',
         "x.toml, line 7: model.name: expected a text in quotes, found nothing",
@@ -106,11 +106,12 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         "x.toml, line 23: adapter.dropout: expected a number from 0 to below 1, found 1",
         "x.toml, line 24: adapter.target_modules: expected a list of different module names, "
         'such as ["q_proj", "v_proj"], found the item 3',
-        "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate?",
+        "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate "
+        "or rewrite.learning_rate?",
         "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
-        "target_modules, penalty_weight",
-        "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size "
-        "or evaluation.batch_size?",
+        "target_modules, penalty_weight, fisher_examples, fisher_decay, replay_share, replay_by",
+        "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size, "
+        "evaluation.batch_size or rewrite.batch_size?",
         "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
         "x.toml, line 31: training.epochs: expected a whole number of at least 1, found 2.0",
         "x.toml, line 32: training.learning_rate: expected a number above 0, found nan",
@@ -150,6 +151,10 @@ def test_tasks_are_a_list_of_names(write_recipe: Callable[..., str], tasks: str,
         ("training.learning_rate=0", "a number above 0, found 0"),
         ("training.warmup=-0.1", "a number from 0 to below 1, found -0.1"),
         ("adapter.penalty_weight=inf", "a number of at least 0, found inf"),
+        ("adapter.fisher_examples=0", "a whole number of at least 1, found 0"),
+        ("adapter.fisher_decay=1.1", "a number from 0 to 1, found 1.1"),
+        ("adapter.replay_share=0", "a number above 0, found 0"),
+        ("adapter.replay_by=random", '"similarity" or "uniform", found "random"'),
         ("paraphrase.timeout=false", "a number above 0, found false"),
         ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
         ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
@@ -172,11 +177,11 @@ def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) 
 def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(before="zzz = 1\n")) == [
         "x.toml, line 1: zzz: no such key; at the top stand seed, protocol and the sections model, sequence, "
-        "prompt, paraphrase, scoring, adapter, training, evaluation"
+        "prompt, paraphrase, scoring, adapter, training, evaluation, rewrite"
     ]
     assert faults(write_recipe(more="[zzz]\n")) == [
         "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "
-        "adapter, training, evaluation"
+        "adapter, training, evaluation, rewrite"
     ]
 
 
@@ -202,6 +207,72 @@ def test_a_race_is_for_the_mean_over_tokens(write_recipe: Callable[..., str]) ->
     ]
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "scoring.race=false"])
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.strategy=worst"])
+    load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.top_k=2"])  # nothing races
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            ["sampling=importance"],
+            'sampling: expected "uniform" (prompt.strategy is "sapo"), found "importance"',
+        ),
+        (
+            ["sampling=adversarial", "strategy=random"],
+            'sampling: expected "uniform" (prompt.strategy is "random"), found "adversarial"',
+        ),
+        (["top_k=3", "strategy=paft"], 'top_k: expected 1 (prompt.strategy is "paft"), found 3'),
+        (["top_k=2", "strategy=worst"], 'top_k: expected 1 (prompt.strategy is "worst"), found 2'),
+        (
+            ["rescore=epoch", "strategy=paft"],
+            'rescore: expected "never" (prompt.strategy is "paft"), found "epoch"',
+        ),
+        (["rescore=epoch", "top_k=2"], 'rescore: expected "never" (prompt.top_k is 2), found "epoch"'),
+        (
+            ["temperature=1", "strategy=paft"],
+            'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
+        ),
+        (["draws=2", "strategy=paft"], 'draws: expected 4 (prompt.sampling is "uniform"), found 2'),
+    ],
+)
+def test_what_a_strategy_would_ignore_is_refused(
+    write_recipe: Callable[..., str], settings: list[str], expected: str
+) -> None:
+    overrides = [f"prompt.{setting}" for setting in settings]
+    assert faults(write_recipe(), *overrides) == [f"--set {overrides[0]}: prompt.{expected}"]
+
+
+def test_nothing_is_scored_again_in_a_single_epoch(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "prompt.rescore=epoch", "training.epochs=1") == [
+        '--set prompt.rescore=epoch: prompt.rescore: expected "never" (training.epochs is 1), found "epoch"'
+    ]
+
+
+def test_a_temperature_and_a_number_of_draws_are_above_zero(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "prompt.temperature=0", "prompt.draws=0", "prompt.rescore=always") == [
+        "--set prompt.temperature=0: prompt.temperature: expected a number above 0, found 0",
+        "--set prompt.draws=0: prompt.draws: expected a whole number of at least 1, found 0",
+        '--set prompt.rescore=always: prompt.rescore: expected "never" or "epoch", found "always"',
+    ]
+
+
+def test_a_count_that_is_no_number_is_one_fault_for_paft_too(write_recipe: Callable[..., str]) -> None:
+    for count in ("many", "-20"):
+        written = f"paraphrase.count={count}"
+        (fault,) = faults(write_recipe(), "prompt.strategy=paft", written)
+        assert fault.startswith(f"--set {written}: paraphrase.count: expected a whole number of at least 0")
+
+
+@pytest.mark.parametrize("method", ["olora", "ewc"])
+def test_a_penalty_that_a_method_lives_by_has_a_weight(write_recipe: Callable[..., str], method: str) -> None:
+    overrides = ["adapter.penalty_weight=0", f"adapter.method={method}"]
+    assert faults(write_recipe(), *overrides) == [
+        "--set adapter.penalty_weight=0: adapter.penalty_weight: expected a number above 0 "
+        f'(adapter.method is "{method}"), found 0'
+    ]
+    load_recipe(write_recipe(), [overrides[1]])
+    load_recipe(write_recipe(), [overrides[1], "adapter.penalty_weight=0.1"])
+    load_recipe(write_recipe(), [overrides[0], "adapter.method=lorainc"])
 
 
 def test_packing_is_automatic_or_a_switch(write_recipe: Callable[..., str]) -> None:
@@ -506,6 +577,6 @@ def test_dotted_keys_and_inline_tables_find_a_line(write_recipe: Callable[..., s
         paraphrase = { backend = "builtin" }
     """)
     assert faults(spec) == [
-        "x.toml, line 1: model.rank: no such key; did you mean adapter.rank?",
+        "x.toml, line 1: model.rank: no such key; did you mean adapter.rank or rewrite.rank?",
         "x.toml, line 2: adapter.rank: expected a whole number of at least 1, found 0",
     ]

@@ -4,6 +4,7 @@ import filecmp
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from small import call, small_command
 
 pytestmark = pytest.mark.slow
 
+REPORT = "evaluation.robustness=2"
 # A file that appears in the middle of each kind of work, in the order a run comes to them.
 MOMENTS = {
     "paraphrasing": "candidates/oldest.json",
@@ -20,14 +22,16 @@ MOMENTS = {
     "training": "01-oldest/checkpoints/checkpoint-3/trainer_state.json",
     "testing": "01-oldest/predictions/oldest-chosen.json",
     "training the second task": "02-odd_one_out/checkpoints/checkpoint-2/trainer_state.json",
+    "testing under prompts held out": "02-odd_one_out/predictions/oldest-unseen-4.json",
 }
 # What may differ: the times, the machine's state, and what libraries say.
 VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
 
 
-def kill_when(out: Path, appears: str, number: int) -> int:
+def kill_when(out: Path, appears: str, number: int, settings: Sequence[str] = ()) -> int:
     """Start the run, send it signal `number` as soon as the file appears; its exit status."""
-    process = subprocess.Popen(small_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = small_command(out, *settings)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 300
     while not (out / appears).exists():
         assert process.poll() is None, f"ended before {appears}: {process.stderr.read()!r}"  # type: ignore[union-attr]
@@ -42,18 +46,60 @@ def files(out: Path) -> set[str]:
     return {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file() and p.name not in VARYING}
 
 
-def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole)).returncode == 0
-    for moment in MOMENTS.values():
-        assert kill_when(broken, moment, signal.SIGKILL) == -signal.SIGKILL
-        assert not (broken / "results.json").exists()
-    last = call(small_command(broken))
-    assert last.returncode == 0, last.stderr
+def assert_same_bytes(whole: Path, broken: Path) -> None:
     left_by_kills = {name for name in files(broken) if Path(name).name.startswith(".")}
     assert files(whole) == files(broken) - left_by_kills
     _, different, unreadable = filecmp.cmpfiles(whole, broken, files(whole), shallow=False)
     assert (different, unreadable) == ([], [])
+
+
+def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(small_command(whole, REPORT)).returncode == 0
+    for moment in MOMENTS.values():
+        assert kill_when(broken, moment, signal.SIGKILL, [REPORT]) == -signal.SIGKILL
+        assert not (broken / "results.json").exists()
+    last = call(small_command(broken, REPORT))
+    assert last.returncode == 0, last.stderr
+    assert_same_bytes(whole, broken)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["prompt.strategy=paft", "prompt.sampling=adversarial", "prompt.hold=4", "prompt.draws=2"],
+        ["prompt.rescore=epoch"],
+    ],
+    ids=["adversarial", "rescored"],
+)
+def test_wordings_that_the_model_decides_survive_kills_between_decisions(
+    tmp_path: Path, settings: list[str]
+) -> None:
+    """Six steps in three epochs: killed when something was decided, then in a hold and in an epoch."""
+    settings = [*settings, "sequence.tasks=['odd_one_out']", "training.epochs=3"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert call(small_command(whole, *settings)).returncode == 0
+    for moment in ("wordings.json", "checkpoints/checkpoint-3/trainer_state.json"):
+        assert kill_when(broken, f"01-odd_one_out/{moment}", signal.SIGKILL, settings) == -signal.SIGKILL
+        assert not (broken / "01-odd_one_out/adapter").exists()
+    last = call(small_command(broken, *settings))
+    assert last.returncode == 0, last.stderr
+    assert (whole / "01-odd_one_out/wordings.json").exists()
+    assert_same_bytes(whole, broken)
+
+
+@pytest.mark.parametrize("method", ["ewc", "replay"])
+def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
+    """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    settings = [f"adapter.method={method}", "prompt.strategy=fixed", "evaluation.prompts=original"]
+    assert call(small_command(whole, *settings)).returncode == 0
+    moment = MOMENTS["training the second task"]
+    assert kill_when(broken, moment, signal.SIGKILL, settings) == -signal.SIGKILL
+    assert not (broken / "02-odd_one_out/adapter").exists()
+    assert call(small_command(broken, *settings)).returncode == 0
+    assert ("02-odd_one_out/adapter/memory.safetensors" in files(whole)) == (method == "ewc")
+    assert_same_bytes(whole, broken)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:

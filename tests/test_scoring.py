@@ -42,7 +42,7 @@ CANDIDATES = [
 def learned(backbone: Backbone, blocks: int = 3, dropout: float = 0.0) -> BlockAdapter:
     """A backbone that has learned `blocks` of four tasks."""
     config = adapter_config(dropout=dropout)
-    adapter = ADAPTERS["lorainc"](backbone, config, tasks=4, checkpointing=False)
+    adapter = ADAPTERS["lorainc"].build(backbone, config, tasks=4, checkpointing=False)
     fill_blocks(adapter, blocks)
     return adapter
 

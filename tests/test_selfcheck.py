@@ -24,7 +24,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 def opened(backbone: Backbone, **settings: Any) -> BlockAdapter:
     """As a run opens the first block before it checks: A drawn, B zero."""
-    adapter = ADAPTERS["lorainc"](backbone, adapter_config(**settings), tasks=2, checkpointing=False)
+    adapter = ADAPTERS["lorainc"].build(backbone, adapter_config(**settings), tasks=2, checkpointing=False)
     adapter.open_block(0, seed=0)
     return adapter
 

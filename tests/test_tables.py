@@ -1,8 +1,10 @@
 """Tables of candidates: ranks, differences, what a loss was measured on, and what was rejected."""
 
+import re
+
 from rich.console import Console
 
-from sapo_lite.tables import candidate_table, pool_table
+from sapo_lite.tables import candidate_table, pool_table, score_matrix
 from sapo_lite.types import Candidate, Rejection, comparable_loss, excess, ranked
 from tiny import candidate_score
 
@@ -93,3 +95,31 @@ def test_a_long_text_is_cut_and_stays_on_its_line() -> None:
     line = capture.get().splitlines()[2].rstrip()
     assert line.endswith("word w…")
     assert len(line) == len("#0  original  ") + 72
+
+
+def matrix_lines(lessons: list[str], rows: list[list[float]], **options: object) -> list[str]:
+    console = Console(width=90, **options)  # type: ignore[arg-type]
+    with console.capture() as capture:
+        console.print(score_matrix(["mood", "stars"], lessons, rows, "R"))
+    return [" ".join(line.split()) for line in capture.get().splitlines()]
+
+
+def test_rows_of_a_matrix_are_named_after_what_was_learned_before_them() -> None:
+    rows = [[1.0, 2.0], [30.0, 4.0], [5.0, 60.0]]
+    assert matrix_lines(["mood", "stars"], rows, no_color=True) == [
+        "R",
+        "after training mood stars",
+        "nothing 1.0 2.0",
+        "1 mood 30.0 4.0",
+        "2 stars 5.0 60.0",
+    ]
+    assert matrix_lines(["mood", "stars"], rows[:2], no_color=True)[-1] == "1 mood 30.0 4.0"  # so far
+    assert matrix_lines(["joint"], rows[:2], no_color=True)[-1] == "1 joint 30.0 4.0"
+    assert matrix_lines([], rows[:1], no_color=True)[-1] == "nothing 1.0 2.0"
+
+
+def test_a_tasks_own_score_after_its_training_is_bold() -> None:
+    rows = [[1.0, 2.0], [30.0, 4.0], [5.0, 60.0]]
+    lines = matrix_lines(["mood", "stars"], rows, force_terminal=True, color_system="standard")
+    bold = [re.findall(r"\x1b\[1m *([\d.]+)", line) for line in lines]
+    assert bold[2:] == [[], ["30.0"], ["60.0"]]

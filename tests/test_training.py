@@ -18,7 +18,7 @@ from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.errors import TrainingError
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.training import Step, optimiser_steps, train
-from sapo_lite.types import Schedule, TrainRow
+from sapo_lite.types import Part, Schedule, TrainRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(12)
@@ -38,7 +38,7 @@ def config(**settings: Any) -> TrainingConfig:
 
 def start(backbone: Backbone, method: str = "lorainc", stage: int = 1, **settings: Any) -> BlockAdapter:
     """A backbone that has learned `stage` tasks and opens the next block."""
-    adapter = ADAPTERS[method](backbone, adapter_config(**settings), tasks=3, checkpointing=False)
+    adapter = ADAPTERS[method].build(backbone, adapter_config(**settings), tasks=3, checkpointing=False)
     fill_blocks(adapter, stage)
     adapter.open_block(stage, seed=stage)
     return adapter
@@ -58,10 +58,8 @@ def learn(
     train(
         backbone,
         adapter,
-        TASK,
-        rows,
+        [Part(TASK, rows, schedule)],
         settings,
-        schedule=schedule,
         checkpoints=folder / "checkpoints",
         seed=seed,
         on_step=on_step,
@@ -295,7 +293,7 @@ def train_20_steps(
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(
-        training.NumberedRows, "nll", lambda self, n, s: (rows.append(tuple(n)), nll(self, n, s))[1]
+        training.NumberedRows, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1]
     )
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     wordings = ("", TASK.instruction, "判断情感 {0}")
@@ -390,7 +388,7 @@ def test_every_row_is_seen_once_an_epoch(
     backbone = make_backbone("qwen3")
     seen: list[int] = []
     nll = training.NumberedRows.nll
-    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n, s: (seen.extend(n), nll(self, n, s))[1])
+    monkeypatch.setattr(training.NumberedRows, "nll", lambda self, n: (seen.extend(n), nll(self, n))[1])
     learn(backbone, start(backbone), config(epochs=2), tmp_path, rows=ROWS[:9])
     first, second = seen[:9], seen[9:]
     assert sorted(first) == sorted(second) == list(range(9))

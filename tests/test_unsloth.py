@@ -5,25 +5,30 @@ process of its own (this file run as a program), which writes what it finds; her
 the transformers loader.
 """
 
+import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
+from rich.console import Console
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter
+from sapo_lite.adapters.ewc import fisher
+from sapo_lite.adapters.replay import distances
 from sapo_lite.backbone import Backbone
+from sapo_lite.display import PlainDisplay
 from sapo_lite.generation import generate
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.scoring import answer_nll
 from sapo_lite.training import Step, train
-from sapo_lite.types import TrainRow
+from sapo_lite.types import Part, TrainRow
 from tiny import FAMILIES, adapter_config, load, make_task, plain_model
 
 pytestmark = pytest.mark.slow
@@ -37,8 +42,8 @@ cases = pytest.mark.parametrize(("family", "quantization"), CASES)
 # --- what both loaders are put through
 
 
-def attach(backbone: Backbone) -> BlockAdapter:
-    return ADAPTERS["olora"](backbone, adapter_config(), tasks=3, checkpointing=True)
+def attach(backbone: Backbone, **settings: Any) -> BlockAdapter:
+    return ADAPTERS["olora"].build(backbone, adapter_config(**settings), tasks=3, checkpointing=True)
 
 
 def losses(backbone: Backbone) -> list[float]:
@@ -55,13 +60,28 @@ def answers(backbone: Backbone) -> list[str]:
     return generate(backbone, prompts, max_new_tokens=12, batch_size=4)
 
 
-def learn(backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path) -> list[Step]:
+class Asking:
+    """One wording. Before every step, the losses of others are asked for."""
+
+    def __init__(self, others: Sequence[str]) -> None:
+        self._others = others
+        self.heard: list[float] = []
+
+    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
+        self.heard.extend(loss(wording) for wording in self._others)
+        return TASK.instruction
+
+
+def learn(
+    backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path, wordings: Asking | None = None
+) -> list[Step]:
     """Three steps of two micro-batches on the block of `stage`."""
     steps: list[Step] = []
     adapter.open_block(stage, seed=stage)
     config = TrainingConfig(epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2)
     checkpoints = folder / "checkpoints"
-    train(backbone, adapter, TASK, ROWS, config, checkpoints=checkpoints, seed=3, on_step=steps.append)
+    part = Part(TASK, ROWS, wordings)
+    train(backbone, adapter, [part], config, checkpoints=checkpoints, seed=3, on_step=steps.append)
     return steps
 
 
@@ -72,6 +92,15 @@ def block(adapter: BlockAdapter, stage: int) -> list[torch.Tensor]:
 
 def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
+
+
+def remembered(backbone: Backbone, adapter: BlockAdapter) -> tuple[list[float], list[float]]:
+    """What EWC and replay ask of a model: sums of the Fisher information of A and B, and distances."""
+    weights = [weight for pair in adapter.pairs for weight in pair]
+    silent = PlainDisplay(Console(file=io.StringIO()))
+    found = fisher(backbone, weights, [Part(TASK, ROWS)], 3, silent).split([w.numel() for w in weights])
+    parts = [Part(TASK, [TrainRow(text, "", "")]) for text in (TASK.instruction, "判断情感", "Say it again.")]
+    return [float(values.sum()) for values in found], distances(backbone, parts[1:], parts[:1])
 
 
 def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, Any]:
@@ -97,11 +126,21 @@ def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, A
     seen["steps"] = [(step.number, step.loss, step.penalty) for step in steps]
     seen["second"], seen["alone"] = losses(backbone), lone_losses(backbone)
     seen["answers"] = answers(backbone)
+    seen["fisher"], seen["distances"] = remembered(backbone, adapter)
     adapter.save(out / "adapter")
     fresh = load(folder, quantization, loader)
     attach(fresh).load(out / "adapter")
     seen["reloaded"] = losses(fresh)
     return seen
+
+
+def asked(folder: Path, quantization: str, loader: str, out: Path, others: Sequence[str]) -> dict[str, Any]:
+    """Learn with dropout and be asked on the way."""
+    backbone = load(folder, quantization, loader)
+    adapter = attach(backbone, dropout=0.3)
+    wordings = Asking(others)
+    steps = learn(backbone, adapter, 0, out, wordings)
+    return {"losses": [step.loss for step in steps], "after": losses(backbone), "heard": wordings.heard}
 
 
 # --- compared
@@ -186,6 +225,17 @@ def test_training_takes_the_steps_of_the_transformers_loader(
 
 
 @cases
+def test_ewc_and_replay_find_what_they_find_with_the_transformers_loader(
+    unsloth: dict[str, Any], plain: Callable[..., dict[str, Any]], family: str, quantization: str
+) -> None:
+    ours, theirs = unsloth[f"{family} {quantization}"], plain(family, quantization)
+    assert ours["fisher"] == pytest.approx(theirs["fisher"], rel=1e-2)
+    assert all(ours["fisher"])
+    assert ours["distances"] == pytest.approx(theirs["distances"], rel=1e-3)
+    assert min(ours["distances"]) > 0.01
+
+
+@cases
 def test_losses_are_equal_after_saving_and_loading(
     unsloth: dict[str, Any], family: str, quantization: str
 ) -> None:
@@ -206,17 +256,30 @@ def test_the_adapter_loads_in_plain_peft_with_the_same_losses_and_answers(
     assert len(set(seen["answers"])) > 1
 
 
+@cases
+def test_losses_that_are_asked_for_in_training_change_nothing_in_it(
+    unsloth: dict[str, Any], family: str, quantization: str
+) -> None:
+    silent, asked = (unsloth[f"{family} {quantization} {kind}"] for kind in ("silent", "asked"))
+    assert asked["losses"] == silent["losses"]
+    assert asked["after"] == silent["after"]
+    assert len(asked["heard"]) == 2 * len(asked["losses"])
+    assert min(asked["heard"]) > 0
+
+
 def test_nothing_is_written_where_the_process_runs(unsloth: dict[str, Any]) -> None:
     expected = {f"{family}-{quantization}" for family, quantization in CASES} | {"seen.json", "cache"}
     assert {path.name for path in unsloth["out"].iterdir()} <= expected
 
 
 def main(out: Path, *folders: Path) -> None:
-    seen = {
-        f"{family} {quantization}": live(folder, quantization, "unsloth", out / f"{family}-{quantization}")
-        for family, folder in zip(FAMILIES, folders, strict=True)
-        for quantization in ("none", "nf4")
-    }
+    seen = {}
+    for family, folder in zip(FAMILIES, folders, strict=True):
+        for quantization in ("none", "nf4"):
+            case, own = f"{family} {quantization}", out / f"{family}-{quantization}"
+            seen[case] = live(folder, quantization, "unsloth", own)
+            for kind, others in (("silent", []), ("asked", ["Judge.", "判断情感"])):
+                seen[f"{case} {kind}"] = asked(folder, quantization, "unsloth", own, others)
     assert "unsloth" in sys.modules
     (out / "seen.json").write_text(json.dumps(seen))
 

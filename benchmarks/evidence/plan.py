@@ -1,14 +1,13 @@
 """What there is to run: cells of strategy x adapter x seed, and transitions to probe."""
 
-import json
-import random
-import shlex
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sapo_lite.comparing import grid
+from sapo_lite.comparing.grid import seed_list
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import Recipe, load_recipe
 
@@ -20,17 +19,8 @@ RESULTS = HERE / "results"
 BASE_STRATEGY, BASE_ADAPTER = "fixed", "lorainc"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(grid.Cell):
     """One ordinary run of `sapo_lite.pipeline.run`."""
-
-    strategy: str
-    adapter: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.strategy}-{self.adapter}-{self.seed}"
 
     @property
     def base(self) -> "Cell":
@@ -88,16 +78,8 @@ class Plan:
     def overrides(self, cell: Cell) -> list[str]:
         """All settings of a cell beyond its recipe: a seed draws the order of the tasks and the examples
         here, candidates and initial weights by itself."""
-        tasks = list(load_recipe(self.recipe, self.settings).sequence.tasks)
-        random.Random(f"evidence/{cell.seed}").shuffle(tasks)
-        return [
-            *self.settings,
-            f"seed={cell.seed}",
-            f"sequence.draw={cell.seed}",
-            f"sequence.tasks={json.dumps(tasks)}",
-            f"prompt.strategy={cell.strategy}",
-            f"adapter.method={cell.adapter}",
-        ]
+        tasks = load_recipe(self.recipe, self.settings).sequence.tasks
+        return [*self.settings, *grid.cell_settings(cell, tasks)]
 
     def load(self, cell: Cell) -> Recipe:
         return load_recipe(self.recipe, self.overrides(cell))
@@ -107,9 +89,7 @@ class Plan:
 
     def command(self, cell: Cell) -> str:
         """The command line that repeats a cell."""
-        words = ["sapo-lite", "run", self.recipe]
-        words += [word for setting in self.overrides(cell) for word in ("--set", setting)]
-        return shlex.join(words)
+        return grid.run_command(self.recipe, self.overrides(cell))
 
 
 def read_settings(path: Path = SETTINGS) -> dict[str, Any]:
@@ -179,14 +159,3 @@ def _check(plan: Plan) -> None:
 def _last_of_each(overrides: Iterable[str]) -> list[str]:
     """One override a key: the last one."""
     return list({override.partition("=")[0]: override for override in overrides}.values())
-
-
-def seed_list(text: str) -> tuple[int, ...]:
-    """ "0-2,7" is 0, 1, 2, 7. Raises RecipeError for anything else."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise RecipeError(f"--seeds: expected seeds such as 0-9 or 0,3,7, found {text!r}")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(found))

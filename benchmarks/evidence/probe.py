@@ -27,7 +27,7 @@ from sapo_lite.scoring import score
 from sapo_lite.selfcheck import check_packs
 from sapo_lite.tasks import data_fingerprint, load_sequence
 from sapo_lite.training import train
-from sapo_lite.types import Candidate, Task, TrainRow
+from sapo_lite.types import Candidate, Part, Task, TrainRow
 
 # Scores by kind of prompt, then by task in order, then by metric, in percent: as a run's scores.json.
 Scores = dict[str, list[dict[str, float]]]
@@ -52,7 +52,7 @@ class Probe:
 
     @property
     def seed(self) -> int:
-        """That of the run's next stage (pipeline.Learner)."""
+        """That of the run's next stage (learner.Learner)."""
         return self.recipe.seed * 1000 + self.learned + 1
 
     @property
@@ -94,8 +94,7 @@ class Probe:
         train(
             self.backbone,
             self.adapter,
-            self.task,
-            rows,
+            [Part(self.task, rows)],
             self.recipe.training,
             checkpoints=checkpoints,
             seed=self.seed,
@@ -155,7 +154,7 @@ def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> 
     pools = {t.id: pool_from_json(read_json(run / "candidates" / f"{t.id}.json"), t) for t in tasks}
     backbone = load_backbone(recipe.model)
     tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-    adapter = ADAPTERS[recipe.adapter.method](
+    adapter = ADAPTERS[recipe.adapter.method].build(
         backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
     )
     adapter.open_block(0, seed=recipe.seed)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.cells import flat
 from benchmarks.evidence.plan import Cell, Plan
 from benchmarks.evidence.probe import probe_rows
 from benchmarks.scoring.clock import machine
+from sapo_lite.recipe import flat
 from sapo_lite.rundir import read_json, write_json
 
 METRICS = ("rougeL", "exact_match")
@@ -49,8 +49,9 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
 
 
 def _rounded(value: Any, key: str = "") -> Any:
+    """What was measured, to three decimals; settings are kept as they are."""
     if isinstance(value, dict):
-        return {k: _rounded(v, k) for k, v in value.items()}
+        return {k: v if k == "settings" else _rounded(v, k) for k, v in value.items()}
     if isinstance(value, list):
         return [_rounded(item, key) for item in value]
     return round(value, 3) if isinstance(value, float) and key not in ("loss", "rates") else value

@@ -13,10 +13,10 @@ from benchmarks.evidence.tables import (
     best_known,
     continual_table,
     correlation_table,
-    markdown,
     transition_table,
 )
-from benchmarks.evidence.wording import about_probe, about_sequences, many, wrapped
+from benchmarks.evidence.wording import about_probe, about_sequences, wrapped
+from sapo_lite.comparing.wording import many, markdown
 from sapo_lite.errors import DataError
 
 SEQUENCES, PROBE, TRIED = "sequences.json", "probe.json", "tried.json"

@@ -1,4 +1,4 @@
-"""Rank correlations within groups, their permutation tests, and paired differences with intervals.
+"""Rank correlations within groups and their permutation tests; means and differences are the package's.
 
 What is tested and what the units are is said by who calls; here are the formulas.
 """
@@ -11,7 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-CONFIDENCE = 0.95
+from sapo_lite.comparing.statistics import Interval, holm, mean_interval, paired
+
+__all__ = [
+    "Correlation",
+    "Group",
+    "Interval",
+    "holm",
+    "mean_interval",
+    "paired",
+    "pooled_correlation",
+    "rank_correlation",
+]
+
 _ROUNDING = 1e-9  # correlations that differ by less are equal: sums in another order
 
 # Pairs (x, y) of one group, which are ranked among themselves only.
@@ -32,21 +44,6 @@ class Correlation:
     p: float
     groups: int
     pairs: int
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Mean of n values with the bounds of its 95 % t interval (None with fewer than two values).
-
-    p: two-sided, of Student's t test that the mean is 0; None where there is no interval
-    """
-
-    mean: float
-    deviation: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    n: int
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -79,35 +76,3 @@ def pooled_correlation(groups: Sequence[Group], *, permutations: int, seed: int)
 def _centred_ranks(values: Sequence[float]) -> NDArray[np.float64]:
     ranks: NDArray[np.float64] = stats.rankdata(values)
     return ranks - ranks.mean()
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted by Holm's step-down method for all tests of the list, in its order."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for place, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
-def mean_interval(values: Sequence[float]) -> Interval:
-    """Mean and t interval of independent values: for paired differences, the paired t interval."""
-    n = len(values)
-    mean = math.fsum(values) / n
-    if n < 2:
-        return Interval(mean, None, None, None, None, n)
-    deviation = float(np.std(values, ddof=1))
-    if deviation < _ROUNDING * max(map(abs, values)):
-        deviation = 0.0  # equal values, summed in other orders
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
-    if deviation:
-        p = float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))
-    else:
-        p = 1.0 if mean == 0 else 0.0
-    return Interval(mean, deviation, mean - half, mean + half, p, n)
-
-
-def paired(values: Sequence[float], baseline: Sequence[float]) -> Interval:
-    """Interval of the mean difference to a baseline, pair by pair."""
-    return mean_interval([a - b for a, b in zip(values, baseline, strict=True)])

@@ -4,32 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.evidence.analysis import BASELINE, CONTINUAL, KINDS, Compared, ProbeTest
-from benchmarks.evidence.statistics import Interval
+from sapo_lite.comparing.wording import bounds, markdown, number, p_value
 
 WHAT = {"earlier": "earlier tasks (change)", "later": "later tasks (change)", "task": "the task itself"}
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose columns after the first are numbers."""
-    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def number(value: float | None, places: int = 2, *, sign: bool = False) -> str:
-    return "–" if value is None else f"{value:{'+' if sign else ''}.{places}f}"
-
-
-def bounds(interval: Interval | None, places: int = 1) -> str:
-    """ "-1.2 to +3.4"."""
-    if interval is None or interval.low is None:
-        return "–"
-    return f"{number(interval.low, places, sign=True)} to {number(interval.high, places, sign=True)}"
-
-
-def p_value(p: float | None) -> str:
-    if p is None:
-        return "–"
-    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def correlation_table(tests: Sequence[ProbeTest]) -> str:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from benchmarks.evidence.analysis import BASELINE, KINDS, Compared, ProbeTest
-from benchmarks.evidence.tables import bounds, number, p_value
+from sapo_lite.comparing.wording import bounds, many, number, p_value
 
 _OUTCOMES = {
     "earlier": "scores of earlier tasks after training",
@@ -12,11 +12,6 @@ _OUTCOMES = {
     "task": "the score of the task itself",
 }
 _LEVEL = 0.05
-
-
-def many(count: int, noun: str) -> str:
-    """ "1 run", "2 runs"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def about_probe(tests: Sequence[ProbeTest]) -> Iterator[str]:

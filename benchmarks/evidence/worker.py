@@ -1,29 +1,15 @@
 """What a worker process does: it prepares itself once, then one item after another."""
 
 import gc
-import os
-import threading
-import time
-from pathlib import Path
 
 from benchmarks.evidence.plan import Cell, Plan, Transition
 
 
-def begin(log: Path) -> None:
-    """One thread, an end when its parent ends, and what libraries say goes to `log`."""
-    # Some write from their destructors, past sys.stderr.
-    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+def prepare() -> None:
+    """One thread, and the libraries."""
     import torch
 
     torch.set_num_threads(1)
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)  # else a killed parent would leave workers behind that hold their folders
-
-    threading.Thread(target=watch, daemon=True).start()
     from trl import SFTTrainer  # noqa: F401
 
     # The Trainer collects garbage several times a task, among a million objects of imported modules.

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from benchmarks.gpu import plain, rows
 from benchmarks.gpu.compare import ALIKE, Compare
+from benchmarks.gpu.policy import train_a_policy
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES
 from sapo_lite import generation
@@ -28,7 +29,7 @@ from sapo_lite.recipe import AdapterConfig, ModelConfig, TrainingConfig
 from sapo_lite.scoring import answer_nll, score
 from sapo_lite.selfcheck import check_packs
 from sapo_lite.training import Step, train
-from sapo_lite.types import Task
+from sapo_lite.types import Part, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +61,7 @@ class Smoke:
         run("train", self.train, needs=["attach"])
         run("train again", self.train_again, needs=["train"])
         run("generate", self.generate, needs=["attach"])
+        run("policy", self.policy, needs=["attach"])
         run("save", self.save, needs=["attach"])
         run("plain PEFT", self.plain_peft, needs=["save"])
 
@@ -116,7 +118,7 @@ class Smoke:
 
     def attach(self) -> None:
         """LoRAInc with two blocks, the first open: nothing is learned yet, so no loss changes."""
-        self.adapter = ADAPTERS["lorainc"](self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
+        self.adapter = ADAPTERS["lorainc"].build(self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
         attached = self._losses()
         self.compare.same("losses with an empty adapter", attached, self.untrained)
         self.untrained = attached
@@ -182,7 +184,7 @@ class Smoke:
 
         folder, learned = self.work / "checkpoints", rows.train_rows(task)
         model, adapter = self.backbone, self.adapter
-        train(model, adapter, task, learned, config, checkpoints=folder, seed=seed, on_step=on_step)
+        train(model, adapter, [Part(task, learned)], config, checkpoints=folder, seed=seed, on_step=on_step)
         seconds = [end - start for start, end in pairwise(ends)]
         lengths = [len(row.ids) for row in rows.encode(self.backbone.chat, task)]
         self.record.note("tokens of a row", f"{min(lengths)} to {max(lengths)}")
@@ -204,7 +206,7 @@ class Smoke:
         answers = generation.generate(self.backbone, prompts, max_new_tokens=64, batch_size=16)
         self.record.note("seconds per answer", (time.perf_counter() - start) / len(answers))
         self.record.check("answers", len(answers) == len(prompts), len(answers), f"{len(prompts)}")
-        uncached = partial(generation._generate_cached, prefix=None)
+        uncached = partial(generation.generate_cached, prefix=None)
         decode = generation._generate_fused if self.backbone.fused else uncached
         chosen = [prompts[0], prompts[15]]  # the shortest, which is padded, and the longest
         with self.backbone.inference():
@@ -214,6 +216,19 @@ class Smoke:
         tokens = torch.tensor([token for g in generated for token in g], device=logits.device)
         self.compare.likeliest(tokens, logits)
         self.compare.equal("losses after generating", self._losses(), before)
+
+    def policy(self) -> None:
+        """Two steps of a rewriting policy beside the adapter; then it is gone."""
+        before = self._losses()
+        chat, shares = self.backbone.chat, [1 / 8, 1 / 4, 1 / 2, 3 / 4]
+        prompts = rows.prompts(chat, rows.task(chat, self.shape, shares, seed=5))
+        targets, scratch = AdapterConfig().target_modules, self.work / "policy"
+        rewards, moved = train_a_policy(self.backbone, prompts, targets, scratch)
+        self.record.check("rewards", len(rewards) == 2 and all(map(math.isfinite, rewards)), rewards, "two")
+        self.record.check("policy", moved > 0, moved, "has moved")
+        left = [name for name, _ in self.backbone.model.named_parameters() if ".policy." in name]
+        self.record.check("left of it", not left, len(left), "nothing")
+        self.compare.equal("losses after the policy", self._losses(), before)
 
     def save(self) -> None:
         """The adapter saved, wiped out, and loaded again."""

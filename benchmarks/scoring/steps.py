@@ -22,7 +22,7 @@ from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
 from sapo_lite.training import NumberedRows, Step, train
-from sapo_lite.types import Task, TrainRow
+from sapo_lite.types import Part, Task, TrainRow
 
 Way = Literal["packed", "padded", "all logits"]
 MICRO_BATCH = 8
@@ -65,7 +65,7 @@ class Trained:
 
 def attach(backbone: Backbone, *, checkpointing: bool = False) -> BlockAdapter:
     """A LoRA of one block, to be trained again and again."""
-    return ADAPTERS["sequential"](backbone, LORA, tasks=1, checkpointing=checkpointing)
+    return ADAPTERS["sequential"].build(backbone, LORA, tasks=1, checkpointing=checkpointing)
 
 
 def compare_steps(
@@ -115,7 +115,7 @@ def compare_steps(
 def _all_logits() -> Iterator[None]:
     """Within, the loss of a micro-batch is that of one padded batch, with all of its logits."""
 
-    def nll(rows: NumberedRows, numbers: Sequence[int], step: int) -> Tensor:
+    def nll(rows: NumberedRows, numbers: Sequence[int]) -> Tensor:
         chosen = [rows.encoded[n] for n in numbers]
         ids = torch.zeros(len(chosen), max(len(row.ids) for row in chosen), dtype=torch.long)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
@@ -152,7 +152,7 @@ def _train(
         losses.append(step.loss)
 
     adapter.open_block(0, seed=0)
-    train(backbone, adapter, task, rows, config, checkpoints=folder, seed=0, on_step=on_step)
+    train(backbone, adapter, [Part(task, rows)], config, checkpoints=folder, seed=0, on_step=on_step)
     return Seconds(ends[-1].cpu - ends[0].cpu, ends[-1].wall - ends[0].wall), tuple(losses)
 
 

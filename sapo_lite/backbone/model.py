@@ -56,7 +56,10 @@ class Backbone:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Evaluation mode (LoRA dropout off) without gradients; the mode found is restored."""
+        """Evaluation mode (LoRA dropout off) without gradients; the mode found is restored.
+
+        In all modules, as a trainer that goes on may look at the outermost alone (Unsloth's does).
+        """
         was_training = self.model.training
         self.model.eval()
         try:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from sapo_lite import __version__
+from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(compare)
 app.command()(paraphrase)
 app.command()(score)
 app.add_typer(recipes_app, name="recipes")

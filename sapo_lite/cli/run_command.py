@@ -44,7 +44,7 @@ def run(
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
-    from sapo_lite.summary import plan
+    from sapo_lite.plan import plan
     from sapo_lite.tasks import load_sequence
 
     Console().print(plan(recipe, load_sequence(recipe.sequence, data)))

@@ -18,14 +18,14 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
-from sapo_lite.adapters import BlockAdapter, lorainc
+from sapo_lite.adapters import ADAPTERS, BlockAdapter
 from sapo_lite.backbone import Backbone, load_backbone
 from sapo_lite.lab.accuracy import answered
 from sapo_lite.lab.wordings import PHRASINGS, worded
 from sapo_lite.recipe import Recipe, load_recipe
 from sapo_lite.tasks import load_sequence
 from sapo_lite.training import train
-from sapo_lite.types import Task, TrainRow
+from sapo_lite.types import Part, Task, TrainRow
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Bench:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.backbone: Backbone = load_backbone(recipe.model)
-        self.adapter: BlockAdapter = lorainc(self.backbone, recipe.adapter, tasks=1, checkpointing=False)
+        method = ADAPTERS[recipe.adapter.method]
+        self.adapter: BlockAdapter = method.build(self.backbone, recipe.adapter, tasks=1, checkpointing=False)
 
     def transfer(self, task: Task, core: int, seed: int) -> Transfer:
         rng = Random(f"{task.id}/{core}/{seed}")
@@ -62,8 +63,7 @@ class Bench:
             train(
                 self.backbone,
                 self.adapter,
-                task,
-                rows,
+                [Part(task, rows)],
                 self.recipe.training,
                 checkpoints=Path(folder),
                 seed=seed,

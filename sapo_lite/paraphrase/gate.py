@@ -59,6 +59,15 @@ def required_labels(task: Task) -> tuple[str, ...]:
     return tuple(label for label in named if not _is_within_scale(label, named))
 
 
+def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a text names, in any case and width; those of one letter in their own case only."""
+    plain = unicodedata.normalize("NFKC", text)
+    flags = [re.IGNORECASE if len(label) > 1 else re.NOFLAG for label in labels]
+    return tuple(
+        label for label, flag in zip(labels, flags, strict=True) if _names(plain, label, labels, flag)
+    )
+
+
 def normalise(text: str) -> str:
     """The text without case, white space and punctuation: equal for texts that differ in these only."""
     folded = unicodedata.normalize("NFKC", text).casefold()

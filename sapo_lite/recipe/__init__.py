@@ -1,6 +1,7 @@
 """A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.messages import as_toml
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
+from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
-    AdapterConfig,
     EvaluationConfig,
     ModelConfig,
     ParaphraseConfig,
@@ -20,7 +21,6 @@ from sapo_lite.recipe.sections import (
     Recipe,
     ScoringConfig,
     SequenceConfig,
-    TrainingConfig,
 )
 from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
 
@@ -31,12 +31,14 @@ __all__ = [
     "ParaphraseConfig",
     "PromptConfig",
     "Recipe",
+    "RewriteConfig",
     "ScoringConfig",
     "SequenceConfig",
     "TrainingConfig",
     "describe",
     "differences",
     "find_recipe",
+    "flat",
     "load_recipe",
     "paraphrase_section",
     "recipe_text",
@@ -62,6 +64,10 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
+    if source.value("prompt.strategy") == "rewrite":
+        source.fill("rewrite", enabled=True)
+    if held_out := _held_out(source):
+        source.fill("paraphrase", held_out=held_out)
     refused: dict[str, Fault] = {}
     recipe = None
     try:
@@ -73,6 +79,20 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
     return recipe
+
+
+def _held_out(source: RecipeSource) -> int:
+    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs.
+
+    PAFT's split is one paraphrase to test with for eight to train with.
+    """
+    needs = [source.value("evaluation.robustness")]
+    if source.value("prompt.strategy") == "paft":
+        count = source.value("paraphrase.count")
+        count = ParaphraseConfig().count if count is None else count
+        needs.append(math.ceil(count / 8) if type(count) is int else None)
+    # What is no number is refused where it stands.
+    return max([0, *(need for need in needs if type(need) is int)])
 
 
 def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
@@ -116,7 +136,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
     The name is left out: it names the run and decides nothing in it.
     """
-    before, after = dict(_flat(old)), dict(_flat(new))
+    before, after = flat(old), flat(new)
     return [
         f"{key}: {as_toml(before.get(key))} in the run, {as_toml(after.get(key))} in the recipe"
         for key in {**before, **after}
@@ -124,9 +144,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by `section.key`."""
+    found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", value
+            found[f"{prefix}{key}"] = value
+    return found

@@ -3,21 +3,20 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
-
 from sapo_lite.errors import RecipeError
 from sapo_lite.messages import quoted
-from sapo_lite.recipe.rules import wants_candidates
+from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
+from sapo_lite.recipe.rules import DRAWS, TEMPERATURE, wants_candidates
+from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
     CountOrNone,
-    Modules,
     NotNegative,
     OptionalSeed,
     OptionalText,
+    Percent,
     Positive,
-    Share,
     Sources,
     Switch,
     TaskIds,
@@ -26,21 +25,7 @@ from sapo_lite.recipe.values import (
 from sapo_lite.resources import shipped
 
 
-class _Section(BaseModel):
-    """One table of the recipe: unknown keys are refused, nothing is coerced but an int to a float."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-    # Folder of the recipe file, against which its paths are read. Not a setting: it is not dumped.
-    _folder: Path = PrivateAttr(default_factory=Path)
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Take the recipe's folder, which `load_recipe` passes as validation context."""
-        if context is not None:
-            self._folder = context
-
-
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens."""
 
     name: Text
@@ -51,7 +36,7 @@ class ModelConfig(_Section):
     max_answer_tokens: Count = 128
 
 
-class SequenceConfig(_Section):
+class SequenceConfig(Section):
     """Which tasks are learned, in order, and how many of each task's first examples are used.
 
     With `draw`, a seed, they are drawn: the first ones of every file in a random order of its rows.
@@ -74,18 +59,33 @@ class SequenceConfig(_Section):
         return next((place for place in places if place.is_dir()), places[0])
 
 
-class PromptConfig(_Section):
+class PromptConfig(Section):
     """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
 
     "paft" chooses none: it draws one after another while training, and keeps each for `hold`
-    optimiser steps.
+    optimiser steps. `sampling` says how: as published; by "importance", with probabilities
+    proportional to exp(-pre-update loss / temperature), since what SAPO would choose should be seen
+    most (losses in nats per answer token); or "adversarial", of `draws` different ones the one of the
+    highest loss at that moment, since what the model does worst with has most to teach.
+
+    "sapo" may vary too. With `top_k`, it draws in the same way among so many of the lowest losses, and
+    is tested with the very lowest; nothing races then. With `rescore`, all candidates are scored again
+    on all scoring examples when an epoch begins; one whose loss is lower beyond chance takes over, and
+    the last one is tested with.
+
+    "rewrite" keeps the published one and rewrites the answers (section [rewrite]).
     """
 
-    strategy: Literal["fixed", "sapo", "worst", "random", "paft"] = "sapo"
+    strategy: Literal["fixed", "sapo", "worst", "random", "paft", "rewrite"] = "sapo"
+    sampling: Literal["uniform", "importance", "adversarial"] = "uniform"
     hold: Count = 4
+    temperature: Positive = TEMPERATURE
+    draws: Count = DRAWS
+    top_k: Count = 1
+    rescore: Literal["never", "epoch"] = "never"
 
 
-class ParaphraseConfig(_Section):
+class ParaphraseConfig(Section):
     """Where candidate wordings come from, and how many are wanted.
 
     `backend` names sources: each gives its share of `count`, and what one cannot give is left to the
@@ -132,10 +132,11 @@ class ParaphraseConfig(_Section):
         raise RecipeError(f"paraphrase.path: no file {quoted(self.path)}; looked in {looked}")
 
 
-class ScoringConfig(_Section):
+class ScoringConfig(Section):
     """How candidate losses are measured: on the first `score_examples` training examples.
 
-    With `race`, "sapo" measures a candidate until it is clearly not the best.
+    With `race`, "sapo" measures a candidate until it is clearly not the best; not where it wants
+    several (prompt.top_k), nor when it scores again (prompt.rescore).
     """
 
     score_examples: Count = 250
@@ -143,44 +144,19 @@ class ScoringConfig(_Section):
     reduction: Literal["token_mean", "batch_mean"] = "token_mean"
 
 
-class AdapterConfig(_Section):
-    """How learning accumulates. The scale of every block is alpha / rank."""
-
-    method: Literal["lorainc", "olora", "sequential"] = "lorainc"
-    rank: Count = 8
-    alpha: Count = 32
-    dropout: Share = 0.1
-    target_modules: Modules = ("q_proj", "v_proj")
-    penalty_weight: NotNegative = 0.5
-
-
-class TrainingConfig(_Section):
-    """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
-
-    `pack` puts rows of one prompt behind one copy of it; "auto" does so where that is exact, which is
-    without LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` counts optimiser steps,
-    0 for none.
-    """
-
-    epochs: Count = 10
-    learning_rate: Positive = 1e-4
-    warmup: Share = 0.05
-    batch_size: Count = 64
-    micro_batch_size: Count = 8
-    pack: Literal["auto", True, False] = "auto"
-    gradient_checkpointing: Switch = True
-    checkpoint_every: CountOrNone = 0
-
-
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """How tasks are tested: with which of their prompts, and how many tokens an answer may take.
 
     "all" is both, and the paraphrases held out (paraphrase.held_out), each for its share of the examples.
+    At the end of a run, the first `robustness` of these are tested on all examples each; `threshold`, in
+    percent of ROUGE-L, is what a good one scores.
     """
 
     prompts: Literal["chosen", "original", "both", "all"] = "both"
     max_new_tokens: Count = 128
     batch_size: Count = 16
+    robustness: CountOrNone = 0
+    threshold: Percent = 80.0
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -189,7 +165,7 @@ class EvaluationConfig(_Section):
         return several.get(self.prompts, (self.prompts,))
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """All settings of a run. `name` comes from the file's name and is no key of the file.
 
     `protocol` "paper" scores candidates as the released code does: all of them on all examples, by
@@ -207,12 +183,14 @@ class Recipe(_Section):
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    rewrite: RewriteConfig = RewriteConfig()
 
     @property
     def wants_candidates(self) -> bool:
-        """Whether anything is to be paraphrased at all."""
+        """Whether anything is to be paraphrased at all: for "zero", only what it is tested with."""
         paraphrase = self.paraphrase
-        return wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        wanted = wants_candidates(self.prompt.strategy, paraphrase.count, paraphrase.held_out)
+        return wanted and (self.adapter.method != "zero" or paraphrase.held_out > 0)
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, defaults filled in, as plain JSON values; paths as they were written."""

@@ -71,7 +71,10 @@ CountOrNone = Annotated[int, Field(ge=0, description="a whole number of at least
 OptionalSeed = Annotated[int | None, Field(ge=0, description="a whole number of at least 0")]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0")]
+OptionalNotNegative = Annotated[float | None, Field(ge=0, description="a number of at least 0")]
+Fraction = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
+Percent = Annotated[float, Field(ge=0, le=100, description="a number from 0 to 100")]
 Sources = Annotated[
     tuple[str, ...],
     BeforeValidator(_sources),

@@ -1,4 +1,4 @@
-"""How learning accumulates over tasks: LoRA blocks inside ONE standard PEFT adapter.
+"""LoRA blocks inside ONE standard PEFT adapter.
 
 An adapter of `blocks` blocks is a single LoRA of rank `rank * blocks` and alpha `alpha * blocks`,
 so every block acts at the scale alpha/rank whatever their number. Block k owns rows
@@ -13,13 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sapo_lite.errors import TrainingError
+from sapo_lite.display import Display
+from sapo_lite.errors import RunFolderError, TrainingError
+from sapo_lite.types import Part
 
 if TYPE_CHECKING:
     from sapo_lite.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
+
+_MEMORY = "memory.safetensors"
 
 
 class BlockAdapter:
@@ -39,6 +44,10 @@ class BlockAdapter:
         self.active: slice = slice(0, 0)
         # A method's extra loss on the open block's parameters, or None where it has none.
         self.penalty: Callable[[], Tensor] | None = None
+        # What a method does once a task is learned, or None.
+        self.consolidate: Callable[[Sequence[Part], Display], None] | None = None
+        # What a method keeps between tasks beside the blocks; saved and loaded with them.
+        self.memory: dict[str, Tensor] = {}
         backbone.attach_lora(
             config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
         )
@@ -113,11 +122,25 @@ class BlockAdapter:
         config = json.loads(path.read_text(encoding="utf-8"))
         config["target_modules"].sort()
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        if self.memory:
+            save_file({name: t.cpu() for name, t in sorted(self.memory.items())}, folder / _MEMORY)
 
     def load(self, folder: Path) -> None:
+        """Read what `save` has written.
+
+        Raises:
+            RunFolderError: the method keeps something beside the weights, and it is not there.
+        """
         from peft import load_peft_weights, set_peft_model_state_dict
 
+        memory = folder / _MEMORY
+        if self.consolidate is not None and not memory.exists():
+            raise RunFolderError(
+                f"{folder}: expected {_MEMORY} beside the adapter's weights, which tells what earlier tasks "
+                "need, found none. Put it back, or start over with --fresh."
+            )
         set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
+        self.memory = load_file(memory, device=str(self.pairs[0][0].device)) if memory.exists() else {}
 
 
 def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
@@ -128,40 +151,3 @@ def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
             f"This model has no linear layers called {', '.join(missing)}. Set adapter.target_modules "
             f"to some of {', '.join(sorted(linear))}."
         )
-
-
-def orthogonality(adapter: BlockAdapter) -> Tensor:
-    """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
-
-    O-LoRA's penalty as released, before its weight. Zero while there is no past.
-    """
-    overlaps = [(a[adapter.past].detach() @ a[adapter.active].T).abs().sum() for a, _ in adapter.pairs]
-    return torch.stack(overlaps).sum()
-
-
-def lorainc(
-    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
-) -> BlockAdapter:
-    """LoRAInc: a new block per task, earlier blocks frozen and added in at full scale."""
-    return BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
-
-
-def olora(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
-    """O-LoRA: LoRAInc plus a penalty that keeps the new block orthogonal to the earlier ones."""
-    adapter = BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
-    adapter.penalty = lambda: config.penalty_weight * orthogonality(adapter)
-    return adapter
-
-
-def sequential(
-    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
-) -> BlockAdapter:
-    """One block, trained on through all tasks: plain sequential fine-tuning."""
-    return BlockAdapter(backbone, config, blocks=1, checkpointing=checkpointing)
-
-
-ADAPTERS: dict[str, Callable[..., BlockAdapter]] = {
-    "lorainc": lorainc,
-    "olora": olora,
-    "sequential": sequential,
-}

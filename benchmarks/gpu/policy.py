@@ -1,0 +1,39 @@
+"""A rewriting policy that is trained for a few steps: GRPO with rollouts of the model itself."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from sapo_lite.backbone import Backbone
+from sapo_lite.recipe import RewriteConfig
+from sapo_lite.rewriting.lora import policy_lora, undisturbed
+from sapo_lite.rewriting.policy import train_policy
+from sapo_lite.rewriting.rollouts import Rollout, roll_out
+
+CONFIG = RewriteConfig(rollouts=4, prompts=4, batch_size=2, learning_rate=1e-3)
+
+
+def train_a_policy(
+    backbone: Backbone, prompts: Sequence[Sequence[int]], targets: Sequence[str], scratch: Path
+) -> tuple[list[float], float]:
+    """Mean rewards of its steps (the share of even tokens), and how far its B, zero at first, has moved."""
+    draws = random.Random(0)
+
+    def roll(numbers: Sequence[int]) -> list[Rollout]:
+        wanted = [prompts[n] for n in numbers]
+        return roll_out(backbone, wanted, CONFIG.rollouts, temperature=1.0, batch_size=2, draws=draws)
+
+    def reward(_: Sequence[int], rollouts: Sequence[Rollout]) -> list[float]:
+        return [sum(token % 2 == 0 for token in one.ids) / len(one.ids) for one in rollouts]
+
+    lora = policy_lora(backbone, rank=CONFIG.rank, alpha=CONFIG.alpha, targets=targets, seed=0)
+    with undisturbed(backbone), lora as parameters:
+        rewards = train_policy(
+            backbone, parameters, prompts, roll, reward, CONFIG, checkpointing=True, scratch=scratch, seed=0
+        )
+        with torch.no_grad():
+            # Of A and B in turn, B is the one that begins at zero.
+            moved = max(float(b.abs().max()) for b in parameters[1::2])
+    return rewards, moved

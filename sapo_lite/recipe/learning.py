@@ -1,0 +1,80 @@
+"""The sections on how a task is learned. Defaults are the published settings."""
+
+from typing import Literal
+
+from sapo_lite.recipe.section import Section
+from sapo_lite.recipe.values import (
+    Count,
+    CountOrNone,
+    Fraction,
+    Modules,
+    NotNegative,
+    OptionalNotNegative,
+    Positive,
+    Share,
+    Switch,
+)
+
+
+class AdapterConfig(Section):
+    """How learning accumulates. The scale of every block is alpha / rank.
+
+    `penalty_weight` is that of "olora" (0.5 by default, as published) and of "ewc" (100). "ewc" takes its
+    Fisher information from a task's first `fisher_examples` rows, and weakens that of earlier tasks by
+    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, in all
+    `replay_share` times as many: by "similarity" more of those tasks whose instruction is less like the
+    new one (InsCL), or as many of each ("uniform").
+    """
+
+    method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
+    rank: Count = 8
+    alpha: Count = 32
+    dropout: Share = 0.1
+    target_modules: Modules = ("q_proj", "v_proj")
+    penalty_weight: OptionalNotNegative = None
+    fisher_examples: Count = 100
+    fisher_decay: Fraction = 1.0
+    replay_share: Positive = 0.1
+    replay_by: Literal["similarity", "uniform"] = "similarity"
+
+
+class TrainingConfig(Section):
+    """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
+
+    `pack` puts rows of one prompt behind one copy of it; "auto" does so where that is exact, which is
+    without LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` counts optimiser steps,
+    0 for none.
+    """
+
+    epochs: Count = 10
+    learning_rate: Positive = 1e-4
+    warmup: Share = 0.05
+    batch_size: Count = 64
+    micro_batch_size: Count = 8
+    pack: Literal["auto", True, False] = "auto"
+    gradient_checkpointing: Switch = True
+    checkpoint_every: CountOrNone = 0
+
+
+class RewriteConfig(Section):
+    """Training answers rewritten into the backbone's own distribution before a task is learned.
+
+    "best_of" samples `rollouts` rewrites a row from the backbone and takes the best; "rl" trains a policy
+    to rewrite first, with `rollouts` for each of the task's first `prompts` rows, `epochs` times, and
+    `batch_size` rows in an optimiser step. The policy is a LoRA of its own on the adapter's target modules,
+    of scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
+    the ROUGE-L to the reference from which a long answer counts as consistent with it.
+    """
+
+    enabled: Switch = False
+    policy: Literal["rl", "best_of"] = "rl"
+    rollouts: Count = 10
+    temperature: Positive = 1.0
+    diversity_weight: NotNegative = 0.1
+    threshold: Share = 0.5
+    prompts: Count = 512
+    epochs: Count = 1
+    batch_size: Count = 8
+    learning_rate: Positive = 1e-5
+    rank: Count = 16
+    alpha: Count = 32

@@ -1,0 +1,20 @@
+"""What all sections of a recipe have in common."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+
+class Section(BaseModel):
+    """One table of the recipe: unknown keys are refused, nothing is coerced but an int to a float."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    # Folder of the recipe file, against which its paths are read. Not a setting: it is not dumped.
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Take the recipe's folder, which `load_recipe` passes as validation context."""
+        if context is not None:
+            self._folder = context

@@ -1,0 +1,71 @@
+"""Finished run folders that nobody ran: settings, scores and usage as a test wants them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sapo_lite.metrics import continual_metrics
+from sapo_lite.recipe import load_recipe
+
+TASKS = ("stars", "mood")
+Matrix = Sequence[Sequence[float]]
+
+
+def two_tasks(ap: float, bwt: float = 0.0) -> list[list[float]]:
+    """R of a run that ends at `ap`, with equal scores on both tasks and nothing before they are learned."""
+    return [[0.0, 0.0], [ap - bwt, 0.0], [ap, ap]]
+
+
+def made_run(
+    path: Path,
+    r: Matrix,
+    *settings: str,
+    strategy: str = "fixed",
+    adapter: str = "lorainc",
+    seed: int = 0,
+    data: Mapping[str, str] | None = None,
+    original: Matrix | None = None,
+    seconds: float = 10.0,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
+    """A run folder: `r` was found with chosen prompts, and `original`, or the same, with original ones."""
+    tasks = f"sequence.tasks={json.dumps(TASKS)}"
+    own = [f"seed={seed}", f"prompt.strategy={strategy}", f"adapter.method={adapter}"]
+    recipe = load_recipe("lab", [tasks, *own, *settings])
+    matrices = {"chosen": r, "original": original or r}
+    results = {
+        "recipe": "lab",
+        "matrices": {kind: {"rougeL": matrix} for kind, matrix in matrices.items()},
+        "metrics": {kind: {"rougeL": asdict(continual_metrics(m))} for kind, m in matrices.items()},
+        **(more or {}),
+    }
+    fingerprints = data or dict.fromkeys(recipe.sequence.tasks, "data")
+    files = {
+        "recipe": {"recipe": recipe.resolved(), "data": fingerprints},
+        "results": results,
+        "usage": {"seconds": {"train": seconds - 1, "load": 1.0}, "peak_memory_gb": {"cpu": 1.5}},
+    }
+    path.mkdir(parents=True)
+    for name, content in files.items():
+        (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def made_runs(
+    root: Path, by_way: Mapping[str, Sequence[float]], *settings: str, adapter: str = "lorainc"
+) -> list[Path]:
+    """Runs by strategy, one for each AP of its list, under the seeds 0, 1, 2, ..."""
+    return [
+        made_run(
+            root / f"{strategy}-{adapter}-{seed}",
+            two_tasks(ap, bwt=-1.0),
+            *settings,
+            strategy=strategy,
+            adapter=adapter,
+            seed=seed,
+        )
+        for strategy, scores in by_way.items()
+        for seed, ap in enumerate(scores)
+    ]

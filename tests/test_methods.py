@@ -1,0 +1,47 @@
+"""Every method is a cell of strategy x adapter: each of them learns two tasks."""
+
+from itertools import product
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from sapo_lite.adapters import ADAPTERS
+from sapo_lite.recipe import PromptConfig
+from small import small_run
+
+STRATEGIES = get_args(PromptConfig.model_fields["strategy"].annotation)
+TINY = [
+    "rewrite.policy=best_of",
+    "rewrite.rollouts=2",
+    "sequence.train_examples=8",
+    "sequence.test_examples=4",
+    "scoring.score_examples=4",
+    "paraphrase.count=2",
+    "training.batch_size=4",
+    "training.micro_batch_size=4",
+    "adapter.dropout=0.0",
+    "adapter.replay_share=0.5",
+    "adapter.fisher_examples=4",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("strategy", "adapter"), product(STRATEGIES, ADAPTERS))
+def test_every_strategy_learns_on_every_adapter(strategy: str, adapter: str, tmp_path: Path) -> None:
+    results, _ = small_run(
+        tmp_path,
+        *TINY,
+        f"prompt.strategy={strategy}",
+        f"adapter.method={adapter}",
+    )
+    stages = {"zero": 1, "joint": 2}.get(adapter, 3)
+    for by_metric in results.matrices.values():
+        assert [len(row) for row in by_metric["rougeL"]] == [2] * stages
+    learned = [] if adapter == "zero" else results.tasks
+    assert list(results.chosen) == learned
+    trained = list(tmp_path.glob("0[12]-*/adapter/adapter_model.safetensors"))
+    assert len(trained) == stages - 1
+    assert ("rougeL_extracted" in results.matrices["chosen"]) == (strategy == "rewrite")
+    if strategy in ("fixed", "rewrite"):
+        assert all(chosen.index == 0 for chosen in results.chosen.values())
