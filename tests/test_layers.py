@@ -32,6 +32,7 @@ LAYERS = [
     [
         "choice",
         "robustness",
+        "learned",
         "results",
         "usage",
         "learner",
