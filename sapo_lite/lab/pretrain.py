@@ -40,7 +40,7 @@ _CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are veri
 
 
 # Steps, and the highest learning rate, by family.
-_LENGTHS = {"qwen3": (7000, 2.5e-3), "llama": (1500, 2e-3)}
+_LENGTHS = {"qwen3": (8500, 2.5e-3), "llama": (1500, 2e-3)}
 
 
 def pretrain(
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--family", choices=ARCHITECTURES, default="qwen3", help="default: qwen3")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: runs/pretrain-FAMILY")
     parser.add_argument("--start", default="lab", help="Qwen3 to make the Llama of; default: lab")
-    parser.add_argument("--steps", type=int, help="default: 7000; llama: 1500")
+    parser.add_argument("--steps", type=int, help="default: 8500; llama: 1500")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads; default: 2")
     options = parser.parse_args(argv)

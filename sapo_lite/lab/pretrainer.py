@@ -24,6 +24,7 @@ from sapo_lite.recipe import ModelConfig
 _CONFIG = ModelConfig(
     name="lab", quantization="none", dtype="float32", max_source_tokens=448, max_answer_tokens=64
 )
+_RESTART = 0.4  # of the learning rate, from which it falls the second time
 _MICRO_BATCH = 10  # packs, some 600 tokens: more leave a processor's caches
 
 
@@ -48,14 +49,22 @@ class Plan:
         return self.wordings // 2 if step < self.level else self.wordings
 
     def rate(self, step: int) -> float:
-        """Learning rate: up over 100 steps, level for a fifth of all, then down to 2 % of it."""
-        left = (self.steps - step) / (self.steps - self.level)
-        return self.learning_rate * min((step + 1) / 100, 1.0) * min(1.0, max(0.02, left))
+        """Learning rate: up over 100 steps, level, then down to 2 % of it; from `turn` on down once more."""
+        if step < self.turn:
+            left = min(1.0, (self.turn - step) / (self.turn - self.level))
+        else:  # a warm restart (Loshchilov & Hutter 2017, arXiv 1608.03983)
+            left = _RESTART * (self.steps - step) / (self.steps - self.turn)
+        return self.learning_rate * min((step + 1) / 100, 1.0) * max(0.02, left)
 
     @property
     def level(self) -> int:
         """Steps before the rate falls."""
-        return self.steps // 5
+        return self.turn // 5
+
+    @property
+    def turn(self) -> int:
+        """Steps before the rate, fallen to nearly nothing, falls once more."""
+        return self.steps * 14 // 17
 
 
 class Pretraining:
