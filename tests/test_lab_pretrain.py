@@ -174,11 +174,11 @@ def test_a_llama_answers_as_its_qwen_where_the_norms_are_the_same_everywhere() -
     torch.testing.assert_close(answer_logits(llama, batch), answer_logits(qwen.model, batch))
 
 
-def test_the_rate_rises_stays_and_falls_and_steps_grow() -> None:
-    plan = Plan("qwen3", steps=1000)
-    rates = [plan.rate(step) / plan.learning_rate for step in (0, 99, 200, 600, 999)]
-    assert rates == pytest.approx([0.01, 1, 1, 0.5, 0.02], abs=0.002)
-    assert [plan.size(step) for step in (0, 199, 200, 999)] == [20, 20, 40, 40]
+def test_the_rate_rises_stays_and_falls_twice_and_steps_grow() -> None:
+    plan = Plan("qwen3", steps=1700)
+    rates = [plan.rate(step) / plan.learning_rate for step in (0, 99, 280, 840, 1399, 1400, 1550, 1699)]
+    assert rates == pytest.approx([0.01, 1, 1, 0.5, 0.02, 0.4, 0.2, 0.02], abs=0.002)
+    assert [plan.size(step) for step in (0, 279, 280, 1699)] == [20, 20, 40, 40]
 
 
 # The program
@@ -218,13 +218,13 @@ def test_a_checkpoint_of_other_families_is_refused(trained: Pretraining, tmp_pat
 
 
 def test_a_checkpoint_from_before_the_rate_fell_goes_on_to_more_steps(tmp_path: Path) -> None:
-    longer = Plan("qwen3", steps=8, seed=3, wordings=4)
-    for steps, reached in ((6, 2), (8, 8)):
+    longer = Plan("qwen3", steps=15, seed=3, wordings=4)
+    for steps, reached in ((13, 2), (15, 15)):
         first = Pretraining(Plan("qwen3", steps=steps, seed=3, wordings=4), **TINY)
         for _ in range(reached):
             first.advance()
         first.save(tmp_path / f"{steps}.pt")
-    (tmp_path / "6.pt").rename(tmp_path / "checkpoint.pt")
+    (tmp_path / "13.pt").rename(tmp_path / "checkpoint.pt")
     assert same(weights(pretrain(longer, tmp_path, QUIET, **TINY)), weights(first))
 
 

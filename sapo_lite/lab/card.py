@@ -41,7 +41,7 @@ counted on their text too.
 
 ## Compute
 
-{steps} steps of {wordings} wordings (half as many in the first fifth) of up to three lessons,
+{steps} steps of {wordings} wordings (half as many in the first sixth) of up to three lessons,
 {tokens:.1f} million tokens; {minutes:.0f} minutes by the clock on {threads} CPU thread{s} ({machine}),
 float32. Muon on the weight matrices, AdamW on the rest, loss on answers only, weak families more often.
 Seed {seed}.

@@ -3,12 +3,13 @@
 The Qwen3 starts from random weights; the Llama from a trained Qwen3's (sapo_lite.lab.twin), for fewer steps.
 
 A step draws some sixty lessons, of weak families more often, and takes the loss on answers alone. Muon
-moves the weight matrices, AdamW the embedding and the norms; the rate warms up, stays level, and
-falls to nearly nothing, while steps are twice as large. It needs neither network nor data.
+moves the weight matrices, AdamW the embedding and the norms. The rate warms up and stays level; then it
+falls to nearly nothing, while steps are twice as large, and once more from less than half of what it was. It
+needs neither network nor data.
 
 Everything is a function of the seed: a program that is stopped, even killed, goes on from
 DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. For the
-first fifth of its steps the rate is level; until then, --steps may be changed.
+first sixth of its steps the rate is level; until then, --steps may be changed.
 
 The model is then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the
 accuracy by family, and checksums. Copied over data/backbones/lab (or lab-llama), it is the embedded one.
