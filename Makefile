@@ -33,7 +33,7 @@ test: $(STAMP)-dev  ## install, then run every check: ruff, mypy, pytest
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 install: $(STAMP)  ## create the virtual environment, for this machine's CPU or CUDA card
 

@@ -35,8 +35,9 @@ EXAMPLES = 250  # as published
 PUBLISHED = ("task195", "task1310", "task224")
 ENDINGS = ("", " ", "  ", "\n", ".", " .", "..", "!", " !", "?", ":", ";", ",", " ,", "-")
 DRAWN, KEPT = 100, 15  # wordings scored, and those of the lowest loss, for a "nearest" matrix
+LAB = ("stars", "odd_one_out", "translation", "title", "oldest", "mood")
 NAMES = (
-    *TASKS,
+    *LAB,
     *PUBLISHED,
     *(f"{task}-nearest" for task in ("stars", "translation", "oldest")),
     *(f"{task}-endings" for task in ("stars", "task195", "task1310")),

@@ -6,9 +6,10 @@ from typing import Any
 
 from sapo_lite.adapters import ADAPTERS, BlockAdapter, Lesson, name_of
 from sapo_lite.backbone import Backbone
-from sapo_lite.choice import Choice, judge, measure, resolution, scores_from_json, scores_to_json
+from sapo_lite.choice import judge, measure, resolution, scores_from_json, scores_to_json
 from sapo_lite.display import Display, Meter
 from sapo_lite.evaluation import evaluate
+from sapo_lite.learned import Learned
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.results import StageScores
@@ -18,26 +19,7 @@ from sapo_lite.strategies import select, strategy_of
 from sapo_lite.training import Step, optimiser_steps, train
 from sapo_lite.types import Candidate, CandidateScore, Part, Task
 from sapo_lite.usage import Usage
-from sapo_lite.wordings import Rescored, Rescoring, WhileTraining, frozen
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a task was trained on, the choice that led to it, and what became of answers and of wordings."""
-
-    part: Part
-    choice: Choice
-    rewriting: Rewriting | None = None
-    rescorings: Sequence[Rescoring] = ()
-
-    @property
-    def afterwards(self) -> "Learned":
-        """As it is once the task is learned: to be tested, and rehearsed, with what it ended with."""
-        part, wordings = frozen(self.part), self.part.wordings
-        if isinstance(wordings, Rescored):
-            choice = replace(self.choice, chosen=wordings.ended_with)
-            return replace(self, part=part, choice=choice, rescorings=wordings.rescorings)
-        return replace(self, part=part)
+from sapo_lite.wordings import WhileTraining, frozen
 
 
 @dataclass(frozen=True)
@@ -52,8 +34,8 @@ class Learner:
     show: Display
 
     def learn(
-        self, number: int, lesson: Lesson, past: Mapping[str, "Learned"], stage: Stage
-    ) -> dict[str, "Learned"]:
+        self, number: int, lesson: Lesson, past: Mapping[str, Learned], stage: Stage
+    ) -> dict[str, Learned]:
         """Score, choose, train: the `number`-th lesson (from 1), after those of the `past`.
 
         Returns what was learned, by task id.
@@ -68,7 +50,7 @@ class Learner:
                 stage.keep_adapter(self.adapter.save)
         return {task: found.afterwards for task, found in learned.items()}
 
-    def _choose(self, number: int, task: Task, stage: Stage, *, alone: bool) -> "Learned":
+    def _choose(self, number: int, task: Task, stage: Stage, *, alone: bool) -> Learned:
         """What a task is to be trained on. A lesson of several tasks keeps a file for each."""
         prompt = self.recipe.prompt
         pool, _ = self._split(task)
@@ -140,8 +122,8 @@ class Learner:
         self,
         number: int,
         lesson: Lesson,
-        learned: Mapping[str, "Learned"],
-        past: Mapping[str, "Learned"],
+        learned: Mapping[str, Learned],
+        past: Mapping[str, Learned],
         stage: Stage,
     ) -> None:
         new, seed = [learned[task.id].part for task in lesson], self._seed(number)
@@ -172,7 +154,7 @@ class Learner:
         if self.adapter.consolidate is not None:
             self.adapter.consolidate([frozen(part) for part in new], self.show)
 
-    def test(self, tasks: Sequence[Task], learned: Mapping[str, "Learned"], stage: Stage) -> StageScores:
+    def test(self, tasks: Sequence[Task], learned: Mapping[str, Learned], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
         self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
         kinds = self.recipe.evaluation.kinds
@@ -206,7 +188,7 @@ class Learner:
         scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
         return scores
 
-    def _wordings(self, task: Task, learned: Mapping[str, "Learned"], kind: str) -> tuple[str, ...]:
+    def _wordings(self, task: Task, learned: Mapping[str, Learned], kind: str) -> tuple[str, ...]:
         """What `task` is tested with: its original wording where there is no other of this kind."""
         if kind == "chosen" and task.id in learned:
             return (learned[task.id].choice.chosen.text,)

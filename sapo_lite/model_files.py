@@ -2,25 +2,33 @@
 
 from pathlib import Path
 
+from sapo_lite.checksums import verify_checksums
 from sapo_lite.errors import BackboneError
 from sapo_lite.resources import shipped
 
+EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see sapo_lite/lab/
+
 
 def locate_model(name: str) -> Path:
-    """Folder of the model called `name`: "lab", a local folder, or a Hugging Face hub name.
+    """Folder of the model called `name`: "lab", "lab-llama", a local folder, or a Hugging Face hub name.
 
     A hub model that is not in the local cache is downloaded; that is the only network access.
 
     Raises:
-        BackboneError: no such folder, or not cached and the hub cannot be reached.
+        BackboneError: no such folder, not cached and the hub cannot be reached, or an embedded model that
+            has been altered.
     """
-    local = shipped("data") / "backbones" / "lab" if name == "lab" else Path(name).expanduser()
+    if name in EMBEDDED:
+        folder = shipped("data") / "backbones" / name
+        verify_checksums(folder)
+        return folder
+    local = Path(name).expanduser()
     if (local / "config.json").is_file():
         return local
     if not is_hub_name(name):
         raise BackboneError(
             f"No model at {name!r}. Expected a folder with config.json, weights and tokenizer, "
-            "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' for the embedded backbone."
+            "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' or 'lab-llama' for an embedded backbone."
         )
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

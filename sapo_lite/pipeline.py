@@ -5,10 +5,11 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from sapo_lite.adapters import ADAPTERS, name_of
+from sapo_lite.adapters import ADAPTERS, BlockAdapter, name_of
 from sapo_lite.backbone import Backbone, load_backbone
 from sapo_lite.display import Display
-from sapo_lite.learner import Learned, Learner
+from sapo_lite.learned import Learned
+from sapo_lite.learner import Learner
 from sapo_lite.paraphrase import (
     Pool,
     Surroundings,
@@ -51,17 +52,11 @@ def run(
         show.stage("loading the backbone")
         backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-        method = ADAPTERS[recipe.adapter.method]
-        adapter = method.build(
-            backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
-        )
+        adapter = _adapter(recipe, backbone, tasks, show)
         folder.note_environment(environment(backbone))
-    # The first block is opened for the check only: without it there is no gradient to compare.
-    adapter.open_block(0, seed=recipe.seed)
-    _check(backbone, tasks[0], show)
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, Learned] = {}
-    stage, lessons = folder.stage(0, "zero-shot"), method.lessons(tasks)
+    stage, lessons = folder.stage(0, "zero-shot"), ADAPTERS[recipe.adapter.method].lessons(tasks)
     scores = [learner.test(tasks, learned, stage)]
     for number, lesson in enumerate(lessons, start=1):
         stage = folder.stage(number, name_of(lesson))
@@ -70,15 +65,10 @@ def run(
         show.scores(
             [task.short_id for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
         )
-    choices = {task: found.choice for task, found in learned.items()}
-    rescorings = {task: found.rescorings for task, found in learned.items()}
-    rewritings = {task: found.rewriting for task, found in learned.items() if found.rewriting}
     with usage.measure("evaluate"):
         held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
         robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, show)
-    results = collect(
-        recipe, tasks, list(pools.values()), choices, rescorings, rewritings, scores, robustness
-    )
+    results = collect(recipe, tasks, pools, learned, scores, robustness)
     folder.write_results(asdict(results))
     return results
 
@@ -105,6 +95,17 @@ def paraphrase(
         task.id: pool_from_json(folder.candidates.cached(task.id, partial(made.__getitem__, task.id)), task)
         for task in tasks
     }
+
+
+def _adapter(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task], show: Display) -> BlockAdapter:
+    """The method's adapter, in which the backbone was seen to compute what it should."""
+    adapter = ADAPTERS[recipe.adapter.method].build(
+        backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
+    )
+    # The first block is opened for the check only: without it there is no gradient to compare.
+    adapter.open_block(0, seed=recipe.seed)
+    _check(backbone, tasks[0], show)
+    return adapter
 
 
 def _check(backbone: Backbone, task: Task, show: Display) -> None:

@@ -49,17 +49,23 @@ def _rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
         rows = len(task.train) if lesson else 0
         old = method.rehearsed(recipe.adapter, past, rows) if rows else 0
         past += rows
-        pool = 1 + recipe.paraphrase.count * bool(lesson and _may_choose(recipe, task))
+        pool = pool_size(recipe, task) if lesson else 1
+        forwards = scored(recipe, rows, pool) + scored_meanwhile(recipe, rows, pool)
         paraphrased = recipe.wants_candidates and task.instruction.strip()
         yield (
             task.short_id + (" (dev)" if task.train_split == "dev" else ""),
             f"{rows}+{old}" if old else str(rows),
-            *map(str, (len(task.test), pool, _forwards(recipe, rows, pool))),
+            *map(str, (len(task.test), pool, forwards)),
             str(optimiser_steps(rows + old, recipe.training)) if len(lesson) < 2 else "",
             f"{'up to ' if paraphrased else ''}{len(task.test) * _tests(recipe, lessons, task)}",
         )
     if len(lessons) == 1 < len(tasks):
         yield ("all together", str(past), "", "", "", str(optimiser_steps(past, recipe.training)), "")
+
+
+def pool_size(recipe: Recipe, task: Task) -> int:
+    """How many candidates the strategy has to choose from: at least the original instruction."""
+    return 1 + recipe.paraphrase.count * _may_choose(recipe, task)
 
 
 def _may_choose(recipe: Recipe, task: Task) -> bool:
@@ -68,19 +74,27 @@ def _may_choose(recipe: Recipe, task: Task) -> bool:
     return needed and bool(task.instruction.strip())
 
 
-def _forwards(recipe: Recipe, rows: int, pool: int) -> int:
-    """Rows that are scored before a task is trained, and at most while it is."""
+def scored(recipe: Recipe, rows: int, pool: int) -> int:
+    """Rows under candidates that are scored before a task of `rows` is trained, at most."""
+    wanted = strategy_of(recipe.prompt).needs_scores and pool > 1
+    return _all_scored(recipe, rows, pool) if wanted else 0
+
+
+def scored_meanwhile(recipe: Recipe, rows: int, pool: int) -> int:
+    """The same while it is trained: of rescoring and of adversarial sampling."""
     if pool < 2:
         return 0
-    prompt, training = recipe.prompt, recipe.training
-    times = int(strategy_of(prompt).needs_scores)
+    prompt, training, forwards = recipe.prompt, recipe.training, 0
     if prompt.rescore == "epoch":
-        times += training.epochs - 1
-    forwards = times * min(recipe.scoring.score_examples, rows) * pool
+        forwards += (training.epochs - 1) * _all_scored(recipe, rows, pool)
     if prompt.sampling == "adversarial":
         holds = math.ceil(optimiser_steps(rows, training) / prompt.hold)
         forwards += holds * min(prompt.draws, pool) * training.batch_size
     return forwards
+
+
+def _all_scored(recipe: Recipe, rows: int, pool: int) -> int:
+    return pool * min(recipe.scoring.score_examples, rows)
 
 
 def _tests(recipe: Recipe, lessons: Sequence[Lesson], task: Task) -> int:

@@ -7,8 +7,8 @@ from statistics import fmean
 
 from sapo_lite.adapters import ADAPTERS, name_of
 from sapo_lite.certainty import Certainty
-from sapo_lite.choice import Choice
 from sapo_lite.evaluation import PUBLISHED_METRIC
+from sapo_lite.learned import Learned
 from sapo_lite.metrics import FORMULAS, continual_metrics
 from sapo_lite.paraphrase import Pool
 from sapo_lite.recipe import Recipe
@@ -77,22 +77,20 @@ class Results:
 def collect(
     recipe: Recipe,
     tasks: Sequence[Task],
-    pools: Sequence[Pool],
-    choices: Mapping[str, Choice],
-    rescorings: Mapping[str, Sequence[Rescoring]],
-    rewritings: Mapping[str, Rewriting],
+    pools: Mapping[str, Pool],
+    learned: Mapping[str, Learned],
     stages: Sequence[StageScores],
     robustness: dict[str, Robustness | None],
 ) -> Results:
-    """Results from the scores of all stages, zero-shot first. `choices` has the tasks that were learned."""
-    learned = [task for task in tasks if task.id in choices]
+    """Results from the scores of all stages, zero-shot first; `pools` and what was `learned` by task id."""
+    found = {task.short_id: learned[task.id] for task in tasks if task.id in learned}
     matrices = {
         kind: {
-            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in found[0]
+            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in first[0]
         }
-        for kind, found in stages[0].items()
+        for kind, first in stages[0].items()
     }
-    rewritten = {task.short_id: _summed_up(rewritings[task.id]) for task in tasks if task.id in rewritings}
+    rewritings = {task: one.rewriting for task, one in found.items() if one.rewriting}
     return Results(
         recipe=recipe.name,
         strategy=recipe.prompt.strategy,
@@ -100,9 +98,9 @@ def collect(
         seed=recipe.seed,
         tasks=[task.short_id for task in tasks],
         lessons=[name_of(lesson) for lesson in ADAPTERS[recipe.adapter.method].lessons(tasks)],
-        chosen={task.short_id: choices[task.id].chosen for task in learned},
-        certainty={task.short_id: choices[task.id].certainty for task in learned},
-        rescorings={t.short_id: list(found) for t in learned if (found := rescorings.get(t.id))},
+        chosen={task: one.choice.chosen for task, one in found.items()},
+        certainty={task: one.choice.certainty for task, one in found.items()},
+        rescorings={task: list(one.rescorings) for task, one in found.items() if one.rescorings},
         matrices=matrices,
         metrics={
             kind: {metric: asdict(continual_metrics(r)) for metric, r in by_metric.items()}
@@ -113,10 +111,10 @@ def collect(
         robustness_averages=averages(robustness),
         notices=[
             *stand_ins(tasks),
-            *(pool.notice for pool in pools if pool.notice),
-            *(found.notice for found in rewritings.values() if found.notice),
+            *(pool.notice for pool in pools.values() if pool.notice),
+            *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
         ],
-        rewriting=rewritten,
+        rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
     )
 
 

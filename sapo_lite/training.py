@@ -145,7 +145,7 @@ def _sft_trainer(
     rows: NumberedRows, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
 ) -> Any:
     from datasets import Dataset
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
 
     losses: _Losses = []
 
@@ -163,6 +163,7 @@ def _sft_trainer(
         processing_class=rows.backbone.tokenizer,
         callbacks=[Report()],
     )
+    trainer.remove_callback(PrinterCallback)  # steps are reported to the caller, not to stdout
     trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
     return trainer
 

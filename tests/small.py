@@ -1,6 +1,9 @@
 """A run of two lab tasks on the embedded backbone that takes seconds, in this process or another."""
 
 import io
+import os
+import pty
+import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -54,3 +57,21 @@ def small_command(out: Path, *settings: str) -> list[str]:
 def call(arguments: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
     """Run to the end; output as text."""
     return subprocess.run(arguments, capture_output=True, text=True, **options)  # type: ignore[call-overload]
+
+
+def call_on_a_terminal(arguments: Sequence[str]) -> tuple[int, str]:
+    """Run to the end with stderr, where the display is, on a terminal: exit status, what that showed."""
+    leader, follower = pty.openpty()
+    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=follower, env=terminal)
+    os.close(follower)
+    shown = b""
+    while select.select([leader], [], [], 400)[0]:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        shown += chunk
+    process.communicate()
+    os.close(leader)
+    return process.returncode, shown.decode(errors="replace")

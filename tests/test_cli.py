@@ -2,17 +2,14 @@
 
 import json
 import os
-import pty
 import re
-import select
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from sapo_lite.recipe import shipped_recipes
-from small import ROOT, call, command, small_command
+from small import ROOT, call, call_on_a_terminal, command, small_command
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
 NAMES = [path.stem for path in shipped_recipes()]
@@ -142,21 +139,9 @@ def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_e
 
 @pytest.mark.slow
 def test_on_a_terminal_there_is_one_live_display(tmp_path: Path) -> None:
-    leader, follower = pty.openpty()
     arguments = [a for a in small_command(tmp_path / "run") if a != "--plain"]
-    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=follower, env=terminal)
-    os.close(follower)
-    shown = b""
-    while select.select([leader], [], [], 120)[0]:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        shown += chunk
-    process.communicate()
-    assert process.returncode == 0
-    text = shown.decode(errors="replace")
+    status, text = call_on_a_terminal(arguments)
+    assert status == 0
     assert "\x1b[" in text
     for part in ("scoring 4 candidates", "training", "steps/s", "loss", "R so far", "to original"):
         assert part in text

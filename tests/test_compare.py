@@ -308,6 +308,20 @@ def test_markdown_has_all_kinds_of_prompt_and_all_runs(both_kinds: Comparison) -
     assert "BWT: mean over i=2..N" in text
 
 
+def test_markdown_shows_strategies_by_adapters_at_a_glance(tmp_path: Path) -> None:
+    scores = {"lorainc": {"fixed": [40.0, 50.0], "sapo": [55.0, 62.0]}, "olora": {"fixed": [30.0, 30.0]}}
+    runs = [run for a, by_way in scores.items() for run in made_runs(tmp_path, by_way, adapter=a)]
+    nothing = [[10.0, 20.0]]
+    runs += [made_run(tmp_path / f"zero-{seed}", nothing, adapter="zero", seed=seed) for seed in (0, 1)]
+    text = as_markdown(compared(*runs))
+    head, _, *rows = text.partition("AP:\n\n")[2].partition("\n\n")[0].splitlines()
+    assert [cell.strip() for cell in head.split("|")[1:-1]] == ["strategy", "lorainc", "olora", "zero"]
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        ["fixed", "45.0 ± 7.1", "30.0 ± 0.0", "15.0 ± 0.0"],
+        ["sapo", "58.5 ± 4.9", "", "15.0 ± 0.0"],
+    ]
+
+
 def test_csv_has_a_row_for_every_number(both_kinds: Comparison) -> None:
     rows = list(csv.DictReader(io.StringIO(as_csv(both_kinds))))
     (row,) = (r for r in rows if (r["kind"], r["strategy"], r["metric"]) == ("original", "sapo", "AP"))

@@ -388,6 +388,19 @@ def test_work_is_counted_as_a_run_does_it() -> None:
     assert zero == Work(answers=24)
 
 
+def test_work_has_what_methods_add() -> None:
+    settings = ["sequence.train_examples=40", "training.epochs=3", "training.batch_size=16"]
+    more = ["prompt.rescore=epoch", "adapter.replay_share=0.5"]
+    more += ["paraphrase.held_out=1", "evaluation.robustness=1"]
+    grid = small_grid(*settings, *more, strategies="sapo", adapters="replay", seeds="1")
+    ((cell, recipe),) = grid.recipes.items()
+    work = work_of(recipe, load_tasks(grid, None)[cell])
+    # Candidates are scored thrice; the second task has 20 rows of the first; a held-out wording at the end.
+    assert work == Work(
+        forwards=3 * 2 * 4 * 16, steps=3 * (3 + 4), rows=3 * (40 + 60), answers=24 + (24 + 12) + 48 + 24
+    )
+
+
 def test_what_is_copied_is_no_work() -> None:
     grid = small_grid(strategies="sapo", adapters="lorainc", seeds="1")
     (cell, recipe), tasks = next(iter(grid.recipes.items())), load_tasks(grid, None)

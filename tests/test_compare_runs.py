@@ -2,9 +2,7 @@
 
 import json
 import os
-import pty
 import re
-import select
 import shlex
 import signal
 import subprocess
@@ -16,7 +14,7 @@ import pytest
 
 from sapo_lite.comparing.progress import Progress
 from sapo_lite.comparing.request import Request
-from small import ROOT, SETTINGS, call, command, small_run
+from small import ROOT, SETTINGS, call, call_on_a_terminal, command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -216,22 +214,10 @@ def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.Complet
 
 
 def test_on_a_terminal_there_is_one_live_grid(tmp_path: Path) -> None:
-    leader, follower = pty.openpty()
     options = ("--strategies", "fixed,worst", "--seeds", "1")
     arguments = compare(tmp_path / "out", *options, settings=("sequence.tasks=['oldest']",))
-    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=follower, env=terminal)
-    os.close(follower)
-    shown = b""
-    while select.select([leader], [], [], 400)[0]:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        shown += chunk
-    process.communicate()
-    assert process.returncode == 0
-    text = shown.decode(errors="replace")
+    status, text = call_on_a_terminal(arguments)
+    assert status == 0
     assert "\x1b[" in text
     for part in (
         "compare lab",

@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sapo_lite"
 
 # From the bottom up. A module may import from its own layer and those before it.
 LAYERS = [
-    ["types", "errors", "resources", "messages"],
-    ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "lab", "quiet"],
+    ["types", "errors", "resources", "messages", "checksums"],
+    ["recipe", "suites", "tasks", "metrics", "rundir", "tables", "display", "quiet"],
     ["chat", "model_files", "backbone"],
     [
         "racing",
@@ -26,11 +26,13 @@ LAYERS = [
         "paraphrase",
         "wordings",
         "rewriting",
+        "lab",
     ],
     ["strategies"],
     [
         "choice",
         "robustness",
+        "learned",
         "results",
         "usage",
         "learner",

@@ -27,21 +27,25 @@ TINY = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "adapter"), product(STRATEGIES, ADAPTERS))
+@pytest.mark.parametrize(("strategy", "adapter"), list(product(STRATEGIES, ADAPTERS)))
 def test_every_strategy_learns_on_every_adapter(strategy: str, adapter: str, tmp_path: Path) -> None:
-    results, _ = small_run(
+    results, shown = small_run(
         tmp_path,
         *TINY,
         f"prompt.strategy={strategy}",
         f"adapter.method={adapter}",
     )
-    stages = {"zero": 1, "joint": 2}.get(adapter, 3)
+    lessons = {"joint": ["joint"], "zero": []}.get(adapter, ["oldest", "odd_one_out"])
+    assert results.lessons == lessons
     for by_metric in results.matrices.values():
-        assert [len(row) for row in by_metric["rougeL"]] == [2] * stages
-    learned = [] if adapter == "zero" else results.tasks
-    assert list(results.chosen) == learned
-    trained = list(tmp_path.glob("0[12]-*/adapter/adapter_model.safetensors"))
-    assert len(trained) == stages - 1
+        assert [len(row) for row in by_metric["rougeL"]] == [2] * (1 + len(lessons))
+    assert list(results.chosen) == ([] if adapter == "zero" else results.tasks)
+    trained = sorted(path.parts[-3] for path in tmp_path.glob("*/adapter/adapter_model.safetensors"))
+    assert trained == [f"{number:02d}-{lesson}" for number, lesson in enumerate(lessons, start=1)]
+    assert ("penalty" in shown) == (adapter in {"olora", "ewc"})
+    assert ("Fisher information: 4/4 examples" in shown) == (adapter == "ewc")
+    again = "== task 2 odd_one_out: training on 12 examples, 4 of them of oldest"
+    assert (again in shown) == (adapter == "replay")
     assert ("rougeL_extracted" in results.matrices["chosen"]) == (strategy == "rewrite")
     if strategy in ("fixed", "rewrite"):
         assert all(chosen.index == 0 for chosen in results.chosen.values())

@@ -23,7 +23,7 @@ from sapo_lite.recipe import (
     shipped_recipes,
 )
 
-SHIPPED = ["lab", "ni_seq_c1", "ni_seq_c1_4b", "ni_seq_c1_cpu", "ni_seq_c1_llama"]
+SHIPPED = ["lab", "lab_long", "lab_mixed", "ni_seq_c1", "ni_seq_c1_4b", "ni_seq_c1_cpu", "ni_seq_c1_llama"]
 SHIPPED += ["ni_seq_g1", "ni_seq_m1", "trace"]
 
 

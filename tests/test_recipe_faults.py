@@ -519,7 +519,8 @@ def test_a_recipe_that_is_not_utf8_is_refused_and_a_byte_order_mark_is_not(
 def test_a_missing_recipe_lists_the_shipped_ones_and_the_nearest(tmp_path: Path, spec: str) -> None:
     assert faults(spec) == [
         f"{spec}: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: "
-        "lab, ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, ni_seq_m1, trace; "
+        "lab, lab_long, lab_mixed, ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, "
+        "ni_seq_m1, trace; "
         'did you mean "ni_seq_c1"?'
     ]
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from sapo_lite.adapters import ADAPTERS
 from sapo_lite.errors import RunFolderError
 from sapo_lite.metrics import continual_metrics
 from sapo_lite.rundir import RunFolder, choose_folder
@@ -185,31 +184,6 @@ def test_fixed_paraphrases_and_scores_nothing(tmp_path: Path) -> None:
         "bwt": None,
         "fwt": None,
     }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ADAPTERS)
-def test_every_adapter_runs_through_a_sequence(tmp_path: Path, method: str) -> None:
-    results, shown = small_run(tmp_path, f"adapter.method={method}", "prompt.strategy=fixed")
-    lessons = {"joint": ["joint"], "zero": []}.get(method, ["oldest", "odd_one_out"])
-    assert results.lessons == lessons
-    assert len(results.matrices["chosen"]["rougeL"]) == len(lessons) + 1
-    assert {p.name for p in tmp_path.glob("0*")} == {
-        "00-zero-shot",
-        *(f"{number:02d}-{lesson}" for number, lesson in enumerate(lessons, start=1)),
-    }
-    assert ("penalty" in shown) == (method in {"olora", "ewc"})
-    assert ("Fisher information: 32/32 examples" in shown) == (method == "ewc")
-    replayed = "== task 2 odd_one_out: training on 35 examples, 3 of them of oldest"
-    assert (replayed in shown) == (method == "replay")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["worst", "random"])
-def test_every_strategy_runs_through(tmp_path: Path, strategy: str) -> None:
-    results, _ = small_run(tmp_path, f"prompt.strategy={strategy}", "sequence.tasks=['oldest']")
-    assert (tmp_path / "01-oldest/losses.json").exists() == (strategy == "worst")
-    assert results.strategy == strategy
 
 
 @pytest.mark.slow

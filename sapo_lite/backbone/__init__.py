@@ -5,6 +5,6 @@ The only place that imports Unsloth; everything else sees a `Backbone`.
 
 from sapo_lite.backbone.attention import PackLayout
 from sapo_lite.backbone.loading import load_backbone
-from sapo_lite.backbone.model import Backbone
+from sapo_lite.backbone.model import Backbone, only_at
 
-__all__ = ["Backbone", "PackLayout", "load_backbone"]
+__all__ = ["Backbone", "PackLayout", "load_backbone", "only_at"]

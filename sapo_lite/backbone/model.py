@@ -92,7 +92,7 @@ class Backbone:
                 return self._fused_states(ids, layout)[rows, columns]
             # A checkpointed layer runs again in the backward pass, when the rows are known no more.
             recomputed = torch.is_grad_enabled() and self.causal_lm.is_gradient_checkpointing
-            last = contextlib.nullcontext() if recomputed else _only_at(self.decoder, rows, columns)
+            last = contextlib.nullcontext() if recomputed else only_at(self.decoder, rows, columns)
             with last:
                 hidden: Tensor = self._states(ids, layout)
             return hidden[rows, columns]
@@ -162,7 +162,7 @@ class Backbone:
 
 
 @contextlib.contextmanager
-def _only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
+def only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
     """Within, the last layer's MLP runs at `[rows, columns]` only: nothing reads the other states.
 
     On a model of few layers that is a good part of the whole: 18 % of the products of the lab's four.

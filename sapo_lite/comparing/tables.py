@@ -36,6 +36,8 @@ def as_markdown(comparison: Comparison) -> str:
     parts = [f"# Comparison: {comparison.name}"]
     for kind in comparison.kinds:
         parts.append(f"## Tested with {kind} prompts")
+        for lines in _overviews(comparison, kind):
+            parts += [f"{lines.title}:", markdown(lines.headings, lines.rows, lines.texts)]
         parts += [markdown(t.headings, t.rows, t.texts) for t in _tables(comparison, kind)]
         parts.append(statement(comparison.found[kind]))
     parts += [f"{metric}: {meaning}." for metric, meaning in comparison.metrics.items()]
@@ -43,6 +45,20 @@ def as_markdown(comparison: Comparison) -> str:
     commands = [run.command for run in comparison.runs if run.command]
     parts += ["Each by itself:", "```sh\n" + "\n".join(commands) + "\n```"] if commands else []
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _overviews(comparison: Comparison, kind: str) -> Iterator[_Lines]:
+    """A metric at a time: strategies down, adapters across, where there are several of both."""
+    found, groups = comparison.found[kind], comparison.groups
+    # What is trained by no strategy is the same for all.
+    strategies = [name for name in dict.fromkeys(group.strategy for group in groups) if name != "-"]
+    adapters = list(dict.fromkeys(group.adapter for group in groups))
+    if min(len(strategies), len(adapters)) < 2 or any(group.settings for group in groups):
+        return
+    for metric in dict.fromkeys(one.metric for one in found):
+        means = {(one.group.strategy, one.group.adapter): _mean(one) for one in found if one.metric == metric}
+        rows = [[s, *(means.get((s, a)) or means.get(("-", a), "") for a in adapters)] for s in strategies]
+        yield _Lines(metric, ["strategy", *adapters], 1, rows)
 
 
 def _tables(comparison: Comparison, kind: str | None = None) -> Iterator[_Lines]:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sapo_lite.adapters import ADAPTERS
+from sapo_lite.plan import pool_size, scored, scored_meanwhile
 from sapo_lite.recipe import Recipe
-from sapo_lite.strategies import STRATEGIES
+from sapo_lite.strategies import strategy_of
 from sapo_lite.training import optimiser_steps
 from sapo_lite.types import Task
 
@@ -40,33 +41,37 @@ class Work:
 
 def work_of(recipe: Recipe, tasks: Sequence[Task], copied: Collection[str] = ()) -> Work:
     """All work of a run, less the pieces that are copied from others (sapo_lite.comparing.sharing)."""
-    strategy = STRATEGIES[recipe.prompt.strategy]
-    work = Work(answers=0 if "zero-shot" in copied else _answers(recipe, tasks, []))
+    method, past = ADAPTERS[recipe.adapter.method], 0
+    robustness = min(recipe.evaluation.robustness, recipe.paraphrase.held_out)
+    work = Work(answers=robustness * sum(len(task.test) for task in tasks))
+    if "zero-shot" not in copied:
+        work += Work(answers=_answers(recipe, tasks, []))
     learned: list[Task] = []
-    for number, lesson in enumerate(ADAPTERS[recipe.adapter.method].lessons(tasks), start=1):
+    for number, lesson in enumerate(method.lessons(tasks), start=1):
         learned += lesson
-        if number == 1 and "first stage" in copied:
-            continue
-        scores = strategy.needs_scores and not (number == 1 and "losses" in copied)
-        rows = sum(len(task.train) for task in lesson)
-        work += Work(
-            sum(_forwards(recipe, task) for task in lesson) if scores else 0,
-            optimiser_steps(rows, recipe.training),
-            rows * recipe.training.epochs,
-            _answers(recipe, tasks, learned),
-        )
+        new = sum(len(task.train) for task in lesson)
+        rows = new + method.rehearsed(recipe.adapter, past, new)
+        past += new
+        if number > 1 or "first stage" not in copied:
+            work += Work(
+                _forwards(recipe, lesson, again=number > 1 or "losses" not in copied),
+                optimiser_steps(rows, recipe.training),
+                rows * recipe.training.epochs,
+                _answers(recipe, tasks, learned),
+            )
     return work
 
 
-def _forwards(recipe: Recipe, task: Task) -> int:
-    # A task without an instruction has nothing to paraphrase.
-    pool = 1 + recipe.paraphrase.count * bool(task.instruction.strip())
-    return pool * min(recipe.scoring.score_examples, len(task.train)) if pool > 1 else 0
+def _forwards(recipe: Recipe, lesson: Sequence[Task], *, again: bool) -> int:
+    """Of one lesson; those before training only where they are not copied."""
+    sizes = [(len(task.train), pool_size(recipe, task)) for task in lesson]
+    before = sum(scored(recipe, *size) for size in sizes) if again else 0
+    return before + sum(scored_meanwhile(recipe, *size) for size in sizes)
 
 
 def _answers(recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task]) -> int:
     """Of one stage. Only learned tasks can have a chosen wording besides their original one."""
     kinds = set(recipe.evaluation.kinds)
-    chooses = STRATEGIES[recipe.prompt.strategy].needs_candidates and {"chosen", "original"} <= kinds
+    chooses = strategy_of(recipe.prompt).needs_candidates and {"chosen", "original"} <= kinds
     wordings = len(kinds - {"chosen"} or kinds)
     return sum(len(task.test) * (wordings + (chooses and task in learned)) for task in tasks)

@@ -1,12 +1,20 @@
-"""The lab: a small generated world in which the whole method runs in minutes, offline.
+"""The lab: a small generated world in which the whole method runs in a minute, offline.
 
-`world` generates the tasks, `wordings` writes their instructions in hundreds of ways, and
-`build` writes both to `data/lab/` in the layout of the published benchmarks.
+The world, which needs nothing but Python:
 
-To add a task, give it three things and build again:
+    words, sentences   what there is to talk about
+    grammar, frames    ways to ask: core phrases, wrappers, hints, and sentence frames to share
+    heldout/           the tasks of continual learning; `world` draws them, `wordings` words them,
+                       `build` writes them to data/lab/
+    families/          what the backbones are pretrained on
 
-1. in `world.py`, a function from a `random.Random` to an `Example`, listed in `TASKS`;
-2. in `wordings.py`, its entry in `PHRASINGS`: what the input is called, and at least one core
-   phrase of each form (the first imperative becomes the task's original instruction);
-3. in `tests/test_lab.py`, a checker that finds the answer in another way than the generator.
+The backbones, `lab` and `lab-llama`:
+
+    mixture, curriculum      lessons, and which of them come when
+    tokenizer, model, batch  what a model reads, and the model
+    muon, pretrainer         how it learns
+    pretrain                 the program; `accuracy` and `card` say what came of it
+    transfer                 what a backbone learns under one wording, and what holds under another
+
+docs/lab.md tells it in order, and shows how to add a task or a family.
 """

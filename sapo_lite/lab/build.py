@@ -7,10 +7,7 @@ DIR is `data/lab` unless given. The files are a function of this package's code 
 twice writes the same bytes, one row a line, so that a change shows as a readable diff.
 
 No input of a split occurs in an earlier one (train, then dev, then test); within a split an input
-may repeat. The one exception is `translation`: zumi has 30 words, so there are only 30 inputs with
-the answer "yes", and all splits share them. Its "no" inputs are kept apart like all others. In
-`mood`, two of the four sentence patterns have only 20 inputs each, which train uses up: test consists
-of the other two.
+may repeat.
 """
 
 import argparse

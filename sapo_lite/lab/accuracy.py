@@ -1,0 +1,43 @@
+"""How many lessons of a family a model answers right."""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+
+import torch
+
+from sapo_lite.backbone import Backbone
+from sapo_lite.chat import Encoded
+from sapo_lite.lab.curriculum import encode
+from sapo_lite.lab.family import Family
+from sapo_lite.lab.mixture import lesson
+from sapo_lite.packing import padded
+
+_BATCH = 64
+
+
+def accuracy_by_family(
+    backbone: Backbone, families: Mapping[str, Family], count: int, seed: int
+) -> dict[str, float]:
+    """Share of `count` fresh lessons of each family that are answered exactly, by greedy decoding."""
+    found = {}
+    for name, family in families.items():
+        rng = Random(f"accuracy/{name}/{seed}")
+        answers = answered(backbone, encode(backbone.chat, [lesson(family, rng) for _ in range(count)]))
+        found[name] = sum(answers) / count
+    return found
+
+
+def answered(backbone: Backbone, examples: Sequence[Encoded]) -> list[bool]:
+    """Whether greedy decoding gives each example's answer.
+
+    It does exactly if every token of the answer is the likeliest after those before it.
+    """
+    right = torch.ones(len(examples), dtype=torch.bool)
+    order = sorted(range(len(examples)), key=lambda n: len(examples[n].ids))
+    for start in range(0, len(order), _BATCH):
+        batch = padded(examples, order[start : start + _BATCH])
+        with backbone.inference():
+            states = backbone.answer_states(batch.ids, batch.rows, batch.columns)
+            likeliest = backbone.head(states).argmax(-1)
+        right[batch.owners[likeliest != batch.targets]] = False
+    return right.tolist()
