@@ -862,10 +862,10 @@ def test_the_wording_grammar_supplies_the_lab_by_its_seed() -> None:
 
 
 def test_the_wording_grammar_ends_where_it_is_exhausted() -> None:
-    lab = task(original("oldest"), id="oldest")
+    lab = task(original("destination"), id="destination")
     [pool] = make(lab, backend="builtin", count=500)
-    assert (
-        pool.notice == f"oldest: {len(pool.texts)} of the 500 paraphrases asked for; the source had no more."
+    assert pool.notice == (
+        f"destination: {len(pool.texts)} of the 500 paraphrases asked for; the source had no more."
     )
     assert len(set(pool.texts)) == len(pool.texts) > 100
 

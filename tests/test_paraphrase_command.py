@@ -37,6 +37,7 @@ pytestmark = pytest.mark.slow  # seconds each, and minutes in all
 
 CHAT, PULL, UNLOAD = "POST /api/chat", "POST /api/pull", "POST /api/generate"
 TEXT = "Classify the tweet as positive or negative."
+SHIPPED = ", ".join(sorted(recipe.stem for recipe in (ROOT / "recipes").glob("*.toml")))
 GOOD = [
     "Is the tweet positive or negative?",
     "Read what was posted. Then say whether its author sounds positive or negative.",
@@ -490,14 +491,12 @@ def test_a_run_goes_through_with_ollama_and_then_without(
         (
             ("nowhere/my recipe.toml",),
             "nowhere/my recipe.toml: no such recipe. Expected a path to a .toml file, or the name of a "
-            "shipped recipe: lab, ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, "
-            "ni_seq_m1, trace",
+            f"shipped recipe: {SHIPPED}",
         ),
         (
             ("labb",),
-            "labb: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: lab, "
-            "ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, ni_seq_m1, trace; did you "
-            'mean "lab"?',
+            "labb: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: "
+            f'{SHIPPED}; did you mean "lab"?',
         ),
     ],
 )
