@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # The models are too small for more, and processes that tests start inherit it. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A background job of a shell ignores Ctrl-C, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Read before any test changes the environment.
 _BENCHMARKS = os.environ.get("SAPO_LITE_DATA") or Path(__file__).resolve().parents[1] / "../shared/benchmarks"

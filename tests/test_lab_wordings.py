@@ -19,10 +19,7 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 
 def test_originals_are_plain_imperatives() -> None:
-    assert (
-        original("stars")
-        == "your task is to rate the review from 1 to 5 stars . answer with 1 , 2 , 3 , 4 or 5 ."
-    )
+    assert original("stars") == "your task is to rate the review from 1 to 3 stars . answer with 1 , 2 or 3 ."
     assert original("oldest") == "your task is to name the oldest person ."
     assert all(form(phrasing.cores[0]) == "imperative" for phrasing in PHRASINGS.values())
 

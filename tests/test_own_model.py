@@ -349,7 +349,7 @@ def test_what_it_says_between_the_markers_is_a_candidate_from_self(
     def said(backbone: Backbone, prompts: Sequence[list[int]], *, seeds: list[int], **_: Any) -> list[str]:
         words = "look over what is here then pick and say the right one of these".split()
         texts = [" ".join(random.Random(seed).sample(words, 9)) for seed in seeds]
-        return [f"<START>{text} , yes or no , bright or dark , from 1 to 5</START>" for text in texts]
+        return [f"<START>{text} , yes or no , bright or dark , from 1 to 3</START>" for text in texts]
 
     monkeypatch.setattr(generation, "sample", said)
     made = pools(lambda: lab)
