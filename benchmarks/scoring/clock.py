@@ -12,6 +12,8 @@ from typing import Literal, TypeVar
 import psutil
 import torch
 
+from sapo_lite.comparing.wording import many
+
 Clock = Literal["cpu", "wall"]
 CLOCKS: tuple[Clock, ...] = ("cpu", "wall")
 T = TypeVar("T")
@@ -63,7 +65,8 @@ def machine() -> dict[str, str]:
     if torch.cuda.is_initialized():
         device = torch.cuda.get_device_name()
     else:
-        device = f"{_processor()}, {psutil.cpu_count(logical=False)} cores, {torch.get_num_threads()} threads"
+        threads = many(torch.get_num_threads(), "thread")
+        device = f"{_processor()}, {psutil.cpu_count(logical=False)} cores, {threads}"
     return {"device": device, "python": platform.python_version(), "torch": torch.__version__, **packages}
 
 
