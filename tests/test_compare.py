@@ -171,6 +171,14 @@ def test_settings_that_differ_are_part_of_the_labels(tmp_path: Path) -> None:
     assert "training.epochs" not in comparison.settings
 
 
+def test_rewriting_is_no_setting_of_its_own_where_it_is_the_strategy(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path / "a", {"fixed": FIXED, "rewrite": SAPO})
+    comparison = compared(*runs)
+    assert [group.label for group in comparison.groups] == ["fixed on lorainc", "rewrite on lorainc"]
+    more = made_runs(tmp_path / "b", {"sapo": SAPO}, "rewrite.enabled=true")
+    assert "sapo on lorainc, rewrite.enabled = true" in [g.label for g in compared(*runs, *more).groups]
+
+
 def test_a_baseline_of_other_settings_is_better_than_none(tmp_path: Path) -> None:
     runs = made_runs(tmp_path / "a", {"fixed": FIXED})
     runs += made_runs(tmp_path / "b", {"paft": SAPO}, "paraphrase.held_out=3")

@@ -43,6 +43,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     drawn = all(run.settings["sequence.draw"] == run.seed for run in runs)
     own = {"seed", "prompt.strategy", "adapter.method"}
     own |= {"sequence.draw", "sequence.tasks"} if drawn else set()
+    own |= {"rewrite.enabled"} if all(_rewrites_by_strategy(run) for run in runs) else set()
     keys = [key for key in dict.fromkeys(key for run in runs for key in run.settings) if key not in own]
     differing = [
         key for key in keys if any(run.settings.get(key) != runs[0].settings.get(key) for run in runs)
@@ -57,6 +58,11 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
                 "differ. Name one of them."
             )
     return list(groups.values())
+
+
+def _rewrites_by_strategy(run: Run) -> bool:
+    """Whether answers are rewritten where the strategy is that, and nowhere else."""
+    return bool(run.settings.get("rewrite.enabled")) == (run.settings["prompt.strategy"] == "rewrite")
 
 
 @dataclass(frozen=True)

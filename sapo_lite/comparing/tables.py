@@ -25,7 +25,7 @@ class _Lines(NamedTuple):
 
 def as_text(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = [_rich(lines) for lines in _tables(comparison)]
-    said = [statement(comparison.shown), *comparison.notes]
+    said = [statement(comparison.shown), "\n".join(comparison.notes)]
     said += [f"everything is in {comparison.home}"] if comparison.home else []
     parts += [Text(text) for text in said if text]
     return Group(*[line for part in parts for line in (part, Text())][:-1])
