@@ -50,6 +50,11 @@ def test_nothing_is_trained_on_zero_so_it_comes_once_a_seed() -> None:
     ]
 
 
+def test_settings_that_fit_the_named_strategy_alone_are_taken() -> None:
+    grid = small_grid("prompt.sampling=importance", strategies="paft")
+    assert {recipe.prompt.sampling for recipe in grid.recipes.values()} == {"importance"}
+
+
 def test_a_cell_is_the_run_of_its_command() -> None:
     for draw in (False, True):
         grid = small_grid(draw=draw)

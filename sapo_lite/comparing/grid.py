@@ -85,8 +85,9 @@ def make_grid(
         RecipeError: a name that there is not; or a setting that does not fit the recipe or one of the cells.
     """
     _refuse_own(settings, draw)
-    base = load_recipe(spec, settings)
     ways = _names("--strategies", strategies, get_args(PromptConfig.model_fields["strategy"].annotation))
+    # With the first strategy, not the recipe's own: some settings fit one strategy alone.
+    base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
     methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, _methods())
     numbers = seeds_of(seeds)
     cells = _cells(ways, methods, numbers)
