@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import wordings
-from sapo_lite.lab.world import TASKS
-from sapo_lite.racing import leader, race
+from sapo_lite.prompts.racing import leader, race
 from sapo_lite.recipe import ModelConfig, SequenceConfig
-from sapo_lite.resources import shipped
-from sapo_lite.tasks import load_sequence
-from sapo_lite.types import Task, TrainRow
+from sapo_lite.support.shipped import shipped
+from sapo_lite.types import Task, TrainingRow
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "losses"
 EXAMPLES = 250  # as published
@@ -121,8 +121,8 @@ def record(name: str, data: Path | None) -> None:
     """Score all candidates of a matrix on all its examples, and save the losses."""
     import torch  # not needed to simulate, nor is the backbone
 
-    from sapo_lite.backbone import load_backbone
-    from sapo_lite.scoring import answer_nll
+    from sapo_lite.model.load import load_backbone
+    from sapo_lite.model.loss import answer_nll
 
     torch.set_num_threads(1)
     config = ModelConfig(
@@ -142,7 +142,7 @@ def record(name: str, data: Path | None) -> None:
     losses: list[tuple[float, ...]] = []
     tokens: tuple[int, ...] = ()
     for instruction in instructions:
-        rows = [TrainRow(instruction, e.input, e.answer) for e in task.train]
+        rows = [TrainingRow(instruction, e.input, e.answer) for e in task.train]
         nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
         losses.append(nll_sum)
     if kind == "nearest":

@@ -10,8 +10,8 @@ ranks prompts by their answer loss under any model in memory; everything else is
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sapo_lite.leaderboard.api import score_prompts
     from sapo_lite.leaderboard.board import Leaderboard
-    from sapo_lite.leaderboard.in_memory import score_prompts
 
 __version__ = "0.1.0"
 __all__ = ["Leaderboard", "__version__", "score_prompts"]
@@ -20,7 +20,7 @@ __all__ = ["Leaderboard", "__version__", "score_prompts"]
 def __getattr__(name: str) -> Any:
     """The two names that bring torch and transformers, at their first use."""
     if name == "score_prompts":
-        from sapo_lite.leaderboard.in_memory import score_prompts
+        from sapo_lite.leaderboard.api import score_prompts
 
         return score_prompts
     if name == "Leaderboard":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sapo_lite.backbone import Backbone
+    from sapo_lite.model.backbone import Backbone
 
 # The models are too small for more, and processes that tests start inherit it. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.metrics import continual_metrics
+from sapo_lite.evaluation.continual import continual_metrics
 from sapo_lite.recipe import load_recipe
 
 TASKS = ("stars", "mood")

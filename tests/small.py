@@ -11,11 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sapo_lite.display import PlainDisplay
-from sapo_lite.pipeline import run
 from sapo_lite.recipe import load_recipe
-from sapo_lite.results import Results
-from sapo_lite.rundir import RunFolder
+from sapo_lite.report.plain import PlainDisplay
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.pipeline import run
+from sapo_lite.run.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
 

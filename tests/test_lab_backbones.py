@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from sapo_lite import model_files
-from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.checksums import NAME, verify_checksums, write_checksums
 from sapo_lite.errors import BackboneError
 from sapo_lite.lab.accuracy import accuracy_by_family
 from sapo_lite.lab.families import FAMILIES
-from sapo_lite.model_files import EMBEDDED, locate_model
+from sapo_lite.model import hub as model_files
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.hub import EMBEDDED, locate_model
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
-from sapo_lite.resources import shipped
+from sapo_lite.support.files import NAME, verify_checksums, write_checksums
+from sapo_lite.support.shipped import shipped
 
 every_backbone = pytest.mark.parametrize("name", EMBEDDED)
 

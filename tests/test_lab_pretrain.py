@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sapo_lite.checksums import verify_checksums
 from sapo_lite.lab import pretrain as program
 from sapo_lite.lab.accuracy import answered
 from sapo_lite.lab.batch import answer_logits, pack_batch
@@ -29,7 +28,8 @@ from sapo_lite.lab.muon import orthogonalized
 from sapo_lite.lab.pretrain import export, pretrain
 from sapo_lite.lab.pretrainer import Plan, Pretraining
 from sapo_lite.lab.twin import as_llama
-from sapo_lite.packing import padded
+from sapo_lite.model.batching import padded
+from sapo_lite.support.files import verify_checksums
 
 TINY: dict[str, Any] = {
     "hidden_size": 16,

@@ -7,12 +7,12 @@ from random import Random
 import pytest
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.lab.grammar import Phrasing, form
-from sapo_lite.lab.wordings import PHRASINGS, SUFFIX, names_label, original, worded, wordings
-from sapo_lite.lab.world import TASKS
-from sapo_lite.paraphrase.builtin import Builtin
-from sapo_lite.paraphrase.rewording import rewordings
-from sapo_lite.resources import shipped
+from sapo_lite.lab.grammar import Phrasing, form, names_label
+from sapo_lite.lab.heldout import TASKS
+from sapo_lite.lab.wordings import PHRASINGS, SUFFIX, original, worded, wordings
+from sapo_lite.prompts.sources.builtin import Builtin
+from sapo_lite.prompts.sources.rules import rewordings
+from sapo_lite.support.shipped import shipped
 from sapo_lite.types import Task
 
 every_task = pytest.mark.parametrize("task", TASKS)

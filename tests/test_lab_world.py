@@ -11,10 +11,11 @@ import pytest
 import lab_checkers
 from sapo_lite.lab import build, words
 from sapo_lite.lab.families import FAMILIES
+from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.mixture import lesson
 from sapo_lite.lab.wordings import PHRASINGS, SUFFIX, original, wordings
-from sapo_lite.lab.world import TASKS, examples
-from sapo_lite.resources import shipped
+from sapo_lite.lab.world import examples
+from sapo_lite.support.shipped import shipped
 
 every_task = pytest.mark.parametrize("task", TASKS)
 

@@ -34,7 +34,7 @@ def pins() -> dict[str, str]:
 def shipped_files() -> set[str]:
     """Recipes and data as the wheel must name them."""
     files = [path for kind in ("recipes", "data") for path in (ROOT / kind).rglob("*") if path.is_file()]
-    return {f"sapo_lite/{path.relative_to(ROOT).as_posix()}" for path in files}
+    return {f"sapo_lite/shipped/{path.relative_to(ROOT).as_posix()}" for path in files}
 
 
 def build(kind: str, source: Path, out: Path) -> Path:

@@ -32,11 +32,13 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from sapo_lite.adapters import BlockAdapter
-from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.chat import Encoded
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.load import load_backbone
+from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.recipe import AdapterConfig, ModelConfig
-from sapo_lite.types import CandidateScore, Example, Task
+from sapo_lite.types import Example, Task
 
 FAMILIES = ("qwen3", "llama")
 MAX_SOURCE, MAX_ANSWER = 192, 24
@@ -223,7 +225,7 @@ def fill_blocks(adapter: BlockAdapter, blocks: int, seed: int = 0) -> None:
         b.data[:, learned] = 0.1 * torch.randn(b[:, learned].shape, generator=generator)
 
 
-def row_nll(model: torch.nn.Module, row: Encoded) -> torch.Tensor:
+def row_nll(model: torch.nn.Module, row: EncodedRow) -> torch.Tensor:
     """Summed answer NLL of one row alone: full logits, float32 log-softmax, nothing shared, no padding."""
     ids = torch.tensor([row.ids])
     log_probabilities = model(input_ids=ids).logits.float().log_softmax(-1)
@@ -231,7 +233,7 @@ def row_nll(model: torch.nn.Module, row: Encoded) -> torch.Tensor:
     return -picked[row.answer_start - 1 :].sum()
 
 
-def plain_nll(model: torch.nn.Module, row: Encoded) -> float:
+def plain_nll(model: torch.nn.Module, row: EncodedRow) -> float:
     """The same without dropout and without a gradient."""
     model.eval()
     with torch.no_grad():
@@ -269,7 +271,7 @@ def with_inputs(task: Task, *inputs: str, answer: str = "positive") -> Task:
 
 def candidate_score(
     index: int, nll_sum: Sequence[float], tokens: Sequence[int], total: int = 0
-) -> CandidateScore:
+) -> CandidateLoss:
     """Losses of the first examples, of `total` or of as many as there are losses."""
     n = len(tokens)
-    return CandidateScore(index, tuple(nll_sum), tuple(tokens), tuple(range(n)), total or n)
+    return CandidateLoss(index, tuple(nll_sum), tuple(tokens), tuple(range(n)), total or n)

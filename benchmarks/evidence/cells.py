@@ -3,8 +3,8 @@
 import time
 
 from benchmarks.evidence.plan import BASE_ADAPTER, Cell, Plan
-from sapo_lite.comparing.cells import run_cell as run_one
-from sapo_lite.rundir import write_json
+from sapo_lite.compare.cells import run_cell as run_one
+from sapo_lite.support.files import write_json
 
 
 def run_cell(plan: Plan, cell: Cell) -> float:

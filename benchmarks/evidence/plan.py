@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.comparing import grid
-from sapo_lite.comparing.grid import seed_list
+from sapo_lite.compare import grid
+from sapo_lite.compare.grid import seed_list
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import Recipe, load_recipe
 
@@ -20,7 +20,7 @@ BASE_STRATEGY, BASE_ADAPTER = "fixed", "lorainc"
 
 
 class Cell(grid.Cell):
-    """One ordinary run of `sapo_lite.pipeline.run`."""
+    """One ordinary run of `sapo_lite.run.pipeline.run`."""
 
     @property
     def base(self) -> "Cell":

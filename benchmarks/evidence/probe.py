@@ -15,19 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence.plan import Plan, Transition
-from sapo_lite.adapters import ADAPTERS, BlockAdapter
-from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.choice import scores_from_json, scores_to_json
-from sapo_lite.evaluation import evaluate
-from sapo_lite.paraphrase import Pool, pool_from_json
-from sapo_lite.quiet import chatter_to
+from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.evaluation.evaluate import evaluate
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.trainer import train
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.load import load_backbone
+from sapo_lite.model.selfcheck import check_packs
+from sapo_lite.prompts.losses import scores_from_json, scores_to_json
+from sapo_lite.prompts.pool import Pool, pool_from_json
+from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import Recipe, differences
-from sapo_lite.rundir import RunFolder, Stage, read_json
-from sapo_lite.scoring import score
-from sapo_lite.selfcheck import check_packs
-from sapo_lite.tasks import data_fingerprint, load_sequence
-from sapo_lite.training import train
-from sapo_lite.types import Candidate, Part, Task, TrainRow
+from sapo_lite.run.folder import RunFolder, Stage
+from sapo_lite.support.files import read_json
+from sapo_lite.support.library_logs import chatter_to
+from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
 
 # Scores by kind of prompt, then by task in order, then by metric, in percent: as a run's scores.json.
 Scores = dict[str, list[dict[str, float]]]
@@ -90,11 +94,11 @@ class Probe:
     def outcome(self, candidate: Candidate, checkpoints: Path) -> dict[str, Any]:
         """Train with one candidate and test all tasks."""
         start = self.begin()
-        rows = [TrainRow(candidate.text, e.input, e.answer) for e in self.task.train]
+        rows = [TrainingRow(candidate.text, e.input, e.answer) for e in self.task.train]
         train(
             self.backbone,
             self.adapter,
-            [Part(self.task, rows)],
+            [TrainingSet(self.task, rows)],
             self.recipe.training,
             checkpoints=checkpoints,
             seed=self.seed,
@@ -154,11 +158,11 @@ def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> 
     pools = {t.id: pool_from_json(read_json(run / "candidates" / f"{t.id}.json"), t) for t in tasks}
     backbone = load_backbone(recipe.model)
     tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-    adapter = ADAPTERS[recipe.adapter.method].build(
+    adapter = METHODS[recipe.adapter.method].build(
         backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
     )
     adapter.open_block(0, seed=recipe.seed)
-    rows = [TrainRow(tasks[0].instruction, e.input, e.answer) for e in tasks[0].train[:4]]
+    rows = [TrainingRow(tasks[0].instruction, e.input, e.answer) for e in tasks[0].train[:4]]
     check_packs(backbone, backbone.chat.encode(tasks[0], rows), gradients=True)
     return Probe(recipe, run, tasks, pools, backbone, adapter, learned)
 

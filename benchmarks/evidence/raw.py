@@ -18,7 +18,7 @@ from benchmarks.evidence.plan import Cell, Plan
 from benchmarks.evidence.probe import probe_rows
 from benchmarks.scoring.clock import machine
 from sapo_lite.recipe import flat
-from sapo_lite.rundir import read_json, write_json
+from sapo_lite.support.files import read_json, write_json
 
 METRICS = ("rougeL", "exact_match")
 # What differs between the cells of one plan.

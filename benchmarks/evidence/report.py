@@ -16,8 +16,8 @@ from benchmarks.evidence.tables import (
     transition_table,
 )
 from benchmarks.evidence.wording import about_probe, about_sequences, wrapped
-from sapo_lite.comparing.wording import many, markdown
 from sapo_lite.errors import DataError
+from sapo_lite.support.messages import many, markdown
 
 SEQUENCES, PROBE, TRIED = "sequences.json", "probe.json", "tried.json"
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from sapo_lite.comparing.statistics import Interval, holm, mean_interval, paired
+from sapo_lite.compare.statistics import Interval, holm, mean_interval, paired
 
 __all__ = [
     "Correlation",

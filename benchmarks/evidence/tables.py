@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.evidence.analysis import BASELINE, CONTINUAL, KINDS, Compared, ProbeTest
-from sapo_lite.comparing.wording import bounds, markdown, number, p_value
+from sapo_lite.compare.statistics import bounds
+from sapo_lite.support.messages import markdown, number, p_value
 
 WHAT = {"earlier": "earlier tasks (change)", "later": "later tasks (change)", "task": "the task itself"}
 

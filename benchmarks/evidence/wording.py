@@ -4,7 +4,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from benchmarks.evidence.analysis import BASELINE, KINDS, Compared, ProbeTest
-from sapo_lite.comparing.wording import bounds, many, number, p_value
+from sapo_lite.compare.statistics import bounds
+from sapo_lite.support.messages import many, number, p_value
 
 _OUTCOMES = {
     "earlier": "scores of earlier tasks after training",

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.evidence.plan import BASE_ADAPTER, Cell, Plan, Transition
 from benchmarks.evidence.worker import do, prepare
-from sapo_lite.comparing.tally import Tally
-from sapo_lite.comparing.wording import duration, many
-from sapo_lite.comparing.workers import Workers, do_all
-from sapo_lite.strategies import STRATEGIES
+from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.progress import Eta
+from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.support.messages import duration, many
 
 Item = Cell | Transition
 
@@ -71,7 +71,7 @@ def run_all(plan: Plan, jobs: int, console: Console) -> None:
     items = [item for wave in rounds for item in wave]
     before = {item: set(chain(*rounds[:number])) for number, wave in enumerate(rounds) for item in wave}
     estimates = {item: estimate(plan, item) for item in items}
-    tally = Tally(len(items), sum(estimates.values()), jobs)
+    tally = Eta(len(items), sum(estimates.values()), jobs)
     console.print(
         f"{many(len(items) - len(plan.transitions), 'run')} and "
         f"{many(len(plan.transitions), 'transition')} to probe: about "
@@ -97,7 +97,7 @@ class _Counting:
     """Counts what is finished, and shows it."""
 
     estimates: dict[Item, float]
-    tally: Tally
+    tally: Eta
     show: Callable[[str], None]
 
     def started(self, item: Item) -> None:
@@ -109,7 +109,7 @@ class _Counting:
 
 
 @contextlib.contextmanager
-def _progress(tally: Tally, console: Console) -> Iterator[Callable[[str], None]]:
+def _progress(tally: Eta, console: Console) -> Iterator[Callable[[str], None]]:
     """One bar on a terminal, a line an item elsewhere."""
 
     def text(what: str) -> str:

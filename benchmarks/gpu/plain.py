@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.gpu.record import memory
-from sapo_lite.backbone import load_backbone
-from sapo_lite.chat import Encoded
+from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
 
-def answer_logits(model: Any, row: Encoded) -> Tensor:
+def answer_logits(model: Any, row: EncodedRow) -> Tensor:
     """Logits at a row's answer tokens, by a forward pass of that row alone: float32 [A, vocabulary]."""
     device = next(model.parameters()).device
     with torch.no_grad():
@@ -29,7 +29,7 @@ def answer_logits(model: Any, row: Encoded) -> Tensor:
     return logits[0, row.answer_start - 1 :].float()
 
 
-def answer_loss(logits: Tensor, row: Encoded) -> float:
+def answer_loss(logits: Tensor, row: EncodedRow) -> float:
     """Summed negative log-likelihood of a row's answer, in nats."""
     return float(F.cross_entropy(logits, torch.tensor(row.answer_ids, device=logits.device), reduction="sum"))
 
@@ -44,7 +44,7 @@ def packed_bytes(model: Any) -> dict[str, int]:
     return sums
 
 
-def write_job(folder: Path, config: ModelConfig, rows: Sequence[Encoded]) -> None:
+def write_job(folder: Path, config: ModelConfig, rows: Sequence[EncodedRow]) -> None:
     """Say what `main` is to do in that folder."""
     job = {"model": config.model_dump(mode="json"), "rows": [[row.ids, row.answer_start] for row in rows]}
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     config = ModelConfig(**{**job["model"], "loader": "transformers"})
     model = PeftModel.from_pretrained(load_backbone(config).model, str(folder / "adapter")).eval()
     assert "unsloth" not in sys.modules
-    logits = [answer_logits(model, Encoded(tuple(ids), start)).cpu() for ids, start in job["rows"]]
+    logits = [answer_logits(model, EncodedRow(tuple(ids), start)).cpu() for ids, start in job["rows"]]
     answers = {"logits": logits, "packed_bytes": packed_bytes(model), "memory": memory()}
     torch.save(answers, folder / "answers.pt")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from sapo_lite.backbone import Backbone
+from sapo_lite.learning.rewriting.lora import policy_lora, undisturbed
+from sapo_lite.learning.rewriting.policy import train_policy
+from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import RewriteConfig
-from sapo_lite.rewriting.lora import policy_lora, undisturbed
-from sapo_lite.rewriting.policy import train_policy
-from sapo_lite.rewriting.rollouts import Rollout, roll_out
 
 CONFIG = RewriteConfig(rollouts=4, prompts=4, batch_size=2, learning_rate=1e-3)
 

@@ -4,9 +4,9 @@ import random
 from collections.abc import Sequence
 
 from benchmarks.gpu.shapes import Shape, lab_text
-from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.lab.wordings import SUFFIX, original, wordings
-from sapo_lite.types import Candidate, Example, Task, TrainRow
+from sapo_lite.model.chat import ChatFormat, EncodedRow
+from sapo_lite.types import Candidate, Example, Task, TrainingRow
 
 _TASK = "stars"  # whose wordings serve as candidates
 
@@ -37,12 +37,12 @@ def _first_tokens(chat: ChatFormat, text: str, count: int) -> str:
     return text[: offsets[count][0]] if len(offsets) > count else text
 
 
-def train_rows(task: Task) -> list[TrainRow]:
+def train_rows(task: Task) -> list[TrainingRow]:
     """The task's training examples under its original instruction."""
-    return [TrainRow(task.instruction, e.input, e.answer) for e in task.train]
+    return [TrainingRow(task.instruction, e.input, e.answer) for e in task.train]
 
 
-def encode(chat: ChatFormat, task: Task) -> list[Encoded]:
+def encode(chat: ChatFormat, task: Task) -> list[EncodedRow]:
     return chat.encode(task, train_rows(task))
 
 

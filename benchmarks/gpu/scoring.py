@@ -27,9 +27,10 @@ from benchmarks.scoring.compare import compare
 from benchmarks.scoring.limit import matrix_rate
 from benchmarks.scoring.released import ReleasedLoop
 from benchmarks.scoring.steps import attach, compare_steps
-from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.quiet import chatter_to
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
+from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task
 
 ROOT = Path(__file__).resolve().parents[2]

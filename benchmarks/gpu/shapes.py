@@ -18,8 +18,9 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 
+from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import wordings
-from sapo_lite.lab.world import TASKS, examples
+from sapo_lite.lab.world import examples
 
 SHARD_BYTES = 2 * 2**30  # what is in memory at once
 

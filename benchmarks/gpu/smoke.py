@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES, Shape
 from benchmarks.gpu.steps import Smoke
-from sapo_lite.quiet import chatter_to
+from sapo_lite.support.library_logs import chatter_to
 
 
 def main() -> int:

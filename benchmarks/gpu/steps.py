@@ -20,16 +20,20 @@ from benchmarks.gpu.compare import ALIKE, Compare
 from benchmarks.gpu.policy import train_a_policy
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES
-from sapo_lite import generation
-from sapo_lite.adapters import ADAPTERS, BlockAdapter, orthogonality
-from sapo_lite.backbone import Backbone, load_backbone
-from sapo_lite.chat import Encoded
-from sapo_lite.packing import padded
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.adapters.olora import orthogonality
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.trainer import Step, train
+from sapo_lite.model import generation
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.batching import padded
+from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.load import load_backbone
+from sapo_lite.model.loss import answer_nll
+from sapo_lite.model.selfcheck import check_packs
+from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import AdapterConfig, ModelConfig, TrainingConfig
-from sapo_lite.scoring import answer_nll, score
-from sapo_lite.selfcheck import check_packs
-from sapo_lite.training import Step, train
-from sapo_lite.types import Part, Task
+from sapo_lite.types import Task, TrainingSet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +44,7 @@ class Smoke:
     backbone: Backbone
     adapter: BlockAdapter
     scored: Task  # 16 examples, from a sixteenth of the longest allowed to the longest
-    encoded: list[Encoded]  # the same as rows
+    encoded: list[EncodedRow]  # the same as rows
     untrained: tuple[float, ...]  # their losses before anything was learned
 
     def __init__(self, options: argparse.Namespace, model: Path, work: Path, record: Record) -> None:
@@ -118,7 +122,7 @@ class Smoke:
 
     def attach(self) -> None:
         """LoRAInc with two blocks, the first open: nothing is learned yet, so no loss changes."""
-        self.adapter = ADAPTERS["lorainc"].build(self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
+        self.adapter = METHODS["lorainc"].build(self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
         attached = self._losses()
         self.compare.same("losses with an empty adapter", attached, self.untrained)
         self.untrained = attached
@@ -184,7 +188,15 @@ class Smoke:
 
         folder, learned = self.work / "checkpoints", rows.train_rows(task)
         model, adapter = self.backbone, self.adapter
-        train(model, adapter, [Part(task, learned)], config, checkpoints=folder, seed=seed, on_step=on_step)
+        train(
+            model,
+            adapter,
+            [TrainingSet(task, learned)],
+            config,
+            checkpoints=folder,
+            seed=seed,
+            on_step=on_step,
+        )
         seconds = [end - start for start, end in pairwise(ends)]
         lengths = [len(row.ids) for row in rows.encode(self.backbone.chat, task)]
         self.record.note("tokens of a row", f"{min(lengths)} to {max(lengths)}")
@@ -212,7 +224,7 @@ class Smoke:
         with self.backbone.inference():
             generated = decode(self.backbone, chosen, 64)
         pairs = zip(chosen, generated, strict=True)
-        logits = torch.cat([self._logits_alone(Encoded((*p, *g), len(p))) for p, g in pairs])
+        logits = torch.cat([self._logits_alone(EncodedRow((*p, *g), len(p))) for p, g in pairs])
         tokens = torch.tensor([token for g in generated for token in g], device=logits.device)
         self.compare.likeliest(tokens, logits)
         self.compare.equal("losses after generating", self._losses(), before)
@@ -268,11 +280,11 @@ class Smoke:
     def _losses(self, batch_tokens: int | None = None) -> tuple[float, ...]:
         return answer_nll(self.backbone, self.encoded, batch_tokens)[0]
 
-    def _logits_alone(self, row: Encoded) -> Tensor:
+    def _logits_alone(self, row: EncodedRow) -> Tensor:
         with self.backbone.inference(), self.backbone.autocast():
             return plain.answer_logits(self.backbone.model, row)
 
-    def _logits_together(self, chosen: Sequence[Encoded]) -> list[Tensor]:
+    def _logits_together(self, chosen: Sequence[EncodedRow]) -> list[Tensor]:
         """The same by sapo-lite's own route: one padded batch, and the head at answer tokens only."""
         batch = padded(chosen, range(len(chosen))).to(self.backbone.device)
         with self.backbone.inference(), self.backbone.autocast():

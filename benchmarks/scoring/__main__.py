@@ -26,11 +26,11 @@ from benchmarks.scoring.limit import matrix_rate
 from benchmarks.scoring.models import MODELS, make_backbone
 from benchmarks.scoring.released import ReleasedLoop
 from benchmarks.scoring.steps import attach, compare_steps
-from sapo_lite.backbone import Backbone
-from sapo_lite.lab.world import TASKS
-from sapo_lite.quiet import chatter_to
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.lab.heldout import TASKS
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import SequenceConfig
-from sapo_lite.tasks import load_sequence
+from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task
 
 TRAINED_ROWS = 1000  # of a task, as published

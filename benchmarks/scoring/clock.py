@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import psutil
 import torch
 
-from sapo_lite.comparing.wording import many
+from sapo_lite.support.messages import many
 
 Clock = Literal["cpu", "wall"]
 CLOCKS: tuple[Clock, ...] = ("cpu", "wall")

@@ -8,8 +8,9 @@ from typing import Any
 from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
 from benchmarks.scoring.limit import Work, work
 from benchmarks.scoring.released import ReleasedLoop
-from sapo_lite.scoring import lowest, race_scores, score
-from sapo_lite.types import PAPER_BATCH, Candidate, CandidateScore, Task
+from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss
+from sapo_lite.prompts.scoring import lowest, race_scores, score
+from sapo_lite.types import Candidate, Task
 
 # Largest relative difference of a candidate's loss from that of the released loop: rounding, no more.
 SAME = {"float32": 1e-5, "bfloat16": 1e-2}
@@ -78,8 +79,8 @@ def compare(
     backbone, rounds = loop.backbone, min(rounds, len(candidates))
     _warm_up(loop, task, candidates[:1])
     everyone_races = partial(race_scores, backbone, task, candidates, examples=examples, seed=0)
-    losses: list[tuple[CandidateScore, float]] = []
-    raced: list[CandidateScore] = []
+    losses: list[tuple[CandidateLoss, float]] = []
+    raced: list[CandidateLoss] = []
     released, exact, of_races = [], [], []
     for number in range(rounds):
         dealt = candidates[number::rounds]
@@ -114,7 +115,7 @@ def _warm_up(loop: ReleasedLoop, task: Task, candidates: Sequence[Candidate]) ->
     score(loop.backbone, task, candidates, examples=PAPER_BATCH)
 
 
-def _difference(losses: Sequence[tuple[CandidateScore, float]], limit: float) -> float:
+def _difference(losses: Sequence[tuple[CandidateLoss, float]], limit: float) -> float:
     """The largest relative difference between the means of batch means of both ways."""
     largest = max(abs(ours.batch_mean - theirs) / theirs for ours, theirs in losses)
     assert largest <= limit, f"losses differ by {largest:.2g}, expected at most {limit:g}"

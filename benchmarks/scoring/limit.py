@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.scoring.clock import Clock, timed
-from sapo_lite.backbone import Backbone
-from sapo_lite.chat import Encoded
-from sapo_lite.packing import shared_prefix
-from sapo_lite.types import PAPER_BATCH, Candidate, Task, TrainRow
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.batching import shared_prefix
+from sapo_lite.model.chat import EncodedRow
+from sapo_lite.prompts.losses import PAPER_BATCH
+from sapo_lite.types import Candidate, Task, TrainingRow
 
 RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed
 RATE_TRIES = 9
@@ -64,7 +65,7 @@ def work(backbone: Backbone, task: Task, candidates: Sequence[Candidate], exampl
 
 
 def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples: int) -> Work:
-    rows = [TrainRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
+    rows = [TrainingRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
     encoded = backbone.chat.encode(task, rows)
     prefix = shared_prefix(encoded)
     suffixes = [len(row.ids) - 1 - prefix for row in encoded]
@@ -82,7 +83,7 @@ def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples
     return Work(_padded(encoded), len(rows) * prefix + sum(suffixes), unique, operations, operations - saved)
 
 
-def _padded(rows: Sequence[Encoded]) -> int:
+def _padded(rows: Sequence[EncodedRow]) -> int:
     lengths = [len(row.ids) for row in rows]
     batches = [lengths[start : start + PAPER_BATCH] for start in range(0, len(lengths), PAPER_BATCH)]
     return sum(len(batch) * max(batch) for batch in batches)

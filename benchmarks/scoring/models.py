@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
 # All are Qwen3 with a tied vocabulary. Random weights cost what trained ones do.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.scoring.clock import timed
-from sapo_lite.backbone import Backbone
-from sapo_lite.scoring import score
-from sapo_lite.types import Candidate, Task, TrainRow
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.prompts.scoring import score
+from sapo_lite.types import Candidate, Task, TrainingRow
 
 # Operators by the beginnings of their names; those that are in none of these are "others".
 KINDS = {
@@ -43,5 +43,5 @@ def _kind(operator: str) -> str:
 
 def _tokenise(backbone: Backbone, task: Task, candidates: Sequence[Candidate], examples: int) -> None:
     for candidate in candidates:
-        rows = [TrainRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
+        rows = [TrainingRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
         backbone.chat.encode(task, rows)

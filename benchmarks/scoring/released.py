@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sapo_lite.backbone import Backbone
-from sapo_lite.backbone.attention import CHUNKED
-from sapo_lite.types import PAPER_BATCH, Candidate, Task
+from sapo_lite.model.attention import CHUNKED
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.prompts.losses import PAPER_BATCH
+from sapo_lite.types import Candidate, Task
 
 IGNORED = -100  # label of a token that has no loss
 

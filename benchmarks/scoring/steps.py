@@ -18,11 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
-from sapo_lite.adapters import ADAPTERS, BlockAdapter
-from sapo_lite.backbone import Backbone
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.rows import RowBatcher
+from sapo_lite.learning.trainer import Step, train
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
-from sapo_lite.training import NumberedRows, Step, train
-from sapo_lite.types import Part, Task, TrainRow
+from sapo_lite.types import Task, TrainingRow, TrainingSet
 
 Way = Literal["packed", "padded", "all logits"]
 MICRO_BATCH = 8
@@ -65,7 +67,7 @@ class Trained:
 
 def attach(backbone: Backbone, *, checkpointing: bool = False) -> BlockAdapter:
     """A LoRA of one block, to be trained again and again."""
-    return ADAPTERS["sequential"].build(backbone, LORA, tasks=1, checkpointing=checkpointing)
+    return METHODS["sequential"].build(backbone, LORA, tasks=1, checkpointing=checkpointing)
 
 
 def compare_steps(
@@ -115,7 +117,7 @@ def compare_steps(
 def _all_logits() -> Iterator[None]:
     """Within, the loss of a micro-batch is that of one padded batch, with all of its logits."""
 
-    def nll(rows: NumberedRows, numbers: Sequence[int]) -> Tensor:
+    def nll(rows: RowBatcher, numbers: Sequence[int]) -> Tensor:
         chosen = [rows.encoded[n] for n in numbers]
         ids = torch.zeros(len(chosen), max(len(row.ids) for row in chosen), dtype=torch.long)
         mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
@@ -131,7 +133,7 @@ def _all_logits() -> Iterator[None]:
         targets = labels[:, 1:].to(device).flatten()
         return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets, reduction="sum")
 
-    with mock.patch.object(NumberedRows, "nll", nll):
+    with mock.patch.object(RowBatcher, "nll", nll):
         yield
 
 
@@ -139,7 +141,7 @@ def _train(
     backbone: Backbone,
     adapter: BlockAdapter,
     task: Task,
-    rows: Sequence[TrainRow],
+    rows: Sequence[TrainingRow],
     config: TrainingConfig,
     folder: Path,
 ) -> tuple[Seconds, tuple[float, ...]]:
@@ -152,14 +154,14 @@ def _train(
         losses.append(step.loss)
 
     adapter.open_block(0, seed=0)
-    train(backbone, adapter, [Part(task, rows)], config, checkpoints=folder, seed=0, on_step=on_step)
+    train(backbone, adapter, [TrainingSet(task, rows)], config, checkpoints=folder, seed=0, on_step=on_step)
     return Seconds(ends[-1].cpu - ends[0].cpu, ends[-1].wall - ends[0].wall), tuple(losses)
 
 
-def _rows(task: Task) -> list[TrainRow]:
-    return [TrainRow(task.instruction, e.input, e.answer) for e in task.train]
+def _rows(task: Task) -> list[TrainingRow]:
+    return [TrainingRow(task.instruction, e.input, e.answer) for e in task.train]
 
 
-def _mean_length(backbone: Backbone, task: Task, rows: Sequence[TrainRow]) -> float:
+def _mean_length(backbone: Backbone, task: Task, rows: Sequence[TrainingRow]) -> float:
     """In tokens."""
     return sum(len(row.ids) for row in backbone.chat.encode(task, rows)) / len(rows)

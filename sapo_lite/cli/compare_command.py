@@ -10,8 +10,8 @@ from rich.console import Console
 from sapo_lite.cli.terminal import display, interruptible, wide_console
 
 if TYPE_CHECKING:
-    from sapo_lite.comparing.comparison import Comparison
-    from sapo_lite.comparing.request import Request
+    from sapo_lite.compare.comparison import Comparison
+    from sapo_lite.compare.request import Request
 
 
 def compare(
@@ -58,7 +58,7 @@ def compare(
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
 ) -> None:
     """Strategies and adapters side by side over seeds: run them, or read finished runs."""
-    from sapo_lite.comparing.request import Request
+    from sapo_lite.compare.request import Request
 
     request = Request(
         what=tuple(what),
@@ -83,23 +83,23 @@ def compare(
 
 
 def _read(request: "Request") -> "Comparison":
-    from sapo_lite.comparing.comparison import compare_folders
+    from sapo_lite.compare.comparison import compare_folders
 
     return compare_folders(request.folders, request.prompts)
 
 
 def _print_plan(request: "Request") -> None:
-    from sapo_lite.comparing.plan import as_table
+    from sapo_lite.compare.plan import as_table
 
     wide_console(sys.stdout).print(as_table(request.plan()))
 
 
 def _run(request: "Request", plain: bool) -> "Comparison":
-    from sapo_lite.comparing import command
-    from sapo_lite.comparing.live import LiveGrid, PlainGrid
-    from sapo_lite.comparing.places import comparison_folder
-    from sapo_lite.comparing.progress import Progress
-    from sapo_lite.quiet import chatter_to
+    from sapo_lite.compare import command
+    from sapo_lite.compare.places import comparison_folder
+    from sapo_lite.compare.progress import Progress
+    from sapo_lite.report.compare_live import LiveGrid, PlainGrid
+    from sapo_lite.support.library_logs import chatter_to
 
     plan, console = request.plan(), Console(file=sys.stderr)
     command.check(plan, request.jobs, request.prompts)
@@ -119,8 +119,8 @@ def _run(request: "Request", plain: bool) -> "Comparison":
 
 
 def _print(comparison: "Comparison", form: str) -> None:
-    from sapo_lite.comparing.export import as_csv, as_json, to_text
-    from sapo_lite.comparing.tables import as_markdown, as_text
+    from sapo_lite.report.comparison_view import as_markdown, as_text
+    from sapo_lite.report.export import as_csv, as_json, to_text
 
     if form == "text":
         wide_console(sys.stdout).print(as_text(comparison))

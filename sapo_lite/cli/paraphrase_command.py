@@ -10,7 +10,7 @@ import typer
 from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
 
 if TYPE_CHECKING:
-    from sapo_lite.paraphrase.command import Request
+    from sapo_lite.prompts.command import Request
 
 
 def paraphrase(
@@ -61,7 +61,7 @@ def paraphrase(
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
 ) -> None:
     """Other wordings of an instruction, or of all tasks of a recipe ahead of its run."""
-    from sapo_lite.paraphrase.command import Request
+    from sapo_lite.prompts.command import Request
 
     options = {
         "count": count,
@@ -87,9 +87,9 @@ def paraphrase(
 
 
 def _paraphrase(request: "Request", json_file: Path | None, plain: bool) -> None:
-    from sapo_lite.paraphrase import command
-    from sapo_lite.quiet import chatter_to
-    from sapo_lite.tables import pool_table
+    from sapo_lite.prompts import command
+    from sapo_lite.report.tables import pool_table
+    from sapo_lite.support.library_logs import chatter_to
 
     on_stdout = is_stdout(json_file)
     # Made before stdout and stderr are taken from the libraries.

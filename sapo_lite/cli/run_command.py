@@ -44,8 +44,8 @@ def run(
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
-    from sapo_lite.plan import plan
-    from sapo_lite.tasks import load_sequence
+    from sapo_lite.data.tasks import load_sequence
+    from sapo_lite.report.plan_view import plan
 
     Console().print(plan(recipe, load_sequence(recipe.sequence, data)))
 
@@ -53,8 +53,8 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
 def _run(
     recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
 ) -> None:
-    from sapo_lite.quiet import chatter_to
-    from sapo_lite.rundir import RunFolder, choose_folder
+    from sapo_lite.run.folder import RunFolder, choose_folder
+    from sapo_lite.support.library_logs import chatter_to
 
     path = choose_folder(recipe.name, out, resume=resume)
     stdout = Console()
@@ -65,10 +65,10 @@ def _run(
         chatter_to(path / "log.txt"),
     ):
         show.stage("starting")
-        from sapo_lite.pipeline import run as run_pipeline
+        from sapo_lite.run.pipeline import run as run_pipeline
 
         results = run_pipeline(recipe, folder, show, data, pull=pull)
         usage = folder.usage
-    from sapo_lite.summary import summary
+    from sapo_lite.report.run_summary import summary
 
     stdout.print(summary(results, usage, path))

@@ -80,7 +80,7 @@ def score(
 
 def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
     from sapo_lite.leaderboard import command
-    from sapo_lite.quiet import chatter_to
+    from sapo_lite.support.library_logs import chatter_to
 
     on_stdout = is_stdout(json_file)
     # Made before stdout and stderr are taken from the libraries.

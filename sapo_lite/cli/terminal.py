@@ -14,12 +14,14 @@ from rich.console import Console
 from sapo_lite.errors import SapoLiteError
 
 if TYPE_CHECKING:
-    from sapo_lite.display import LiveDisplay, PlainDisplay
+    from sapo_lite.report.live import LiveDisplay
+    from sapo_lite.report.plain import PlainDisplay
 
 
 def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
     """A live display on a terminal, plain lines elsewhere; both on stderr."""
-    from sapo_lite.display import LiveDisplay, PlainDisplay
+    from sapo_lite.report.live import LiveDisplay
+    from sapo_lite.report.plain import PlainDisplay
 
     if plain or not sys.stderr.isatty():
         return PlainDisplay(Console(file=sys.stderr, no_color=True, force_terminal=False, width=110))

@@ -5,12 +5,12 @@ from random import Random
 
 import torch
 
-from sapo_lite.backbone import Backbone
-from sapo_lite.chat import Encoded
 from sapo_lite.lab.curriculum import encode
 from sapo_lite.lab.family import Family
 from sapo_lite.lab.mixture import lesson
-from sapo_lite.packing import padded
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.batching import padded
+from sapo_lite.model.chat import EncodedRow
 
 _BATCH = 64
 
@@ -27,7 +27,7 @@ def accuracy_by_family(
     return found
 
 
-def answered(backbone: Backbone, examples: Sequence[Encoded]) -> list[bool]:
+def answered(backbone: Backbone, examples: Sequence[EncodedRow]) -> list[bool]:
     """Whether greedy decoding gives each example's answer.
 
     It does exactly if every token of the answer is the likeliest after those before it.

@@ -1,6 +1,6 @@
 """Many packs in one forward pass: each row of a batch is a prefix and the lessons that share it.
 
-`sapo_lite.packing` makes a pack of all rows of one task. Pretraining has many instructions, each with a
+`sapo_lite.model.batching` makes a pack of all rows of one task. Pretraining has many instructions, each with a
 few lessons; so its packs are short, and stand below each other, padded on the right.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sapo_lite.backbone import only_at
-from sapo_lite.chat import Encoded
-from sapo_lite.packing import packed, shared_prefix
+from sapo_lite.model.backbone import only_at
+from sapo_lite.model.batching import packed, shared_prefix
+from sapo_lite.model.chat import EncodedRow
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PackBatch:
     owners: Tensor
 
 
-def pack_batch(encoded: Sequence[Encoded], groups: Sequence[Sequence[int]]) -> PackBatch:
+def pack_batch(encoded: Sequence[EncodedRow], groups: Sequence[Sequence[int]]) -> PackBatch:
     """The lessons of those numbers; the ones of a group begin alike, and share a row."""
     packs = [packed(encoded, group, shared_prefix([encoded[n] for n in group])) for group in groups]
     size = (len(packs), max(pack.ids.shape[1] for pack in packs))

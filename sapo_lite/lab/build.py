@@ -15,9 +15,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import SUFFIX, original
-from sapo_lite.lab.world import TASKS, examples
-from sapo_lite.resources import shipped
+from sapo_lite.lab.world import examples
+from sapo_lite.support.shipped import shipped
 from sapo_lite.types import Example
 
 SIZES = {"train": 400, "dev": 50, "test": 200}

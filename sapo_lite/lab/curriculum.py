@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from random import Random
 
-from sapo_lite.chat import ChatFormat, Encoded
 from sapo_lite.lab.family import Family
 from sapo_lite.lab.mixture import Lesson, lessons
-from sapo_lite.types import Task, TrainRow
+from sapo_lite.model.chat import ChatFormat, EncodedRow
+from sapo_lite.types import Task, TrainingRow
 
 # Nats per answer token: what a family starts with, and beyond which it comes no more often.
 _START, _CEILING = 3.0, 1.5
@@ -41,12 +41,12 @@ class Curriculum:
         return sorted(self.losses, key=self.losses.__getitem__, reverse=True)[:count]
 
 
-def encode(chat: ChatFormat, drawn: Sequence[Lesson]) -> list[Encoded]:
+def encode(chat: ChatFormat, drawn: Sequence[Lesson]) -> list[EncodedRow]:
     """Lessons as tokens, in the chat format that every run of sapo-lite uses."""
-    encoded: dict[int, Encoded] = {}
+    encoded: dict[int, EncodedRow] = {}
     for suffix in {one.suffix for one in drawn}:
         numbers = [n for n, one in enumerate(drawn) if one.suffix == suffix]
-        rows = [TrainRow(drawn[n].instruction, drawn[n].input, drawn[n].answer) for n in numbers]
+        rows = [TrainingRow(drawn[n].instruction, drawn[n].input, drawn[n].answer) for n in numbers]
         task = Task("pretraining", "lab", "", suffix, (), "en", train=(), test=())
         encoded.update(zip(numbers, chat.encode(task, rows), strict=True))
     return [encoded[n] for n in range(len(drawn))]

@@ -27,14 +27,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sapo_lite.checksums import sha256, write_checksums
 from sapo_lite.lab.accuracy import accuracy_by_family
 from sapo_lite.lab.card import card
 from sapo_lite.lab.families import FAMILIES
 from sapo_lite.lab.model import ARCHITECTURES
 from sapo_lite.lab.pretrainer import Plan, Pretraining
 from sapo_lite.lab.twin import load_qwen
-from sapo_lite.model_files import locate_model
+from sapo_lite.model.hub import locate_model
+from sapo_lite.support.files import sha256, write_checksums
 
 _FRESH_SEED = 1_000_003  # of the lessons that accuracy is measured on
 _CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are verified at load

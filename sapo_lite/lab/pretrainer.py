@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from sapo_lite.backbone import Backbone
 from sapo_lite.lab.batch import PackBatch, answer_logits, pack_batch
 from sapo_lite.lab.curriculum import Curriculum, encode
 from sapo_lite.lab.families import FAMILIES
@@ -19,6 +18,7 @@ from sapo_lite.lab.model import new_model
 from sapo_lite.lab.muon import Muon
 from sapo_lite.lab.tokenizer import train_tokenizer
 from sapo_lite.lab.twin import as_llama
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import ModelConfig
 
 _CONFIG = ModelConfig(

@@ -12,10 +12,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from sapo_lite.lab.families import FAMILIES
+from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.mixture import SUFFIXES, lesson
 from sapo_lite.lab.wordings import wordings
 from sapo_lite.lab.words import KINDS, NAMES
-from sapo_lite.lab.world import TASKS, examples
+from sapo_lite.lab.world import examples
 
 VOCABULARY = 3072
 PAD, TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"

@@ -18,14 +18,16 @@ from statistics import mean
 from rich.console import Console
 from rich.table import Table
 
-from sapo_lite.adapters import ADAPTERS, BlockAdapter
-from sapo_lite.backbone import Backbone, load_backbone
+from sapo_lite.data.tasks import load_sequence
 from sapo_lite.lab.accuracy import answered
 from sapo_lite.lab.wordings import PHRASINGS, worded
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.trainer import train
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import Recipe, load_recipe
-from sapo_lite.tasks import load_sequence
-from sapo_lite.training import train
-from sapo_lite.types import Part, Task, TrainRow
+from sapo_lite.types import Task, TrainingRow, TrainingSet
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Bench:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.backbone: Backbone = load_backbone(recipe.model)
-        method = ADAPTERS[recipe.adapter.method]
+        method = METHODS[recipe.adapter.method]
         self.adapter: BlockAdapter = method.build(self.backbone, recipe.adapter, tasks=1, checkpointing=False)
 
     def transfer(self, task: Task, core: int, seed: int) -> Transfer:
@@ -58,12 +60,12 @@ class Bench:
         own = wordings[core]
         self.adapter.open_block(0, seed)
         before = self._accuracy(task, own)
-        rows = [TrainRow(own, example.input, example.answer) for example in task.train]
+        rows = [TrainingRow(own, example.input, example.answer) for example in task.train]
         with tempfile.TemporaryDirectory() as folder:
             train(
                 self.backbone,
                 self.adapter,
-                [Part(task, rows)],
+                [TrainingSet(task, rows)],
                 self.recipe.training,
                 checkpoints=Path(folder),
                 seed=seed,
@@ -72,7 +74,7 @@ class Bench:
         return Transfer(task.id, core, before, after[core], {n: a for n, a in enumerate(after) if n != core})
 
     def _accuracy(self, task: Task, wording: str) -> float:
-        rows = [TrainRow(wording, example.input, example.answer) for example in task.test]
+        rows = [TrainingRow(wording, example.input, example.answer) for example in task.test]
         return mean(answered(self.backbone, self.backbone.chat.encode(task, rows)))
 
 

@@ -9,9 +9,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.certainty import Certainty, statement
-from sapo_lite.tables import shorten, titled
-from sapo_lite.types import Candidate, CandidateScore, comparable_loss, excess, ranked
+from sapo_lite.prompts.confidence import Margin, statement
+from sapo_lite.prompts.losses import CandidateLoss, comparable_loss, excess, ranked
+from sapo_lite.report.tables import shorten, titled
+from sapo_lite.types import Candidate
 
 _PARTIAL = "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all."
 # Columns of a terminal that all but the text of a prompt take.
@@ -50,7 +51,7 @@ class Leaderboard:
     """
 
     rows: tuple[Row, ...]
-    certainty: Certainty | None
+    certainty: Margin | None
     notices: tuple[str, ...] = ()
 
     @property
@@ -111,8 +112,8 @@ class Leaderboard:
 
 def board(
     pool: Sequence[Candidate],
-    scores: Sequence[CandidateScore],
-    certainty: Certainty | None,
+    scores: Sequence[CandidateLoss],
+    certainty: Margin | None,
     notices: Sequence[str] = (),
 ) -> Leaderboard:
     """The scores of all candidates (the original among them) as a leaderboard."""

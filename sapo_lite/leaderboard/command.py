@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
-from sapo_lite.leaderboard.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
-    from sapo_lite.display import Display
     from sapo_lite.leaderboard.board import Leaderboard
     from sapo_lite.recipe import ModelConfig
+    from sapo_lite.support.progress import Display
 
 # A file with as many different answers or fewer has labels, which paraphrases must not alter.
 _MOST_LABELS = 20
@@ -66,12 +66,12 @@ def score(request: Request, show: "Display") -> Result:
         names = f"inputs from column {file.input_name}, answers from column {file.answer_name}"
         show.notice(f"{request.examples}: {len(file.examples)} examples, {names}")
     pool = _candidates(request, file, show)
-    from sapo_lite.tasks import language_of
+    from sapo_lite.data.language import language_of
 
     language = language_of(pool[0].text + request.suffix)
     show.stage(f"loading {request.model}")
+    from sapo_lite.leaderboard.api import make_task, rank, unseen_answers
     from sapo_lite.leaderboard.from_disk import load
-    from sapo_lite.leaderboard.in_memory import make_task, rank, unseen_answers
 
     config, model, tokenizer = load(request)
 
@@ -142,9 +142,10 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         )
     if request.backend == "ollama" and request.paraphraser is None:
         raise ParaphraseError("--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b")
-    from sapo_lite.paraphrase import Surroundings, make_pools
+    from sapo_lite.data.language import language_of
+    from sapo_lite.prompts.make import make_pools
+    from sapo_lite.prompts.sources import SourceContext
     from sapo_lite.recipe import ParaphraseConfig
-    from sapo_lite.tasks import language_of
     from sapo_lite.types import Task
 
     config = ParaphraseConfig(backend=(request.backend,), count=count, model=request.paraphraser)
@@ -159,5 +160,5 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         train=(),
         test=(),
     )
-    (pool,) = make_pools([task], config, Surroundings(show, seed=request.seed))
+    (pool,) = make_pools([task], config, SourceContext(show, seed=request.seed))
     return list(pool.candidates)

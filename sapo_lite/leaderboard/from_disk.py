@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoTokenizer
 
-from sapo_lite.backbone import load_backbone
 from sapo_lite.errors import BackboneError
-from sapo_lite.model_files import locate_model
+from sapo_lite.model.hub import locate_model
+from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.messages import as_toml
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
@@ -23,6 +22,7 @@ from sapo_lite.recipe.sections import (
     SequenceConfig,
 )
 from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
+from sapo_lite.support.messages import as_toml
 
 __all__ = [
     "AdapterConfig",

@@ -6,9 +6,9 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from sapo_lite.messages import nearest, one_of, quoted
 from sapo_lite.recipe.rules import Rule
 from sapo_lite.recipe.source import Fault, RecipeSource
+from sapo_lite.support.messages import nearest, one_of, quoted
 
 
 def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSource) -> dict[str, Fault]:

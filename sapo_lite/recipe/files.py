@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.messages import nearest
-from sapo_lite.resources import shipped
+from sapo_lite.support.messages import nearest
+from sapo_lite.support.shipped import shipped
 
 
 def shipped_recipes() -> list[Path]:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.messages import quoted
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.rules import DRAWS, TEMPERATURE, wants_candidates
 from sapo_lite.recipe.section import Section
@@ -22,7 +21,8 @@ from sapo_lite.recipe.values import (
     TaskIds,
     Text,
 )
-from sapo_lite.resources import shipped
+from sapo_lite.support.messages import quoted
+from sapo_lite.support.shipped import shipped
 
 
 class ModelConfig(Section):

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
-from sapo_lite.messages import nearest, one_of, quoted
+from sapo_lite.support.messages import nearest, one_of, quoted
 
 
 def _names(value: object) -> tuple[str, ...]:

@@ -1,0 +1,42 @@
+"""One cell: an ordinary run, in a folder that resumes by itself, less what an equal run has done already."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from sapo_lite.compare.reuse import borrow
+from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.recipe import Recipe, differences
+from sapo_lite.report.plain import PlainDisplay
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.pipeline import run
+from sapo_lite.run.usage import forget_peaks
+from sapo_lite.support.library_logs import chatter_to
+
+SHOWN = "shown.txt"
+
+
+def run_cell(
+    recipe: Recipe, path: Path, donors: Iterable[Path], data: Path | None = None, *, pull: bool = False
+) -> float:
+    """Run a recipe in the folder `path`, or go on with it. What it would show goes to a file there.
+
+    `donors` are folders of runs that may have something in common with it. Returns the seconds that this
+    call took; 0 if the run was finished.
+
+    Raises:
+        SapoLiteError: as a run does; also where its folder holds a run of other settings.
+    """
+    start = time.perf_counter()
+    with RunFolder(path) as folder, chatter_to(path / "log.txt"):
+        folder.bind(recipe.resolved(), data_fingerprint(load_sequence(recipe.sequence, data)), differences)
+        if (path / "results.json").exists():
+            return 0.0
+        borrow(path, donors)
+        forget_peaks()
+        with (path / SHOWN).open("a", encoding="utf-8", buffering=1) as shown:
+            run(recipe, folder, PlainDisplay(Console(file=shown, width=110)), data, pull=pull)
+    return time.perf_counter() - start

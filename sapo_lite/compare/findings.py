@@ -1,0 +1,164 @@
+"""From finished runs to what a comparison says: groups over seeds, paired differences, what stands out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sapo_lite.compare.read import METRICS, Run, incomparable
+from sapo_lite.compare.statistics import Interval, bounds, holm, mean_interval, paired
+from sapo_lite.errors import RunFolderError
+from sapo_lite.support.messages import as_toml, many, number
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone. `settings` are those in which the groups differ further."""
+
+    strategy: str
+    adapter: str
+    settings: dict[str, Any]
+    runs: dict[int, Run] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        name = self.adapter if self.strategy == "-" else f"{self.strategy} on {self.adapter}"
+        return f"{name}, {self.details}" if self.settings else name
+
+    @property
+    def details(self) -> str:
+        return ", ".join(f"{key} = {as_toml(value)}" for key, value in self.settings.items())
+
+
+def grouped(runs: Sequence[Run]) -> list[Group]:
+    """Runs by strategy, adapter and any other setting that differs, in the order in which they come.
+
+    Raises:
+        RunFolderError: with a line for each run that cannot be compared.
+    """
+    if faults := incomparable(runs):
+        raise RunFolderError("These runs cannot be compared:\n  " + "\n  ".join(faults))
+    drawn = all(run.settings["sequence.draw"] == run.seed for run in runs)
+    own = {"seed", "prompt.strategy", "adapter.method"}
+    own |= {"sequence.draw", "sequence.tasks"} if drawn else set()
+    own |= {"rewrite.enabled"} if all(_rewrites_by_strategy(run) for run in runs) else set()
+    keys = [key for key in dict.fromkeys(key for run in runs for key in run.settings) if key not in own]
+    differing = [
+        key for key in keys if any(run.settings.get(key) != runs[0].settings.get(key) for run in runs)
+    ]
+    groups: dict[str, Group] = {}
+    for run in runs:
+        group = Group(run.strategy, run.adapter, {key: run.settings.get(key) for key in differing}, {})
+        other = groups.setdefault(group.label, group).runs.setdefault(run.seed, run)
+        if other.values != run.values:
+            raise RunFolderError(
+                f"{run.path} and {other.path} are both {group.label} with seed {run.seed}, and their results "
+                "differ. Name one of them."
+            )
+    return list(groups.values())
+
+
+def _rewrites_by_strategy(run: Run) -> bool:
+    """Whether answers are rewritten where the strategy is that, and nowhere else."""
+    return bool(run.settings.get("rewrite.enabled")) == (run.settings["prompt.strategy"] == "rewrite")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One metric of one group, in percent.
+
+    values: by seed; over_seeds: their mean, None where there is no such metric
+    baseline: the group it is compared with; difference: to it, on the seeds that both have
+    p: of the difference, adjusted by Holm for all of the table; None where nothing was tested
+    """
+
+    group: Group = field(repr=False)
+    metric: str
+    values: dict[int, float]
+    over_seeds: Interval | None
+    baseline: Group | None = field(repr=False)
+    difference: Interval | None
+    p: float | None
+
+    @property
+    def significant(self) -> bool:
+        return self.p is not None and self.p < LEVEL
+
+
+def findings(groups: Sequence[Group], kind: str) -> list[Finding]:
+    """All metrics of all groups with prompts of one kind; the corrections are for all of these."""
+    metrics = [m for m in METRICS if any(run.values[kind].get(m) is not None for run in _runs(groups))]
+    found = []
+    for group in groups:
+        for metric in metrics:
+            values, baseline = _values(group, kind, metric), _baseline(group, groups)
+            base = _values(baseline, kind, metric) if baseline else {}
+            seeds = [seed for seed in values if seed in base]
+            difference = _difference([values[s] for s in seeds], [base[s] for s in seeds])
+            over_seeds = mean_interval(list(values.values())) if values else None
+            found.append((group, metric, values, over_seeds, baseline, difference))
+    p_values = {n: p for n, (*_, d) in enumerate(found) if d is not None and (p := d.p) is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return [Finding(*one, adjusted.get(n)) for n, one in enumerate(found)]
+
+
+def _runs(groups: Sequence[Group]) -> Iterator[Run]:
+    return (run for group in groups for run in group.runs.values())
+
+
+def _values(group: Group, kind: str, metric: str) -> dict[int, float]:
+    """By seed, of the runs that have this metric."""
+    found = {seed: run.values[kind].get(metric) for seed, run in group.runs.items()}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
+    """The first strategy on the same adapter, of the same settings if there is one.
+
+    Where all have one strategy, it is the first group.
+    """
+    strategies = list(dict.fromkeys(other.strategy for other in groups if other.strategy != "-"))
+    if len(strategies) < 2:
+        rivals = [groups[0]]
+    else:
+        rivals = [g for g in groups if (g.strategy, g.adapter) == (strategies[0], group.adapter)]
+    alike = [rival for rival in rivals if rival.settings == group.settings]
+    found = next(iter([*alike, *rivals]), None)
+    return None if found is group else found
+
+
+def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval | None:
+    """Paired, seed by seed. No interval and no test where all differences are the same but not 0: a t test
+    would say of these, however few they are, that chance has no part in them."""
+    if not values:
+        return None
+    found = paired(values, baseline)
+    same = found.deviation == 0 and found.mean != 0
+    return replace(found, low=None, high=None, p=None) if same else found
+
+
+def statement(found: Sequence[Finding]) -> str:
+    """What stands out, in one sentence; empty where nothing was compared."""
+    compared = [one for one in found if one.difference is not None]
+    tested = [one for one in compared if one.p is not None]
+    if not compared:
+        return ""
+    if not tested:
+        return (
+            "Nothing was tested: that takes at least two seeds, with differences that are not all the same."
+        )
+    corrected = f"p < {LEVEL} after Holm's correction for {many(len(tested), 'comparison')}"
+    if holding := [one for one in tested if one.significant]:
+        return f"Significant ({corrected}): {'; '.join(map(_clause, holding))}."
+    return f"No difference is significant ({corrected})."
+
+
+def _clause(one: Finding) -> str:
+    assert one.difference is not None
+    assert one.baseline is not None
+    mean = one.difference.mean
+    return (
+        f"{one.metric} of {one.group.label} {number(abs(mean), 1)} {'above' if mean > 0 else 'below'} "
+        f"{one.baseline.label} (95 % {bounds(one.difference)}, {many(one.difference.n, 'seed')})"
+    )

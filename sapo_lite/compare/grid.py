@@ -1,0 +1,173 @@
+"""Which cells there are: strategy x adapter x seed of one recipe, and what each of them is as a run."""
+
+import hashlib
+import json
+import random
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from sapo_lite.errors import RecipeError
+from sapo_lite.recipe import AdapterConfig, PromptConfig, Recipe, flat, load_recipe
+from sapo_lite.support.messages import nearest, one_of, quoted
+
+# Settings that cells have of their own, and the option that they come from.
+_BY_OPTION = {"seed": "--seeds", "prompt.strategy": "--strategies", "adapter.method": "--adapters"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One ordinary run of a recipe."""
+
+    strategy: str
+    adapter: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.strategy}-{self.adapter}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A recipe's cells, each with the recipe and the overrides that make it. `spec` is as it was typed.
+
+    With `draw`, a seed also draws the order of the tasks, and which examples are learned and tested.
+    """
+
+    spec: str
+    strategies: tuple[str, ...]
+    adapters: tuple[str, ...]
+    seeds: tuple[int, ...]
+    draw: bool
+    recipes: dict[Cell, Recipe]
+    overrides: dict[Cell, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.recipes.values())).name
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What all cells have in common, by `section.key`: it tells one comparison from another."""
+        own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
+        first, *others = (flat(recipe.resolved()) for recipe in self.recipes.values())
+        common = {k: v for k, v in first.items() if k not in own and all(o[k] == v for o in others)}
+        drawn = {"sequence.tasks": sorted(first["sequence.tasks"]), "sequence.draw": "seed"}
+        return common | drawn if self.draw else common
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that name the settings."""
+        return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:8]
+
+    def command(self, cell: Cell, data: Path | None = None) -> str:
+        return run_command(self.spec, self.overrides[cell], data)
+
+
+def make_grid(
+    spec: str,
+    settings: Sequence[str],
+    *,
+    strategies: str,
+    adapters: str | None,
+    seeds: str,
+    draw: bool = False,
+) -> Grid:
+    """The grid of a recipe; lists are as on the command line. Without `adapters`, that of the recipe.
+
+    Every cell has the settings of the recipe, and then its own. Where strategies come with different
+    numbers of paraphrases held out, all get the largest: candidates are then the same for all.
+
+    Raises:
+        RecipeError: a name that there is not; or a setting that does not fit the recipe or one of the cells.
+    """
+    _refuse_own(settings, draw)
+    ways = _names("--strategies", strategies, get_args(PromptConfig.model_fields["strategy"].annotation))
+    # With the first strategy, not the recipe's own: some settings fit one strategy alone.
+    base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
+    methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, _methods())
+    numbers = seeds_of(seeds)
+    cells = _cells(ways, methods, numbers)
+    tasks = base.sequence.tasks if draw else None
+    overrides = {cell: (*settings, *cell_settings(cell, tasks)) for cell in cells}
+    recipes = {cell: load_recipe(spec, overrides[cell]) for cell in cells}
+    held_out = {recipe.paraphrase.held_out for recipe in recipes.values()}
+    if len(held_out) > 1:
+        extra = f"paraphrase.held_out={max(held_out)}"
+        overrides = {cell: (*own, extra) for cell, own in overrides.items()}
+        recipes = {cell: load_recipe(spec, own) for cell, own in overrides.items()}
+    return Grid(spec, ways, methods, numbers, draw, recipes, overrides)
+
+
+def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+    """Seed by seed. Nothing is trained on `zero`, which comes once, last, and under the first strategy."""
+    found = []
+    for seed in seeds:
+        found += [Cell(s, a, seed) for a in adapters if a != "zero" for s in strategies]
+        found += [Cell(strategies[0], "zero", seed) for a in adapters if a == "zero"]
+    return found
+
+
+def cell_settings(cell: Cell, drawn: Sequence[str] | None = None) -> list[str]:
+    """The settings that make a cell of a recipe. With `drawn` tasks, its seed draws order and examples."""
+    settings = [f"seed={cell.seed}"]
+    if drawn is not None:
+        order = list(drawn)
+        # By the name of benchmarks/evidence: what it has reported stays.
+        random.Random(f"evidence/{cell.seed}").shuffle(order)
+        settings += [f"sequence.draw={cell.seed}", f"sequence.tasks={json.dumps(order)}"]
+    return [*settings, f"prompt.strategy={cell.strategy}", f"adapter.method={cell.adapter}"]
+
+
+def run_command(recipe: str, settings: Iterable[str], data: Path | None = None) -> str:
+    """The command line of a run."""
+    words = ["sapo-lite", "run", recipe]
+    words += [word for setting in settings for word in ("--set", setting)]
+    return shlex.join([*words, *(["--data", str(data)] if data else [])])
+
+
+def seeds_of(text: str) -> tuple[int, ...]:
+    """ "3" is 0, 1, 2; anything else is a list. Raises RecipeError where there is no seed."""
+    found = tuple(range(int(text))) if text.isdecimal() else seed_list(text)
+    if not found:
+        raise RecipeError(f"--seeds: expected at least 1 seed, found {text!r}")
+    return found
+
+
+def seed_list(text: str) -> tuple[int, ...]:
+    """ "0-2,7" is 0, 1, 2, 7. Raises RecipeError for anything else."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise RecipeError(f"--seeds: expected seeds such as 0-9 or 0,3,7, found {text!r}")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(found))
+
+
+def _methods() -> tuple[str, ...]:
+    return get_args(AdapterConfig.model_fields["method"].annotation)
+
+
+def _names(option: str, text: str, choices: Sequence[str]) -> tuple[str, ...]:
+    """Names divided by commas. Raises RecipeError for one that there is not, with the nearest."""
+    names = [name.strip() for name in text.split(",")]
+    for place, name in enumerate(names):
+        if name not in choices:
+            close = nearest(name, choices)
+            hint = f'; did you mean "{close[0]}"?' if close else ""
+            expected = one_of(map(quoted, choices))
+            raise RecipeError(f"{option}: expected {expected}, found {quoted(name)}{hint}")
+        if name in names[:place]:
+            raise RecipeError(f"{option}: expected different names, found {quoted(name)} twice")
+    return tuple(names)
+
+
+def _refuse_own(settings: Sequence[str], draw: bool) -> None:
+    options = _BY_OPTION | ({"sequence.draw": "--draw"} if draw else {})
+    for setting in settings:
+        if option := options.get(setting.partition("=")[0].strip()):
+            raise RecipeError(f"--set {setting}: expected a setting that all cells share; use {option}")

@@ -1,0 +1,169 @@
+"""Finished runs, read back from their folders, and which of them can be set beside each other."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sapo_lite.compare.places import COMPARISON
+from sapo_lite.errors import RunFolderError
+from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy
+from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.recipe import flat
+from sapo_lite.support.files import read_json
+
+# By metric, what it is. Those of robustness are there if a run has measured it.
+METRICS = {
+    **FORMULAS,
+    "in-task": "mean over i of R[i,i]",
+    "held-out mean": "mean over tasks of the mean over prompts held out, at the end",
+    "held-out worst": "mean over tasks of the worst of these prompts",
+}
+_OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of the recipe `name`: its settings by `section.key`, `data` fingerprints by task.
+
+    candidates: a hash of the texts that tasks could choose from; empty where there were none
+    values: kind of prompt -> metric -> percent; None where there is no such metric
+    seconds: by kind of work; peak_memory: gigabytes by device
+    command: what repeats the run, where that is known
+    """
+
+    path: Path
+    name: str
+    settings: dict[str, Any] = field(repr=False)
+    data: dict[str, str] = field(repr=False)
+    candidates: str
+    values: dict[str, dict[str, float | None]]
+    seconds: dict[str, float]
+    peak_memory: dict[str, float]
+    command: str | None = None
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings["seed"])
+
+    @property
+    def adapter(self) -> str:
+        return str(self.settings["adapter.method"])
+
+    @property
+    def strategy(self) -> str:
+        """ "-" where nothing was trained, for which there is nothing to choose."""
+        return "-" if self.adapter == "zero" else str(self.settings["prompt.strategy"])
+
+
+def read_run(path: Path, command: str | None = None) -> Run:
+    """Raises RunFolderError if the folder holds no run that is finished."""
+    if not (path / "recipe.json").exists():
+        what = "a folder of something else" if path.is_dir() else "no such folder"
+        raise RunFolderError(
+            f"{path}: expected the folder of a finished run or of a comparison, found {what}"
+        )
+    if not (path / "results.json").exists():
+        raise RunFolderError(f"{path}: expected a finished run, found an unfinished one; finish it first")
+    about, results = read_json(path / "recipe.json"), read_json(path / "results.json")
+    usage = read_json(path / "usage.json") if (path / "usage.json").exists() else {}
+    robustness = _robustness(results.get("robustness") or {})
+    values = {}
+    for kind, by_metric in results["matrices"].items():
+        found = results["metrics"][kind][PUBLISHED_METRIC]
+        continual = {name: found[name.lower()] for name in FORMULAS}
+        in_task = {"in-task": in_task_accuracy(by_metric[PUBLISHED_METRIC])}
+        values[kind] = continual | in_task | robustness
+    return Run(
+        path,
+        results["recipe"],
+        {key: value for key, value in flat(about["recipe"]).items() if key != "name"},
+        about["data"],
+        _candidates(path / "candidates"),
+        values,
+        usage.get("seconds", {}),
+        usage.get("peak_memory_gb", {}),
+        command,
+    )
+
+
+def _candidates(folder: Path) -> str:
+    pools = [read_json(file)["candidates"] for file in sorted(folder.glob("[!.]*.json"))]
+    texts = [[candidate["text"] for candidate in pool] for pool in pools]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest() if texts else ""
+
+
+def _robustness(by_task: Mapping[str, Any]) -> dict[str, float | None]:
+    """Means over the tasks that were tested under prompts held out; nothing where none was."""
+    tested = [task for task in by_task.values() if task]
+    return {name: fmean(task[key] for task in tested) for name, key in _OF_ROBUSTNESS.items() if tested}
+
+
+def read_folders(folders: Sequence[Path]) -> list[Run]:
+    """All runs of run folders and of comparisons.
+
+    Raises RunFolderError with a line for each that is not finished.
+    """
+    runs, faults = [], []
+    for path, command in [found for folder in folders for found in _runs_in(folder)]:
+        try:
+            runs.append(read_run(path, command))
+        except RunFolderError as error:
+            faults.append(str(error))
+    if faults:
+        raise RunFolderError("\n".join(faults))
+    return runs
+
+
+def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
+    """Run folders with commands: the cells of a comparison, else the folder itself."""
+    if not (folder / COMPARISON).exists():
+        return [(folder, None)]
+    cells = read_json(folder / COMPARISON)["runs"]
+    return [(Path(os.path.normpath(folder / cell["folder"])), cell["command"]) for cell in cells]
+
+
+def incomparable(runs: Sequence[Run]) -> list[str]:
+    """A line for each run that cannot be compared with the first one: why.
+
+    Where seeds draw the data, it is the first one of the same seed.
+    """
+    drawn = all(run.settings["sequence.draw"] == run.seed for run in runs)
+    found = []
+    for run in runs:
+        first = next(other for other in runs if other.seed == run.seed) if drawn else runs[0]
+        if reason := _unlike(run, first) or (
+            set(run.data) != set(runs[0].data) and _other_tasks(run, runs[0])
+        ):
+            found.append(f"{run.path}: {reason}")
+    return found
+
+
+def other_candidates(runs: Sequence[Run]) -> str | None:
+    """A sentence for seeds whose runs did not all choose from the same candidates, as far as they chose."""
+    pools: dict[int, set[str]] = {}
+    for run in runs:
+        pools.setdefault(run.seed, set()).update(filter(None, [run.candidates]))
+    seeds = [str(seed) for seed, found in pools.items() if len(found) > 1]
+    return f"Not all runs had the same candidates to choose from: seed {', '.join(seeds)}." if seeds else None
+
+
+def _unlike(run: Run, first: Run) -> str | None:
+    if list(run.data) != list(first.data):
+        return _other_tasks(run, first)
+    if changed := [task for task in run.data if run.data[task] != first.data[task]]:
+        return f"other data than {first.path} for {', '.join(changed)}"
+    keys = [key for key in {**first.settings, **run.settings} if key.startswith("evaluation.")]
+    if tested := [key for key in keys if run.settings.get(key) != first.settings.get(key)]:
+        return f"tested in another way than {first.path}: other {', '.join(tested)}"
+    return None
+
+
+def _other_tasks(run: Run, first: Run) -> str:
+    if set(run.data) == set(first.data):
+        return f"learns the tasks of {first.path} in another order"
+    return f"learns {', '.join(run.data)}; {first.path} learns {', '.join(first.data)}"

@@ -1,0 +1,126 @@
+"""What equal runs copy from each other instead of doing it again.
+
+Four things come out the same, byte by byte, and are copied where settings and data say that they do:
+
+- the candidates: neither strategy nor adapter has a part in them.
+- the zero-shot stage: nothing is trained (a LoRA whose B is zero adds exactly 0). The seed has a part in it
+  by the candidates only: inputs are cut to fit the longest, and some are tested with.
+- the losses of the first task's candidates, which are measured in that same state: by a race, or in full.
+- the whole first stage, with one strategy, between methods that are the same as long as there is no past.
+
+All but the first need equal candidates, which are compared. tests/test_compare_runs.py and
+tests/test_evidence.py compare such runs with ones that copied nothing.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.recipe import flat
+from sapo_lite.recipe.rules import wants_candidates
+from sapo_lite.support.files import read_json
+
+Item = TypeVar("Item")
+
+# Methods that learn the first task as another one does: the penalty of O-LoRA is 0 without a past.
+_ALIKE_AT_FIRST = {"olora": "lorainc"}
+
+# What is there once a run can lend the piece.
+LENT = {
+    "candidates": "00-zero-shot/done",
+    "zero-shot": "00-zero-shot/done",
+    "losses": "01-*/done",
+    "first stage": "01-*/done",
+}
+
+
+def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What runs of a resolved recipe have that others may have, too: by name, with all it depends on."""
+    settings = flat(recipe)
+    name, method = settings.pop("prompt.strategy"), settings.pop("adapter.method")
+    settings.pop("name")
+    strategy = STRATEGIES[name]
+    pool = wants_candidates(name, settings["paraphrase.count"], settings["paraphrase.held_out"])
+    seeded = pool and settings["paraphrase.backend"] != ["file"]
+    found: dict[str, Any] = {"zero-shot": {**settings, "seed": seeded and settings["seed"], "pool": pool}}
+    if pool:
+        found["candidates"] = settings
+    if method != "zero":
+        found["first stage"] = {**settings, "as": [name, _ALIKE_AT_FIRST.get(method, method)]}
+        if strategy.needs_scores and pool:
+            raced = settings["scoring.race"] and strategy.races
+            found["losses"] = {**settings, "as": [raced, method == "joint"]}
+    return {piece: json.dumps(all_of_it, sort_keys=True) for piece, all_of_it in found.items()}
+
+
+def lenders(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, Item]]:
+    """Of resolved recipes, in the order in which they are begun: who can lend each piece of each of them."""
+    first: dict[tuple[str, str], Item] = {}
+    found = {}
+    for item, recipe in recipes.items():
+        own = pieces(recipe).items()
+        found[item] = {piece[0]: first[piece] for piece in own if piece in first}
+        if _lends(recipe):
+            first = dict.fromkeys(own, item) | first
+    return found
+
+
+def _lends(recipe: Mapping[str, Any]) -> bool:
+    """Not if nothing is trained: the first stage is then the last, which may hold more."""
+    return bool(recipe["adapter"]["method"] != "zero")
+
+
+def borrow(path: Path, donors: Iterable[Path]) -> None:
+    """Copy into the run folder `path`, bound to its recipe, what other folders have that it would have.
+
+    What is there already stays. Folders of runs that were not begun lend nothing.
+    """
+    common = {donor: _in_common(donor, path) for donor in donors if donor != path}
+    for donor, names in common.items():
+        if "candidates" in names:
+            _copy(donor / "candidates", path / "candidates")
+    # An earlier call may have made its own, and not every source makes the same ones again.
+    ours = _contents(path / "candidates")
+    common = {donor: names for donor, names in common.items() if _contents(donor / "candidates") == ours}
+    for donor, names in common.items():
+        if "zero-shot" in names and (donor / "00-zero-shot/done").exists():
+            _copy(donor / "00-zero-shot", path / "00-zero-shot")
+        if "first stage" in names:
+            for done in donor.glob("01-*/done"):
+                _copy(done.parent, path / done.parent.name)
+    # Last: a whole stage would not be copied over its losses.
+    for donor, names in common.items():
+        if "losses" in names:
+            for losses in donor.glob("01-*/losses*.json"):
+                _copy(losses, path / losses.relative_to(donor))
+
+
+def _in_common(donor: Path, path: Path) -> set[str]:
+    if not (donor / "recipe.json").exists():
+        return set()
+    theirs, ours = read_json(donor / "recipe.json"), read_json(path / "recipe.json")
+    if theirs["data"] != ours["data"] or not _lends(theirs["recipe"]):
+        return set()
+    return {piece for piece, _ in pieces(theirs["recipe"]).items() & pieces(ours["recipe"]).items()}
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The JSON files of a folder, by name."""
+    return {file.name: file.read_bytes() for file in folder.glob("[!.]*.json")}
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder or a file, never half. One that is there already stays."""
+    if target.exists() or not source.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    if source.is_dir():
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+    else:
+        shutil.copy2(source, partial)
+    partial.rename(target)

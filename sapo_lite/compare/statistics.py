@@ -1,0 +1,70 @@
+"""Means over seeds and paired differences, with t intervals, and Holm's correction for many tests.
+
+What is tested and what the units are is said by who calls; here are the formulas.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from sapo_lite.support.messages import number
+
+CONFIDENCE = 0.95
+_ROUNDING = 1e-9  # deviations below this share of the values are of equal values, summed in other orders
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Mean of n values with the bounds of its 95 % t interval (None with fewer than two values).
+
+    p: two-sided, of Student's t test that the mean is 0; None where there is no interval
+    """
+
+    mean: float
+    deviation: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted by Holm's step-down method for all tests of the list, in its order."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean and t interval of independent values: for paired differences, the paired t interval."""
+    n = len(values)
+    mean = math.fsum(values) / n
+    if n < 2:
+        return Interval(mean, None, None, None, None, n)
+    deviation = float(np.std(values, ddof=1))
+    if deviation < _ROUNDING * max(map(abs, values)):
+        deviation = 0.0
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
+    if deviation:
+        p = float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))
+    else:
+        p = 1.0 if mean == 0 else 0.0
+    return Interval(mean, deviation, mean - half, mean + half, p, n)
+
+
+def paired(values: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """Interval of the mean difference to a baseline, pair by pair."""
+    return mean_interval([a - b for a, b in zip(values, baseline, strict=True)])
+
+
+def bounds(interval: Interval | None, places: int = 1) -> str:
+    """ "-1.2 to +3.4"."""
+    if interval is None or interval.low is None:
+        return "–"
+    return f"{number(interval.low, places, sign=True)} to {number(interval.high, places, sign=True)}"

@@ -1,0 +1,112 @@
+"""Examples from what users have: pairs, mappings, rows of a table."""
+
+import json
+import math
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+
+from sapo_lite.errors import DataError
+from sapo_lite.support.messages import one_of, quoted
+from sapo_lite.types import Example
+
+# Names by which the two columns are recognised, whatever the case. Only ever one of each: where two fit
+# (a question and its context), leaving one out in silence would score something else.
+INPUT_NAMES = """
+    input inputs text sentence question prompt source document content context passage review tweet
+""".split()
+ANSWER_NAMES = "answer label output completion target response".split()
+
+_IN_MEMORY = "Give (input, answer) pairs instead."
+
+
+def as_examples(given: Iterable[object]) -> list[Example]:
+    """Examples from `Example`s, (input, answer) pairs, or mappings whose keys are recognised.
+
+    Raises:
+        DataError: nothing is given, or an item is something else, has no answer, or unclear keys.
+    """
+    items = list(given)
+    if not items:
+        raise DataError("expected at least one example, found none")
+    if isinstance(items[0], Mapping):
+        rows = [(f"example {number}", item) for number, item in enumerate(items, start=1)]
+        names = find_columns(items[0], "examples", how=_IN_MEMORY)
+        return examples_from_rows(rows, *names)
+    return [_example(item, f"example {number}") for number, item in enumerate(items, start=1)]
+
+
+def _example(item: object, where: str) -> Example:
+    match item:
+        case Example():
+            pair: Sequence[object] = (item.input, item.answer)
+        case [_, _]:
+            pair = item
+        case _:
+            raise DataError(f"{where}: expected an (input, answer) pair, found {quoted(item)}")
+    row = dict(zip(("input", "answer"), pair, strict=True))
+    return examples_from_rows([(where, row)], "input", "answer")[0]
+
+
+def find_columns(
+    columns: Iterable[object], where: str, *, wanted: tuple[str | None, str | None] = (None, None), how: str
+) -> tuple[str, str]:
+    """Which columns hold input and answer: those `wanted` by name, else the ones recognised.
+
+    Raises:
+        DataError: a column is not there, or none or several could be meant; ends with `how` to name them.
+    """
+    names = [str(column) for column in columns]
+    found = "found " + (", ".join(map(quoted, filter(None, names))) or "no column names")
+    chosen = []
+    for role, name, known in zip(("input", "answer"), wanted, (INPUT_NAMES, ANSWER_NAMES), strict=True):
+        fitting = [n for n in names if n.strip().lower() in known] if name is None else [name]
+        if name is not None and name not in names:
+            raise DataError(f"{where}: expected a column called {quoted(name)}, {found}")
+        if not fitting:
+            raise DataError(
+                f"{where}: expected a column such as {_few(known)} for the {role}, {found}. {how}"
+            )
+        if len(fitting) > 1:
+            which = one_of(map(quoted, fitting))
+            raise DataError(f"{where}: expected one column for the {role}, found {which}. {how}")
+        chosen.append(fitting[0])
+    return chosen[0], chosen[1]
+
+
+def _few(names: Sequence[str]) -> str:
+    return one_of(map(quoted, names[:3]))
+
+
+def examples_from_rows(
+    rows: Iterable[tuple[str, object]], input_name: str, answer_name: str
+) -> list[Example]:
+    """Examples from (place, row) pairs. Raises DataError naming the place of the first bad row."""
+    examples, faults = [], []
+    for where, row in rows:
+        if not isinstance(row, Mapping):
+            expected = f'{{"{input_name}": text, "{answer_name}": text}}'
+            faults.append(f"{where}: expected an object such as {expected}, found {quoted(row)}")
+            continue
+        text, answer = (_as_text(row.get(name)) for name in (input_name, answer_name))
+        if text is None:
+            faults.append(f'{where}: expected a text in "{input_name}", found {quoted(row.get(input_name))}')
+        elif answer is None or not answer.strip():
+            found = quoted(row.get(answer_name))
+            faults.append(f'{where}: expected an answer in "{answer_name}", found {found}')
+        else:
+            examples.append(Example(text, answer))
+    if faults:
+        more = len(faults) - 1
+        raise DataError(faults[0] + (f" (and {more} more bad row{'s' * (more > 1)})" if more else ""))
+    return examples
+
+
+def _as_text(value: object) -> str | None:
+    """A text as it is, a number or truth value as JSON writes it; None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return str(int(value))  # a table's own integers, such as NumPy's, too
+    if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
+        return json.dumps(value)
+    return None

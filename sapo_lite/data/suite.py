@@ -1,0 +1,113 @@
+"""Finds a suite of tasks on disk, and a task in it.
+
+A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
+task, a folder of its name with `train.json`, `dev.json` and `test.json`.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sapo_lite.errors import DataError
+from sapo_lite.recipe import SequenceConfig
+from sapo_lite.support.messages import nearest, one_of, quoted
+from sapo_lite.support.shipped import shipped
+
+PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
+_INDEX = "instructions.json"
+_LISTED = 10  # names of tasks that an error lists where nothing is near
+
+
+def find_suite(sequence: SequenceConfig, data: Path | None) -> Path:
+    """Folder of the suite, from `--data`, the recipe, SAPO_LITE_DATA or the shipped data, in this order.
+
+    Each of them is the folder that holds the suite's folder, or that folder itself. Raises
+    DataError naming the folders looked at when none holds the suite, and at once when `--data`
+    is no folder: a slip of the pen must not fall back to other data.
+    """
+    if data is not None and not data.expanduser().is_dir():
+        raise DataError(f"--data {data}: no such folder")
+    environment = os.environ.get("SAPO_LITE_DATA")
+    sources = {
+        "--data": data,
+        "sequence.data": sequence.data_folder(),
+        "SAPO_LITE_DATA": Path(environment) if environment else None,
+        "shipped data": shipped("data"),
+    }
+    roots = {label: root.expanduser().absolute() for label, root in sources.items() if root is not None}
+    for root in roots.values():
+        for folder in (root / sequence.suite, root):
+            if folder.name == sequence.suite and (folder / _INDEX).is_file():
+                return folder
+    looked = "\n".join(f"  {label} {root}: {_what_is_in(root)}" for label, root in roots.items())
+    raise DataError(
+        f"No suite {quoted(sequence.suite)} was found. Looked in\n{looked}\n"
+        f"Expected FOLDER/{sequence.suite}/{_INDEX} and, for every task, "
+        f"FOLDER/{sequence.suite}/<task>/train.json, dev.json and test.json.\n"
+        f"{PUBLISHED}: fetch it and pass --data FOLDER, or set SAPO_LITE_DATA=FOLDER."
+    )
+
+
+def _what_is_in(root: Path) -> str:
+    if not root.is_dir():
+        return "no such folder"
+    suites = sorted(index.parent.name for index in root.glob(f"*/{_INDEX}"))
+    return f"holds {', '.join(suites)}" if suites else "holds no suite"
+
+
+def read_index(suite: Path) -> Mapping[str, Any]:
+    """The suite's tasks by name, their entries unchecked. Raises DataError when it is not a table."""
+    index = read_json(suite / _INDEX)
+    if not isinstance(index, dict):
+        raise DataError(f"{suite / _INDEX}: expected an object of tasks, found {quoted(index)}")
+    return index
+
+
+def match_task(wanted: str, suite: Path, names: Iterable[str]) -> str:
+    """The task meant by a full name, `task195` or `195` (`2` is `task002`); never by part of a name.
+
+    Raises DataError, with the nearest names, when there is none or more than one.
+    """
+    names = list(names)
+    if wanted in names:
+        return wanted
+    by_number: dict[int, list[str]] = {}
+    for name in names:
+        if numbered := re.match(r"task([0-9]+)(?:_|$)", name):
+            by_number.setdefault(int(numbered[1]), []).append(name)
+    number = re.fullmatch(r"(?:task)?([0-9]+)", wanted)
+    matches = by_number.get(int(number[1]), []) if number else []
+    if len(matches) > 1:
+        raise DataError(f"Task {quoted(wanted)} could be {one_of(matches)}: write the full name.")
+    if not matches:
+        hint = _nearest_tasks(wanted, names, by_number)
+        raise DataError(f"Task {quoted(wanted)} is not in {suite / _INDEX}; {hint}")
+    return matches[0]
+
+
+def _nearest_tasks(wanted: str, names: list[str], by_number: Mapping[int, list[str]]) -> str:
+    aliases = {name: name for name in names}
+    for number, numbered in by_number.items():
+        aliases |= {str(number): numbered[0], f"task{number}": numbered[0]}
+    close = list(dict.fromkeys(aliases[alias] for alias in nearest(wanted, aliases, at_most=3)))
+    if close:
+        return f"did you mean {one_of(close)}?"
+    shown = names[:_LISTED]
+    return f"it has {', '.join(shown)}" + (
+        f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    )
+
+
+def read_json(path: Path) -> object:
+    """The content of a JSON file in UTF-8. Raises DataError naming the file and the place in it."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text, found other bytes at byte {error.start}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,47 @@
+"""Testing: greedy answers, and their scores against the references."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sapo_lite.evaluation.metrics import mean_scores
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.generation import generate
+from sapo_lite.types import Task
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import EvaluationConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers to a task's test examples, and their mean scores in percent, by metric."""
+
+    predictions: list[str]
+    scores: dict[str, float]
+
+
+def evaluate(
+    backbone: Backbone,
+    task: Task,
+    instructions: Sequence[str],
+    config: "EvaluationConfig",
+    on_done: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Answer all test examples of `task`, the i-th under instruction i modulo their number.
+
+    `on_done` gets numbers of examples.
+    """
+    predictions = [""] * len(task.test)
+    for place, instruction in enumerate(instructions):
+        numbers = range(place, len(task.test), len(instructions))
+        prompts = backbone.chat.encode_prompts(task, instruction, [task.test[n].input for n in numbers])
+        answers = generate(
+            backbone,
+            prompts,
+            max_new_tokens=config.max_new_tokens,
+            batch_size=config.batch_size,
+            on_done=on_done,
+        )
+        predictions[place :: len(instructions)] = answers
+    return Evaluation(predictions, mean_scores(predictions, task.test))

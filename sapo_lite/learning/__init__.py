@@ -1,0 +1,1 @@
+"""How weights move: adapters, training rows, the trainer, rewriting of answers."""

@@ -1,0 +1,1 @@
+"""The adapters: LoRA blocks and what methods add to them."""

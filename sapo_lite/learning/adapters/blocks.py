@@ -1,0 +1,153 @@
+"""LoRA blocks inside ONE standard PEFT adapter.
+
+An adapter of `blocks` blocks is a single LoRA of rank `rank * blocks` and alpha `alpha * blocks`,
+so every block acts at the scale alpha/rank whatever their number. Block k owns rows
+[k*rank, (k+1)*rank) of each A and the same columns of each B. Columns of B start at zero: a block
+that has not been trained adds nothing. What is saved loads in plain PEFT with equal logits.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sapo_lite.errors import RunFolderError, TrainingError
+from sapo_lite.support.progress import Display
+from sapo_lite.types import TrainingSet
+
+if TYPE_CHECKING:
+    from sapo_lite.model.backbone import Backbone
+    from sapo_lite.recipe import AdapterConfig
+
+_MEMORY = "memory.safetensors"
+
+
+class BlockAdapter:
+    """LoRA blocks on a backbone, of which one at a time is open for training.
+
+    The gradients of all other rows and columns are zeroed as they are accumulated. With fresh
+    Adam moments for every task and no weight decay, they then stay bit-identical.
+    """
+
+    def __init__(
+        self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
+    ) -> None:
+        _require_modules(backbone, config.target_modules)
+        self.rank = config.rank
+        self.dropout = config.dropout
+        self.blocks = blocks
+        self.active: slice = slice(0, 0)
+        # A method's extra loss on the open block's parameters, or None where it has none.
+        self.penalty: Callable[[], Tensor] | None = None
+        # What a method does once a task is learned, or None.
+        self.after_task: Callable[[Sequence[TrainingSet], Display], None] | None = None
+        # What a method keeps between tasks beside the blocks; saved and loaded with them.
+        self.memory: dict[str, Tensor] = {}
+        backbone.attach_lora(
+            config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
+        )
+        self.model = backbone.model
+        # pairs[i] = (A: [total rank, d_in], B: [d_out, total rank]) of one adapted layer
+        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for module in self.model.modules():
+            if hasattr(module, "lora_A") and "default" in module.lora_A:
+                self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
+        for a, b in self.pairs:
+            a.data = torch.zeros_like(a, dtype=torch.float32)
+            b.data = torch.zeros_like(b, dtype=torch.float32)
+            a.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=0))
+            b.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=1))
+
+    def _keep_active(self, parameter: Tensor, dim: int) -> None:
+        assert parameter.grad is not None
+        grad = parameter.grad if dim == 0 else parameter.grad.T
+        grad[: self.active.start] = 0
+        grad[self.active.stop :] = 0
+
+    @property
+    def past(self) -> slice:
+        """Rows of A (columns of B) learned in earlier tasks."""
+        return slice(0, self.active.start)
+
+    def open_block(self, stage: int, seed: int) -> None:
+        """Open the block of stage `stage` (0-based): A drawn as PEFT does, B zero.
+
+        With fewer blocks than stages the last block is trained on as it is.
+        """
+        block = min(stage, self.blocks - 1)
+        self.active = slice(block * self.rank, (block + 1) * self.rank)
+        if block < stage:
+            return
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():  # not through `.data`, whose writes Unsloth's cached copies do not notice
+            for a, b in self.pairs:
+                rows = torch.empty(self.rank, a.shape[1])
+                nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
+                a[self.active] = rows.to(a.device)
+                b[:, self.active] = 0
+
+    def frozen_state(self) -> list[Tensor]:
+        """Copies of everything that must not move while the open block is trained."""
+        return [t.detach().clone() for a, b in self.pairs for t in (a[self.past], b[:, self.past])]
+
+    def assert_frozen(self, before: list[Tensor]) -> None:
+        """Raises TrainingError unless past blocks are bit-identical to `before`."""
+        if not all(torch.equal(x, y) for x, y in zip(before, self.frozen_state(), strict=True)):
+            raise TrainingError(
+                "LoRA blocks of earlier tasks changed while a new one was trained; expected them "
+                "bit-identical. "
+                "This is a fault of sapo-lite or of an optimiser that moves weights without a gradient: "
+                "please report it with the run folder's environment.json."
+            )
+
+    def restore_float32(self, state: list[tuple[Tensor, Tensor]]) -> None:
+        """Put back weights that building a trainer has cast to bfloat16."""
+        for (a, b), (a0, b0) in zip(self.pairs, state, strict=True):
+            a.data, b.data = a0.clone(), b0.clone()
+
+    def state(self) -> list[tuple[Tensor, Tensor]]:
+        """Copies of all (A, B) weights in float32."""
+        return [(a.detach().float().clone(), b.detach().float().clone()) for a, b in self.pairs]
+
+    def save(self, folder: Path) -> None:
+        """Write a standard PEFT adapter, in the same bytes whenever the weights are the same."""
+        self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+        # PEFT keeps module names in a set, whose order is another one in every process.
+        path = folder / "adapter_config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["target_modules"].sort()
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        if self.memory:
+            save_file({name: t.cpu() for name, t in sorted(self.memory.items())}, folder / _MEMORY)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` has written.
+
+        Raises:
+            RunFolderError: the method keeps something beside the weights, and it is not there.
+        """
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        memory = folder / _MEMORY
+        if self.after_task is not None and not memory.exists():
+            raise RunFolderError(
+                f"{folder}: expected {_MEMORY} beside the adapter's weights, which tells what earlier tasks "
+                "need, found none. Put it back, or start over with --fresh."
+            )
+        set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
+        self.memory = load_file(memory, device=str(self.pairs[0][0].device)) if memory.exists() else {}
+
+
+def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
+    modules = backbone.model.named_modules()
+    linear = {name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)}
+    if missing := [name for name in wanted if name not in linear]:
+        raise TrainingError(
+            f"This model has no linear layers called {', '.join(missing)}. Set adapter.target_modules "
+            f"to some of {', '.join(sorted(linear))}."
+        )

@@ -1,0 +1,43 @@
+"""O-LoRA: a new block per task that is kept orthogonal to the earlier ones."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sapo_lite.errors import TrainingError
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+
+if TYPE_CHECKING:
+    from sapo_lite.model.backbone import Backbone
+    from sapo_lite.recipe import AdapterConfig
+
+# Of the penalty, as released, where the recipe names none.
+WEIGHT = 0.5
+
+
+def orthogonality(adapter: BlockAdapter) -> Tensor:
+    """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
+
+    O-LoRA's penalty as released, before its weight. Zero while there is no past.
+    """
+    overlaps = [(a[adapter.past].detach() @ a[adapter.active].T).abs().sum() for a, _ in adapter.pairs]
+    return torch.stack(overlaps).sum()
+
+
+def olora(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool) -> BlockAdapter:
+    """O-LoRA: LoRAInc plus a penalty that keeps the new block orthogonal to the earlier ones."""
+    adapter = BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
+    weight = WEIGHT if config.penalty_weight is None else config.penalty_weight
+
+    def penalty() -> Tensor:
+        overlap = orthogonality(adapter)
+        if adapter.active.start and not overlap:
+            raise TrainingError(
+                "O-LoRA: expected the new block to overlap at least a little with those of earlier tasks, "
+                "found an overlap of exactly 0, so one of them is empty: start over with --fresh."
+            )
+        return weight * overlap
+
+    adapter.penalty = penalty
+    return adapter

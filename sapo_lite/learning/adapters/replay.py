@@ -1,0 +1,102 @@
+"""Replay: one block for all tasks, and rows of earlier tasks among those of the new one."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sapo_lite.model.batching import common_prefix
+from sapo_lite.types import TrainingSet
+
+if TYPE_CHECKING:
+    from sapo_lite.model.backbone import Backbone
+    from sapo_lite.recipe import AdapterConfig
+
+
+def replayed(config: "AdapterConfig", past: int, new: int) -> int:
+    """How many rows of earlier tasks are mixed into `new` rows, of the `past` ones there are."""
+    return min(past, max(1, round(config.replay_share * new)))
+
+
+def replay(
+    backbone: "Backbone",
+    config: "AdapterConfig",
+    past: Sequence[TrainingSet],
+    new: Sequence[TrainingSet],
+    seed: int,
+) -> list[TrainingSet]:
+    """Rows of earlier tasks, drawn by the seed, in the wordings that these were trained with.
+
+    With `replay_by` "similarity" a task's share of them is that of its distance from the new task, so
+    that the most different ones are replayed most. That is InsCL's dynamic replay (arXiv 2403.11435,
+    and its released code): sizes in proportion to the Wasserstein distance W_1 of instruction
+    embeddings under the cosine distance. InsCL's tasks have many instructions each, ours have one, and
+    between single points W_1 is their distance. Our own are the embeddings, which are the backbone's
+    (InsCL has a sentence encoder), a budget relative to the new rows (InsCL's is a number of rows for
+    each earlier task), and rows that are drawn uniformly: InsCL prefers some of a task's instructions,
+    by tags that a chat model gives them (InsInfo).
+    """
+    if not past:
+        return []
+    by_similarity = config.replay_by == "similarity"
+    weights = distances(backbone, past, new) if by_similarity else [1.0] * len(past)
+    available = [len(part.rows) for part in past]
+    total = replayed(config, sum(available), sum(len(part.rows) for part in new))
+    sizes = divided(total, weights, available)
+    return [
+        replace(part, rows=random.Random(f"{seed}/{part.task.id}").sample(part.rows, size))
+        for part, size in zip(past, sizes, strict=True)
+        if size
+    ]
+
+
+def divided(total: int, weights: Sequence[float], limits: Sequence[int]) -> list[int]:
+    """`total` (or all there is) in whole numbers in proportion to `weights`, none above its limit.
+
+    Rounded by largest remainders, a tie going to the earlier one; what does not fit under a limit is
+    divided among the others. Equal shares where all weights are zero.
+    """
+    total = min(total, sum(limits))
+    if not total:
+        return [0] * len(limits)
+    weights = weights if any(weights) else [1.0] * len(weights)
+    quotas = [total * weight / math.fsum(weights) for weight in weights]
+    full = {n: limits[n] for n, quota in enumerate(quotas) if quota > limits[n]}
+    if full:
+        others = [n for n in range(len(limits)) if n not in full]
+        left = total - sum(full.values())
+        rest = iter(divided(left, [weights[n] for n in others], [limits[n] for n in others]))
+        return [full[n] if n in full else next(rest) for n in range(len(limits))]
+    sizes = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda n: (sizes[n] - quotas[n], n))
+    for n in by_remainder[: total - sum(sizes)]:
+        sizes[n] += 1
+    return sizes
+
+
+def distances(backbone: "Backbone", past: Sequence[TrainingSet], new: Sequence[TrainingSet]) -> list[float]:
+    """Cosine distance, in [0, 2], of each past task's instruction from that of the new one."""
+    (ours,) = (_embedding(backbone, part.rows[0].instruction) for part in new)
+    theirs = [_embedding(backbone, part.rows[0].instruction) for part in past]
+    # Of vectors of length 1, and exactly 0 for equal ones.
+    return [float((ours - other).square().sum() / 2) for other in theirs]
+
+
+def _embedding(backbone: "Backbone", instruction: str) -> Tensor:
+    """An instruction as a vector of length 1: float64 [hidden size].
+
+    The mean of the last hidden states at its own tokens in a user turn, of the backbone without its
+    LoRA, which is the same at all times of a run. An empty instruction has the mean of its turn.
+    """
+    ids, empty = backbone.chat.encode_turn(instruction), backbone.chat.encode_turn("")
+    before, after = common_prefix([ids, empty]), common_prefix([ids[::-1], empty[::-1]])
+    columns = torch.tensor(range(before, len(ids) - after) or range(len(ids)), device=backbone.device)
+    fed = torch.tensor([ids], device=backbone.device)
+    with backbone.inference(), backbone.model.disable_adapter():
+        states = backbone.answer_states(fed, torch.zeros_like(columns), columns)
+    return F.normalize(states.double().mean(0), dim=0)

@@ -1,0 +1,196 @@
+"""Training answers in the backbone's own words: the RL rewriting agent (arXiv 2602.11220).
+
+    rewriting = rewrite(backbone, part, recipe, seed=seed, scratch=folder, show=show)
+    rows = rewriting.applied(part.rows)
+
+Fine-tuning on answers that a model would not have given makes it forget more than fine-tuning on its own.
+So before a task is learned, a policy (the frozen backbone with a LoRA of its own) learns to say the task's
+answers in the backbone's own words; then every row takes a rewrite that still says the same, or keeps its
+answer. The learner's LoRA is switched off meanwhile: it is the backbone that answers are rewritten
+towards, and what was learned before does not matter.
+"""
+
+import random
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from sapo_lite.evaluation.final_answers import Answers, Kind, answers_of, extracted_scores
+from sapo_lite.learning.rewriting.lora import base_alone, policy_lora, undisturbed
+from sapo_lite.learning.rewriting.policy import policy_steps, train_policy
+from sapo_lite.learning.rewriting.request import encode_requests
+from sapo_lite.learning.rewriting.reward import Judged, judge
+from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.types import Task, TrainingRow, TrainingSet
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import Recipe
+    from sapo_lite.support.progress import Display
+
+__all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite", "rewriting_from_json"]
+
+# Rows on which both ways to ask the policy are tried.
+TRIED = 16
+
+
+@dataclass(frozen=True)
+class RewrittenRow:
+    """A training row's answer, the rewrite that it takes (None: it keeps its answer) and its reward.
+
+    `passed` is how many of the row's rollouts passed the gate.
+    """
+
+    answer: str
+    rewrite: str | None
+    reward: float
+    passed: int
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """What became of the answers of a task's training rows.
+
+    `shown` says whether the policy was shown the answers, or asked with the task's own prompts.
+    `policy_rewards` has the mean reward of each policy step, and is empty without training.
+    """
+
+    task: str
+    kind: Kind
+    shown: bool
+    rollouts: int
+    policy_rewards: list[float]
+    rows: list[RewrittenRow] = field(repr=False)
+
+    @property
+    def notice(self) -> str | None:
+        """What a user should know about it, if anything."""
+        if any(row.rewrite is not None for row in self.rows):
+            return None
+        return f"{self.task}: no rewrite says what its answer does, so all answers are kept"
+
+    def applied(self, rows: Sequence[TrainingRow]) -> list[TrainingRow]:
+        """The rows that were rewritten, with the answers they are to be trained on."""
+        return [
+            row if found.rewrite is None else replace(row, answer=found.rewrite)
+            for row, found in zip(rows, self.rows, strict=True)
+        ]
+
+
+def rewriting_from_json(saved: dict[str, Any]) -> Rewriting:
+    return Rewriting(**{**saved, "rows": [RewrittenRow(**row) for row in saved["rows"]]})
+
+
+def rewrite(
+    backbone: Backbone, part: TrainingSet, recipe: "Recipe", *, seed: int, scratch: Path, show: "Display"
+) -> Rewriting:
+    """Rewrite the answers of a part's rows, with a policy trained for it or (`best_of`) with the backbone
+    as it is.
+
+    What is drawn depends on the seed alone. The backbone, its learner's LoRA and all random numbers are as
+    before when this returns. `scratch` is a folder that may be made.
+    """
+    answers, draws = answers_of(part.task), random.Random(f"{seed}/{part.task.id}/rewrite")
+    agent = _Agent(backbone, part.task, answers, part.rows, recipe, draws)
+    config, policy = recipe.rewrite, recipe.rewrite.policy == "rl"
+    lora: AbstractContextManager[Any] = base_alone(backbone)
+    if policy:
+        lora = policy_lora(
+            backbone, rank=config.rank, alpha=config.alpha, targets=recipe.adapter.target_modules, seed=seed
+        )
+    with undisturbed(backbone), lora as parameters:
+        shown = agent.choose_request()
+        rewards = agent.train(parameters, scratch, seed, show) if policy else []
+        rows = agent.rewrite(show)
+    rewriting = Rewriting(part.task.short_id, answers.kind, shown, config.rollouts, rewards, rows)
+    if rewriting.notice:
+        show.notice(rewriting.notice)
+    return rewriting
+
+
+@dataclass
+class _Agent:
+    """Rewrites the answers of one task's rows with whatever LoRA of the backbone is switched on."""
+
+    backbone: Backbone
+    task: Task
+    answers: Answers
+    rows: Sequence[TrainingRow]
+    recipe: "Recipe"
+    draws: random.Random
+    prompts: list[list[int]] = field(default_factory=list)
+
+    def choose_request(self) -> bool:
+        """Ask in the way in which more rollouts of the first rows pass: with the answers shown, or, for a
+        model too small to do as it is told, with the task's own prompts. True: shown, also in a tie."""
+        tried = range(min(TRIED, len(self.rows)))
+        passed = {}
+        for shown in (True, False):
+            self.prompts = self._requests(shown=shown)
+            passed[shown] = sum(judged.passed for judged in self._judge(tried, self._roll(tried)))
+        best = max(passed, key=lambda shown: passed[shown])
+        self.prompts = self._requests(shown=best)
+        return best
+
+    def train(
+        self, parameters: Sequence[nn.Parameter], scratch: Path, seed: int, show: "Display"
+    ) -> list[float]:
+        """Train the policy on the first rows. Returns the mean rewards of its steps."""
+        config = self.recipe.rewrite
+        prompts = self.prompts[: config.prompts]
+        with show.work("training the rewriter", policy_steps(len(prompts), config), "steps") as meter:
+            return train_policy(
+                self.backbone,
+                parameters,
+                prompts,
+                self._roll,
+                lambda numbers, rollouts: [judged.reward for judged in self._judge(numbers, rollouts)],
+                config,
+                checkpointing=self.recipe.training.gradient_checkpointing,
+                scratch=scratch,
+                seed=seed,
+                on_step=lambda reward: meter.advance(1, f"mean reward {reward:.3f}"),
+            )
+
+    def rewrite(self, show: "Display") -> list[RewrittenRow]:
+        """For every row the rollout of the highest reward, if its gate is open."""
+        found: list[RewrittenRow] = []
+        size, copies = self.recipe.rewrite.batch_size, self.recipe.rewrite.rollouts
+        with show.work("rewriting", len(self.rows), "answers") as meter:
+            for start in range(0, len(self.rows), size):
+                numbers = range(start, min(start + size, len(self.rows)))
+                judged = self._judge(numbers, self._roll(numbers))
+                for place, n in enumerate(numbers):
+                    found.append(_best(self.rows[n], judged[place * copies : (place + 1) * copies]))
+                share = sum(row.rewrite is not None for row in found) / len(found)
+                meter.advance(len(numbers), f"{share:.0%} rewritten")
+        return found
+
+    def _requests(self, *, shown: bool) -> list[list[int]]:
+        return encode_requests(self.backbone, self.task, self.rows, self.answers.kind, shown=shown)
+
+    def _roll(self, numbers: Sequence[int]) -> list[Rollout]:
+        return roll_out(
+            self.backbone,
+            [self.prompts[n] for n in numbers],
+            self.recipe.rewrite.rollouts,
+            temperature=self.recipe.rewrite.temperature,
+            batch_size=self.recipe.rewrite.batch_size,
+            draws=self.draws,
+        )
+
+    def _judge(self, numbers: Sequence[int], rollouts: Sequence[Rollout]) -> list[Judged]:
+        rows = [self.rows[n] for n in numbers]
+        return judge(self.backbone, self.task, self.answers, rows, rollouts, self.recipe.rewrite)
+
+
+def _best(row: TrainingRow, judged: Sequence[Judged]) -> RewrittenRow:
+    passed = [one for one in judged if one.passed]
+    if not passed:
+        return RewrittenRow(row.answer, None, 0.0, 0)
+    best = max(passed, key=lambda one: one.reward)
+    return RewrittenRow(row.answer, best.text, best.reward, len(passed))

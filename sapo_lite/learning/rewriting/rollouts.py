@@ -1,0 +1,115 @@
+"""Sampled answers as GRPO wants them: token ids, drawn from the model's distribution as it is."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.generation import generate_cached, left_padded, read_prefix, stop_tokens
+from sapo_lite.model.memory import fits_in_memory
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A sampled answer. `ids` end in the token that ended it, if it is `finished`."""
+
+    ids: tuple[int, ...]
+    text: str
+    finished: bool
+
+
+def roll_out(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    copies: int,
+    *,
+    temperature: float,
+    batch_size: int,
+    draws: random.Random,
+) -> list[Rollout]:
+    """`copies` answers to every prompt (token ids), as neighbours, of `model.max_answer_tokens` at most.
+
+    Those to `batch_size` prompts are drawn at once, or to half as many where memory runs out. What is drawn
+    depends on `draws` (and the batches) alone. No token is excluded (top-k, top-p): GRPO takes the rollouts
+    to be the policy's own.
+
+    Raises:
+        BackboneError: memory does not suffice for the rollouts of one prompt.
+    """
+    draw = _draw_fused if backbone.fused else _draw
+    draw_all = partial(draw, backbone, copies=copies, temperature=temperature)
+    stop = stop_tokens(backbone)
+    rollouts: list[Rollout] = []
+    for start in range(0, len(prompts), batch_size):
+        with backbone.inference():
+            drawn = _that_fit(draw_all, prompts[start : start + batch_size], draws)
+        rollouts += [_read(backbone, ids, stop) for ids in drawn]
+    return rollouts
+
+
+def _that_fit(
+    draw: Callable[..., list[list[int]]], prompts: Sequence[Sequence[int]], draws: random.Random
+) -> list[list[int]]:
+    """Draw all at once; where memory does not suffice, one half after the other."""
+    drawn: list[list[int]] = []
+    if fits_in_memory(lambda: drawn.extend(draw(prompts, seed=draws.getrandbits(63)))):
+        return drawn
+    if len(prompts) == 1:
+        raise BackboneError(
+            "Memory does not suffice for the rollouts of one row. Lower rewrite.rollouts or "
+            "model.max_source_tokens, or use a smaller model."
+        )
+    half = len(prompts) // 2
+    return _that_fit(draw, prompts[:half], draws) + _that_fit(draw, prompts[half:], draws)
+
+
+def _read(backbone: Backbone, ids: Sequence[int], stop: set[int]) -> Rollout:
+    """Generated ids less what a batch adds behind the end of its shorter rows."""
+    length = next((n for n, token in enumerate(ids) if token in stop), len(ids))
+    return Rollout(tuple(ids[: length + 1]), backbone.chat.decode(ids[:length]), length < len(ids))
+
+
+def _draw(
+    backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
+) -> list[list[int]]:
+    """Every prompt is read once for all its copies; torch's own generators are left alone."""
+    generator = torch.Generator(backbone.device).manual_seed(seed)
+    drawn: list[list[int]] = [[] for _ in range(copies * len(prompts))]
+
+    def pick(logits: Tensor, answers: Sequence[int]) -> Tensor:
+        chosen = torch.multinomial((logits.float() / temperature).softmax(-1), 1, generator=generator)[:, 0]
+        for answer, token in zip(answers, chosen.tolist(), strict=True):
+            drawn[answer].append(token)  # the one that ends the answer, too
+        return chosen
+
+    limit, prefix = backbone.config.max_answer_tokens, read_prefix(backbone, prompts)
+    generate_cached(backbone, prompts, limit, prefix, pick, copies)
+    return drawn
+
+
+def _draw_fused(
+    backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
+) -> list[list[int]]:
+    """Through Unsloth's `generate`, whose draws are those of torch's own generator."""
+    ids, mask = left_padded(backbone, [prompt for prompt in prompts for _ in range(copies)])
+    with torch.random.fork_rng(devices=[backbone.device]):
+        torch.manual_seed(seed)
+        output = backbone.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=backbone.config.max_answer_tokens,
+            do_sample=True,
+            temperature=temperature,
+            top_k=0,
+            top_p=1.0,
+            repetition_penalty=1.0,
+            pad_token_id=backbone.tokenizer.pad_token_id,
+            eos_token_id=sorted(stop_tokens(backbone)),
+        )
+    new: list[list[int]] = output[:, ids.shape[1] :].tolist()
+    return new

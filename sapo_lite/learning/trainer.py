@@ -1,0 +1,223 @@
+"""Fine-tuning one task: TRL's SFTTrainer with our rows, our loss and one open LoRA block."""
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sapo_lite.errors import TrainingError
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.rows import RowBatcher
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.memory import fits_in_memory
+from sapo_lite.types import TrainingSet
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: its loss in nats per answer token, and the adapter's extra loss (0 if none)."""
+
+    number: int
+    total: int
+    loss: float
+    penalty: float
+
+
+def train(
+    backbone: Backbone,
+    adapter: BlockAdapter,
+    parts: Sequence[TrainingSet],
+    config: "TrainingConfig",
+    *,
+    checkpoints: Path,
+    seed: int,
+    on_step: Callable[[Step], None] = lambda _: None,
+) -> None:
+    """Train the adapter's open block on the rows of all `parts`, shuffled together.
+
+    Checkpoints found in `checkpoints` are continued from.
+
+    Raises:
+        TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
+    """
+    frozen, weights = adapter.frozen_state(), adapter.state()
+    # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
+    pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
+    rows = RowBatcher(backbone, parts, pack=pack)
+    _require_labels(parts, rows.encoded)
+    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
+    trainer = _sft_trainer(rows, adapter, arguments, on_step)
+    # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
+    adapter.restore_float32(weights)
+    if not any(p.requires_grad for p in backbone.model.parameters()):
+        raise TrainingError("Nothing is trainable: every parameter of the model is frozen.")
+    trainer.train(resume_from_checkpoint=_latest_checkpoint(checkpoints))
+    # Accelerate leaves its mixed-precision wrapper on the model: scoring must not depend on it.
+    trainer.accelerator.unwrap_model(backbone.model, keep_fp32_wrapper=False)
+    trainer.accelerator.free_memory()
+    adapter.assert_frozen(frozen)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def optimiser_steps(rows: int, config: "TrainingConfig") -> int:
+    """Optimiser steps of one task; the last step of an epoch may have fewer rows."""
+    micro_batches = math.ceil(rows / config.micro_batch_size)
+    return config.epochs * math.ceil(micro_batches / (config.batch_size // config.micro_batch_size))
+
+
+def _require_labels(parts: Sequence[TrainingSet], encoded: Sequence[EncodedRow]) -> None:
+    empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
+    if empty or not encoded:
+        ids = ", ".join(part.task.id for part in parts)
+        raise TrainingError(
+            f"{ids}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
+            "Expected every row to end in an answer; check the task's file and the model's chat template."
+        )
+
+
+def _latest_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint: trainer_state.json is the last file the Trainer writes."""
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
+    for partial in set(folder.glob("checkpoint-*")) - set(complete):
+        shutil.rmtree(partial)
+    return str(max(complete, key=lambda p: int(p.name.split("-")[1]))) if complete else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True
+
+
+def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpoints: Path, seed: int) -> Any:
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir=str(checkpoints),
+        seed=seed,
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.micro_batch_size,
+        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(config.warmup * optimiser_steps(rows, config)),
+        # Decay would move frozen rows; 8-bit Adam has not been shown to keep them bit-identical.
+        optim="adamw_torch",
+        weight_decay=0.0,
+        bf16=backbone.dtype is torch.bfloat16,
+        use_cpu=backbone.device.type == "cpu",
+        gradient_checkpointing=config.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False},
+        save_strategy="steps" if config.checkpoint_every else "no",
+        save_steps=config.checkpoint_every or 500,
+        save_total_limit=1,
+        # Rows arrive tokenised, cut to length and labelled; they are not to be touched again.
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        packing=False,
+        padding_free=False,
+        remove_unused_columns=False,
+        dataloader_pin_memory=backbone.device.type == "cuda",
+        disable_tqdm=True,
+        logging_strategy="no",
+        report_to="none",
+    )
+
+
+# (loss, penalty) of the micro-batches of one optimiser step
+_Losses = list[tuple[Tensor, Tensor]]
+
+
+def _sft_trainer(
+    rows: RowBatcher, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
+) -> Any:
+    from datasets import Dataset
+    from transformers import PrinterCallback, TrainerCallback
+
+    losses: _Losses = []
+
+    class Report(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            loss, penalty = (float(sum(part)) for part in zip(*losses, strict=True))
+            losses.clear()
+            on_step(Step(state.global_step, state.max_steps, loss, penalty))
+
+    trainer = _answer_trainer(rows, adapter, losses)(
+        model=rows.backbone.model,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
+        data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
+        processing_class=rows.backbone.tokenizer,
+        callbacks=[Report()],
+    )
+    trainer.remove_callback(PrinterCallback)  # steps are reported to the caller, not to stdout
+    trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
+    return trainer
+
+
+def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) -> Any:
+    """SFTTrainer whose loss is that of the answers, plus the adapter's penalty. Fills `losses`."""
+    from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
+        def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+            """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
+            micro_batches = list(itertools.islice(epoch_iterator, num_batches))
+            numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
+            step = self.state.global_step
+            epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
+            rows.begin(step, epoch, numbers)
+            return micro_batches, rows.tokens(numbers)
+
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+            """Gradients of one micro-batch; where memory does not suffice, of its halves one by one."""
+            trainable = [p for p in model.parameters() if p.requires_grad]
+            before = [None if p.grad is None else p.grad.clone() for p in trainable]
+            counted = len(losses)
+            done: list[Tensor] = []
+            step = super().training_step
+            if fits_in_memory(lambda: done.append(step(model, inputs, num_items_in_batch))):
+                return done[0]
+            if len(inputs["row"]) == 1:
+                raise TrainingError(
+                    f"Memory does not suffice to train on row {inputs['row'].item()} (0-based). Set "
+                    "training.gradient_checkpointing = true, or lower model.max_source_tokens."
+                )
+            del losses[counted:]
+            for p, grad in zip(trainable, before, strict=True):
+                p.grad = grad
+            halves = [{"row": half} for half in inputs["row"].tensor_split(2)]
+            return torch.stack([self.training_step(model, h, num_items_in_batch) for h in halves]).sum()
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Tensor:
+            numbers = inputs["row"].tolist()
+            # Per token of the whole effective batch, so micro-batches simply add up.
+            loss = rows.nll(numbers) / num_items_in_batch
+            penalty = torch.zeros_like(loss)
+            if adapter.penalty is not None:
+                penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)
+            if not torch.isfinite(loss + penalty):
+                raise TrainingError(
+                    f"The loss became {loss.item()} (penalty {penalty.item()}) in step "
+                    f"{self.state.global_step + 1}, at training rows {numbers} (0-based). "
+                    "Expected a finite loss: lower training.learning_rate, or look at these rows."
+                )
+            losses.append((loss.detach(), penalty.detach()))
+            return loss + penalty
+
+    return AnswerTrainer

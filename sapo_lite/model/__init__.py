@@ -1,0 +1,1 @@
+"""What computes: the only room that runs forward passes and imports Unsloth."""

@@ -1,0 +1,204 @@
+"""A loaded model behind the few operations that the method needs of it."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.attention import PackLayout, sees_everything, use_chunked_attention
+from sapo_lite.model.chat import ChatFormat
+from sapo_lite.model.hub import is_hub_name
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import AdapterConfig, ModelConfig
+
+
+class Backbone:
+    """A frozen causal language model, its tokenizer and chat format, and (once attached) one LoRA.
+
+    `fused` is true on Unsloth's CUDA path, whose forward and generation differ from transformers'.
+    `packs` says whether `answer_states` takes packs; it may be switched off (sapo_lite.model.selfcheck).
+    `budget_share` scales the tokens of a forward pass; it is halved where memory ran out.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, config: "ModelConfig", fused: bool) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self.fused = fused
+        self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
+        # Not that of the input embedding, which Unsloth may keep in host memory where a card is tight.
+        self.device: torch.device = model.get_output_embeddings().weight.device
+        self.dtype: torch.dtype = getattr(torch, config.dtype)
+        longest = config.max_source_tokens + config.max_answer_tokens
+        self.packs = sees_everything(self.causal_lm.config, longest)
+        self.budget_share = 1.0
+
+    @property
+    def causal_lm(self) -> Any:
+        """The transformers model itself, whether or not PEFT is wrapped around it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def decoder(self) -> Any:
+        """The causal language model less its vocabulary projection."""
+        return getattr(self.causal_lm, self.causal_lm.base_model_prefix)
+
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        """LoRA weights are float32; their products run in bfloat16 where the model does."""
+        if self.dtype is torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+    @contextlib.contextmanager
+    def inference(self) -> Iterator[None]:
+        """Evaluation mode (LoRA dropout off) without gradients; the mode found is restored.
+
+        In all modules, as a trainer that goes on may look at the outermost alone (Unsloth's does).
+        """
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            # Not inference_mode: Unsloth caches rotary tables that training needs later.
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.train(was_training)
+
+    @property
+    def notice(self) -> str | None:
+        """What a user should know about this machine and model, if anything."""
+        if self.device.type == "cpu" and self.dtype is torch.bfloat16:
+            return (
+                "no GPU was found, and most CPUs are very slow in bfloat16: stop and add "
+                "--set model.dtype=float32, or use a smaller model"
+            )
+        return None
+
+    def answer_states(
+        self, ids: Tensor, rows: Tensor, columns: Tensor, layout: PackLayout | None = None
+    ) -> Tensor:
+        """Last hidden states, before the vocabulary projection, at `ids[rows, columns]` alone.
+
+        ids: int64 [B, T]; rows, columns: int64 [A] -> [A, hidden size]. With `layout`, B = 1 and ids
+        are a pack.
+        """
+        with self.autocast():
+            if self.fused:
+                return self._fused_states(ids, layout)[rows, columns]
+            # A checkpointed layer runs again in the backward pass, when the rows are known no more.
+            recomputed = torch.is_grad_enabled() and self.causal_lm.is_gradient_checkpointing
+            last = contextlib.nullcontext() if recomputed else only_at(self.decoder, rows, columns)
+            with last:
+                hidden: Tensor = self._states(ids, layout)
+            return hidden[rows, columns]
+
+    def _states(self, ids: Tensor, layout: PackLayout | None) -> Tensor:
+        arguments: dict[str, Any] = {}
+        if layout is not None and use_chunked_attention(self.causal_lm):
+            # Any mask of four dimensions keeps transformers from making one of its own.
+            arguments = {"pack": layout.chunks(self.device, self.dtype), "attention_mask": ids[None, None]}
+        elif layout is not None:
+            # Added to the scores, which every attention does; not all of them take truth values.
+            mask = layout.mask().to(self.device)
+            dense = torch.zeros_like(mask, dtype=self.dtype)
+            arguments = {"attention_mask": dense.masked_fill(~mask, torch.finfo(self.dtype).min)}
+        if layout is not None:
+            arguments["position_ids"] = layout.positions().to(self.device)
+        hidden: Tensor = self.decoder(input_ids=ids, use_cache=False, **arguments).last_hidden_state
+        return hidden
+
+    def _fused_states(self, ids: Tensor, layout: PackLayout | None) -> Tensor:
+        """Through Unsloth's own forward, whose kernel for shared prefixes takes a pack."""
+        arguments: dict[str, Any] = {}
+        if layout is not None:
+            from unsloth.utils.prefix_grouper_kernel import build_seg_info_multigroup
+
+            segments, _ = build_seg_info_multigroup([(layout.prefix, list(layout.suffixes))], self.device)
+            arguments = {"prefix_seg_info": segments, "position_ids": layout.positions().to(self.device)}
+        # Unsloth reads this switch at every call; the states then come back under the name `logits`.
+        with _environment("UNSLOTH_RETURN_HIDDEN_STATES", "1"):
+            hidden: Tensor = self.model(input_ids=ids, use_cache=False, **arguments).logits
+        if hidden.shape[:2] != ids.shape or hidden.shape[-1] != self.causal_lm.config.hidden_size:
+            raise BackboneError(
+                f"Unsloth returned a tensor of shape {tuple(hidden.shape)} where hidden states of shape "
+                f"{(*ids.shape, self.causal_lm.config.hidden_size)} were expected. This Unsloth version is "
+                "not supported; install the pinned one (constraints.txt) or set "
+                "model.loader = 'transformers'."
+            )
+        return hidden
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Vocabulary logits: [N, hidden size] -> [N, vocabulary]."""
+        head = self.causal_lm.get_output_embeddings()
+        logits: Tensor = head(hidden.to(head.weight.dtype))
+        return logits
+
+    def attach_lora(self, config: "AdapterConfig", *, rank: int, alpha: int, checkpointing: bool) -> None:
+        """Wrap the model in ONE PEFT LoRA of the given total rank. Called once per loaded model."""
+        options: dict[str, Any] = {
+            "r": rank,
+            "lora_alpha": alpha,
+            "lora_dropout": config.dropout,
+            "target_modules": list(config.target_modules),
+        }
+        if self.config.loader == "unsloth":
+            from unsloth import FastLanguageModel
+
+            self.model = FastLanguageModel.get_peft_model(
+                self.model, use_gradient_checkpointing="unsloth" if checkpointing else False, **options
+            )
+        else:
+            from peft import LoraConfig, get_peft_model
+
+            self.model = get_peft_model(self.model, LoraConfig(task_type="CAUSAL_LM", **options))
+        if is_hub_name(self.config.name):
+            # Saved with the adapter: other machines have the model under this name, not at our path.
+            self.model.peft_config["default"].base_model_name_or_path = self.config.name
+
+
+@contextlib.contextmanager
+def only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
+    """Within, the last layer's MLP runs at `[rows, columns]` only: nothing reads the other states.
+
+    On a model of few layers that is a good part of the whole: 18 % of the products of the lab's four.
+    """
+    mlp = getattr(decoder.layers[-1], "mlp", None) if hasattr(decoder, "layers") else None
+    if mlp is None:
+        yield
+        return
+    shape = torch.Size()
+
+    def pick(_: Any, args: tuple[Tensor]) -> tuple[Tensor]:
+        nonlocal shape
+        shape = args[0].shape
+        return (args[0][rows, columns][None],)
+
+    def put_back(_: Any, __: Any, output: Any) -> Any:
+        if isinstance(output, tuple):  # a mixture of experts adds what its router thought
+            return (put_back(_, __, output[0]), *output[1:])
+        return output.new_zeros(shape).index_put((rows, columns), output[0])
+
+    hooks = [mlp.register_forward_pre_hook(pick), mlp.register_forward_hook(put_back)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

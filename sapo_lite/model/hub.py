@@ -1,0 +1,53 @@
+"""Where a model is: embedded in sapo-lite, in a local folder, or in the Hugging Face hub's cache."""
+
+from pathlib import Path
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.support.files import verify_checksums
+from sapo_lite.support.shipped import shipped
+
+EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see sapo_lite/lab/
+
+
+def locate_model(name: str) -> Path:
+    """Folder of the model called `name`: "lab", "lab-llama", a local folder, or a Hugging Face hub name.
+
+    A hub model that is not in the local cache is downloaded; that is the only network access.
+
+    Raises:
+        BackboneError: no such folder, not cached and the hub cannot be reached, or an embedded model that
+            has been altered.
+    """
+    if name in EMBEDDED:
+        folder = shipped("data") / "backbones" / name
+        verify_checksums(folder)
+        return folder
+    local = Path(name).expanduser()
+    if (local / "config.json").is_file():
+        return local
+    if not is_hub_name(name):
+        raise BackboneError(
+            f"No model at {name!r}. Expected a folder with config.json, weights and tokenizer, "
+            "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' or 'lab-llama' for an embedded backbone."
+        )
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(snapshot_download(name))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise BackboneError(
+            f"{name} is not on this disk (looked in {constants.HF_HUB_CACHE}) and could not be downloaded: "
+            f"{type(error).__name__}. Go online once and run `hf download {name}`, copy the model folder "
+            "here and name its path in model.name, or use model.name = 'lab'."
+        ) from error
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether `name` reads OWNER/MODEL and no such folder is here."""
+    path = Path(name).expanduser()
+    return not name.startswith((".", "/", "~")) and name.count("/") == 1 and not path.exists()

@@ -1,0 +1,123 @@
+"""Loading a model.
+
+Unsloth is used as a loader and a set of kernels. `model.loader = "transformers"` does the same
+with plain transformers and PEFT, so nothing in sapo-lite depends on Unsloth's licence or presence.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.hub import locate_model
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import ModelConfig
+
+
+def load_backbone(config: "ModelConfig") -> Backbone:
+    """Load model and tokenizer as the recipe asks, quantised to NF4 with double quantisation or not.
+
+    Raises:
+        BackboneError: the model is not on disk and cannot be fetched, or does not load.
+        RenderError: its tokenizer has no chat template.
+    """
+    path = locate_model(config.name)
+    _prepare_environment()
+    load = _load_with_unsloth if config.loader == "unsloth" else _load_with_transformers
+    try:
+        model, tokenizer = load(path, config)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BackboneError(f"{config.name} could not be loaded from {path}: {error}") from error
+    _require_what_was_asked(model, config)
+    model.requires_grad_(False)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Backbone(model, tokenizer, config, fused=config.loader == "unsloth" and torch.cuda.is_available())
+
+
+def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
+    try:
+        from unsloth import FastLanguageModel
+    except ImportError as error:
+        raise BackboneError(
+            "Unsloth is not installed. Install it with `pip install --no-deps unsloth==2026.10.9 "
+            "unsloth_zoo==2026.10.9` (no GPU) or `pip install 'sapo-lite[gpu]'` (CUDA), or load with "
+            "plain transformers: --set model.loader=transformers."
+        ) from error
+
+    model, tokenizer = FastLanguageModel.from_pretrained(
+        str(path),
+        max_seq_length=config.max_source_tokens + config.max_answer_tokens,
+        dtype=getattr(torch, config.dtype),
+        load_in_4bit=config.quantization == "nf4",
+        use_exact_model_name=True,
+    )
+    # Else Unsloth's CUDA trainer turns bfloat16 autocast on for a float32 model. Its CPU path ignores this.
+    model._unsloth_forced_float32 = config.dtype == "float32"
+    return model, tokenizer
+
+
+def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+    dtype = getattr(torch, config.dtype)
+    options: dict[str, Any] = {"dtype": dtype, "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
+    if config.quantization == "nf4":
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    model = AutoModelForCausalLM.from_pretrained(path, **options)
+    for module in model.modules():
+        # On some CPUs bitsandbytes repacks weights at the first no-grad forward, and every later
+        # backward pass through them is wrong (Unsloth's loader switches this off too).
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model, AutoTokenizer.from_pretrained(path)
+
+
+def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
+    if config.quantization == "nf4" and not getattr(model, "is_loaded_in_4bit", False):
+        # Unsloth only prints a line where bitsandbytes does not work, and loads 16 bits.
+        raise BackboneError(
+            f"{config.name} was loaded in 16 bits though 4 were asked for: bitsandbytes does not work here. "
+            "Run `python -m bitsandbytes` to see why, or set model.quantization = 'none'."
+        )
+    native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    if config.dtype == "bfloat16" and torch.cuda.is_available() and not native:
+        raise BackboneError(
+            f"{torch.cuda.get_device_name()} does not compute in bfloat16. "
+            "Set model.dtype = 'float32' (with model.quantization = 'nf4' the weights stay small)."
+        )
+    length = config.max_source_tokens + config.max_answer_tokens
+    reach = getattr(model.config, "max_position_embeddings", length)
+    if length > reach:
+        raise BackboneError(
+            f"model.max_source_tokens + model.max_answer_tokens is {length}, but {config.name} reads "
+            f"{reach} tokens at most. Lower them."
+        )
+
+
+def _prepare_environment() -> None:
+    """Keep libraries offline, silent and out of the working directory. The model is on disk by now."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sapo-lite"
+    os.environ.update(
+        HF_HUB_OFFLINE="1",
+        HF_HUB_DISABLE_PROGRESS_BARS="1",
+        TRANSFORMERS_VERBOSITY="error",
+        TOKENIZERS_PARALLELISM="false",
+        UNSLOTH_DISABLE_STATISTICS="1",
+    )
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache / "unsloth_compiled"))
+    from huggingface_hub import constants
+
+    constants.HF_HUB_OFFLINE = True  # read from the environment only once, at import
+    for name in ("bitsandbytes", "torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,52 @@
+"""The negative log-likelihood of answers: the one loss that scoring and training share.
+
+The vocabulary projection is computed at answer rows only, in chunks; the cross-entropy in float32.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.batching import AnswerBatch, in_batches
+from sapo_lite.model.chat import EncodedRow
+
+# Rows of vocabulary logits alive at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
+HEAD_ROWS = 256
+
+
+def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0) -> Tensor:
+    """Negative log-likelihood of every answer token, in nats: float32 [A]. Differentiable.
+
+    At another temperature than 1, that of the distribution which is sampled from at that temperature.
+    """
+    answers = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
+
+    def head_nll(h: Tensor, targets: Tensor) -> Tensor:
+        with backbone.autocast():
+            logits = backbone.head(h)
+        return F.cross_entropy(logits.float() / temperature, targets, reduction="none")
+
+    pieces = [
+        # While training, logits are recomputed in the backward pass instead of being kept.
+        checkpoint(head_nll, h, t, use_reentrant=False) if torch.is_grad_enabled() else head_nll(h, t)
+        for h, t in zip(answers.split(HEAD_ROWS), batch.targets.split(HEAD_ROWS), strict=True)
+    ]
+    return torch.cat(pieces)
+
+
+def answer_nll(
+    backbone: Backbone, encoded: Sequence[EncodedRow], batch_tokens: int | None = None
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Summed answer NLL in nats, and number of answer tokens, of each row, in the order given."""
+    sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
+
+    def add(batch: AnswerBatch) -> None:
+        sums.index_add_(0, batch.owners, token_nll(backbone, batch).double())
+
+    with backbone.inference():
+        in_batches(backbone, encoded, add, tokens=batch_tokens)
+    return tuple(sums.tolist()), tuple(len(e.answer_ids) for e in encoded)

@@ -1,0 +1,187 @@
+"""What a paraphrase must be before it may compete: pure functions, and a reason for every refusal.
+
+The released SAPO code lets empty answers, lost labels and duplicates into the pool, where they are
+scored and can win.
+"""
+
+import itertools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from sapo_lite.data.language import HAN, KANA, foreign_to, words_of
+from sapo_lite.prompts.chatter import answers_the_task, is_refusal, is_talk, placeholder
+from sapo_lite.types import Task
+
+# Share of word pairs that two texts have in common from which they are near-duplicates: two words of
+# thirty changed give 0.76, one of ten 0.69. Good paraphrases of one instruction have 0.5 at most.
+NEAR_DUPLICATE = 0.7
+# Length of a paraphrase over that of its original, in characters: below, conditions are lost; above,
+# it is no paraphrase any more. Short originals may grow by a few sentences all the same.
+SHORTEST, LONGEST = 0.1, 4.0
+LEEWAY = 300
+
+# A letter or digit of a script that separates words (or an accent on one). Chinese does not: in 输出A
+# the A is a word.
+_WORD_CHARACTER = rf"(?:[\u0300-\u036f]|[^\W{HAN}{KANA}])"
+# Of our markers, of thinking, of chat templates: read as text or, worse, as a token of its own.
+_LEFTOVER = re.compile(
+    r"</?\s?(?:start|end|thinking|think|thought|reasoning|reflection|tool_\w{1,20}|(?:start|end)_of_turn)\s?/?>"
+    r"|</\s?(?:start|end|think)\b|</?(?:s|bos|eos|pad|unk)>|<\|[^<>|]{0,40}\|>|<</?SYS>>|◁/?think▷"
+    r"|\[/?(?:INST|START|END|THINK)\]",
+    flags=re.IGNORECASE,
+)
+# Words that are labels in company only: "A text is given ..." does not name the first of A, B and C.
+_ORDINARY = frozenset(["A", "a", "I", "no", "No", "not", "none", "other", "是", "对", "有", "不"])
+
+
+def reject_reason(text: str, task: Task, accepted: Sequence[str], *, generated: bool = True) -> str | None:
+    """Why `text` cannot stand for the task's instruction, in a short phrase; None if it can.
+
+    `accepted` are the paraphrases accepted so far, without the original. A text that is not
+    `generated` was written by a person, or by a grammar: it may be long, short or much like another.
+    """
+    checks = (*_FOR_ALL, *_FOR_GENERATED) if generated else _FOR_ALL
+    reasons = (check(text, task, accepted) for check in checks)
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def required_labels(task: Task) -> tuple[str, ...]:
+    """The labels that the original instruction names itself: these a paraphrase must name too.
+
+    The others are named by the suffix, which is never paraphrased. Of a scale of whole numbers the
+    two ends are enough: "from 1 to 5" names 3 as well as "1, 2, 3, 4 or 5" does.
+    """
+    named = _named(task.instruction, task.labels)
+    if _ORDINARY.issuperset(named):
+        return ()
+    return tuple(label for label in named if not _is_within_scale(label, named))
+
+
+def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a text names, in any case and width; those of one letter in their own case only."""
+    plain = unicodedata.normalize("NFKC", text)
+    flags = [re.IGNORECASE if len(label) > 1 else re.NOFLAG for label in labels]
+    return tuple(
+        label for label, flag in zip(labels, flags, strict=True) if _names(plain, label, labels, flag)
+    )
+
+
+def normalise(text: str) -> str:
+    """The text without case, white space and punctuation: equal for texts that differ in these only."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(char for char in folded if unicodedata.category(char)[0] not in "ZPC")
+
+
+def overlap(one: str, other: str) -> float:
+    """Share of the neighbouring words (in Chinese, characters) of two texts that both have, 0 to 1.
+
+    Pairs rather than words: another order of the same words is another structure.
+    """
+    pairs, others = _pairs(one), _pairs(other)
+    return (pairs & others).total() / (pairs | others).total()
+
+
+def _unusable(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    if not normalise(text):
+        return "empty"
+    if any(_is_broken(character) for character in set(text).difference(task.instruction)):
+        return "broken characters"
+    plain, original = (unicodedata.normalize("NFKC", one) for one in (text, task.instruction))
+    leftover = any(found[0] not in original for found in _LEFTOVER.finditer(plain))
+    return "markers or tags left over" if leftover else None
+
+
+def _is_broken(character: str) -> bool:
+    """Control characters, half surrogate pairs, and U+FFFD, which stands for what could not be read."""
+    control = unicodedata.category(character) in ("Cc", "Cs") and character not in "\r\n\t"
+    return control or character == "\N{REPLACEMENT CHARACTER}"
+
+
+def _lost_label(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    for label in required_labels(task):
+        if not _names(text, label, task.labels):
+            altered = _names_loosely(text, label, task.labels)
+            return f'label "{label}" {"altered" if altered else "missing"}'
+    return None
+
+
+def _repetition(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    plain = normalise(text)
+    if plain == normalise(task.instruction):
+        return "equal to the original"
+    return "equal to another candidate" if plain in map(normalise, accepted) else None
+
+
+def _near_repetition(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    if overlap(text, task.instruction) > NEAR_DUPLICATE:
+        return "nearly equal to the original"
+    near = any(overlap(text, other) > NEAR_DUPLICATE for other in accepted)
+    return "nearly equal to another candidate" if near else None
+
+
+def _other_language(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    return foreign_to(text, task)
+
+
+def _other_length(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    length, usual = len(text), len(task.instruction)
+    if length < SHORTEST * usual:
+        return "too short"
+    return "too long" if length > LONGEST * usual + LEEWAY else None
+
+
+def _beside_the_point(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    if is_talk(text, task.instruction):
+        return "talks about the paraphrase"
+    if is_refusal(text):
+        return "refuses"
+    if found := placeholder(text, task.instruction, task.labels):
+        return f"placeholder {found} left over"
+    # Of a task that names no labels, a text that names just one has chosen it. Of 5 that is no sign
+    # ("out of 5"), nor of an article.
+    named = () if required_labels(task) else _named(text, task.labels)
+    chosen = len(named) == 1 < len(task.labels) and not (named[0].isdecimal() or named[0] in _ORDINARY)
+    answer = chosen or answers_the_task(text, task.labels)
+    return "answers the task" if answer else None
+
+
+_Check = Callable[[str, Task, Sequence[str]], str | None]
+_FOR_ALL: tuple[_Check, ...] = (_unusable, _lost_label, _repetition)
+_FOR_GENERATED: tuple[_Check, ...] = (_beside_the_point, _other_language, _other_length, _near_repetition)
+
+
+def _is_within_scale(label: str, labels: Sequence[str]) -> bool:
+    """Whether the whole numbers on both sides of this one are labels too."""
+    return label.isdecimal() and str(int(label) - 1) in labels and str(int(label) + 1) in labels
+
+
+def _named(text: str, labels: Sequence[str]) -> tuple[str, ...]:
+    return tuple(label for label in labels if _names(text, label, labels))
+
+
+def _names(text: str, label: str, labels: Sequence[str], flags: re.RegexFlag = re.NOFLAG) -> bool:
+    """Whether the text holds the label as a whole word, letter for letter, and not only within a longer
+    label ("entailment" in "not entailment")."""
+    for longer in labels:
+        if label != longer and label in longer:
+            text = re.sub(_whole(longer), " ", text, flags=flags)
+    return re.search(_whole(label), text, flags) is not None
+
+
+def _whole(label: str) -> str:
+    """Regular expression for the label as a whole word."""
+    before = rf"(?<!{_WORD_CHARACTER})" if re.match(_WORD_CHARACTER, label[:1]) else ""
+    after = rf"(?!{_WORD_CHARACTER})" if re.match(_WORD_CHARACTER, label[-1:]) else ""
+    return before + re.escape(label) + after
+
+
+def _names_loosely(text: str, label: str, labels: Sequence[str]) -> bool:
+    """Whether the label is there in another case or width (right for RIGHT, full-width Ａ for A)."""
+    return _names(unicodedata.normalize("NFKC", text), label, labels, re.IGNORECASE)
+
+
+def _pairs(text: str) -> Counter[tuple[str, str]]:
+    words = ["", *words_of(text), ""]
+    return Counter(itertools.pairwise(words))

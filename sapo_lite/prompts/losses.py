@@ -1,0 +1,108 @@
+"""Losses of candidate instructions before an update, per example, and what is derived from them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Reduction = Literal["token_mean", "batch_mean"]
+
+
+# Examples of a batch when candidates are scored by the released code.
+PAPER_BATCH = 8
+
+
+@dataclass(frozen=True)
+class CandidateLoss:
+    """Pre-update losses of one candidate (SAPO, section 3), kept per example.
+
+    `nll_sum[i]` is the summed negative log-likelihood, in nats, of the answer tokens of training
+    example `examples[i]`; `tokens[i]` is how many answer tokens that sum covers. Every mean anyone
+    uses follows. A full score has `total` examples, in the order of the file; a candidate that left
+    a race early has fewer, in the order of the race, which is the same for all candidates.
+    """
+
+    index: int
+    nll_sum: tuple[float, ...] = field(repr=False)
+    tokens: tuple[int, ...] = field(repr=False)
+    examples: tuple[int, ...] = field(repr=False)
+    total: int
+    reduction: Reduction = "token_mean"
+
+    @property
+    def partial(self) -> bool:
+        """Whether the losses are those of some of the examples only."""
+        return len(self.examples) < self.total
+
+    @property
+    def loss(self) -> float:
+        """The mean that decides, in nats per answer token."""
+        return self.token_mean if self.reduction == "token_mean" else self.batch_mean
+
+    @property
+    def token_mean(self) -> float:
+        """Nats per answer token over all tokens (independent of batching)."""
+        return math.fsum(self.nll_sum) / sum(self.tokens)
+
+    @property
+    def example_mean(self) -> float:
+        """Mean over examples of the example's own nats per token."""
+        ratios = [nll / n for nll, n in zip(self.nll_sum, self.tokens, strict=True)]
+        return math.fsum(ratios) / len(ratios)
+
+    @property
+    def batch_mean(self) -> float:
+        """Mean of the token means of batches of 8 in the order scored, as SAPO's released code has it.
+
+        A last, smaller batch counts by its examples, as transformers' Trainer.evaluate weights it.
+        """
+        starts = range(0, len(self.examples), PAPER_BATCH)
+        batches = [slice(start, start + PAPER_BATCH) for start in starts]
+        means = [sum(self.nll_sum[b]) / sum(self.tokens[b]) * len(self.tokens[b]) for b in batches]
+        return sum(means) / len(self.examples)
+
+
+def ranked(scores: Sequence[CandidateLoss]) -> list[CandidateLoss]:
+    """The winner, then the others by the loss they may be expected to have on its examples; ties by index.
+
+    The winner has the lowest loss of those with the most examples: who left a race cannot win it.
+    """
+    winner = min(scores, key=lambda s: (-len(s.examples), s.loss, s.index))
+    return sorted(scores, key=lambda s: (s is not winner, comparable_loss(s, winner), s.index))
+
+
+def comparable_loss(score: CandidateLoss, winner: CandidateLoss) -> float:
+    """A candidate's loss on as many examples as the winner has seen, in nats per answer token.
+
+    Losses on fewer examples tell nothing by themselves. The difference on the examples that both
+    have is added to the winner's loss.
+    """
+    same = len(score.examples) == len(winner.examples)
+    return score.loss if same else winner.loss + excess(score, winner)
+
+
+def excess(score: CandidateLoss, over: CandidateLoss) -> float:
+    """Loss of one candidate minus another's, in nats per answer token, on the examples both have."""
+    if not (score.partial or over.partial):
+        return score.loss - over.loss
+    n = min(len(score.examples), len(over.examples))  # both are beginnings of the same order
+    return (math.fsum(score.nll_sum[:n]) - math.fsum(over.nll_sum[:n])) / sum(over.tokens[:n])
+
+
+def scores_to_json(scores: Sequence[CandidateLoss]) -> list[dict[str, Any]]:
+    """One object a candidate; `partial` says that it left a race before it had seen all examples."""
+    return [{**asdict(score), "partial": score.partial} for score in scores]
+
+
+def scores_from_json(saved: Sequence[dict[str, Any]]) -> list[CandidateLoss]:
+    return [
+        CandidateLoss(
+            s["index"],
+            tuple(s["nll_sum"]),
+            tuple(s["tokens"]),
+            tuple(s["examples"]),
+            s["total"],
+            s["reduction"],
+        )
+        for s in saved
+    ]

@@ -1,0 +1,67 @@
+"""Other wordings of a task's instruction: where they come from, and which of them may be used.
+
+    pools = make_pools(tasks, recipe.paraphrase, Surroundings(show))
+
+A source only supplies texts; `gate` judges every one of them and `pool` collects what passes. The
+sources take turns over all tasks: each is released before the next is opened, so that on one card no two
+models are in memory at once.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from sapo_lite.prompts.pool import Pool, finished, original_alone, pool_from_json, pool_to_json, top_up
+from sapo_lite.prompts.sources import SourceContext, open_source
+from sapo_lite.types import Task
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import ParaphraseConfig
+    from sapo_lite.support.progress import Display, Meter
+
+__all__ = ["Pool", "SourceContext", "make_pools", "original_alone", "pool_from_json", "pool_to_json"]
+
+
+def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: SourceContext) -> list[Pool]:
+    """The original and up to `config.wanted` paraphrases for each task.
+
+    Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
+    `config.minimum`. What chat models have said by then is kept, and used again the next time.
+    """
+    pools = {task.id: original_alone(task) for task in tasks}
+    # A task without an instruction has nothing to paraphrase.
+    spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
+    if not spoken:
+        return list(pools.values())
+    around.show.stage(f"paraphrasing with {', '.join(config.backend)}")
+    with around.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
+        for turn, name in enumerate(config.backend, start=1):
+            last = turn == len(config.backend)
+            with open_source(name, config, around) as source:
+                for task in spoken:
+                    pool = top_up(
+                        pools[task.id],
+                        task,
+                        source,
+                        name,
+                        count=config.wanted * turn // len(config.backend),
+                        attempts=config.attempts,
+                        at_once=config.parallel if config.unlike else None,
+                        on_answer=_shower(task, pools[task.id], meter, around.show),
+                    )
+                    pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
+                    if notice := pools[task.id].notice:
+                        around.show.notice(notice)
+    return list(pools.values())
+
+
+def _shower(task: Task, before: Pool, meter: "Meter", show: "Display") -> Callable[[Pool], None]:
+    """Shows a task's pool after every answer."""
+    accepted = len(before.texts)
+
+    def on_answer(pool: Pool) -> None:
+        nonlocal accepted
+        meter.advance(len(pool.texts) - accepted, task.short_id)
+        accepted = len(pool.texts)
+        show.pool(task.short_id, pool.candidates, pool.rejected)
+
+    return on_answer

@@ -1,0 +1,182 @@
+"""The candidates of one task: collected from sources, and as the JSON that files hold."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from sapo_lite.errors import ParaphraseError
+from sapo_lite.prompts.gate import reject_reason
+from sapo_lite.support.messages import quoted
+from sapo_lite.types import Candidate, Task
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A text that is no candidate, and the reason in a short phrase. No answer at all has text ""."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LastRejection(Rejection):
+    """From a source that has no answers any more, and could have said the same of every other request."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Candidates of the task with id `task`; index 0 is the original.
+
+    `rejected` keeps every text that did not pass, in the order in which they came. `notice` is set if
+    there are fewer paraphrases than were asked for.
+    """
+
+    task: str
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejection, ...] = ()
+    notice: str | None = None
+
+    def split(self, held_out: int) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
+        """The candidates to choose from, and the last `held_out` paraphrases, to test with."""
+        kept = max(1, len(self.candidates) - held_out)
+        return self.candidates[:kept], self.candidates[kept:]
+
+    @property
+    def texts(self) -> list[str]:
+        """The paraphrases, without the original."""
+        return [candidate.text for candidate in self.candidates[1:]]
+
+
+class Source(Protocol):
+    """Where texts come from. `generated` says that a model wrote them, and nobody has read them."""
+
+    generated: bool
+
+    def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str | Rejection]:
+        """The texts with these numbers (0, 1, 2, ... for every task), in order, each once it is there.
+
+        It ends early if there are no more. Where the source knows by itself that it has failed to get
+        a text, it yields the Rejection. `taken` are the paraphrases accepted before.
+
+        Raises ParaphraseError if the source cannot work at all.
+        """
+        ...
+
+
+def original_alone(task: Task) -> Pool:
+    """What every pool begins as, and the whole pool of a task without an instruction."""
+    return Pool(task.id, (Candidate(0, task.instruction, "original"),))
+
+
+def top_up(
+    pool: Pool,
+    task: Task,
+    source: Source,
+    origin: str,
+    *,
+    count: int,
+    attempts: int,
+    at_once: int | None = None,
+    on_answer: Callable[[Pool], None] = lambda pool: None,
+) -> Pool:
+    """Ask `source` until the pool has `count` paraphrases, or `attempts` times for each that was missing.
+
+    What is rejected is asked for again. No more is asked for at once than is missing, and no more than
+    `at_once`. `on_answer` sees the pool after every answer.
+    """
+    asked, limit = 0, attempts * (count - len(pool.texts))
+    while asked < limit and (missing := count - len(pool.texts)):
+        numbers = range(asked, min(asked + min(missing, at_once or missing), limit))
+        asked = numbers.stop
+        answers, more = 0, True
+        for answer in source.answers(task, numbers, pool.texts):
+            answers += 1
+            more = more and not isinstance(answer, LastRejection)
+            pool = _with(pool, task, answer, origin, source.generated)
+            on_answer(pool)
+        if answers < len(numbers) or not more:
+            break
+    return pool
+
+
+def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generated: bool) -> Pool:
+    """The pool with one more candidate, or one more rejection."""
+    if isinstance(answer, str):
+        text = writable(answer.strip())
+        reason = reject_reason(text, task, pool.texts, generated=generated)
+        if reason is None:
+            candidate = Candidate(len(pool.candidates), text, origin)
+            return replace(pool, candidates=(*pool.candidates, candidate))
+        answer = Rejection(text, reason)
+    return replace(pool, rejected=(*pool.rejected, Rejection(writable(answer.text), answer.reason)))
+
+
+def writable(text: str) -> str:
+    """The text as files can hold it: JSON can carry half a surrogate pair, and U+FFFD stands in for it."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
+    """The pool, with a notice if it has fewer than `count` paraphrases.
+
+    Raises ParaphraseError if it has fewer than `minimum`.
+    """
+    accepted = len(pool.texts)
+    if accepted >= count:
+        return pool
+    counts = Counter(rejection.reason for rejection in pool.rejected).most_common()
+    why = ", ".join(f"{number} x {reason}" for reason, number in counts)
+    why = f"not accepted: {why}" if why else "the source had no more"
+    notice = f"{task.short_id}: {accepted} of the {count} paraphrases asked for; {why}."
+    if accepted >= minimum:
+        return replace(pool, notice=notice)
+    raise ParaphraseError(
+        f"{notice} That is fewer than paraphrase.minimum = {minimum}. Choose another model or source, or "
+        "train on the original wording alone with paraphrase.count = 0."
+    )
+
+
+def pool_to_json(pool: Pool) -> dict[str, Any]:
+    """The pool as plain dicts and lists: what a run folder keeps, and the `file` source reads."""
+    return {
+        "task": pool.task,
+        "candidates": [asdict(candidate) for candidate in pool.candidates],
+        "rejected": [asdict(rejection) for rejection in pool.rejected],
+        "notice": pool.notice,
+    }
+
+
+def pool_from_json(data: Any, task: Task) -> Pool:
+    """Inverse of `pool_to_json`, for data that may have been edited by hand: candidates are numbered anew.
+
+    Raises ParaphraseError if the data do not fit, or are not those of the task.
+    """
+    try:
+        listed = _get(data, "candidates", list)
+        texts = [(_get(entry, "text", str), _get(entry, "origin", str, "file")) for entry in listed]
+        kept = _get(data, "rejected", list, [])
+        rejected = tuple(Rejection(_get(e, "text", str), _get(e, "reason", str)) for e in kept)
+        notice = _get(data, "notice", str | None)
+    except TypeError as error:
+        raise ParaphraseError(
+            f'{task.short_id}: expected {{"task": ..., "candidates": [{{"text", "origin"}}, ...], '
+            f'"rejected": [{{"text", "reason"}}, ...]}} as candidates; found {error}.'
+        ) from None
+    found = texts[0][0] if texts else None
+    if found != task.instruction:
+        raise ParaphraseError(
+            f"{task.short_id}: expected the task's own instruction as first candidate; found {quoted(found)}."
+        )
+    others = (Candidate(number, *entry) for number, entry in enumerate(texts[1:], start=1))
+    return Pool(task.id, (*original_alone(task).candidates, *others), rejected, notice)
+
+
+def _get(data: Any, key: str, kind: Any, default: Any = None) -> Any:
+    """`data[key]`. Raises TypeError, which says what was found, unless it is of this kind."""
+    if not isinstance(data, dict):
+        raise TypeError(quoted(data))
+    value = data.get(key, default)
+    if not isinstance(value, kind):
+        raise TypeError(f'{quoted(value)} as "{key}"')
+    return writable(value) if isinstance(value, str) else value

@@ -1,0 +1,153 @@
+"""Losses of candidate instructions under the model as it is before the update (SAPO, section 3).
+
+Forward passes only. Per-example sums are kept, so the result does not depend on how examples
+were batched, and every mean in use can be derived from it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.loss import answer_nll
+from sapo_lite.prompts.losses import CandidateLoss, Reduction, ranked
+from sapo_lite.prompts.racing import Round, race
+from sapo_lite.support.progress import Display, Meter
+from sapo_lite.types import Candidate, Task, TrainingRow
+
+
+def score(
+    backbone: Backbone,
+    task: Task,
+    candidates: Sequence[Candidate],
+    *,
+    examples: int,
+    reduction: Reduction = "token_mean",
+    on_score: Callable[[CandidateLoss], None] = lambda _: None,
+) -> list[CandidateLoss]:
+    """Answer losses of every candidate on the first `examples` training examples of `task`.
+
+    `on_score` is called as each candidate is finished. LoRA, if attached, acts at full scale
+    with dropout off.
+    """
+    everything = range(len(task.train[:examples]))
+    scores = []
+    for candidate in candidates:
+        nll_sum, tokens = _losses(backbone, task, candidate, everything)
+        scores.append(
+            CandidateLoss(candidate.index, nll_sum, tokens, tuple(everything), len(everything), reduction)
+        )
+        on_score(scores[-1])
+    return scores
+
+
+def race_scores(
+    backbone: Backbone,
+    task: Task,
+    candidates: Sequence[Candidate],
+    *,
+    examples: int,
+    seed: int,
+    on_score: Callable[[CandidateLoss], None] = lambda _: None,
+    on_round: Callable[[Round], None] = lambda _: None,
+) -> list[CandidateLoss]:
+    """Like `score`, for who wants to know the lowest loss only: the others are measured until they
+    are clearly not it (sapo_lite.prompts.racing), and their scores stay partial.
+
+    `on_score` is called whenever a candidate's losses have grown. A lone candidate has nobody to race.
+    """
+    if len(candidates) < 2:
+        return score(backbone, task, candidates, examples=examples, on_score=on_score)
+    by_index = {candidate.index: candidate for candidate in candidates}
+    total = len(task.train[:examples])
+    measured: dict[int, CandidateLoss] = {}
+
+    def measure(index: int, positions: Sequence[int]) -> Sequence[float]:
+        nll_sum, tokens = _losses(backbone, task, by_index[index], positions)
+        before = measured.get(index, CandidateLoss(index, (), (), (), total))
+        measured[index] = CandidateLoss(
+            index, before.nll_sum + nll_sum, before.tokens + tokens, (*before.examples, *positions), total
+        )
+        on_score(measured[index])
+        return nll_sum
+
+    race(list(by_index), total, measure, seed=seed, on_round=on_round)
+    return [measured[index] for index in by_index]
+
+
+def _losses(
+    backbone: Backbone, task: Task, candidate: Candidate, positions: Sequence[int]
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    chosen = [task.train[position] for position in positions]
+    rows = [TrainingRow(candidate.text, example.input, example.answer) for example in chosen]
+    nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
+    if bad := [p for p, nll in zip(positions, nll_sum, strict=True) if not math.isfinite(nll)]:
+        raise BackboneError(
+            f"{task.id}: the losses of training examples {bad[:10]} (0-based) under candidate "
+            f"{candidate.index} are no numbers. Expected finite ones: check the model, or score with "
+            "model.dtype = 'float32'."
+        )
+    return nll_sum, tokens
+
+
+def lowest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
+    """The score of the lowest loss; a tie goes to the earlier index. Who left a race early cannot win it."""
+    return ranked(scores)[0]
+
+
+def highest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
+    """The score of the highest loss; a tie goes to the earlier index."""
+    return min(scores, key=lambda s: (-s.loss, s.index))
+
+
+def measure(
+    backbone: Backbone,
+    task: Task,
+    pool: Sequence[Candidate],
+    *,
+    examples: int,
+    race: bool,
+    reduction: Reduction,
+    seed: int,
+    show: Display,
+) -> list[CandidateLoss]:
+    """Scores of all candidates on the task's first `examples` training examples, shown as they come."""
+    examples = min(examples, len(task.train))
+    with show.work("scoring", len(pool) * examples, "examples") as meter:
+        progress = _Progress(pool, examples, meter, show)
+        if race:
+            scores = race_scores(
+                backbone,
+                task,
+                pool,
+                examples=examples,
+                seed=seed,
+                on_score=progress.scored,
+                on_round=progress.round_ended,
+            )
+        else:
+            scores = score(
+                backbone, task, pool, examples=examples, reduction=reduction, on_score=progress.scored
+            )
+    show.candidates(pool, scores, final=True)
+    return scores
+
+
+class _Progress:
+    """Counts examples of candidates; those that a race need not measure any more count as done."""
+
+    def __init__(self, pool: Sequence[Candidate], examples: int, meter: Meter, show: Display) -> None:
+        self._pool, self._examples, self._meter, self._show = pool, examples, meter, show
+        self._scores: dict[int, CandidateLoss] = {}
+        self._note = ""
+
+    def scored(self, score: CandidateLoss) -> None:
+        before = self._scores.get(score.index)
+        self._scores[score.index] = score
+        self._show.candidates(self._pool, list(self._scores.values()))
+        self._meter.advance(len(score.examples) - (len(before.examples) if before else 0), self._note)
+
+    def round_ended(self, ended: Round) -> None:
+        self._note = f"{len(ended.left)} of {len(self._pool)} in the race after {ended.examples} examples"
+        out = len(ended.dropped) + (len(ended.left) if len(ended.left) == 1 else 0)
+        self._meter.advance(out * (self._examples - ended.examples), self._note)

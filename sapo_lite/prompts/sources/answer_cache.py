@@ -1,0 +1,199 @@
+"""A chat model as a source, with a memory: what it has said once is kept in the cache folder.
+
+    ~/.cache/sapo-lite/paraphrases/task195-ollama-qwen3-8b-3f0c9a12be77.json
+        source     model, digest, options: what made the answers
+        task       its id and instruction, for whoever reads the file
+        answers    by request: a hash of the request's words and its seed
+
+A seed and a temperature do not make an answer repeatable across versions of a server: the saved answer
+does. An interrupted run goes on behind the last one, and no server is needed if all are there.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from sapo_lite.errors import ParaphraseError
+from sapo_lite.prompts.pool import Rejection, writable
+from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
+from sapo_lite.support.files import write_json
+from sapo_lite.types import Task
+
+
+class Call(NamedTuple):
+    """One request to a chat model, and the seed of its answer."""
+
+    request: str
+    seed: int
+
+
+Answers = Generator[str | Rejection, None, None]
+Keep = Callable[[Call, str], None]
+
+
+class ChatModel(Protocol):
+    """A model that answers a user turn. Opened at its first call: making the object costs nothing."""
+
+    def identity(self) -> dict[str, Any]:
+        """What its answers depend on besides the call: "source", "model", options; no host, no key."""
+        ...
+
+    def digest(self) -> str | None:
+        """Hash of the weights behind the model's name, found out within seconds; None if it cannot be."""
+        ...
+
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
+        """The answers in order; `keep` gets each as soon as it is there, from whichever thread.
+
+        Closing it ends what is under way.
+
+        Raises ParaphraseError if the model cannot work at all.
+        """
+        ...
+
+
+def cache_folder() -> Path:
+    """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder.
+
+    Raises ParaphraseError if the user has no home folder, as in some containers.
+    """
+    try:
+        if own := os.environ.get("SAPO_LITE_CACHE"):
+            return Path(own).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"
+    except RuntimeError:
+        raise ParaphraseError(
+            "Paraphrases are kept in the home folder, and there is none. Name a folder that can be written "
+            "to in SAPO_LITE_CACHE."
+        ) from None
+
+
+class _Memory:
+    """The answers to requests about one task, and the file they are in. `source` says what made them."""
+
+    def __init__(self, path: Path, source: dict[str, Any], task: Task) -> None:
+        self.path = path
+        self.source = source
+        self.answers: dict[str, str] = {}
+        self._task = task
+
+    def load(self) -> None:
+        """Take what the file holds; one that is damaged holds nothing."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            saved = json.loads(self.path.read_text(encoding="utf-8"))
+            digest, answers = saved["source"].get("digest"), saved["answers"].items()
+            self.source = {**self.source, "digest": digest}
+            self.answers = {key: writable(text) for key, text in answers if isinstance(text, str)}
+
+    def keep(self, key: str, answer: str) -> None:
+        """Raises ParaphraseError if the file cannot be written."""
+        self.answers[key] = answer
+        task = {"id": self._task.id, "instruction": self._task.instruction}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, {"source": self.source, "task": task, "answers": self.answers})
+        except OSError as error:
+            raise ParaphraseError(
+                f"{self.path}: paraphrases are kept here, and the file cannot be written ({error.strerror}). "
+                "Name a folder that can be written to in SAPO_LITE_CACHE."
+            ) from None
+
+
+class RememberedModel:
+    """A source of paraphrases from a chat model, called `name` in the recipe.
+
+    With `unlike`, the model is shown the paraphrases accepted so far, and asked for something else.
+    `fresh` forgets what was said before this run. `notify` hears of a model that has changed.
+    """
+
+    generated = True
+
+    def __init__(
+        self,
+        model: ChatModel,
+        name: str,
+        *,
+        seed: int,
+        unlike: bool = False,
+        fresh: bool = False,
+        notify: Callable[[str], None] = lambda notice: None,
+    ) -> None:
+        self._model = model
+        self._name = name
+        self._seed = seed
+        self._unlike = unlike
+        self._fresh = fresh
+        self._notify = notify
+        self._memories: dict[str, _Memory] = {}
+
+    def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str | Rejection]:
+        """Saved answers, and calls for the others; every new answer is saved when it comes."""
+        memory = self._memory(task)
+        calls = [self._call(task, number, taken if self._unlike else ()) for number in numbers]
+        unknown = [call for call in calls if _key(call) not in memory.answers]
+
+        def keep(call: Call, answer: str) -> None:
+            if answer.strip():  # an empty one is not saved, so that another run asks again
+                memory.source["digest"] = self._model.digest()
+                memory.keep(_key(call), writable(answer))
+
+        with contextlib.closing(self._model.complete(unknown, keep)) as said:
+            for call in calls:
+                answer = next(said, None) if call in unknown else memory.answers[_key(call)]
+                if answer is None:
+                    return
+                yield answer if isinstance(answer, Rejection) else _text(answer)
+
+    def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
+        # Its own seed for every call: the same one would repeat a rejected text.
+        digest = hashlib.sha256(f"{self._seed}/{task.id}/{number}".encode()).digest()
+        seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
+        return Call(paraphrase_request(task, number, taken), seed)
+
+    def _memory(self, task: Task) -> _Memory:
+        if task.id not in self._memories:
+            self._memories[task.id] = self._recalled(task)
+        return self._memories[task.id]
+
+    def _recalled(self, task: Task) -> _Memory:
+        """What was said about the task by the same model: not by another that now has its name."""
+        identity = self._model.identity()
+        memory = _Memory(self._path(task, identity), identity, task)
+        if self._fresh:
+            return memory
+        memory.load()
+        before, now = memory.source.get("digest"), self._model.digest() if memory.answers else None
+        if before and now and before != now:
+            self._notify(
+                f"{task.short_id}: {self._name} has changed since its paraphrases were saved: asking again"
+            )
+            return _Memory(memory.path, identity, task)
+        if memory.answers:
+            self._notify(f"{task.short_id}: paraphrases of an earlier run are used again ({memory.path})")
+        return memory
+
+    def _path(self, task: Task, identity: dict[str, Any]) -> Path:
+        """The file for what this model says about the task; the same settings give the same file."""
+        told = json.dumps([identity, task.id, task.instruction, task.labels], sort_keys=True)
+        # Short: systems take 255 bytes for a name.
+        name = f"{task.short_id}-{identity['source']}-{identity['model']}"
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
+        digest = hashlib.sha256(told.encode()).hexdigest()
+        return cache_folder() / "paraphrases" / f"{name}-{digest[:12]}.json"
+
+
+def _key(call: Call) -> str:
+    return hashlib.sha256(f"{call.seed}/{call.request}".encode()).hexdigest()[:16]
+
+
+def _text(answer: str) -> str | Rejection:
+    """The paraphrase in an answer: "" for an empty one, or why there is none."""
+    if not answer.strip():
+        return ""
+    text = read_answer(answer)
+    return Rejection(answer, "no text between <START> and </START>") if text is None else text

@@ -1,0 +1,165 @@
+"""The `ollama` source: a chat model on an Ollama server.
+
+When its work is done the model is unloaded, since on one card its memory is the backbone's, and the
+run goes on only when the server no longer lists it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sapo_lite.errors import ParaphraseError
+from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
+from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError
+from sapo_lite.prompts.sources.ollama_server import GARBAGE, OllamaServer, resolve_host
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import ParaphraseConfig
+    from sapo_lite.support.progress import Display, Meter
+
+# Tokens. Ample for an instruction and its paraphrase, and for the thoughts of a model that cannot be
+# told not to think. The context must be named: by default the server cuts long requests in silence.
+NUM_CTX = 8192
+NUM_PREDICT = 2048
+
+_CLOUD_TAG = re.compile(r":(?:[^:/]*-)?cloud$", flags=re.IGNORECASE)
+
+
+@contextmanager
+def ollama_model(config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> Iterator[OllamaModel]:
+    """The model, unloaded at the end if it was called. With `pull`, one that is missing is fetched.
+
+    Raises ParaphraseError if the model may not be used.
+    """
+    if _CLOUD_TAG.search(model) and not config.allow_cloud:
+        raise ParaphraseError(
+            f'The model "{model}" runs in Ollama\'s cloud, which would be sent your instructions: choose a '
+            "local model, or allow it with paraphrase.allow_cloud = true."
+        )
+    chat = OllamaModel(config, model, show, pull=pull)
+    try:
+        yield chat
+    except BaseException:
+        chat.unload(wait=False)  # the run is over, and nobody waits for the memory
+        raise
+    if trouble := chat.unload():
+        show.notice(trouble)
+
+
+class OllamaModel:
+    """One model on one server, which is asked for nothing before the first call."""
+
+    def __init__(self, config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> None:
+        self._server = OllamaServer(resolve_host(config.host))
+        self._model = model
+        self._config = config
+        self._show = show
+        self._may_pull = pull
+        self._options = {
+            "temperature": config.temperature,
+            "num_ctx": NUM_CTX,
+            "num_predict": NUM_PREDICT,
+        }
+        self._think: bool | None = False
+        self._calls: InFlight | None = None
+        self._digest: tuple[str | None] | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {"source": "ollama", "model": self._model, "options": self._options}
+
+    def digest(self) -> str | None:
+        if self._digest is None:
+            self._digest = (self._server.digest(self._model),)
+        return self._digest[0]
+
+    def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
+        if not calls:
+            return
+        if self._calls is None:
+            self._check()
+            config = self._config
+            self._calls = InFlight(
+                self._ask,
+                f"Ollama at {self._server.url}",
+                parallel=config.parallel,
+                timeout=config.timeout,
+                deadline=config.deadline,
+            )
+        yield from self._calls.answers(calls, keep)
+
+    def unload(self, *, wait: bool = True) -> str | None:
+        """Free the memory of a model that was called. Returns a notice if that failed."""
+        return self._server.unload(self._model, wait=wait) if self._calls else None
+
+    def _check(self) -> None:
+        """Raise ParaphraseError, within seconds, unless the server is there and has the model."""
+        self._server.version()
+        if self._server.has(self._model):
+            return
+        if not self._may_pull:
+            raise self._server.missing(self._model)
+        self._pull()
+        self._digest = None
+
+    def _pull(self) -> None:
+        """Fetch the model, with a bar for each of its layers, in megabytes."""
+        reached: dict[str, int] = {}
+        with ExitStack() as bars:
+            meters: dict[str, Meter] = {}
+            for layer, done, total in self._server.pull(self._model):
+                if layer not in meters:
+                    bar = self._show.work(f"pulling {self._model}", _megabytes(total), "MB")
+                    meters[layer] = bars.enter_context(bar)
+                meters[layer].advance(_megabytes(done) - reached.get(layer, 0))
+                reached[layer] = _megabytes(done)
+
+    async def _ask(self, call: Call) -> str:
+        """One streamed call: whatever ends it early closes the connection, and the server stops too."""
+        import httpx
+        import ollama
+
+        think = self._think
+        try:
+            return await self._stream(call, think)
+        except httpx.TimeoutException:
+            raise TimeoutError from None
+        except (ConnectionError, httpx.RequestError):
+            raise BusyError("broke the connection") from None
+        except ollama.ResponseError as error:
+            if error.status_code == 503:
+                raise BusyError("was busy (HTTP 503)") from None
+            if error.status_code == -1:
+                raise BusyError(f'broke off ("{error.error}")') from None
+            if think is not None and error.status_code == 400 and "think" in str(error.error).lower():
+                self._think = None  # some models do not take even think=False: not sent from here on
+                return await self._ask(call)
+            raise self._server.refusal(self._model, error) from None
+        except GARBAGE:
+            raise UnreadableError from None
+
+    async def _stream(self, call: Call, think: bool | None) -> str:
+        import ollama
+
+        text, done = "", False
+        async with ollama.AsyncClient(timeout=self._config.timeout, **self._server.options) as client:
+            parts = await client.chat(
+                self._model,
+                [{"role": "user", "content": call.request}],
+                stream=True,
+                think=think,
+                options={**self._options, "seed": call.seed},
+            )
+            async for part in parts:
+                text += part.message.content or ""
+                done = bool(part.done)
+        if not done:
+            raise ConnectionError  # the stream has ended before the answer has
+        return text
+
+
+def _megabytes(size: int) -> int:
+    """Rounded up: the smallest layer has one."""
+    return -(-size // 10**6)

@@ -1,0 +1,1 @@
+"""What is seen: the only room with rich; imports everything above, only the command line imports it."""

@@ -1,0 +1,110 @@
+"""A comparison as JSON and as CSV: everything, for other programs."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sapo_lite.compare.comparison import Comparison
+from sapo_lite.compare.findings import Finding, Group, statement
+from sapo_lite.compare.statistics import Interval, mean_interval
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A row for each group, metric and kind of prompt; time and memory have no kind."""
+    written = io.StringIO()
+    rows = [row for kind in comparison.kinds for row in _csv_rows(comparison, kind)]
+    rows += [row for group in comparison.groups for row in _csv_usage(group)]
+    writer = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return written.getvalue()
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "recipe": comparison.name,
+        "settings": comparison.settings,
+        "metrics": comparison.metrics,
+        "kinds": {
+            kind: {"statement": statement(found), "findings": [_finding(one) for one in found]}
+            for kind, found in comparison.found.items()
+        },
+        "runs": [
+            {
+                "strategy": run.settings["prompt.strategy"],
+                "adapter": run.adapter,
+                "seed": run.seed,
+                "folder": comparison.folder(run),
+                "command": run.command,
+                "seconds": run.seconds,
+                "peak_memory_gb": run.peak_memory,
+            }
+            for run in comparison.runs
+        ],
+        "notes": list(comparison.notes),
+    }
+
+
+def to_text(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _csv_rows(comparison: Comparison, kind: str) -> Iterator[dict[str, Any]]:
+    for one in comparison.found[kind]:
+        over, difference = one.over_seeds, one.difference
+        yield _csv_row(one.group, kind, one.metric, over) | {
+            "baseline": one.baseline.label if one.baseline and difference else None,
+            "pairs": difference and difference.n,
+            "difference": difference and difference.mean,
+            "low": difference and difference.low,
+            "high": difference and difference.high,
+            "p": difference and difference.p,
+            "p_holm": one.p,
+        }
+
+
+def _csv_usage(group: Group) -> Iterator[dict[str, Any]]:
+    runs = list(group.runs.values())
+    yield _csv_row(group, None, "seconds", mean_interval([sum(run.seconds.values()) for run in runs]))
+    for device in dict.fromkeys(device for run in runs for device in run.peak_memory):
+        peaks = [run.peak_memory.get(device, 0.0) for run in runs]
+        yield _csv_row(group, None, f"peak_memory_gb_{device}", mean_interval(peaks))
+
+
+def _csv_row(group: Group, kind: str | None, metric: str, over_seeds: Interval | None) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "strategy": group.strategy,
+        "adapter": group.adapter,
+        "settings": group.details,
+        "metric": metric,
+        "seeds": over_seeds.n if over_seeds else 0,
+        "mean": over_seeds and over_seeds.mean,
+        "deviation": over_seeds and over_seeds.deviation,
+    }
+
+
+def _finding(one: Finding) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "strategy": one.group.strategy,
+        "adapter": one.group.adapter,
+        "settings": one.group.settings,
+        "metric": one.metric,
+        "values": {str(seed): value for seed, value in one.values.items()},
+        "mean": one.over_seeds and one.over_seeds.mean,
+        "deviation": one.over_seeds and one.over_seeds.deviation,
+        "difference": None,
+    }
+    if one.difference and one.baseline:
+        row["difference"] = {
+            "baseline": one.baseline.label,
+            "mean": one.difference.mean,
+            "low": one.difference.low,
+            "high": one.difference.high,
+            "p": one.difference.p,
+            "p_holm": one.p,
+            "seeds": one.difference.n,
+        }
+    return row

@@ -1,0 +1,62 @@
+"""Plain lines while a run works: for log files, pipes and `--plain`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from sapo_lite.prompts.losses import CandidateLoss
+from sapo_lite.prompts.pool import Rejection
+from sapo_lite.report.tables import candidate_table
+from sapo_lite.support.progress import Meter
+from sapo_lite.types import Candidate
+
+
+class PlainDisplay:
+    """Plain lines without escape codes: for log files, pipes and `--plain`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> "PlainDisplay":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def stage(self, title: str) -> None:
+        self._print(f"== {title}")
+
+    @contextmanager
+    def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
+        """Prints a line at each quarter of the way."""
+        printer = self._print
+
+        class Quarters:
+            done = 0
+
+            def advance(self, amount: int = 1, note: str = "") -> None:
+                before, self.done = self.done, self.done + amount
+                if 4 * before // total != 4 * self.done // total:
+                    printer(f"{label}: {self.done}/{total} {unit}{f' · {note}' if note else ''}")
+
+        yield Quarters()
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        pass  # the meter counts them
+
+    def candidates(
+        self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
+    ) -> None:
+        if final:
+            self._console.print(candidate_table(pool, scores, rows=5))
+
+    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+        values = "  ".join(f"{task} {value:.1f}" for task, value in zip(tasks, rows[-1], strict=True))
+        self._print(f"R[{len(rows) - 1}]  {values}")
+
+    def notice(self, text: str) -> None:
+        self._print(f"note: {text}")

@@ -1,0 +1,37 @@
+"""The plan of a run, as a table."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sapo_lite.model.chat import user_turn
+from sapo_lite.recipe import Recipe
+from sapo_lite.report.tables import spaced, titled
+from sapo_lite.run.workplan import _rows
+from sapo_lite.types import Task
+
+
+def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
+    """Settings, counts by task, and the first training example as the model would read it."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for row in _rows(recipe, tasks):
+        table.add_row(*row)
+    example = tasks[0]
+    settings = (
+        f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
+        f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
+    )
+    if recipe.rewrite.enabled:
+        settings += f"; answers rewritten ({recipe.rewrite.policy}, {recipe.rewrite.rollouts} rollouts a row)"
+    first = example.train[0]
+    rendered = [
+        Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
+        Text(user_turn(example, example.instruction, first.input)),
+        Text("its answer:", style="bold"),
+        Text(first.answer),
+    ]
+    return Group(*spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))

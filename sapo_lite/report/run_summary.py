@@ -1,0 +1,169 @@
+"""The end of a run, as rich renderables for stdout."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.robustness import AVERAGED
+from sapo_lite.prompts.confidence import Difference, Margin
+from sapo_lite.report.tables import score_matrix, shorten, spaced, titled
+from sapo_lite.run.results import AnswersRewritten, Results
+from sapo_lite.types import Candidate
+
+_PROMPTED = {
+    "chosen": "learned tasks tested with their chosen prompt",
+    "original": "all tasks tested with their original prompt",
+    "unseen": "all tasks tested with paraphrases held out",
+}
+
+
+# What is tested: whole answers and, where training answers were rewritten, what they finally say.
+_READ = {
+    PUBLISHED_METRIC: "ROUGE-L",
+    f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
+}
+
+
+def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
+    """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
+    return Group(*spaced(_summary_parts(results, usage, folder)))
+
+
+def _summary_parts(
+    results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
+) -> Iterator[RenderableType]:
+    read = {m: what for m, what in _READ.items() if m in next(iter(results.matrices.values()))}
+    for kind, by_metric in results.matrices.items():
+        for metric, what in read.items():
+            title = f"R: {what} in percent, {_PROMPTED[kind]}"
+            yield score_matrix(results.tasks, results.lessons, by_metric[metric], title)
+    for metric, what in read.items():
+        yield _metrics_table(results, metric, what)
+    if results.robustness:
+        yield _robustness_table(results)
+    if results.chosen:
+        yield _chosen_table(results)
+    if results.rescorings:
+        yield _changes_table(results)
+    if results.rewriting:
+        yield _rewriting_table(results.rewriting)
+    if any(results.certainty.values()):
+        yield _certainty_table(results)
+    seconds = usage["seconds"]
+    yield Text(
+        "time: "
+        + ", ".join(f"{kind} {value:.1f} s" for kind, value in seconds.items())
+        + f"; {sum(seconds.values()):.1f} s in all. "
+        + "peak memory: "
+        + ", ".join(f"{device} {value:.2f} GB" for device, value in usage["peak_memory_gb"].items())
+    )
+    for notice in results.notices:
+        yield Text(f"note: {notice}", style="yellow")
+    yield Text(f"everything is in {folder}")
+
+
+def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
+    title = f"{results.strategy} on {results.adapter}, {what} in percent"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    for kind in results.metrics:
+        table.add_column(f"{kind} prompts", justify="right")
+    table.add_column("formula", style="dim")
+    for name, formula in results.formulas.items():
+        values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
+        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
+    return titled(title, table)
+
+
+def _robustness_table(results: Results) -> RenderableType:
+    """A row a task, of dashes where nothing was held out, and their averages."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "prompts", *AVERAGED):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    reports = [report for report in results.robustness.values() if report]
+    rows: dict[str, dict[str, Any]] = {
+        task: asdict(report) if report else {"n": 0} for task, report in results.robustness.items()
+    }
+    if len(reports) > 1:
+        rows["average"] = dict(results.robustness_averages)
+    for task, row in rows.items():
+        values = [row.get(name) for name in AVERAGED]
+        cells = ("-" if value is None else f"{value:.1f}" for value in values)
+        table.add_row(task, str(row.get("n", "")), *cells)
+    share = f"; share of them at {reports[0].threshold:g} or more" if reports else ""
+    return titled(f"robustness: ROUGE-L in percent over held-out prompts{share}", table)
+
+
+def _chosen_table(results: Results) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("task")
+    table.add_column("candidate", justify="right")
+    table.add_column("instruction", overflow="fold")
+    for task, candidate in results.chosen.items():
+        number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
+        table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
+    return titled("prompts trained with", table)
+
+
+def _changes_table(results: Results) -> RenderableType:
+    found = [(task, one) for task, several in results.rescorings.items() for one in several]
+    changes = [(task, one) for task, one in found if one.after != one.before]
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "from epoch", "candidate", "instead of", "loss"):
+        table.add_column(heading, justify="left" if heading == "task" else "right")
+    for task, one in changes:
+        table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
+    title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
+    return titled(title, table) if changes else Text(title, style="italic")
+
+
+def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableType:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"):
+        table.add_column(heading, justify="left" if heading in ("task", "sample") else "right")
+    for task, found in rewriting.items():
+        first, last = found.first_reward, found.last_reward
+        table.add_row(
+            task,
+            *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
+            "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
+            Text(" -> ".join(shorten(text, 40) for text in found.sample) if found.sample else ""),
+        )
+    return titled("training answers rewritten in the backbone's own words", table)
+
+
+def _certainty_table(results: Results) -> RenderableType:
+    title = "lead of the chosen prompts: differences of loss, nats per answer token (95 % interval; examples)"
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "to the runner-up", "to the original", ""):
+        table.add_column(heading)
+    for task, certainty in results.certainty.items():
+        if certainty:
+            rival, original = certainty.runner_up, certainty.original
+            table.add_row(
+                task,
+                f"#{rival.other} {_difference(rival)}",
+                _difference(original) if original else "is chosen",
+                ", ".join(_remarks(certainty, results.chosen[task])),
+            )
+    return titled(title, table)
+
+
+def _remarks(certainty: Margin, chosen: Candidate) -> Iterator[str]:
+    if certainty.chosen != chosen.index:
+        yield f"of #{certainty.chosen}, which it began with"
+    if certainty.within_noise:
+        yield "within noise"
+
+
+def _difference(difference: Difference) -> str:
+    """`-0.076 (-0.991 to +0.910; 32)`, the last being the examples that both were scored on."""
+    bounds = difference.interval
+    interval = "" if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}; "
+    return f"{difference.mean:+.3f} ({interval}{difference.examples})"

@@ -1,0 +1,53 @@
+"""The robustness report of a run: all tasks tested under every held-out prompt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sapo_lite.evaluation.evaluate import evaluate
+from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.run.folder import Stage
+from sapo_lite.support.progress import Display
+from sapo_lite.types import Candidate, Task
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import EvaluationConfig
+from sapo_lite.evaluation.robustness import Robustness, robustness
+
+
+def measure_robustness(
+    backbone: Backbone,
+    tasks: Sequence[Task],
+    held_out: Mapping[str, Sequence[Candidate]],
+    config: "EvaluationConfig",
+    stage: Stage,
+    show: Display,
+) -> dict[str, Robustness | None]:
+    """Test all tasks on all their test examples under each of their first `config.robustness` prompts.
+
+    `held_out` has the prompts by task id. The answers are kept in the stage's folder, prompt by prompt.
+    Returns reports by short id: None for a task of which nothing is held out, none at all if not asked for.
+    """
+    if not config.robustness:
+        return {}
+    prompts = {task.id: held_out[task.id][: config.robustness] for task in tasks}
+    missing = [task for task in tasks for p in prompts[task.id] if not stage.has(_file(task, p))]
+    show.stage(f"testing under up to {config.robustness} prompts held out")
+    with show.work("testing", sum(len(task.test) for task in missing), "answers") as meter:
+
+        def score(task: Task, prompt: Candidate) -> float:
+            def answers() -> dict[str, Any]:
+                on_done = partial(meter.advance, note=task.short_id)
+                return asdict(evaluate(backbone, task, [prompt.text], config, on_done))
+
+            return stage.cached(_file(task, prompt), answers)["scores"][PUBLISHED_METRIC]
+
+        by_task = {task.short_id: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
+    return {task: robustness(found, config.threshold) if found else None for task, found in by_task.items()}
+
+
+def _file(task: Task, prompt: Candidate) -> str:
+    """Where a stage keeps the answers to one prompt; the number is the candidate's."""
+    return f"predictions/{task.short_id}-unseen-{prompt.index}"

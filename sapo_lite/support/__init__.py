@@ -1,0 +1,1 @@
+"""Helpers that know no domain: files, messages, shipped data, progress, library logs."""

@@ -1,0 +1,84 @@
+"""The benchmarks of scoring and training run, and find the same losses by every way. No time is asserted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.scoring.limit import projections, work
+from benchmarks.scoring.models import make_backbone
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.recipe import SequenceConfig
+from sapo_lite.types import Candidate
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = "--examples 10 --candidates 3 --rounds 2 --steps 2 --batch-size 4".split()
+
+
+def run(module: str, written: Path, *options: str) -> tuple[dict[str, Any], str]:
+    """What it wrote as JSON and what it printed. It fails where losses differ by more than rounding."""
+    command = [sys.executable, "-m", module, "--json", str(written), *SMALL, *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    content: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
+    return content, done.stdout
+
+
+@pytest.mark.slow
+def test_every_way_of_scoring_and_training_finds_the_same_losses(tmp_path: Path) -> None:
+    tasks = ["oldest", "stars"]
+    content, shown = run("benchmarks.scoring", tmp_path / "cpu.json", "--tasks", *tasks, "--profile")
+    assert [scored["task"] for scored in content["scoring"]] == tasks
+    for scored in content["scoring"]:
+        assert scored["difference"] < 1e-5
+        assert (scored["candidates"], scored["examples"]) == (3, 10)
+        assert len(scored["released"]) == len(scored["exact"]) == len(scored["races"]) == 2
+        assert scored["same_choice"]
+        assert 0 < scored["work"]["unique"] < scored["work"]["rows"] < scored["work"]["padded"]
+        assert 0 < scored["work"]["needed"] < scored["work"]["operations"]
+    for trained in content["training"]:
+        assert trained["difference"] < 1e-4
+        assert len(trained["losses"]) == 2
+    assert all(sum(kinds.values()) == pytest.approx(1) for kinds in content["profile"].values())
+    assert set(content["share"]) == set(tasks)
+    for title in ("Scoring: ", "Racing: ", "Where the time", "Training: ", "Scoring as a share"):
+        assert title in shown
+
+
+@pytest.mark.slow
+def test_the_comparison_for_gpus_runs_on_the_cpu_in_real_4_bit(tmp_path: Path) -> None:
+    content, shown = run("benchmarks.gpu.scoring", tmp_path / "gpu.json", "--shape", "tiny")
+    assert "tiny in 4 bits" in shown
+    assert [scored["task"] for scored in content["scoring"]] == ["short", "medium", "long"]
+    assert all(scored["difference"] < 1e-5 for scored in content["scoring"])
+    assert all(trained["difference"] < 1e-4 for trained in content["training"])
+
+
+def test_the_limit_counts_the_models_own_products() -> None:
+    backbone = make_backbone("lab", "float32")
+    (task,) = load_sequence(SequenceConfig(suite="lab", tasks=("stars",), train_examples=3))
+    layer = backbone.decoder.layers[0]
+    linear = [module for module in layer.modules() if isinstance(module, torch.nn.Linear)]
+    assert sorted(projections(backbone.causal_lm.config).values()) == sorted(
+        (module.in_features, module.out_features) for module in linear
+    )
+    needed = work(backbone, task, [Candidate(0, task.instruction, "original")], examples=1)
+    assert needed.rows == needed.unique  # a lone row shares its prefix with nobody
+    products = (
+        2
+        * needed.unique
+        * sum(
+            module.weight.numel()
+            for module in backbone.decoder.layers.modules()
+            if isinstance(module, torch.nn.Linear)
+        )
+    )
+    head = 2 * 2 * backbone.causal_lm.get_output_embeddings().weight.numel()  # an answer and its end of turn
+    config = backbone.causal_lm.config
+    pairs = needed.unique * (needed.unique + 1) // 2
+    attention = 4 * pairs * config.num_hidden_layers * config.num_attention_heads * config.head_dim
+    assert needed.operations == products + head + attention

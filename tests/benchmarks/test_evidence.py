@@ -1,0 +1,455 @@
+"""The evidence: its statistics, what is shared between runs, that it resumes, what its report says."""
+
+import itertools
+import json
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.evidence import raw
+from benchmarks.evidence.plan import BASE_ADAPTER, SETTINGS, Plan, make_plan, read_settings, seed_list
+from benchmarks.evidence.plots import ticks
+from benchmarks.evidence.report import document, write_report
+from benchmarks.evidence.statistics import (
+    holm,
+    mean_interval,
+    paired,
+    pooled_correlation,
+    rank_correlation,
+)
+from benchmarks.evidence.wording import wrapped
+from sapo_lite.errors import DataError, RecipeError
+from sapo_lite.recipe import load_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# --- statistics
+
+
+def test_rank_correlation_is_spearmans_also_with_ties() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = rng.integers(0, 8, 21).tolist(), rng.normal(size=21).tolist()
+        assert rank_correlation(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, rel=1e-12)
+    assert rank_correlation([1, 2, 3], [5, 5, 5]) is None
+
+
+def test_pooling_looks_within_groups_only() -> None:
+    up, down = ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0], [30.0, 20.0, 10.0])
+    opposed = pooled_correlation([up, down], permutations=100, seed=0)
+    assert opposed is not None
+    assert (opposed.value, opposed.groups, opposed.pairs) == (0.0, 2, 6)
+    # Levels that go together across groups say nothing of what is within them.
+    higher = ([11.0, 12.0, 13.0], [130.0, 120.0, 110.0])
+    assert pooled_correlation([down, higher], permutations=100, seed=0).value == -1.0  # type: ignore[union-attr]
+
+
+def test_a_group_in_which_nothing_varies_is_left_out() -> None:
+    flat, up = ([1.0, 2.0, 3.0], [7.0, 7.0, 7.0]), ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
+    found = pooled_correlation([flat, up], permutations=100, seed=0)
+    assert found is not None
+    assert (found.value, found.groups, found.pairs) == (1.0, 1, 3)
+    assert pooled_correlation([flat], permutations=100, seed=0) is None
+
+
+def test_the_permutation_test_agrees_with_all_permutations() -> None:
+    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 3.0, 2.0, 5.0, 4.0]
+    observed = abs(rank_correlation(x, y) or 0)
+    every = [abs(rank_correlation(x, list(p)) or 0) for p in itertools.permutations(y)]
+    exact = sum(value >= observed - 1e-9 for value in every) / len(every)
+    found = pooled_correlation([(x, y)], permutations=20000, seed=1)
+    assert found is not None
+    assert found.p == pytest.approx(exact, abs=0.01)
+
+
+def test_permutation_p_values_are_uniform_where_there_is_nothing_to_find() -> None:
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(300):
+        # Transitions of different levels and spreads, outcomes with many ties.
+        groups = [
+            ((rng.normal(size=21) + 5 * g).tolist(), (rng.integers(0, 12, 21) * (g + 1)).tolist())
+            for g in range(3)
+        ]
+        found.append(pooled_correlation(groups, permutations=199, seed=0).p)  # type: ignore[union-attr]
+    assert stats.kstest(found, "uniform").pvalue > 0.05
+    assert 0.02 < np.mean(np.array(found) <= 0.05) < 0.08
+
+
+def test_a_planted_correlation_is_found() -> None:
+    rng = np.random.default_rng(4)
+    groups = []
+    for level in range(6):
+        loss = rng.normal(size=21)
+        groups.append((loss.tolist(), (-0.6 * loss + rng.normal(size=21) + 3 * level).tolist()))
+    found = pooled_correlation(groups, permutations=10000, seed=0)
+    assert found is not None
+    assert found.value < -0.3
+    assert found.p < 0.001
+
+
+def test_holms_correction_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_paired_intervals_are_those_of_the_t_test() -> None:
+    rng = random.Random(5)
+    a, b = ([rng.gauss(50, 10) for _ in range(10)] for _ in range(2))
+    found, test = paired(a, b), stats.ttest_rel(a, b)
+    interval = test.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((interval.low, interval.high, test.pvalue))
+    assert found.mean == pytest.approx(np.mean(a) - np.mean(b))
+    assert found.deviation == pytest.approx(np.std(np.subtract(a, b), ddof=1))
+
+
+def test_an_interval_needs_two_values_that_differ() -> None:
+    assert mean_interval([3.0]).low is None
+    same = mean_interval([0.1 + 0.2, 0.3, 0.3])  # equal but for rounding
+    assert (same.deviation, same.p) == (0.0, 0.0)
+    assert mean_interval([0.0, 0.0]).p == 1.0
+
+
+# --- the plan
+
+
+def plan_of(tmp_path: Path, **options: Any) -> Plan:
+    return make_plan(read_settings(), tmp_path, **options)
+
+
+def test_the_frozen_settings_are_a_plan_for_the_recipes_own_tasks(tmp_path: Path) -> None:
+    plan, tasks = plan_of(tmp_path), set(load_recipe(read_settings()["recipe"]).sequence.tasks)
+    assert len(plan.cells) == 10 * 2 * 5
+    assert len(plan.transitions) >= 6
+    orders = {plan.load(cell).sequence.tasks for cell in plan.cells}
+    assert all(set(order) == tasks for order in orders)
+    assert len(orders) > 5
+    for cell in plan.cells[:10]:  # one seed: the same for all but strategy and adapter
+        recipe, base = plan.load(cell), plan.load(cell.base)
+        assert (recipe.seed, recipe.sequence) == (base.seed, base.sequence)
+        assert recipe.sequence.draw == recipe.seed == cell.seed
+
+
+def test_the_printed_command_is_the_cell(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    for cell in plan.cells[:3]:
+        words = shlex.split(plan.command(cell))
+        assert words[:2] == ["sapo-lite", "run"]
+        assert load_recipe(words[2], words[4::2]).resolved() == plan.load(cell).resolved()
+
+
+def test_settings_are_changed_on_tuning_seeds_only(tmp_path: Path) -> None:
+    change = ["training.learning_rate=1e-3"]
+    with pytest.raises(RecipeError, match=r"expected seeds for tuning \(100-109\), found 7, 110"):
+        plan_of(tmp_path, seeds="7,100,110", overrides=change)
+    plan = plan_of(tmp_path, seeds="100", overrides=[*change, "paraphrase.held_out=3"])
+    recipe = plan.load(plan.cells[0])
+    assert (recipe.training.learning_rate, recipe.paraphrase.held_out) == (1e-3, 3)
+
+
+def test_every_set_of_settings_that_was_looked_at_is_counted_once(tmp_path: Path) -> None:
+    for seeds, overrides in (("100", []), ("101", []), ("100", ["training.epochs=9"])):
+        raw.count_settings(plan_of(tmp_path, seeds=seeds, overrides=overrides), tmp_path)
+    tried = json.loads((tmp_path / "tried.json").read_text())
+    assert [entry["seeds"] for entry in tried] == [[100, 101], [100]]
+    assert raw.differing(tried[1]["settings"], tried[0]["settings"]) == ["training.epochs = 9"]
+
+
+def test_settings_that_are_tried_have_folders_of_their_own(tmp_path: Path) -> None:
+    one, again, other = (
+        raw.digest(plan_of(tmp_path, seeds=seeds, overrides=overrides))
+        for seeds, overrides in (("100", []), ("101-103", []), ("100", ["training.epochs=9"]))
+    )
+    assert one == again != other
+
+
+def test_what_would_not_run_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r'evaluation.prompts: expected "all", found "both"'):
+        plan_of(tmp_path, seeds="100", overrides=["evaluation.prompts=both"])
+    with pytest.raises(RecipeError, match=r"probe.learned: expected fewer than the 2 tasks of lab, found 3"):
+        plan_of(tmp_path, seeds="100", overrides=[f"sequence.tasks={json.dumps(some_tasks(2))}"])
+    with pytest.raises(RecipeError, match="expected seeds such as 0-9 or 0,3,7, found 'all'"):
+        seed_list("all")
+    assert seed_list("0-2,7") == (0, 1, 2, 7)
+
+
+def test_every_item_is_done_once_after_what_it_starts_from(tmp_path: Path) -> None:
+    from benchmarks.evidence.work import estimate, waves
+
+    for only in (None, "probe", "sequences"):
+        plan = plan_of(tmp_path, only=only)
+        first, second, third = waves(plan)
+        items = [*first, *second, *third]
+        assert len(items) == len(set(items))
+        assert set(items) >= {*plan.cells, *plan.transitions}
+        assert {item.base for item in second} <= set(first)
+        assert all(cell.adapter != BASE_ADAPTER for cell in third)
+        assert all(estimate(plan, item) > 0 for item in items[:20])
+
+
+# --- the report
+
+
+def some_tasks(count: int) -> list[str]:
+    return list(load_recipe("lab").sequence.tasks[:count])
+
+
+def made_up(effect: float, slope: float, seeds: int = 10) -> dict[str, Any]:
+    """Raw results in which `sapo` is `effect` points from `fixed`, and scores rise by `slope` with loss."""
+    rng = random.Random(0)
+    kinds = ("chosen", "original", "unseen")
+    about = {
+        "recipe": "lab",
+        "settings": {"training.epochs": 3},
+        "seeds": list(range(seeds)),
+        "machine": {"device": "a processor", "system": "a system"},
+        "python": "3.11",
+        "packages": {"torch": "2.0"},
+    }
+    cells = []
+    for seed, strategy in itertools.product(range(seeds), ("fixed", "sapo")):
+        level = 50 + 2 * seed + (effect if strategy == "sapo" else 0) + rng.gauss(0, 1)
+        metrics = {"rougeL": {"ap": level, "bwt": level - 60, "fwt": rng.gauss(0, 1)}}
+        cells.append({"strategy": strategy, "adapter": "lorainc", "seed": seed, "tasks": ["a", "b", "c"]})
+        cells[-1] |= {"chosen": {"a": 0, "b": 3, "c": 1}, "metrics": dict.fromkeys(kinds, metrics)}
+        cells[-1] |= {"seconds": 30.0, "command": "sapo-lite run lab"}
+    transitions = []
+    for seed in range(3):
+        rows = []
+        for number in range(21):
+            loss = rng.uniform(0, 2)
+            scores = [{"rougeL": 50 + slope * loss + rng.gauss(0, 1)} for _ in range(3)]
+            rows.append({"loss": loss, "scores": dict.fromkeys(kinds, scores), "candidate": number})
+        before = dict.fromkeys(kinds, [{"rougeL": 50.0}] * 3)
+        transitions.append({"seed": seed, "learned": 1, "tasks": ["a", "b", "c"], "before": before})
+        transitions[-1] |= {"rows": rows, "one_start": True, "repeats_the_run": True, "seconds": 1.0}
+    return {
+        "sequences.json": {**about, "cells": cells},
+        "probe.json": {**about, "permutations": 2000, "transitions": transitions},
+        "tried.json": [{"recipe": "lab", "settings": {"training.epochs": 9}, "seeds": [100, 101]}],
+    }
+
+
+def report_of(results: dict[str, Any]) -> str:
+    text = document(results, read_settings(), [])
+    return " ".join(text.split())  # wherever its lines break
+
+
+@pytest.mark.parametrize(
+    ("effect", "slope", "said", "scores"),
+    [
+        (8.0, -5.0, "AP above fixed (+", "ended with higher scores"),
+        (-8.0, 5.0, "AP below fixed (-", "ended with lower scores"),
+        (0.0, 0.0, "AP not told apart from fixed (", "no relation that stands out from chance"),
+    ],
+)
+def test_the_report_says_what_came_out_whatever_it_is(
+    effect: float, slope: float, said: str, scores: str
+) -> None:
+    text = report_of(made_up(effect, slope))
+    findings = text[text.index("## What came out") : text.index("## Settings")]
+    verdicts = ("above fixed", "below fixed", "not told apart from fixed")
+    assert findings.count(said) == 3  # own, original, unseen
+    assert sum(findings.count(verdict) for verdict in verdicts) == 6  # AP and BWT
+    assert findings.count(scores) == 7
+    assert "**1 set of settings was looked at**" in text
+    assert "recipe `lab`: `training.epochs = 9` (seeds 100, 101)" in text
+    assert "nan" not in text
+    assert "training.epochs = 3" in text
+
+
+def test_the_report_of_a_part_says_that_the_other_was_not_run() -> None:
+    for name in ("sequences.json", "probe.json"):
+        results = made_up(1.0, 1.0)
+        del results[name]
+        assert f"- {name} is missing: that part was not run." in report_of(results)
+
+
+def test_a_single_seed_is_no_evidence() -> None:
+    assert "AP on a single seed, which tells nothing of others" in report_of(made_up(8.0, 0.0, seeds=1))
+
+
+def test_a_start_that_was_not_the_same_is_told() -> None:
+    results = made_up(1.0, 1.0)
+    results["probe.json"]["transitions"][0] |= {"one_start": False, "repeats_the_run": False}
+    text = report_of(results)
+    assert "bit-identical for all candidates in 2 of 3 transitions" in text
+    assert "all scores were equal to that run's in 2 of 3." in text
+
+
+def test_the_report_is_written_with_plots_that_are_xml(tmp_path: Path) -> None:
+    for name, content in made_up(3.0, -1.0).items():
+        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
+    path = write_report(tmp_path, tmp_path / "docs", SETTINGS)
+    text = path.read_text(encoding="utf-8")
+    plots = sorted((path.parent / "evidence").glob("*.svg"))
+    assert len(plots) == 5
+    for plot in plots:
+        ElementTree.parse(plot)
+        assert f"](evidence/{plot.name})" in text
+    with pytest.raises(DataError, match="has no results: expected"):
+        write_report(tmp_path / "docs", tmp_path, SETTINGS)
+
+
+def test_paragraphs_are_wrapped_and_code_is_not() -> None:
+    long = "word " * 40
+    text = f"{long}\n\n- {long}\n\n```\n{long}\n\n{long}\n```\n\n| {long} |"
+    lines = wrapped(text).splitlines()
+    assert sum(len(line) > 110 for line in lines) == 3
+    assert max(len(line) for line in lines[:6]) <= 110
+
+
+def test_ticks_are_round_numbers_within_the_bounds() -> None:
+    assert ticks(0, 100) == [0, 20, 40, 60, 80, 100]
+    assert ticks(-0.03, 0.09) == [0.0, 0.05]
+    assert ticks(3, 3) == [3]
+
+
+def test_raw_results_keep_texts_as_they_are(tmp_path: Path) -> None:
+    content = {"text": "[ 1 ,  2 ]\n[\n3\n]", "loss": 0.123456789, "R": [[1.23456, 2.0], [3.0, 4.0]]}
+    raw._write(tmp_path / "x.json", content)
+    assert json.loads((tmp_path / "x.json").read_text()) == {**content, "R": [[1.235, 2.0], [3.0, 4.0]]}
+
+
+# --- whole programmes, tiny ones
+
+
+@pytest.fixture(scope="module")
+def programme(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """The command of a tiny programme into a folder of that name, and the folder."""
+    root = tmp_path_factory.mktemp("evidence")
+    small = [
+        f"sequence.tasks={json.dumps(some_tasks(3))}",
+        "sequence.train_examples=24",
+        "sequence.test_examples=6",
+        "scoring.score_examples=16",
+        "paraphrase.count=2",
+        "paraphrase.held_out=2",
+        "training.epochs=1",
+        "training.batch_size=8",
+    ]
+    text = SETTINGS.read_text(encoding="utf-8")
+    text = text.replace('"evaluation.prompts=all",', '"evaluation.prompts=all", ' + f"{small}"[1:-1] + ",")
+    text = text.replace('"paraphrase.held_out=10",', "").replace('"worst", "random", "paft"', '"paft"')
+    text = text.replace("learned = [1, 2, 3]", "learned = [1, 2]").replace("20000", "100")
+    (root / "settings.toml").write_text(text, encoding="utf-8")
+
+    def command(name: str) -> list[str]:
+        options = ["--seeds", "100", "--settings", root / "settings.toml", "--out", root / name]
+        words = [sys.executable, "-m", "benchmarks.evidence", *options, "--results", root / name / "results"]
+        return [str(word) for word in words]
+
+    return command
+
+
+def folder_of(command: list[str]) -> Path:
+    return Path(command[command.index("--out") + 1])
+
+
+@pytest.fixture(scope="module")
+def finished(programme: Callable[[str], list[str]]) -> Path:
+    command = programme("whole")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "6 runs and 2 transitions to probe: about " in done.stderr
+    assert "8/8, about 0 s left: " in done.stderr
+    assert "sapo on olora, unseen wordings: AP on a single seed" in " ".join(done.stdout.split())
+    return folder_of(command)
+
+
+def results_of(out: Path) -> dict[str, Any]:
+    """The raw results less what they took."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k != "seconds"}
+        return [timeless(item) for item in value] if isinstance(value, list) else value
+
+    return {path.name: timeless(json.loads(path.read_text())) for path in (out / "results").glob("*.json")}
+
+
+@pytest.mark.slow
+def test_the_probe_starts_from_one_state_and_repeats_the_run(finished: Path) -> None:
+    transitions = results_of(finished)["probe.json"]["transitions"]
+    assert [(t["learned"], len(t["rows"])) for t in transitions] == [(1, 3), (2, 3)]
+    for transition in transitions:
+        assert len({row["start"] for row in transition["rows"]}) == 1
+        assert transition["one_start"]
+        assert transition["repeats_the_run"]
+        assert len({row["loss"] for row in transition["rows"]}) == 3
+    assert len({t["rows"][0]["start"] for t in transitions}) == 2
+
+
+@pytest.mark.slow
+def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Path, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from sapo_lite.report.plain import PlainDisplay
+    from sapo_lite.run.folder import RunFolder
+    from sapo_lite.run.pipeline import run
+
+    plan_file = json.loads((finished / "results" / "sequences.json").read_text())
+    for cell in plan_file["cells"]:
+        if cell["adapter"] == BASE_ADAPTER:
+            continue
+        name = f"{cell['strategy']}-{cell['adapter']}-100"
+        words = shlex.split(cell["command"])
+        with RunFolder(tmp_path / name) as folder, (tmp_path / "shown").open("a") as shown:
+            run(load_recipe(words[2], words[4::2]), folder, PlainDisplay(Console(file=shown)))
+        ours = {p.relative_to(finished / name): p for p in (finished / name).glob("0*/**/*") if p.is_file()}
+        assert any(path.parts[-1] == "adapter_model.safetensors" for path in ours)
+        for path, file in ours.items():
+            assert file.read_bytes() == (tmp_path / name / path).read_bytes(), path
+        assert (finished / name / "results.json").read_bytes() == (
+            tmp_path / name / "results.json"
+        ).read_bytes()
+    for name, first in (("sapo-lorainc-100", False), ("sapo-olora-100", True)):
+        # A copy has the time of its original.
+        donors = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
+        for stage, donor in donors.items():
+            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/scores.json")) for n in (name, donor))
+            assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
+
+
+@pytest.mark.slow
+def test_a_programme_that_was_killed_goes_on_to_the_same_results(
+    finished: Path, programme: Callable[[str], list[str]]
+) -> None:
+    command = programme("broken")
+    out = folder_of(command)
+    for moment in (
+        "fixed-lorainc-100/01-*/done",
+        "probe-100-after-2/outcomes/01.json",
+        "*-olora-100/01-*/done",
+    ):
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while not list(out.glob(moment)):
+            assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "(was done)" in done.stderr
+    assert results_of(out) == results_of(finished)
+
+
+@pytest.mark.slow
+def test_a_folder_of_other_settings_is_refused(finished: Path, programme: Callable[[str], list[str]]) -> None:
+    command = [*programme("whole"), "--set", "training.epochs=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "training.epochs: 1 in the run, 2 in the recipe" in done.stderr
+    assert "Traceback" not in done.stderr

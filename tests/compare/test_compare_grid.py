@@ -1,0 +1,490 @@
+"""A recipe's grid before it runs: cells, what they share, where they are, how much work they are."""
+
+import gc
+import json
+import shlex
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.evidence.plan import make_plan as evidence_plan
+from benchmarks.evidence.plan import read_settings
+from made_runs import made_run, two_tasks
+from sapo_lite.compare import grid as grids
+from sapo_lite.compare.command import check
+from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
+from sapo_lite.compare.places import check_folder, comparison_folder, find_places, load_tasks
+from sapo_lite.compare.plan import make_plan
+from sapo_lite.compare.reuse import borrow, lenders
+from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError
+from sapo_lite.recipe import Recipe, load_recipe
+from sapo_lite.run.workplan import Work, work_of
+from small import SETTINGS, call, command
+
+
+def small_grid(*settings: str, seeds: str = "2", **options: Any) -> Grid:
+    lists = {"strategies": "fixed,sapo", "adapters": "lorainc,olora"} | options
+    return make_grid("lab", [*SETTINGS, *settings], seeds=seeds, **lists)
+
+
+# --- cells
+
+
+def test_a_grid_is_all_strategies_on_all_adapters_seed_by_seed() -> None:
+    cells = [cell.name for cell in small_grid().recipes]
+    of_a_seed = ["fixed-lorainc", "sapo-lorainc", "fixed-olora", "sapo-olora"]
+    assert cells == [f"{name}-{seed}" for seed in (0, 1) for name in of_a_seed]
+
+
+def test_nothing_is_trained_on_zero_so_it_comes_once_a_seed() -> None:
+    cells = small_grid(adapters="zero,lorainc").recipes
+    assert [cell.name for cell in cells if cell.seed == 1] == [
+        "fixed-lorainc-1",
+        "sapo-lorainc-1",
+        "fixed-zero-1",
+    ]
+
+
+def test_settings_that_fit_the_named_strategy_alone_are_taken() -> None:
+    grid = small_grid("prompt.sampling=importance", strategies="paft")
+    assert {recipe.prompt.sampling for recipe in grid.recipes.values()} == {"importance"}
+
+
+def test_a_cell_is_the_run_of_its_command() -> None:
+    for draw in (False, True):
+        grid = small_grid(draw=draw)
+        for cell, recipe in grid.recipes.items():
+            words = shlex.split(grid.command(cell, Path("some where")))
+            assert words[:3] + words[-2:] == ["sapo-lite", "run", "lab", "--data", "some where"]
+            repeated = load_recipe(words[2], words[4:-2:2])
+            assert repeated.resolved() == recipe.resolved()
+            assert (repeated.seed, repeated.prompt.strategy, repeated.adapter.method) == (
+                (cell.seed, cell.strategy, cell.adapter)
+            )
+
+
+def test_seeds_change_the_seed_alone_unless_they_draw() -> None:
+    settled, drawn = small_grid(seeds="6"), small_grid(seeds="6", draw=True)
+    assert {recipe.sequence.draw for recipe in settled.recipes.values()} == {None}
+    assert len({recipe.sequence.tasks for recipe in settled.recipes.values()}) == 1
+    assert {(cell.seed, r.sequence.draw) for cell, r in drawn.recipes.items()} == {(s, s) for s in range(6)}
+    orders = {cell.seed: recipe.sequence.tasks for cell, recipe in drawn.recipes.items()}
+    assert len(set(orders.values())) == 2
+
+
+def test_drawn_cells_are_those_of_the_evidence(tmp_path: Path) -> None:
+    settings = read_settings()
+    plan = evidence_plan(settings, tmp_path, seeds="3")
+    grid = make_grid("lab", settings["settings"], strategies="sapo", adapters="olora", seeds="3-3", draw=True)
+    (ours,) = grid.recipes.values()
+    theirs = next(
+        plan.load(cell) for cell in plan.cells if (cell.strategy, cell.adapter) == ("sapo", "olora")
+    )
+    assert ours.resolved() == theirs.resolved()
+
+
+def test_all_cells_hold_out_as_many_paraphrases_as_the_keenest_strategy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_defaults(spec: str, overrides: Collection[str] = ()) -> Recipe:
+        varies = "prompt.strategy=paft" in overrides
+        named = any(setting.startswith("paraphrase.held_out=") for setting in overrides)
+        return load_recipe(spec, [*overrides, *(["paraphrase.held_out=2"] if varies and not named else [])])
+
+    monkeypatch.setattr(grids, "load_recipe", with_defaults)
+    grid = small_grid(strategies="fixed,sapo,paft")
+    assert {recipe.paraphrase.held_out for recipe in grid.recipes.values()} == {2}
+    assert all(recipe.wants_candidates for recipe in grid.recipes.values())
+    assert "paraphrase.held_out=2" in grid.command(Cell("fixed", "olora", 1))
+    named = small_grid("paraphrase.held_out=1", strategies="fixed,paft")
+    assert {recipe.paraphrase.held_out for recipe in named.recipes.values()} == {1}
+
+
+def test_without_adapters_the_recipes_own_is_taken() -> None:
+    assert small_grid("adapter.rank=4", adapters=None).adapters == ("lorainc",)
+
+
+def test_seeds_are_a_number_or_a_list() -> None:
+    assert seeds_of("3") == (0, 1, 2)
+    assert seeds_of("0-2,7") == (0, 1, 2, 7)
+    assert seeds_of("7-7") == (7,)
+    for text in ("0", "4-2"):
+        with pytest.raises(RecipeError, match=rf"--seeds: expected at least 1 seed, found '{text}'"):
+            seeds_of(text)
+    with pytest.raises(RecipeError, match="--seeds: expected seeds such as 0-9 or 0,3,7, found 'five'"):
+        seeds_of("five")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"strategies": "fixed,spao"},
+            '--strategies: expected "fixed", "sapo", .*, found "spao"; did you mean "sapo"?',
+        ),
+        (
+            {"adapters": "LoRAInc"},
+            '--adapters: expected "lorainc", .*, found "LoRAInc"; did you mean "lorainc"?',
+        ),
+        ({"strategies": "sapo,sapo"}, '--strategies: expected different names, found "sapo" twice'),
+        ({"strategies": ""}, '--strategies: expected .*, found ""'),
+    ],
+)
+def test_names_that_there_are_not_are_refused_with_the_nearest(options: dict[str, str], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        small_grid(**options)
+
+
+def test_settings_that_cells_have_of_their_own_are_refused() -> None:
+    for setting, option in (
+        ("seed=3", "seeds"),
+        ("prompt.strategy=sapo", "strategies"),
+        ("adapter.method=zero", "adapters"),
+    ):
+        with pytest.raises(RecipeError, match=f"--set {setting}: .* all cells share; use --{option}"):
+            small_grid(setting)
+    with pytest.raises(RecipeError, match=r"--set sequence.draw=3: .* use --draw"):
+        small_grid("sequence.draw=3", draw=True)
+    assert small_grid("sequence.draw=3").settings["sequence.draw"] == 3
+
+
+def test_faults_of_the_settings_are_those_of_a_recipe() -> None:
+    with pytest.raises(RecipeError, match=r"training.epochs: expected a whole number of at least 1, found 0"):
+        small_grid("training.epochs=0")
+
+
+def test_a_comparison_is_named_by_what_its_cells_share() -> None:
+    grid = small_grid()
+    same = small_grid(seeds="5-6", strategies="worst", adapters="sequential")
+    assert grid.digest == same.digest
+    others = [small_grid("training.epochs=9"), small_grid(draw=True), small_grid("sequence.tasks=['oldest']")]
+    assert len({grid.digest, *(other.digest for other in others)}) == 4
+
+
+# --- what is shared
+
+
+def lent(grid: Grid, name: str) -> dict[str, str]:
+    """By piece, who lends it to the cell of this name."""
+    found = lenders({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
+    (own,) = (pieces for cell, pieces in found.items() if cell.name == name)
+    return {piece: lender.name for piece, lender in own.items()}
+
+
+def test_cells_that_paraphrase_share_their_candidates_and_zero_shot_scores_with_a_seed() -> None:
+    grid = small_grid(strategies="fixed,sapo,random", adapters="lorainc,sequential")
+    assert lent(grid, "fixed-lorainc-0") == {}
+    assert lent(grid, "sapo-lorainc-0") == {}  # fixed has no candidates
+    both = {"candidates": "sapo-lorainc-0", "zero-shot": "sapo-lorainc-0"}
+    assert lent(grid, "random-lorainc-0") == both
+    assert lent(grid, "sapo-sequential-0") == {**both, "losses": "sapo-lorainc-0"}
+    assert lent(grid, "sapo-lorainc-1") == {}  # another seed has other candidates
+
+
+def test_without_candidates_or_with_a_file_of_them_seeds_share_zero_shot_scores() -> None:
+    assert lent(small_grid(), "fixed-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
+    file = small_grid("paraphrase.backend=file", "paraphrase.path=x.json")
+    assert lent(file, "sapo-lorainc-1") == {"zero-shot": "sapo-lorainc-0"}
+    assert "zero-shot" not in lent(small_grid(draw=True, seeds="0,1"), "fixed-lorainc-1")
+
+
+def test_losses_are_shared_where_all_are_full_and_not_with_a_race() -> None:
+    raced = small_grid(strategies="sapo,worst")
+    assert "losses" not in lent(raced, "worst-lorainc-0")
+    full = small_grid("scoring.race=false", strategies="sapo,worst")
+    assert lent(full, "worst-lorainc-0")["losses"] == "sapo-lorainc-0"
+
+
+def test_first_stages_are_shared_between_methods_that_are_alike_without_a_past() -> None:
+    grid = small_grid(strategies="fixed,sapo", adapters="lorainc,olora,sequential,joint")
+    assert lent(grid, "sapo-olora-0")["first stage"] == "sapo-lorainc-0"
+    for adapter in ("sequential", "joint"):
+        assert "first stage" not in lent(grid, f"sapo-{adapter}-0")
+    assert "losses" not in lent(grid, "sapo-joint-0")  # it scores all tasks
+
+
+def test_zero_borrows_and_does_not_lend() -> None:
+    grid = small_grid(strategies="sapo", adapters="lorainc,zero")
+    assert set(lent(grid, "sapo-zero-0")) == {"candidates", "zero-shot"}
+    alone = small_grid(adapters="zero")
+    assert lent(alone, "fixed-zero-1") == {}
+
+
+def stage(run: Path, name: str, **files: str) -> None:
+    folder = run / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        (folder / (file if file == "done" else f"{file}.json")).write_text(text, encoding="utf-8")
+
+
+def contents(run: Path) -> dict[str, str]:
+    files = {path for path in run.rglob("*") if path.is_file() and path.parent != run}
+    return {path.relative_to(run).as_posix(): path.read_text() for path in files}
+
+
+def begun(root: Path, name: str, *settings: str) -> Path:
+    strategy, adapter = name.split("-")
+    run = made_run(root / name, two_tasks(1.0), *settings, strategy=strategy, adapter=adapter)
+    (run / "results.json").unlink()
+    return run
+
+
+def test_finished_pieces_are_copied_and_others_are_not(tmp_path: Path) -> None:
+    donor, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
+    stage(donor, "candidates", stars="a pool", mood="a pool")
+    stage(donor, "00-zero-shot", scores="[0]", done="")
+    stage(donor, "01-stars", losses="[1]", selection="{}")  # not done
+    stage(donor, "02-mood", scores="[2]", done="")
+    borrow(path, [donor, path, tmp_path / "never begun"])
+    expected = {name: text for name, text in contents(donor).items() if name[:2] in ("ca", "00")}
+    assert contents(path) == {**expected, "01-stars/losses.json": "[1]"}
+    stage(donor, "01-stars", done="")
+    shutil.rmtree(path / "01-stars")
+    borrow(path, [donor])
+    assert contents(path) == {k: v for k, v in contents(donor).items() if not k.startswith("02")}
+
+
+def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> None:
+    scored, trained, path = (
+        begun(tmp_path, f"{name}") for name in ("sapo-sequential", "sapo-lorainc", "sapo-olora")
+    )
+    stage(scored, "01-stars", losses="[1]", done="")
+    stage(trained, "01-stars", losses="[1]", scores="[2]", done="")
+    borrow(path, [scored, trained])
+    assert contents(path) == contents(trained)
+
+
+def test_nothing_is_copied_from_other_candidates_data_or_settings(tmp_path: Path) -> None:
+    donor, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
+    stage(donor, "candidates", stars="a pool")
+    stage(donor, "00-zero-shot", scores="[0]", done="")
+    stage(path, "candidates", stars="another pool")
+    borrow(path, [donor])
+    assert contents(path) == {"candidates/stars.json": "another pool"}
+    for number, changed in enumerate(("training.epochs=9", "seed=1", "evaluation.max_new_tokens=3")):
+        other = begun(tmp_path / str(number), "sapo-lorainc", changed)
+        borrow(other, [donor])
+        assert contents(other) == {}
+    recipe = json.loads((donor / "recipe.json").read_text())
+    recipe["data"]["mood"] = "other data"
+    new = begun(tmp_path / "new", "sapo-olora")
+    (donor / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    borrow(new, [donor])
+    assert contents(new) == {}
+
+
+# --- where cells are
+
+
+def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True, name: str = "lab") -> None:
+    """A folder of that cell's run, under a recipe of that name."""
+    recipe = grid.recipes[cell]
+    data = data_fingerprint(load_sequence(recipe.sequence))
+    folder.mkdir(parents=True)
+    (folder / "recipe.json").write_text(
+        json.dumps({"recipe": {**recipe.resolved(), "name": name}, "data": data})
+    )
+    if finished:
+        (folder / "results.json").write_text("{}")
+
+
+def test_cells_are_found_finished_begun_or_elsewhere(tmp_path: Path) -> None:
+    grid, out = small_grid(), tmp_path / "here"
+    finished, unfinished, elsewhere, inside, *rest = grid.recipes
+    settle(grid, finished, out / finished.name)
+    settle(grid, unfinished, out / unfinished.name, finished=False)
+    settle(grid, elsewhere, tmp_path / "lab-20260101-000000", name="a copy of lab")
+    settle(grid, inside, tmp_path / "other comparison" / "a run")
+    settle(grid, rest[0], tmp_path / "unfinished run", finished=False)
+    (tmp_path / "damaged").mkdir()
+    for name in ("recipe.json", "results.json"):
+        (tmp_path / "damaged" / name).write_text("{")
+    places = find_places(grid, load_tasks(grid, None), out)
+    assert [(place.path, place.state) for place in places.values()][:5] == [
+        (out / finished.name, "finished"),
+        (out / unfinished.name, "begun"),
+        (tmp_path / "lab-20260101-000000", "finished"),
+        (tmp_path / "other comparison" / "a run", "finished"),
+        (out / rest[0].name, "new"),
+    ]
+
+
+def test_a_run_with_candidates_from_a_file_is_not_known_by_its_settings(tmp_path: Path) -> None:
+    grid = small_grid("paraphrase.backend=['builtin', 'file']", "paraphrase.path=mine.json")
+    cell = next(iter(grid.recipes))
+    settle(grid, cell, tmp_path / "lab-20260101-000000")
+    assert find_places(grid, load_tasks(grid, None), tmp_path / "out")[cell].state == "new"
+
+
+def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    grid, out = small_grid(), tmp_path / "here"
+    cell = next(iter(grid.recipes))
+    settle(small_grid("training.epochs=9"), cell, out / cell.name)
+    about = json.loads((out / cell.name / "recipe.json").read_text())
+    about["data"]["oldest"] = "0" * 64
+    (out / cell.name / "recipe.json").write_text(json.dumps(about))
+    with pytest.raises(RunFolderError) as refused:
+        find_places(grid, load_tasks(grid, None), out)
+    assert "training.epochs: 9 in the run, 2 in the recipe" in str(refused.value)
+    assert "the data of oldest has changed" in str(refused.value)
+
+
+def test_a_folder_of_another_comparison_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    out = tmp_path / "here"
+    out.mkdir()
+    settings = small_grid("training.epochs=9").settings
+    (out / "comparison.json").write_text(json.dumps({"settings": settings, "runs": []}))
+    check_folder(out, small_grid("training.epochs=9", strategies="worst", seeds="9"))
+    with pytest.raises(
+        RunFolderError, match=f"{out} holds another comparison:\n  training.epochs: 9 there, 2 now\n"
+    ):
+        check_folder(out, small_grid())
+
+
+def test_a_folder_of_something_else_is_never_taken(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run", two_tasks(1.0))
+    with pytest.raises(RunFolderError, match="exists and is a run folder"):
+        check_folder(run, small_grid())
+    with pytest.raises(RunFolderError, match="exists and is not a comparison's folder"):
+        check_folder(tmp_path, small_grid())
+
+
+def test_a_comparison_in_use_is_refused(tmp_path: Path) -> None:
+    grid = small_grid()
+    with (
+        comparison_folder(tmp_path / "out", grid),
+        pytest.raises(RunFolderError, match="is in use by another sapo-lite process"),
+        comparison_folder(tmp_path / "out", grid),
+    ):
+        pass
+
+
+def test_what_was_finished_or_begun_before_lends_to_what_is_new(tmp_path: Path) -> None:
+    earlier = small_grid(strategies="sapo", adapters="lorainc")
+    finished, unfinished = earlier.recipes
+    settle(earlier, finished, tmp_path / "out" / finished.name)
+    settle(earlier, unfinished, tmp_path / "out" / unfinished.name, finished=False)
+    (tmp_path / "out/comparison.json").write_text(json.dumps({"settings": earlier.settings}))
+    plan = make_plan(small_grid(strategies="random,sapo", adapters="lorainc"), tmp_path / "out", None)
+    assert plan.unfinished == [unfinished, Cell("random", "lorainc", 0), Cell("random", "lorainc", 1)]
+    for lender in (finished, unfinished):
+        new = Cell("random", "lorainc", lender.seed)
+        assert plan.lenders[new] == {"zero-shot": lender, "candidates": lender}
+        assert plan.lenders[lender] == {}
+
+
+# --- work
+
+
+def test_work_is_counted_as_a_run_does_it() -> None:
+    settings = ["sequence.train_examples=40", "training.epochs=3", "training.batch_size=16"]
+    grid = small_grid(*settings, strategies="sapo", adapters="lorainc,joint,zero", seeds="1")
+    tasks = load_tasks(grid, None)
+    lorainc, joint, zero = (work_of(recipe, tasks[cell]) for cell, recipe in grid.recipes.items())
+    # Two tasks of 40 rows and 12 test examples; 4 candidates on 16 examples; three tests of both tasks, of
+    # which learned ones have two wordings.
+    assert lorainc == Work(forwards=2 * 4 * 16, steps=2 * 3 * 3, rows=2 * 3 * 40, answers=24 + (24 + 12) + 48)
+    assert joint == Work(forwards=2 * 4 * 16, steps=3 * 5, rows=2 * 3 * 40, answers=24 + 48)
+    assert zero == Work(answers=24)
+
+
+def test_work_has_what_methods_add() -> None:
+    settings = ["sequence.train_examples=40", "training.epochs=3", "training.batch_size=16"]
+    more = ["prompt.rescore=epoch", "adapter.replay_share=0.5"]
+    more += ["paraphrase.held_out=1", "evaluation.robustness=1"]
+    grid = small_grid(*settings, *more, strategies="sapo", adapters="replay", seeds="1")
+    ((cell, recipe),) = grid.recipes.items()
+    work = work_of(recipe, load_tasks(grid, None)[cell])
+    # Candidates are scored thrice; the second task has 20 rows of the first; a held-out wording at the end.
+    assert work == Work(
+        forwards=3 * 2 * 4 * 16, steps=3 * (3 + 4), rows=3 * (40 + 60), answers=24 + (24 + 12) + 48 + 24
+    )
+
+
+def test_what_is_copied_is_no_work() -> None:
+    grid = small_grid(strategies="sapo", adapters="lorainc", seeds="1")
+    (cell, recipe), tasks = next(iter(grid.recipes.items())), load_tasks(grid, None)
+    everything = work_of(recipe, tasks[cell])
+    less = work_of(recipe, tasks[cell], {"zero-shot", "losses"})
+    assert (everything.forwards - less.forwards, everything.answers - less.answers) == (4 * 16, 24)
+    assert work_of(recipe, tasks[cell], {"zero-shot", "first stage"}).answers == 48
+
+
+@pytest.mark.slow
+def test_a_dry_run_prints_the_grid_and_makes_nothing(tmp_path: Path) -> None:
+    flags = [flag for setting in SETTINGS for flag in ("--set", setting)]
+    options = ["--strategies", "fixed,sapo", "--adapters", "lorainc,olora", "--seeds", "2", "--dry-run"]
+    settle(small_grid(), Cell("sapo", "olora", 1), tmp_path / "runs" / "lab-before")
+    done = call(command("compare", "lab", *options, *flags), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "120"] in rows
+    assert ["sapo", "olora", "1", "-", "0", "64", "4", "48"] in rows
+    assert "lab: 8 runs, by seeds, in runs/compare-lab-" in done.stdout
+    # A long path is broken where the line ends.
+    assert f"sapo-olora-1is{tmp_path / 'runs' / 'lab-before'}" in "".join(done.stdout.split())
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["lab-before"]
+
+
+# --- workers
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.started_items: list[str] = []
+        self.took: dict[str, float] = {}
+
+    def started(self, item: str) -> None:
+        self.started_items.append(item)
+
+    def finished(self, item: str, took: float) -> None:
+        self.took[item] = took
+
+
+def workers(tmp_path: Path, jobs: int, *, fresh: bool = False) -> Workers:
+    return Workers(jobs, tmp_path / "workers.log", gc.collect, fresh=fresh)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_items_begin_when_what_they_start_from_is_finished(tmp_path: Path, fresh: bool) -> None:
+    heard, after = Heard(), {"1": set[str](), "2": {"1"}, "3": set[str](), "4": {"2", "3"}}
+    seen: list[tuple[str, set[str]]] = []
+
+    def ready(item: str, finished: Collection[str]) -> bool:
+        found = after[item] <= set(finished)
+        seen.append((item, set(finished))) if found else None
+        return found
+
+    jobs = 1 if fresh else 2
+    do_all(list(after), float, workers(tmp_path, jobs, fresh=fresh), heard, ready)
+    assert heard.took == {"1": 1.0, "2": 2.0, "3": 3.0, "4": 4.0}
+    assert heard.started_items[-1] == "4"
+    assert all(after[item] <= finished for item, finished in seen)
+
+
+def test_an_item_that_fails_ends_everything(tmp_path: Path) -> None:
+    heard = Heard()
+    with pytest.raises(ValueError, match="could not convert string to float: 'two'"):
+        do_all(["1", "two", "3"], float, workers(tmp_path, 1), heard, lambda item, finished: True)
+    assert heard.took == {"1": 1.0}
+
+
+def test_one_device_is_not_for_several_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(small_grid(seeds="1"), tmp_path / "out", None)
+    check(plan, 2, None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    check(plan, 1, None)
+    with pytest.raises(SapoLiteError, match="--jobs 2: expected 1 on a machine with CUDA"):
+        check(plan, 2, None)
+
+
+def test_a_kind_of_prompt_that_will_not_be_tested_is_refused_beforehand(tmp_path: Path) -> None:
+    plan = make_plan(small_grid(seeds="1"), tmp_path / "out", None)
+    with pytest.raises(RecipeError, match=r"--prompts: expected chosen or original .*, found unseen"):
+        check(plan, 1, "unseen")

@@ -1,0 +1,244 @@
+"""Whole comparisons, tiny ones: what they share is what runs by themselves find, and killed ones go on."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapo_lite.compare.progress import Progress
+from sapo_lite.compare.request import Request
+from small import ROOT, SETTINGS, call, call_on_a_terminal, command, small_run
+
+pytestmark = pytest.mark.slow
+
+# What may differ between two runs: times, the machine's state, what libraries and the run itself say.
+VARYING = {"usage.json", "environment.json", "log.txt", "shown.txt", ".lock"}
+FULL = "scoring.race=false"  # so that sapo and worst have losses in common
+
+
+def compare(out: Path, *arguments: str, settings: tuple[str, ...] = (FULL,)) -> list[str]:
+    """The command of a small comparison in `out`."""
+    flags = [flag for setting in (*SETTINGS, *settings) for flag in ("--set", setting)]
+    return command("compare", "lab", *flags, "--out", out, *arguments)
+
+
+GRID = ("--strategies", "sapo,worst", "--adapters", "lorainc,olora", "--seeds", "2")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("compare") / "whole"
+    done = call(compare(out, *GRID, "--format", "json"))
+    assert done.returncode == 0, done.stderr
+    return out, done
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    files = [p for p in run.rglob("*") if p.is_file() and p.name not in VARYING]
+    return {p.relative_to(run).as_posix(): p.read_bytes() for p in files if not p.name.startswith(".")}
+
+
+def told(out: Path) -> Any:
+    """What a comparison's JSON says, less times and memory."""
+    content = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    for run in content["runs"]:
+        del run["seconds"], run["peak_memory_gb"]
+    return content
+
+
+def plain_run(out: Path, line: str) -> Path:
+    """The run of a printed command, in this process."""
+    words = shlex.split(line)
+    assert words[:3] == ["sapo-lite", "run", "lab"]
+    small_run(out, *words[4::2])
+    return out
+
+
+def test_results_go_to_stdout_and_into_the_folder_and_progress_to_stderr(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, done = whole
+    assert json.loads(done.stdout) == json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert "\x1b" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert len([line for line in lines if line.startswith("== ") and line.endswith(("-0", "-1"))]) == 8
+    assert lines[-1].startswith("8/8 runs: ")
+    assert ", AP " in lines[-1]
+    text = (out / "comparison.md").read_text(encoding="utf-8")
+    assert "| worst on olora | sapo on olora | BWT |" in text
+    for run in json.loads(done.stdout)["runs"]:
+        assert run["command"] in text
+        assert run["seconds"]
+        assert run["peak_memory_gb"]["cpu"] > 0.1
+
+
+def test_what_cells_share_is_what_they_would_have_found(
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    out, done = whole
+    commands = {run["folder"]: run["command"] for run in json.loads(done.stdout)["runs"]}
+    # By the time of a file that was copied: the run that it came from.
+    for name, file, donor in (
+        ("worst-lorainc-0", "candidates/oldest.json", "sapo-lorainc-0"),
+        ("worst-lorainc-0", "00-zero-shot/scores.json", "sapo-lorainc-0"),
+        ("worst-lorainc-0", "01-oldest/losses.json", "sapo-lorainc-0"),
+        ("worst-olora-0", "01-oldest/adapter/adapter_model.safetensors", "worst-lorainc-0"),
+    ):
+        ours, theirs = (out / run / file for run in (name, donor))
+        assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, file
+    for name in ("worst-lorainc-0", "worst-olora-0", "sapo-lorainc-1"):
+        assert contents(out / name) == contents(plain_run(tmp_path / name, commands[name])), name
+
+
+def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path: Path) -> None:
+    options = ("--strategies", "fixed,sapo", "--adapters", "lorainc,zero", "--seeds", "2")
+    done = call(compare(tmp_path / "out", *options, settings=("sequence.tasks=['oldest']",)))
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in sorted((tmp_path / "out").glob("*-zero-*"))] == [
+        "fixed-zero-0",
+        "fixed-zero-1",
+    ]
+    (row,) = (line.split() for line in done.stdout.splitlines() if line.startswith("-"))
+    assert row[:2] == ["-", "zero"]
+    runs = {run["folder"]: run["command"] for run in told(tmp_path / "out")["runs"]}
+    first = (tmp_path / "out" / "fixed-lorainc-0" / "00-zero-shot/scores.json").stat().st_mtime_ns
+    for name in ("fixed-lorainc-1", "fixed-zero-0", "fixed-zero-1"):
+        ours = tmp_path / "out" / name
+        assert (ours / "00-zero-shot/scores.json").stat().st_mtime_ns == first
+        assert not (ours / "candidates").exists()
+        assert contents(ours) == contents(plain_run(tmp_path / name, runs[name])), name
+
+
+def kill_when(arguments: list[str], appears: Path, number: int) -> tuple[int, str]:
+    """Start the command in a process group, send all of it a signal as soon as the file appears."""
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 500
+    while not appears.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{appears} never appeared"
+        time.sleep(0.005)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)  # its workers see to themselves
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def test_a_comparison_that_was_killed_goes_on_to_the_same_results(
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    out, _ = whole
+    broken = tmp_path / "broken"
+    arguments = compare(broken, *GRID, "--jobs", "2")
+    for moment in ("sapo-lorainc-0/01-oldest/losses.json", "worst-olora-0/02-odd_one_out/adapter"):
+        status, _ = kill_when(arguments, broken / moment, signal.SIGKILL)
+        assert status == -signal.SIGKILL
+        assert "kinds" not in told_so_far(broken)
+    done = call(arguments)
+    assert done.returncode == 0, done.stderr
+    assert "8/8" not in done.stderr  # some were finished
+    assert told(broken) == told(out)
+    for run in told(out)["runs"]:
+        assert contents(broken / run["folder"]) == contents(out / run["folder"]), run["folder"]
+
+
+def told_so_far(out: Path) -> Any:
+    return json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+
+
+def test_ctrl_c_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
+    arguments = compare(tmp_path / "out", *GRID)
+    status, said = kill_when(arguments, tmp_path / "out/sapo-lorainc-0/00-zero-shot/done", signal.SIGINT)
+    assert status == 130
+    assert said.endswith("\ninterrupted: the same command goes on where it stopped\n")
+    assert "Traceback" not in said + (tmp_path / "out/workers.log").read_text()
+
+
+def test_what_is_finished_is_never_run_again(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, done = whole
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*-*/**/*") if path.is_file()}
+    again = call(compare(out, *GRID, "--format", "json"))
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == done.stdout
+    beside = call(compare(out.parent / "beside", "--strategies", "worst", "--seeds", "1"))
+    assert (beside.returncode, beside.stderr) == (0, "")
+    assert f"worst-lorainc-0 is {out / 'worst-lorainc-0'}, which was finished before" in " ".join(
+        beside.stdout.split()
+    )
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*-*/**/*") if path.is_file()} == before
+    read = call(command("compare", out, out.parent / "beside", "--format", "json"))
+    assert json.loads(read.stdout)["kinds"] == json.loads(done.stdout)["kinds"]
+
+
+def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
+    whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    out, _ = whole
+    other = call(compare(out, *GRID, settings=(FULL, "training.epochs=1")))
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr.startswith(
+        f"error: {out} holds another comparison:\n  training.epochs: 2 there, 1 now\n"
+    )
+    nowhere = call(compare(tmp_path / "out", *GRID, settings=(FULL, "model.name=./nowhere")))
+    assert nowhere.returncode == 1
+    assert "error: sapo-lorainc-0: No model at './nowhere'." in nowhere.stderr
+    assert "Traceback" not in other.stderr + nowhere.stderr
+
+
+def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, done = whole
+    progress = Progress(Request(("lab",), *GRID[1::2], set=(*SETTINGS, FULL), out=out).plan(), jobs=1)
+    found = json.loads(done.stdout)["kinds"]["chosen"]["findings"]
+    averages = {
+        f"{one['strategy']}-{one['adapter']}-{seed}": value
+        for one in found
+        if one["metric"] == "AP"
+        for seed, value in one["values"].items()
+    }
+    assert {cell.name: average for cell, average in progress.average.items()} == averages
+    assert (progress.share, progress.counted) == (1.0, "0/0 runs")
+    cell = next(iter(progress.average))
+    assert progress.stage(cell) == "testing after 2 of 2 tasks"
+
+
+def test_on_a_terminal_there_is_one_live_grid(tmp_path: Path) -> None:
+    options = ("--strategies", "fixed,worst", "--seeds", "1")
+    arguments = compare(tmp_path / "out", *options, settings=("sequence.tasks=['oldest']",))
+    status, text = call_on_a_terminal(arguments)
+    assert status == 0
+    assert "\x1b[" in text
+    for part in (
+        "compare lab",
+        "AP so far",
+        "◐",
+        "●",
+        "worst-lorainc-0",
+        "training on 32 examples",
+        "1/2 runs",
+    ):
+        assert part in text
+    for chatter in ("Warning", "it/s", "=="):
+        assert chatter not in text
+
+
+def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
+    text = (ROOT / "docs/comparing.md").read_text(encoding="utf-8")
+    block = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)[0]
+    lines = [shlex.split(line) for line in block.splitlines()]
+    assert all(words[:2] == ["sapo-lite", "compare"] for words in lines)
+    for words in lines:
+        done = call(command(*words[1:], *([] if "--dry-run" in words else ["--dry-run"])), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "lab: 30 runs, by seeds, in runs/compare-lab-" in done.stdout

@@ -1,0 +1,403 @@
+"""Tasks: where they are found, which one an id means, what their files must hold."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapo_lite.data import suite as suites
+from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.language import language_of
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import DataError
+from sapo_lite.recipe import SequenceConfig, load_recipe
+from sapo_lite.types import Example
+
+ENTRY = {"instruction": "Say yes or no.", "suffix": "Directly answer.", "labels": ["yes", "no"], "size": [3]}
+ROWS = [{"sentence": f"text {i}", "label": "yes" if i % 2 else "no"} for i in range(5)]
+NAMES = ["task195_sentiment", "task1310_rating", "task002_quoref", "C-STANCE"]
+PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
+
+
+@pytest.fixture(autouse=True)
+def only_this_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No data is found but what a test points at."""
+    monkeypatch.delenv("SAPO_LITE_DATA", raising=False)
+    monkeypatch.setattr(suites, "shipped", lambda kind: tmp_path / "shipped" / kind)
+
+
+def make_suite(root: Path, suite: str = "S", names: list[str] = NAMES) -> Path:
+    """A suite of small tasks under `root`; the folder of the suite."""
+    folder = root / suite
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            rows = [{**row, "sentence": f"{split} {row['sentence']}"} for row in ROWS]
+            put(folder / name / f"{split}.json", rows)
+    put(folder / "instructions.json", dict.fromkeys(names, ENTRY))
+    return folder
+
+
+def put(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def sequence(*tasks: str, **settings: Any) -> SequenceConfig:
+    return SequenceConfig(suite="S", tasks=tasks or ("195",), **settings)
+
+
+def problems(config: SequenceConfig, data: Path | None) -> list[str]:
+    """The lines of the error that a sequence is refused with."""
+    with pytest.raises(DataError) as caught:
+        load_sequence(config, data)
+    return str(caught.value).splitlines()
+
+
+# --- what is loaded
+
+
+def test_a_task_has_its_prompt_parts_and_the_first_examples_of_each_file(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    (task,) = load_sequence(sequence("195", train_examples=2, test_examples=1), tmp_path)
+    assert (task.id, task.suite, task.short_id) == ("task195_sentiment", "S", "task195")
+    assert (task.instruction, task.suffix) == ("Say yes or no.", "Directly answer.")
+    assert (task.labels, task.language, task.train_split) == (("yes", "no"), "en", "train")
+    assert task.train == (Example("train text 0", "no"), Example("train text 1", "yes"))
+    assert task.test == (Example("test text 0", "no"),)
+
+
+def test_a_draw_takes_other_examples_of_each_file_and_the_same_ones_every_time(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+
+    def train(draw: int | None, examples: int = 5) -> tuple[Example, ...]:
+        config = sequence("195", "1310", train_examples=examples, test_examples=2, draw=draw)
+        return load_sequence(config, tmp_path)[0].train
+
+    assert train(0) != train(None) == tuple(sorted(train(0), key=lambda e: e.input))
+    assert train(0) == train(0) != train(1)
+    assert train(0, examples=2) == train(0)[:2]  # more examples contain the fewer
+    first, second = load_sequence(sequence("195", "1310", draw=0), tmp_path)
+    assert [e.input for e in first.train] != [e.input for e in second.train]
+    assert [e.input[-1] for e in first.train] != [e.input[-1] for e in first.test]
+
+
+def test_a_draw_changes_the_fingerprint_of_the_data(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    prints = [data_fingerprint(load_sequence(sequence(draw=draw), tmp_path)) for draw in (None, 0, 1)]
+    assert len({one["task195_sentiment"] for one in prints}) == 3
+
+
+def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path: Path) -> None:
+    rows = [*ROWS, {"sentence": "", "label": " "}]
+    put(make_suite(tmp_path) / "task195_sentiment" / "train.json", rows)
+    for draw in range(3):
+        (line,) = problems(sequence(draw=draw), tmp_path)
+        assert "train.json, row 6: expected an answer" in line
+
+
+def test_fewer_examples_than_asked_for_are_fine(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    (task,) = load_sequence(sequence(), tmp_path)
+    assert (len(task.train), len(task.test)) == (5, 5)
+
+
+def test_tasks_come_in_the_order_of_the_recipe(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    tasks = load_sequence(sequence("C-STANCE", "2", "195"), tmp_path)
+    assert [task.id for task in tasks] == ["C-STANCE", "task002_quoref", "task195_sentiment"]
+
+
+def test_texts_pass_through_unchanged(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+    text = ' {0} {} "quoted"\n\n文本: \t'
+    put(folder / "instructions.json", {"C-STANCE": {"instruction": text, "suffix": "", "labels": []}})
+    put(folder / "C-STANCE/train.json", [{"sentence": "", "label": text, "more": 1}])
+    (task,) = load_sequence(sequence("C-STANCE"), tmp_path)
+    assert (task.instruction, task.suffix, task.labels, task.train) == (text, "", (), (Example("", text),))
+
+
+@pytest.mark.parametrize("wanted", ["task002_quoref", "task002", "002", "2", "task2"])
+def test_an_id_is_a_full_name_or_a_number(tmp_path: Path, wanted: str) -> None:
+    make_suite(tmp_path)
+    assert load_sequence(sequence(wanted), tmp_path)[0].id == "task002_quoref"
+
+
+@pytest.mark.parametrize(
+    "wanted", ["19", "1951", "task195_", "sentiment", "c-stance", "task", "Task195", "-2", "31"]
+)
+def test_part_of_a_name_is_not_an_id(tmp_path: Path, wanted: str) -> None:
+    folder = make_suite(tmp_path)
+    (problem,) = problems(sequence(wanted), tmp_path)
+    assert problem.startswith(f'Task "{wanted}" is not in {folder}/instructions.json; ')
+
+
+# --- where a suite is found
+
+
+def test_a_suite_is_sought_in_data_then_recipe_then_environment_then_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("data", "recipe", "environment", "shipped/data"):
+        folder = make_suite(tmp_path / place)
+        put(folder / "instructions.json", {NAMES[0]: {**ENTRY, "instruction": place}})
+    monkeypatch.setenv("SAPO_LITE_DATA", str(tmp_path / "environment"))
+    config = sequence(data=str(tmp_path / "recipe"))
+    for place in ("data", "recipe", "environment", "shipped/data"):
+        assert load_sequence(config, tmp_path / "data")[0].instruction == place
+        (tmp_path / place / "S/instructions.json").unlink()
+
+
+def test_the_suite_folder_itself_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_suite(tmp_path)
+    assert load_sequence(sequence(), folder)[0].suite == "S"
+    monkeypatch.chdir(folder)
+    assert load_sequence(sequence(), Path())[0].suite == "S"
+
+
+def test_a_folder_of_another_name_is_not_taken_for_the_suite(tmp_path: Path) -> None:
+    assert problems(sequence(), make_suite(tmp_path, "T"))[0] == 'No suite "S" was found. Looked in'
+
+
+def test_a_suite_that_is_nowhere_names_the_folders_the_layout_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_suite(tmp_path / "a", "SUPERNI")
+    make_suite(tmp_path / "a", "TRACE")
+    (tmp_path / "b").mkdir()
+    monkeypatch.setenv("SAPO_LITE_DATA", str(tmp_path / "b"))
+    assert problems(sequence(data=str(tmp_path / "c")), tmp_path / "a") == [
+        'No suite "S" was found. Looked in',
+        f"  --data {tmp_path}/a: holds SUPERNI, TRACE",
+        f"  sequence.data {tmp_path}/c: no such folder",
+        f"  SAPO_LITE_DATA {tmp_path}/b: holds no suite",
+        f"  shipped data {tmp_path}/shipped/data: no such folder",
+        "Expected FOLDER/S/instructions.json and, for every task, FOLDER/S/<task>/train.json, "
+        "dev.json and test.json.",
+        f"{PUBLISHED}: fetch it and pass --data FOLDER, or set SAPO_LITE_DATA=FOLDER.",
+    ]
+
+
+def test_data_that_is_no_folder_does_not_fall_back_to_other_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_suite(tmp_path)
+    monkeypatch.setenv("SAPO_LITE_DATA", str(tmp_path))
+    assert problems(sequence(), tmp_path / "typo") == [f"--data {tmp_path}/typo: no such folder"]
+
+
+# --- unknown tasks
+
+
+def test_all_unknown_tasks_are_reported_at_once_with_the_nearest(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+    assert problems(sequence("196", "195", "c-stance", "task1310_ratings", "zzzzzzzz"), tmp_path) == [
+        f'Task "196" is not in {folder}/instructions.json; did you mean task195_sentiment?',
+        f'Task "c-stance" is not in {folder}/instructions.json; did you mean C-STANCE?',
+        f'Task "task1310_ratings" is not in {folder}/instructions.json; did you mean task1310_rating?',
+        f'Task "zzzzzzzz" is not in {folder}/instructions.json; '
+        "it has task195_sentiment, task1310_rating, task002_quoref, C-STANCE",
+    ]
+
+
+def test_a_large_suite_is_not_listed_whole(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path, names=[f"t{i}" for i in range(12)])
+    assert problems(sequence("zzz"), tmp_path) == [
+        f'Task "zzz" is not in {folder}/instructions.json; '
+        "it has t0, t1, t2, t3, t4, t5, t6, t7, t8, t9 and 2 more"
+    ]
+
+
+def test_a_number_that_two_tasks_bear_asks_for_the_full_name(tmp_path: Path) -> None:
+    make_suite(tmp_path, names=["task15_a", "task015_b"])
+    assert problems(sequence("15"), tmp_path) == [
+        'Task "15" could be task15_a or task015_b: write the full name.'
+    ]
+    assert load_sequence(sequence("task15_a"), tmp_path)[0].id == "task15_a"
+
+
+def test_one_task_under_two_names_is_refused(tmp_path: Path) -> None:
+    make_suite(tmp_path)
+    assert problems(sequence("195", "2", "task195"), tmp_path) == [
+        '"195" and "task195" are the same task, task195_sentiment.'
+    ]
+
+
+# --- missing files
+
+
+def test_a_missing_train_file_names_both_remedies(tmp_path: Path) -> None:
+    task = make_suite(tmp_path) / NAMES[0]
+    (task / "train.json").unlink()
+    assert problems(sequence(), tmp_path) == [
+        f"{task}/train.json: no such file. {PUBLISHED}; or let dev.json stand in for it: "
+        "--set sequence.missing_train=dev"
+    ]
+
+
+def test_dev_stands_in_for_a_missing_train_file_only_when_asked_and_says_so(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+    (folder / NAMES[0] / "train.json").unlink()
+    tasks = load_sequence(sequence("195", "2", missing_train="dev"), tmp_path)
+    assert [task.train_split for task in tasks] == ["dev", "train"]
+    assert tasks[0].train[0].input == "dev text 0"
+    (folder / NAMES[0] / "dev.json").unlink()
+    assert problems(sequence("195", missing_train="dev"), tmp_path) == [
+        f"{folder}/{NAMES[0]}/train.json: no such file, and no dev.json to stand in for it. {PUBLISHED}."
+    ]
+
+
+def test_everything_that_is_missing_or_malformed_is_reported_at_once(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+    (folder / NAMES[0] / "train.json").unlink()
+    (folder / NAMES[0] / "test.json").unlink()
+    put(folder / NAMES[2] / "test.json", [ROWS[0], {"sentence": "x"}])
+    found = problems(sequence("195", "1310", "2", "zzz"), tmp_path)
+    assert [line.split(";")[0] for line in found] == [
+        f"{folder}/{NAMES[0]}/train.json: no such file. {PUBLISHED}",
+        f"{folder}/{NAMES[0]}/test.json: no such file. {PUBLISHED}.",
+        f'{folder}/{NAMES[2]}/test.json, row 2: expected a text as "label", found nothing',
+        f'Task "zzz" is not in {folder}/instructions.json',
+    ]
+
+
+# --- malformed files
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('[\n{"sentence": "a",\n "label"}]', ", line 3: not valid JSON: Expecting ':' delimiter"),
+        ("", ", line 1: not valid JSON: Expecting value"),
+        ('{"sentence": "a"}', ": expected a list of rows, found {...}"),
+        ("[]", ": expected at least one row, found an empty list"),
+        ('["a"]', ', row 1: expected {"sentence": text, "label": text}, found "a"'),
+        ('[{"label": "a"}]', ', row 1: expected a text as "sentence", found nothing'),
+        ('[{"sentence": 7, "label": "a"}]', ', row 1: expected a text as "sentence", found 7'),
+        ('[{"sentence": "a", "label": ["b"]}]', ', row 1: expected a text as "label", found ["b"]'),
+        ('[{"sentence": "a", "label": " "}]', ', row 1: expected an answer as "label", found " "'),
+        (
+            '[{"sentence": "a", "label": "b"}, null, 3, 4]',
+            ', row 2: expected {"sentence": text, "label": text}, found nothing (and 2 more bad rows)',
+        ),
+    ],
+)
+def test_a_malformed_file_is_named_with_its_row(tmp_path: Path, content: str, problem: str) -> None:
+    path = make_suite(tmp_path) / NAMES[0] / "train.json"
+    path.write_text(content)
+    problem = (
+        problem or ', row 2: expected {"sentence": text, "label": text}, found nothing (and 2 more bad rows)'
+    )
+    assert problems(sequence(), tmp_path) == [f"{path}{problem}"]
+
+
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    path = make_suite(tmp_path) / NAMES[0] / "train.json"
+    path.write_bytes(b'[{"sentence": "\xe9", "label": "a"}]')
+    assert problems(sequence(), tmp_path) == [f"{path}: expected UTF-8 text, found other bytes at byte 15"]
+
+
+def test_rows_that_are_not_used_are_not_judged(tmp_path: Path) -> None:
+    put(make_suite(tmp_path) / NAMES[0] / "train.json", [*ROWS, None])
+    assert len(load_sequence(sequence(train_examples=5), tmp_path)[0].train) == 5
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("x", 'expected an object, found "x"'),
+        ({**ENTRY, "instruction": None}, 'expected a text as "instruction", found nothing'),
+        ({"instruction": "", "labels": []}, 'expected a text as "suffix", found nothing'),
+        ({**ENTRY, "labels": "yes"}, 'expected a list of texts as "labels", found "yes"'),
+        ({**ENTRY, "labels": ["yes", 1]}, 'expected a list of texts as "labels", found ["yes", 1]'),
+    ],
+)
+def test_a_malformed_instruction_is_named_with_its_task(tmp_path: Path, entry: object, problem: str) -> None:
+    index = make_suite(tmp_path) / "instructions.json"
+    put(index, {"C-STANCE": entry})
+    assert problems(sequence("C-STANCE"), tmp_path) == [f"{index}, C-STANCE: {problem}"]
+
+
+def test_instructions_that_are_no_table_are_named(tmp_path: Path) -> None:
+    index = make_suite(tmp_path) / "instructions.json"
+    put(index, ["C-STANCE"])
+    assert problems(sequence(), tmp_path) == [f'{index}: expected an object of tasks, found ["C-STANCE"]']
+
+
+# --- language
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("判断以下文本对指定对象的态度，选择一项：A.支持，B.反对，C.中立。", "zh"),
+        ("请判断下面文本的情感，输出 positive、negative 或 neutral。", "zh"),
+        ("翻译。", "zh"),
+        ("Choose 支持, 反对 or 中立 as the stance of the text.", "en"),
+        ("Translate the sentence into Chinese (中文).", "en"),
+        ("Дай ответ.", "en"),
+        ("", "en"),
+        ("1 + 1 = ?", "en"),
+    ],
+)
+def test_chinese_is_a_clear_share_of_ideographs(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+# --- fingerprint
+
+
+def test_the_fingerprint_changes_with_anything_that_is_read_and_with_nothing_else(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+
+    def fingerprint() -> str:
+        return data_fingerprint(load_sequence(sequence("C-STANCE"), tmp_path))["C-STANCE"]
+
+    def changed_by(change: Callable[[], None]) -> bool:
+        before = fingerprint()
+        change()
+        return fingerprint() != before
+
+    index, task = folder / "instructions.json", folder / "C-STANCE"
+    assert len(fingerprint()) == 64
+    assert changed_by(lambda: put(index, {"C-STANCE": {**ENTRY, "instruction": "Other."}}))
+    assert changed_by(lambda: put(index, {"C-STANCE": {**ENTRY, "suffix": ""}}))
+    assert changed_by(lambda: put(index, {"C-STANCE": {**ENTRY, "suffix": "", "labels": ["yes"]}}))
+    assert changed_by(lambda: put(task / "train.json", ROWS[::-1]))
+    assert changed_by(lambda: put(task / "test.json", ROWS[:2]))
+    assert not changed_by(lambda: put(task / "dev.json", ROWS[:1]))
+    assert not changed_by(
+        lambda: put(index, {"C-STANCE": {**ENTRY, "suffix": "", "labels": ["yes"], "size": []}})
+    )
+
+
+# --- the published data
+
+
+@pytest.mark.benchmarks_data
+@pytest.mark.parametrize("name", ["ni_seq_c1", "ni_seq_g1", "ni_seq_m1"])
+def test_the_superni_sequences_load(benchmarks: Path, name: str) -> None:
+    recipe = load_recipe(name, ["sequence.missing_train=dev"])
+    tasks = load_sequence(recipe.sequence, benchmarks)
+    assert [task.short_id for task in tasks] == [f"task{number}" for number in recipe.sequence.tasks]
+    assert {task.language for task in tasks} == {"en"}
+    assert all(len(task.train) > 600 and len(task.test) > 200 for task in tasks)
+    assert all(task.instruction and task.suffix for task in tasks)
+
+
+@pytest.mark.benchmarks_data
+def test_the_trace_tasks_load_and_only_c_stance_is_chinese(benchmarks: Path) -> None:
+    tasks = ("C-STANCE", "FOMC", "ScienceQA", "NumGLUE-cm")
+    config = SequenceConfig(suite="TRACE", tasks=tasks, train_examples=3000, test_examples=3000)
+    loaded = load_sequence(config, benchmarks)
+    assert [task.language for task in loaded] == ["zh", "en", "en", "en"]
+    assert [len(task.train) for task in loaded] == [3000] * 4
+    assert [len(task.test) for task in loaded] == [2000, 496, 2000, 81]
+    assert loaded[0].labels == ("A", "B", "C")
+
+
+@pytest.mark.benchmarks_data
+def test_a_published_id_is_never_found_by_part_of_it(benchmarks: Path) -> None:
+    (problem,) = problems(SequenceConfig(suite="SUPERNI", tasks=("131",)), benchmarks)
+    assert "did you mean task1310_amazonreview_rating_classification" in problem

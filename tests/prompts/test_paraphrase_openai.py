@@ -1,0 +1,609 @@
+"""The `openai` source against a real server on loopback (openai_server.py), and what becomes of the key."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+import ssl
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openai_server import NO_CHOICES, Answer, Drip, Fail, FakeOpenAI, Json, Reply, Slow, Trouble
+from sapo_lite.errors import ParaphraseError
+from sapo_lite.prompts.make import make_pools
+from sapo_lite.prompts.pool import Pool, Rejection
+from sapo_lite.prompts.sources import SourceContext, openai
+from sapo_lite.prompts.sources import concurrent as in_flight
+from sapo_lite.recipe import ParaphraseConfig
+from sapo_lite.report.plain import PlainDisplay
+from sapo_lite.types import Candidate, Task
+
+CHAT, MODELS = "POST /v1/chat/completions", "GET /v1/models"
+KEY = "sk-test-0123456789abcdefghijklmnop"
+TASK = Task("task273_europarl", "SUPERNI", 'Is it right? Say "yes" or "no".', "", ("yes", "no"), "en", (), ())
+GOOD = "<START>If right, say yes, else no.</START>"
+GOOD_TEXT = "If right, say yes, else no."
+OTHER = "<START>Reply with yes for a correct text and with no for a wrong one.</START>"
+CONTEXT = ssl.create_default_context()
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Answers are kept here; waits are short; the environment has no key."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name.startswith(("OLLAMA_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
+    # Loading certificates for every client takes longer than anything else here.
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: CONTEXT)
+    monkeypatch.setattr(in_flight, "BACKOFF", (0.01, 0.01))
+    monkeypatch.setattr(openai, "HEALTH_TIMEOUT", 0.5)
+    return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(cache: Path) -> Iterator[None]:
+    """No thread; those of the servers end when their clients have hung up."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(2)
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return KEY
+
+
+class Heard(PlainDisplay):
+    """Keeps the notices."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def stage(self, title: str) -> None: ...
+
+    @contextmanager
+    def work(self, label: str, total: int, unit: str) -> Iterator[Any]:
+        class Steps:
+            def advance(self, amount: int = 1, note: str = "") -> None: ...
+
+        yield Steps()
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None: ...
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def make(server: FakeOpenAI, seed: int = 0, **changes: Any) -> tuple[Pool, list[str]]:
+    """The pool of TASK, and all notices."""
+    settings: dict[str, Any] = {"backend": "openai", "model": "tiny", "base_url": server.url}
+    settings |= {"count": 2, "attempts": 2, "timeout": 5.0}
+    show = Heard()
+    [pool] = make_pools([TASK], ParaphraseConfig(**(settings | changes)), SourceContext(show, seed=seed))
+    return pool, show.notices
+
+
+def error_of(server: FakeOpenAI, **changes: Any) -> ParaphraseError:
+    with pytest.raises(ParaphraseError) as caught:
+        make(server, **changes)
+    return caught.value
+
+
+def failure(server: FakeOpenAI, **changes: Any) -> str:
+    return str(error_of(server, **changes))
+
+
+def all_said(error: BaseException) -> str:
+    """An exception and all behind it, as any handler may print them."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        if (one := waiting.pop()) is not None and one not in seen:
+            seen.append(one)
+            waiting += [one.__context__, one.__cause__]
+    words = [f"{one} {one!r} {one.args} {getattr(one, '__notes__', '')}" for one in seen]
+    return "\n".join([*words, *traceback.format_exception(error)])
+
+
+def files(cache: Path) -> str:
+    return "\n".join(f"{path} {path.read_text()}" for path in cache.rglob("*") if path.is_file())
+
+
+# --- what is asked
+
+
+def test_one_call_a_paraphrase_with_the_request_the_temperature_and_its_own_seed() -> None:
+    with FakeOpenAI([GOOD]) as server:
+        pool, notices = make(server, temperature=0.7, parallel=1)
+    assert server.routes == [MODELS, CHAT, CHAT]
+    first, second = server.bodies(CHAT)
+    [message] = first.pop("messages")
+    assert message["role"] == "user"
+    assert TASK.instruction in message["content"]
+    assert message != second["messages"][0]  # another style
+    seeds = first.pop("seed"), second["seed"]
+    assert first == {"model": "tiny", "temperature": 0.7}
+    assert seeds[0] != seeds[1]
+    assert [(c.index, c.text, c.origin) for c in pool.candidates] == [
+        (0, TASK.instruction, "original"),
+        (1, GOOD_TEXT, "openai"),
+        (2, "Wording 2: say yes or no.", "openai"),
+    ]
+    assert notices == []
+
+
+def test_the_same_seed_makes_the_same_requests(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeOpenAI() as server:
+        for folder, seed in (("a", 11), ("b", 11), ("c", 12)):
+            monkeypatch.setenv("SAPO_LITE_CACHE", str(cache / folder))
+            make(server, seed=seed, parallel=1)
+    bodies = server.bodies(CHAT)
+    assert bodies[:2] == bodies[2:4]
+    assert len({body["seed"] for body in bodies}) == 4
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_a_base_url_may_end_in_a_slash(end: str) -> None:
+    with FakeOpenAI() as server:
+        pool, _ = make(server, base_url=server.url + end)
+        _, notices = make(server)
+    assert len(pool.texts) == 2
+    assert server.routes == [MODELS, CHAT, CHAT]  # the same address to the cache, too
+    assert "used again" in notices[0]
+
+
+def test_as_many_calls_at_once_as_allowed_and_no_more_than_are_missing() -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    def wait_for_three(body: dict[str, Any]) -> None:
+        together.wait()  # breaks, and the test with it, if only two come
+
+    with FakeOpenAI(wait_for_three) as server:
+        pool, _ = make(server, count=6, parallel=3)
+    assert len(pool.texts) == 6
+    assert server.in_flight_most == 3
+    with FakeOpenAI() as server:
+        make(server, count=2, parallel=9)
+    assert len(server.bodies(CHAT)) == 2
+
+
+def test_answers_are_judged_in_the_order_of_requests() -> None:
+    def first_last(body: dict[str, Any]) -> Reply:
+        first = "plain everyday words" in body["messages"][0]["content"]
+        return Slow(GOOD, 0.2) if first else OTHER
+
+    with FakeOpenAI(first_last) as server:
+        pool, _ = make(server)
+    assert pool.texts[0] == GOOD_TEXT
+
+
+def test_nothing_is_called_when_everything_was_said_before() -> None:
+    with FakeOpenAI() as server:
+        pool, _ = make(server)
+    assert make(server)[0] == pool
+
+
+# --- the key
+
+
+def test_the_key_of_the_environment_is_sent_with_every_call(key: str, cache: Path) -> None:
+    with FakeOpenAI([GOOD], key=key) as server:
+        pool, notices = make(server)
+    assert len(pool.texts) == 2
+    assert {call.headers["authorization"] for call in server.calls} == {f"Bearer {key}"}
+    assert GOOD_TEXT in files(cache)
+    assert key not in files(cache)
+    assert key not in repr((pool, notices))
+
+
+def test_blanks_around_a_key_are_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\r\n")
+    with FakeOpenAI(key=KEY) as server:
+        assert len(make(server)[0].texts) == 2
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_without_a_key_no_header_is_sent(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", value)
+    with FakeOpenAI() as server:
+        make(server)
+    assert not any("authorization" in call.headers for call in server.calls)
+
+
+@pytest.mark.parametrize("character", ["\n", " ", "é", "\x7f", "\N{ZERO WIDTH SPACE}"])
+def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(
+    character: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f"sk-first{character}second")
+    with FakeOpenAI() as server:
+        error = error_of(server)
+    assert str(error) == (
+        "The key in OPENAI_API_KEY has blanks or characters beyond ASCII in it: set it anew."
+    )
+    assert "first" not in all_said(error)
+    assert server.calls == []
+
+
+def test_a_key_that_is_refused_is_said_without_it(key: str, cache: Path) -> None:
+    with FakeOpenAI(key="another") as server:
+        error = error_of(server)
+    assert str(error) == f"{server.url} refuses the key in OPENAI_API_KEY (HTTP 401)."
+    assert key[:8] not in all_said(error)
+    assert key[-4:] not in all_said(error)
+    assert server.routes == [MODELS]
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_later_is_said_without_its_ends(status: int, key: str) -> None:
+    quoted = f"Incorrect API key provided: {key[:8]}***{key[-4:]}."
+    with FakeOpenAI([Fail(status, quoted)]) as server:
+        error = error_of(server, count=1)
+    assert str(error) == f"{server.url} refuses the key in OPENAI_API_KEY (HTTP {status})."
+    assert key[:8] not in all_said(error)
+    assert len(server.bodies(CHAT)) == 1
+
+
+def test_a_missing_key_is_asked_for() -> None:
+    with FakeOpenAI(key="one") as server:
+        assert failure(server) == f"{server.url} refuses calls without a key; set OPENAI_API_KEY (HTTP 401)."
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500])
+@pytest.mark.parametrize("before", ["", "x" * 285])  # so that the end of what is shown cuts the key through
+def test_a_server_that_repeats_the_key_does_not_make_us_show_it(
+    status: int, before: str, key: str, cache: Path
+) -> None:
+    said = f"{before} no luck with {key} here"
+    with FakeOpenAI([GOOD, Fail(status, said)]) as server:
+        error = error_of(server, parallel=1)
+    assert key[:8] not in all_said(error)
+    assert key not in files(cache)
+    assert GOOD_TEXT in files(cache)
+    assert len(server.bodies(CHAT)) == 2
+
+
+@pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.GARBAGE, Fail(429, KEY)])
+def test_trouble_does_not_show_the_key(trouble: Reply, key: str, cache: Path) -> None:
+    with FakeOpenAI([trouble] * 99) as server:
+        error = error_of(server, timeout=0.2)
+    assert key not in all_said(error) + files(cache)
+
+
+# --- what comes back
+
+
+def test_bad_answers_are_asked_for_again_and_kept_with_their_reasons() -> None:
+    with FakeOpenAI(["", "Sure! yes or no.", "<START>Decide.</START>", GOOD]) as server:
+        pool, _ = make(server, attempts=3, parallel=1)
+    assert pool.texts == [GOOD_TEXT, "Wording 5: say yes or no."]
+    assert pool.rejected == (
+        Rejection("", "empty"),
+        Rejection("Sure! yes or no.", "no text between <START> and </START>"),
+        Rejection("Decide.", 'label "yes" missing'),
+    )
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Answer(GOOD, thinking="<START>hm, yes or no</START>"),  # reasoning_content
+        f"<think><START>hm, yes or no</START></think>{GOOD}",
+    ],
+)
+def test_thinking_is_left_aside(reply: Reply) -> None:
+    with FakeOpenAI([reply]) as server:
+        pool, _ = make(server, count=1)
+    assert pool.texts == [GOOD_TEXT]
+
+
+@pytest.mark.parametrize("nothing", [Answer(None), Answer(None, thinking=GOOD, reason="length")])
+def test_no_content_is_an_empty_answer(nothing: Reply) -> None:
+    with FakeOpenAI([nothing, GOOD]) as server:
+        pool, _ = make(server, count=1)
+    assert pool.rejected == (Rejection("", "empty"),)
+    assert pool.texts == [GOOD_TEXT]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        NO_CHOICES,
+        Trouble.GARBAGE,
+        Json([]),
+        Json(None),
+        Json("hello"),
+        Json({"error": {"message": "upstream has failed"}}),
+        Json({"choices": [{"message": None}]}),
+        Json({"choices": [{"text": GOOD}]}),
+        Json({"choices": [{"message": {"content": [{"type": "text", "text": GOOD}]}}]}),
+        Json({"choices": [{"message": {"content": 7}}]}),
+    ],
+)
+def test_an_unreadable_answer_counts_as_a_rejection(garbage: Reply) -> None:
+    with FakeOpenAI([garbage, GOOD]) as server:
+        pool, _ = make(server, count=1)
+    assert pool.rejected == (Rejection("", "unreadable answer"),)
+    assert pool.texts == [GOOD_TEXT]
+
+
+# --- a server in trouble
+
+
+@pytest.mark.parametrize(
+    "trouble", [*(Fail(status, "busy") for status in (408, 429, 502, 503, 504)), Trouble.DROP, Trouble.CUT]
+)
+def test_a_busy_server_and_a_broken_connection_are_tried_again(trouble: Reply) -> None:
+    with FakeOpenAI([trouble, trouble, GOOD]) as server:
+        pool, _ = make(server, count=1)
+    assert pool.texts == [GOOD_TEXT]
+    assert pool.rejected == ()
+    first, second, third = server.bodies(CHAT)
+    assert first == second == third  # the same request, not the next one
+
+
+@pytest.mark.parametrize(
+    ("trouble", "what"),
+    [(Fail(429, "slowly"), "was busy (HTTP 429)"), (Trouble.DROP, "broke the connection")],
+)
+def test_tries_are_bounded(trouble: Reply, what: str) -> None:
+    with FakeOpenAI([trouble] * 9) as server:
+        message = failure(server, count=1)
+    assert message == (
+        f"{server.url} {what} 3 times in a row. "
+        "See that it runs, then start the same command again: what it has said is kept."
+    )
+    assert len(server.bodies(CHAT)) == 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_is_left_alone_as_long_as_it_asks(status: int) -> None:
+    started = time.monotonic()
+    with FakeOpenAI([Fail(status, "slowly", retry_after="0.4"), GOOD]) as server:
+        pool, _ = make(server, count=1, timeout=0.3)
+    assert time.monotonic() - started >= 0.4
+    assert pool.texts == [GOOD_TEXT]
+
+
+@pytest.mark.parametrize("pause", ["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "-1", ""])
+def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
+    with FakeOpenAI([Fail(429, "slowly", retry_after=pause), GOOD]) as server:
+        pool, _ = make(server, count=1)
+    assert pool.texts == [GOOD_TEXT]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", ["3600", "inf", "nan"])
+def test_the_deadline_is_kept_however_long_the_server_asks_to_wait(pause: str) -> None:
+    started = time.monotonic()
+    with FakeOpenAI([GOOD, *[Fail(429, "slowly", retry_after=pause)] * 9]) as server:
+        pool, _ = make(server, deadline=1.0, parallel=1, count=3)
+    assert time.monotonic() - started < 10
+    assert pool.texts == [GOOD_TEXT]
+    assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
+
+
+@pytest.mark.parametrize("silent", [Trouble.HANG, Trouble.STALL, Drip(OTHER, 0.05)])
+def test_a_call_without_an_answer_in_time_ends_and_the_next_is_made(silent: Reply) -> None:
+    started = time.monotonic()
+    with FakeOpenAI([silent, GOOD]) as server:
+        pool, _ = make(server, count=1, timeout=0.3)
+    assert time.monotonic() - started < 10  # though bytes went on coming
+    assert pool.rejected == (Rejection("", "no answer within 0.3 s"),)
+    assert pool.texts == [GOOD_TEXT]
+
+
+def test_the_deadline_is_kept_when_the_server_never_answers() -> None:
+    started = time.monotonic()
+    with FakeOpenAI([Trouble.HANG] * 99) as server:
+        message = failure(server, timeout=60.0, deadline=0.6, count=20)
+    assert time.monotonic() - started < 10
+    assert "not accepted: 1 x paraphrase.deadline of 0.6 s reached." in message
+    assert len(server.bodies(CHAT)) == 4
+
+
+# --- options that a model does not take
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_options_that_a_model_refuses_are_left_out_from_then_on(status: int) -> None:
+    def reasoning_model(body: dict[str, Any]) -> Reply | None:
+        for option in ("temperature", "seed"):
+            if option in body:
+                return Fail(status, f"Unsupported value: '{option}' does not support 0.6.", param=option)
+        return None
+
+    with FakeOpenAI(reasoning_model) as server:
+        pool, _ = make(server, parallel=1)
+    assert len(pool.texts) == 2
+    assert pool.rejected == ()
+    assert [{"temperature", "seed"} & body.keys() for body in server.bodies(CHAT)] == [
+        {"temperature", "seed"},
+        {"seed"},
+        set(),
+        set(),
+    ]
+
+
+def test_all_calls_in_flight_are_asked_again_without_the_option() -> None:
+    together = threading.Barrier(3, timeout=5)
+
+    def refuse(body: dict[str, Any]) -> Reply | None:
+        together.wait()
+        return Fail(400, "temperature is fixed", param="temperature") if "temperature" in body else None
+
+    with FakeOpenAI(refuse) as server:
+        pool, _ = make(server, count=3)
+    assert len(pool.texts) == 3
+    assert ["temperature" in body for body in server.bodies(CHAT)] == [True] * 3 + [False] * 3
+
+
+def test_a_refusal_that_goes_on_is_not_asked_for_ever() -> None:
+    with FakeOpenAI([Fail(400, "temperature, seed and all else are wrong")] * 99) as server:
+        message = failure(server, count=1)
+    assert message == (
+        f'{server.url} does not run "tiny" (HTTP 400): temperature, seed and all else are wrong. '
+        "Correct paraphrase.model or paraphrase.base_url."
+    )
+    assert len(server.bodies(CHAT)) == 2
+
+
+# --- errors in plain words
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as listener:  # bound and not listening: nobody else can take it meanwhile
+        listener.bind(("127.0.0.1", 0))
+        yield listener.getsockname()[1]
+
+
+def test_no_server_is_said(closed_port: int) -> None:
+    started = time.monotonic()
+    with FakeOpenAI() as server:
+        message = failure(server, base_url=f"http://127.0.0.1:{closed_port}/v1")
+    assert time.monotonic() - started < 5
+    assert message == (
+        f"No server answers at http://127.0.0.1:{closed_port}/v1. Start it, or correct paraphrase.base_url."
+    )
+
+
+@pytest.mark.parametrize("host", ["a b", "127..0.1"])
+def test_a_host_that_cannot_be_one_gets_the_same_sentence(host: str) -> None:
+    with FakeOpenAI() as server:
+        assert failure(server, base_url=f"http://{host}/v1") == (
+            f"No server answers at http://{host}/v1. Start it, or correct paraphrase.base_url."
+        )
+
+
+def test_a_silent_server_is_said_at_once() -> None:
+    with FakeOpenAI(troubles={"/v1/models": Trouble.HANG}) as server:
+        assert failure(server).startswith(f"No server answers at {server.url}.")
+    assert server.routes == [MODELS]
+
+
+@pytest.mark.parametrize("reply", [Fail(404, "no such route"), Fail(500, "oh no"), Trouble.GARBAGE])
+def test_a_server_without_a_list_of_models_is_used_all_the_same(reply: Reply) -> None:
+    with FakeOpenAI(troubles={"/v1/models": reply}) as server:
+        assert len(make(server)[0].texts) == 2
+
+
+def test_an_unknown_model_is_said_in_the_servers_words_and_not_tried_again() -> None:
+    with FakeOpenAI() as server:
+        assert failure(server, model="qwen", parallel=1) == (
+            f'{server.url} does not run "qwen" (HTTP 404): '
+            "The model `qwen` does not exist or you do not have access to it. "
+            "Correct paraphrase.model or paraphrase.base_url."
+        )
+    assert len(server.bodies(CHAT)) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Fail(500, "out of\n memory."), "out of memory"),
+        (Fail(500, ""), "Internal Server Error"),
+        (Fail(500, "long " * 99), ("long " * 60).strip()),
+    ],
+)
+def test_an_error_is_said_in_the_servers_words_on_one_line(reply: Reply, said: str) -> None:
+    with FakeOpenAI([reply]) as server:
+        assert failure(server, count=1) == (
+            f'{server.url} does not run "tiny" (HTTP 500): {said}. '
+            "Correct paraphrase.model or paraphrase.base_url."
+        )
+
+
+def test_a_base_url_without_its_path_is_said() -> None:
+    with FakeOpenAI() as server:
+        root = server.url.removesuffix("/v1")
+        assert failure(server, base_url=root) == (
+            f'{root} does not run "tiny" (HTTP 404): Invalid URL (POST /chat/completions). '
+            "Correct paraphrase.model or paraphrase.base_url."
+        )
+
+
+def test_an_endpoint_and_a_model_must_be_named() -> None:
+    with FakeOpenAI() as server:
+        assert failure(server, base_url=None) == (
+            'paraphrase.backend "openai" needs the address of its endpoint in paraphrase.base_url, such '
+            "as http://127.0.0.1:8000/v1"
+        )
+        assert failure(server, model=None) == (
+            'paraphrase.backend "openai" needs the name of a model in paraphrase.model.'
+        )
+
+
+# --- the surroundings
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_in_the_environment_is_not_asked_for_this_machine(
+    name: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_PROXY")
+    scheme = "socks5" if name == "ALL_PROXY" else "http"
+    monkeypatch.setenv(name, f"{scheme}://127.0.0.1:{closed_port}")
+    with FakeOpenAI() as server:
+        assert len(make(server)[0].texts) == 2
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"), [("socks5://127.0.0.1:9", "'socksio'"), ("gopher://127.0.0.1:9", "Unknown scheme")]
+)
+def test_a_proxy_that_cannot_be_used_is_said(
+    proxy: str, said: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with FakeOpenAI() as server:
+        error = error_of(server, base_url="http://gpu-box/v1")
+    assert str(error).startswith("The proxy in your environment cannot be used to reach http://gpu-box/v1: ")
+    assert said in str(error)
+    assert key not in all_said(error)
+
+
+def test_ctrl_c_while_a_call_is_out_keeps_what_was_said(cache: Path) -> None:
+    def interrupt(body: dict[str, Any]) -> Reply:
+        if "plain everyday words" in body["messages"][0]["content"]:
+            return GOOD
+        threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+        return Trouble.HANG
+
+    started = time.monotonic()
+    with FakeOpenAI(interrupt) as server, pytest.raises(KeyboardInterrupt):
+        make(server, timeout=60.0)
+    assert time.monotonic() - started < 10
+    [path] = cache.rglob("*.json")
+    assert list(json.loads(path.read_text())["answers"].values()) == [GOOD]
+
+
+def test_it_works_in_a_notebook() -> None:
+    async def cell(server: FakeOpenAI) -> Pool:
+        return make(server)[0]
+
+    with FakeOpenAI() as server:
+        assert len(asyncio.run(cell(server)).texts) == 2
+
+
+def test_no_socket_is_left_open() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with FakeOpenAI([Trouble.HANG, Trouble.CUT, Fail(503, "busy"), Trouble.GARBAGE]) as server:
+            make(server, timeout=0.3, count=4)
+        gc.collect()
+    assert [warning for warning in caught if issubclass(warning.category, ResourceWarning)] == []

@@ -1,0 +1,213 @@
+"""What a task is trained on, by strategy."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapo_lite.prompts.losses import CandidateLoss
+from sapo_lite.prompts.schedules import Adversarial, Rescored, Schedule, TrainingContext
+from sapo_lite.prompts.strategies import STRATEGIES, Selection, select, strategy_of
+from sapo_lite.recipe import PromptConfig
+from sapo_lite.types import Candidate, TrainingRow
+from tiny import candidate_score, make_task
+
+TASK = make_task(4)
+POOL = [
+    Candidate(0, TASK.instruction, "original"),
+    *(Candidate(i, f"Wording {i}.", "file") for i in (1, 2, 3)),
+]
+# Token means 2.0, 0.5, 3.0, 0.5.
+SCORES = [
+    candidate_score(0, (4.0, 4.0), (2, 2)),
+    candidate_score(1, (1.0, 1.0), (2, 2)),
+    candidate_score(2, (9.0, 3.0), (2, 2)),
+    candidate_score(3, (2.0, 0.0), (2, 2)),
+]
+# Every strategy, as the section `prompt` asks for it.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "fixed": {},
+    "sapo": {},
+    "sapo, top_k": {"top_k": 2},
+    "sapo, rescore": {"rescore": "epoch"},
+    "worst": {},
+    "random": {},
+    "paft": {},
+    "paft, importance": {"sampling": "importance"},
+    "paft, adversarial": {"sampling": "adversarial"},
+    "rewrite": {},
+}
+
+
+def config(name: str, **settings: Any) -> PromptConfig:
+    return PromptConfig(strategy=name.partition(",")[0], **{**SETTINGS[name], **settings})
+
+
+def not_asked() -> list[CandidateLoss]:
+    raise AssertionError("no wording was to be settled")
+
+
+# For wordings that ask the model, which nothing here has them do.
+LATER = TrainingContext(Path("not-there.json"), not_asked, 0.0, lambda _: None)
+
+
+def chosen_by(
+    name: str,
+    candidates: list[Candidate] = POOL,
+    scores: list[CandidateLoss] = SCORES,
+    seed: int = 0,
+    **settings: Any,
+) -> Selection:
+    return select(config(name, **settings), TASK, candidates, scores, seed=seed, training=LATER)
+
+
+def schedule_of(name: str, **settings: Any) -> Schedule:
+    wordings = chosen_by(name, seed=3, **settings).part.wordings
+    assert isinstance(wordings, Schedule)
+    return wordings
+
+
+def drawn(schedule: Schedule, holds: int) -> Counter[str]:
+    return Counter(schedule.at(hold * schedule.hold) for hold in range(holds))
+
+
+def test_every_strategy_of_a_recipe_exists() -> None:
+    properties = PromptConfig.model_json_schema()["properties"]
+    assert {name for name in STRATEGIES if "," not in name} == set(properties["strategy"]["enum"])
+    assert set(STRATEGIES) == set(SETTINGS)
+    assert all(strategy_of(config(name)) is STRATEGIES[name] for name in STRATEGIES)
+    for sampling in properties["sampling"]["enum"]:
+        strategy_of(PromptConfig(strategy="paft", sampling=sampling))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "chosen"),
+    [("fixed", 0), ("sapo", 1), ("worst", 2), ("sapo, top_k", 1), ("sapo, rescore", 1)],
+)
+def test_the_chosen_wording(strategy: str, chosen: int) -> None:
+    assert chosen_by(strategy).chosen is POOL[chosen]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_chosen_wording_is_on_every_row(strategy: str) -> None:
+    selection = chosen_by(strategy, seed=3)
+    wording = selection.chosen.text
+    assert list(selection.part.rows) == [TrainingRow(wording, e.input, e.answer) for e in TASK.train]
+
+
+def test_a_tie_goes_to_the_earlier_candidate() -> None:
+    tied = [candidate_score(i, (1.0,), (2,)) for i in range(4)]
+    assert chosen_by("sapo", scores=tied).chosen is POOL[0]
+    assert chosen_by("worst", scores=tied).chosen is POOL[0]
+
+
+def test_what_a_strategy_needs_is_as_declared() -> None:
+    needs = {name: (s.needs_candidates, s.needs_scores, s.races) for name, s in STRATEGIES.items()}
+    assert needs == {
+        "fixed": (False, False, False),
+        "sapo": (True, True, True),
+        "sapo, top_k": (True, True, False),
+        "sapo, rescore": (True, True, True),
+        "worst": (True, True, False),
+        "random": (True, False, False),
+        "paft": (True, False, False),
+        "paft, importance": (True, True, False),
+        "paft, adversarial": (True, False, False),
+        "rewrite": (False, False, False),
+    }
+    for name, (candidates, scores, _) in needs.items():
+        chosen_by(name, POOL if candidates else POOL[:1], SCORES if scores else [])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_with_one_candidate_there_is_nothing_to_score_and_it_is_chosen(strategy: str) -> None:
+    # A task without an instruction (Py150) has nothing to paraphrase and is trained as it is.
+    selection = chosen_by(strategy, POOL[:1], [])
+    assert selection.chosen is POOL[0]
+    assert selection.part.wordings is None
+
+
+def test_random_is_decided_by_the_seed_and_the_task() -> None:
+    drawn = [chosen_by("random", scores=[], seed=seed).chosen for seed in range(30)]
+    assert drawn == [chosen_by("random", scores=[], seed=seed).chosen for seed in range(30)]
+    other = make_task(4)
+    object.__setattr__(other, "id", "task1310_amazonreview_rating_classification")
+    assert drawn != [select(config("random"), other, POOL, [], seed=seed).chosen for seed in range(30)]
+
+
+def test_random_draws_every_candidate_about_equally_often_the_original_included() -> None:
+    drawn = Counter(chosen_by("random", scores=[], seed=seed).chosen.index for seed in range(400))
+    assert set(drawn) == {0, 1, 2, 3}
+    assert all(70 <= count <= 130 for count in drawn.values())  # 100 +- 3.5 deviations, and seeds are fixed
+
+
+# --- wordings that vary
+
+
+@pytest.mark.parametrize("strategy", ["paft", "paft, importance", "sapo, top_k"])
+def test_a_wording_is_held_for_so_many_steps_and_then_another_is_drawn(strategy: str) -> None:
+    schedule = schedule_of(strategy, hold=3)
+    wordings = [schedule.at(step) for step in range(300)]
+    held = [wordings[start : start + 3] for start in range(0, 300, 3)]
+    assert all(len(set(three)) == 1 for three in held)
+    assert len({three[0] for three in held}) > 1
+    # A resumed training asks for a later step first.
+    assert schedule_of(strategy, hold=3).at(299) == wordings[299]
+
+
+def test_paft_draws_every_candidate_about_equally_often_the_original_included() -> None:
+    counts = drawn(schedule_of("paft"), 400)
+    assert set(counts) == {candidate.text for candidate in POOL}
+    assert all(70 <= count <= 130 for count in counts.values())
+
+
+def test_importance_draws_in_proportion_to_exp_of_the_negative_loss_by_the_temperature() -> None:
+    # exp(-2/0.5), exp(-0.5/0.5), exp(-3/0.5), exp(-0.5/0.5) over their sum, 0.75655.
+    expected = [0.02421, 0.48626, 0.00328, 0.48626]
+    schedule = schedule_of("paft, importance", temperature=0.5)
+    assert schedule.wordings == tuple(candidate.text for candidate in POOL)
+    assert schedule.weights is not None
+    found = [weight / sum(schedule.weights) for weight in schedule.weights]
+    assert found == pytest.approx(expected, abs=5e-6)
+    counts = drawn(schedule, 4000)
+    for candidate, share in zip(POOL, expected, strict=True):
+        assert abs(counts[candidate.text] - 4000 * share) < 3.5 * math.sqrt(4000 * share * (1 - share))
+
+
+def test_importance_goes_from_the_lowest_loss_alone_to_all_alike_as_the_temperature_rises() -> None:
+    scores = [candidate_score(i, (loss,), (1,)) for i, loss in enumerate((2.0, 0.5, 3.0, 0.6))]
+    assert set(drawn(schedule_of("paft, importance", scores=scores, temperature=1e-3), 100)) == {"Wording 1."}
+    counts = drawn(schedule_of("paft, importance", scores=scores, temperature=1e6), 400)
+    assert all(70 <= counts[candidate.text] <= 130 for candidate in POOL)
+
+
+def test_losses_too_far_apart_for_floating_point_leave_something_to_draw() -> None:
+    scores = [candidate_score(i, (loss,), (1,)) for i, loss in enumerate((5000.0, 4000.0, 9000.0, 4000.0))]
+    assert set(drawn(schedule_of("paft, importance", scores=scores), 50)) == {"Wording 1.", "Wording 3."}
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"), [(2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 2, 3}), (9, {0, 1, 2, 3})]
+)
+def test_the_k_of_the_lowest_losses_are_drawn_about_equally_often(k: int, expected: set[int]) -> None:
+    counts = drawn(schedule_of("sapo, top_k", top_k=k), 400)
+    assert set(counts) == {POOL[index].text for index in expected}
+    share = 400 / len(expected)
+    assert all(abs(count - share) < 3.5 * math.sqrt(share) for count in counts.values())
+
+
+def test_paft_is_tested_with_the_original_wording() -> None:
+    for name in ("paft", "paft, importance", "paft, adversarial"):
+        assert chosen_by(name, seed=3).chosen is POOL[0]
+
+
+@pytest.mark.parametrize("strategy", ["fixed", "sapo", "worst", "random"])
+def test_other_strategies_have_one_wording(strategy: str) -> None:
+    assert chosen_by(strategy, seed=3).part.wordings is None
+
+
+def test_adversarial_and_rescored_wordings_ask_the_model_later() -> None:
+    assert isinstance(chosen_by("paft, adversarial").part.wordings, Adversarial)
+    assert isinstance(chosen_by("sapo, rescore").part.wordings, Rescored)

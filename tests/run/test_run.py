@@ -1,0 +1,206 @@
+"""A whole run: what it finds, what it writes, what it shows, what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sapo_lite.errors import RunFolderError
+from sapo_lite.evaluation.continual import continual_metrics
+from sapo_lite.run.folder import RunFolder, choose_folder
+from small import small_run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "small"
+    small_run(out)
+    return out
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
+    written = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
+    stage = {"losses.json", "selection.json", "scores.json", "done"}
+    adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
+    assert written >= {"recipe.json", "environment.json", "results.json", "usage.json"}
+    assert written >= {"candidates/oldest.json", "candidates/odd_one_out.json"}
+    assert written >= {"00-zero-shot/scores.json", "00-zero-shot/predictions/oldest-original.json"}
+    for folder in ("01-oldest", "02-odd_one_out"):
+        assert written >= {f"{folder}/{name}" for name in stage | adapter}
+    assert not [name for name in written if "checkpoint" in name or "partial" in name]
+
+
+@pytest.mark.slow
+def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path) -> None:
+    losses = read(finished / "01-oldest/losses.json")
+    means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
+    selection = read(finished / "01-oldest/selection.json")
+    assert len(means) == 4
+    assert all(len(loss["nll_sum"]) == 16 for loss in losses)
+    assert selection["chosen"]["index"] == means.index(min(means))
+    assert selection["loss"] == pytest.approx(min(means), rel=1e-12)
+    assert selection["original_loss"] == pytest.approx(means[0], rel=1e-12)
+
+
+@pytest.mark.slow
+def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path: Path) -> None:
+    # 64 examples make two rounds.
+    small_run(
+        tmp_path / "run",
+        "sequence.tasks=['mood']",
+        "sequence.train_examples=64",
+        "scoring.score_examples=64",
+        "paraphrase.count=12",
+        "training.epochs=1",
+        "evaluation.prompts=original",
+    )
+    losses = read(tmp_path / "run/01-mood/losses.json")
+    lengths = {len(loss["examples"]) for loss in losses}
+    assert lengths == {32, 64}
+    for loss in losses:
+        assert len(loss["nll_sum"]) == len(loss["tokens"]) == len(loss["examples"])
+        assert loss["partial"] == (len(loss["examples"]) < 64)
+        assert loss["total"] == 64
+    certainty = read(tmp_path / "run/01-mood/selection.json")["certainty"]
+    assert certainty == read(tmp_path / "run/results.json")["certainty"]["mood"]
+    assert certainty["runner_up"]["mean"] < 0
+    assert certainty["runner_up"]["examples"] in lengths
+
+
+@pytest.mark.slow
+def test_the_papers_protocol_scores_everything_and_takes_the_mean_of_batch_means(tmp_path: Path) -> None:
+    small_run(tmp_path / "run", "protocol=paper", "scoring.score_examples=12", "training.epochs=1")
+    losses = read(tmp_path / "run/01-oldest/losses.json")
+
+    def batch_mean(nll: list[float], tokens: list[int]) -> float:
+        first, second = (sum(nll[b]) / sum(tokens[b]) for b in (slice(0, 8), slice(8, 12)))
+        return (8 * first + 4 * second) / 12
+
+    assert all(loss["examples"] == list(range(12)) and not loss["partial"] for loss in losses)
+    means = [batch_mean(loss["nll_sum"], loss["tokens"]) for loss in losses]
+    selection = read(tmp_path / "run/01-oldest/selection.json")
+    assert selection["chosen"]["index"] == means.index(min(means))
+    assert selection["loss"] == pytest.approx(min(means), rel=1e-12)
+
+
+def test_results_hold_the_metrics_of_the_matrices_they_hold(finished: Path) -> None:
+    results = read(finished / "results.json")
+    for kind in ("chosen", "original"):
+        for metric, r in results["matrices"][kind].items():
+            assert [len(row) for row in r] == [2, 2, 2]
+            expected = continual_metrics(r)
+            found = results["metrics"][kind][metric]
+            assert (found["ap"], found["bwt"], found["fwt"]) == (expected.ap, expected.bwt, expected.fwt)
+
+
+def test_a_row_of_r_holds_the_scores_of_the_kept_predictions(finished: Path) -> None:
+    results = read(finished / "results.json")
+    for kind in ("chosen", "original"):
+        predictions = read(finished / f"02-odd_one_out/predictions/oldest-{kind}.json")
+        assert len(predictions["predictions"]) == 12
+        assert results["matrices"][kind]["rougeL"][2][0] == predictions["scores"]["rougeL"]
+
+
+def test_tasks_still_to_come_are_tested_with_their_original_instruction(finished: Path) -> None:
+    names = {path.name for path in (finished / "01-oldest/predictions").iterdir()}
+    assert names == {"oldest-chosen.json", "oldest-original.json", "odd_one_out-original.json"}
+
+
+def test_a_finished_run_is_read_back_and_not_run_again(finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*.json") if p.name not in ("usage.json",)}
+    first = read(finished / "results.json")
+    small_run(finished)
+    assert read(finished / "results.json") == first
+    rewritten = {p.name for p, time in before.items() if p.stat().st_mtime_ns != time}
+    assert rewritten <= {"environment.json", "results.json"}
+
+
+def test_another_recipe_is_refused_and_the_difference_named(finished: Path) -> None:
+    with pytest.raises(RunFolderError) as refusal:
+        small_run(finished, "training.epochs=5", "adapter.method=olora")
+    assert "training.epochs: 2 in the run, 5 in the recipe" in str(refusal.value)
+    assert 'adapter.method: "lorainc" in the run, "olora" in the recipe' in str(refusal.value)
+
+
+def test_changed_data_is_refused_and_the_task_named(finished: Path) -> None:
+    recipe = read(finished / "recipe.json")
+    recipe["data"]["oldest"] = "0" * 64
+    changed = finished.parent / "changed"
+    changed.mkdir()
+    (changed / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    with pytest.raises(RunFolderError, match="the data of oldest has changed"):
+        small_run(changed)
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with RunFolder(tmp_path), pytest.raises(RunFolderError, match="is in use by another sapo-lite process"):
+        RunFolder(tmp_path).__enter__()
+
+
+def test_a_new_folder_in_which_no_run_was_begun_is_removed(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "new") as folder:
+        (folder.path / "log.txt").touch()
+    assert not (tmp_path / "new").exists()
+
+
+def test_fresh_empties_the_folder_but_for_its_lock(tmp_path: Path) -> None:
+    (tmp_path / "01-a").mkdir()
+    (tmp_path / "recipe.json").write_text("{}")
+    with RunFolder(tmp_path, fresh=True):
+        assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_folder_of_something_else_is_never_taken(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunFolderError, match="is not a run folder"):
+        choose_folder("lab", tmp_path, resume=False)
+
+
+def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
+    for name in ("lab-20260101-000000", "lab-20260102-000000", "lab_long-20260103-000000"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "recipe.json").write_text("{}")
+    found = choose_folder("lab", None, resume=True, parent=tmp_path)
+    assert found.name == "lab-20260102-000000"
+    with pytest.raises(RunFolderError, match="Nothing to resume: no run of trace in"):
+        choose_folder("trace", None, resume=True, parent=tmp_path)
+
+
+@pytest.mark.slow
+def test_fixed_paraphrases_and_scores_nothing(tmp_path: Path) -> None:
+    results, shown = small_run(tmp_path, "prompt.strategy=fixed", "sequence.tasks=['oldest']")
+    assert results.chosen["oldest"].index == 0
+    assert "paraphrasing" not in shown
+    assert "scoring" not in shown
+    assert not (tmp_path / "candidates").exists()
+    assert not (tmp_path / "01-oldest/losses.json").exists()
+    assert results.metrics["chosen"]["rougeL"] == {
+        "ap": results.matrices["chosen"]["rougeL"][1][0],
+        "bwt": None,
+        "fwt": None,
+    }
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished: Path, tmp_path: Path) -> None:
+    small_run(tmp_path / "same")
+    small_run(tmp_path / "other", "seed=1")
+    name = "02-odd_one_out/adapter/adapter_model.safetensors"
+    original = (finished / name).read_bytes()
+    assert (tmp_path / "same" / name).read_bytes() == original
+    assert (tmp_path / "other" / name).read_bytes() != original
+    results = (finished / "results.json").read_bytes()
+    assert (tmp_path / "same/results.json").read_bytes() == results
+    assert (tmp_path / "other/results.json").read_bytes() != results
+
+
+@pytest.mark.slow
+def test_evaluation_prompts_decides_which_matrices_there_are(tmp_path: Path) -> None:
+    results, _ = small_run(tmp_path, "evaluation.prompts=chosen", "sequence.tasks=['oldest']")
+    assert list(results.matrices) == ["chosen"]
+    assert {p.name for p in (tmp_path / "00-zero-shot/predictions").iterdir()} == {"oldest-original.json"}
