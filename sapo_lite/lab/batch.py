@@ -1,7 +1,7 @@
 """Many packs in one forward pass: each row of a batch is a prefix and the lessons that share it.
 
-`sapo_lite.model.batching` makes a pack of all rows of one task. Pretraining has many instructions, each with a
-few lessons; so its packs are short, and stand below each other, padded on the right.
+`sapo_lite.model.batching` makes a pack of all rows of one task. Pretraining has many instructions, each with
+a few lessons; so its packs are short, and stand below each other, padded on the right.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,5 @@
-"""Every method is a cell of strategy x adapter: each of them learns two tasks."""
+"""Every strategy and every adapter learns two tasks, each in two or more of the cells strategy x adapter."""
 
-from itertools import product
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +10,13 @@ from sapo_lite.recipe import PromptConfig
 from small import small_run
 
 STRATEGIES = get_args(PromptConfig.model_fields["strategy"].annotation)
+# A covering set: which strategy goes with which adapter makes no difference to the code, so two cells of
+# each adapter do. `sapo-lite compare` runs all of them.
+CELLS = [
+    (STRATEGIES[(number + shift) % len(STRATEGIES)], adapter)
+    for number, adapter in enumerate(METHODS)
+    for shift in (0, 3)
+]
 TINY = [
     "rewrite.policy=best_of",
     "rewrite.rollouts=2",
@@ -26,9 +32,14 @@ TINY = [
 ]
 
 
+def test_the_cells_cover_every_strategy_and_every_adapter() -> None:
+    assert {strategy for strategy, _ in CELLS} == set(STRATEGIES)
+    assert {adapter for _, adapter in CELLS} == set(METHODS)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("strategy", "adapter"), list(product(STRATEGIES, METHODS)))
-def test_every_strategy_learns_on_every_adapter(strategy: str, adapter: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("strategy", "adapter"), CELLS)
+def test_a_cell_learns_two_tasks(strategy: str, adapter: str, tmp_path: Path) -> None:
     results, shown = small_run(
         tmp_path,
         *TINY,
