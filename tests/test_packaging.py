@@ -80,11 +80,12 @@ def test_one_version_of_unsloth_is_named_everywhere() -> None:
 def test_every_imported_distribution_is_declared() -> None:
     declared = requirements(PROJECT["dependencies"], EXTRAS["gpu"])
     distributions = packages_distributions()
-    trees = [ast.parse(path.read_text()) for path in (ROOT / "sapo_lite").rglob("*.py")]
+    ours = {"sapo_lite", "pretraining"}
+    trees = [ast.parse(path.read_text()) for name in ours for path in (ROOT / name).rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
-    for module in {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - {"sapo_lite"}:
+    for module in {name.partition(".")[0] for name in imported} - sys.stdlib_module_names - ours:
         candidates = {canonicalize_name(name) for name in distributions.get(module, [])}
         assert candidates & declared.keys(), f"{module} is imported but not declared in pyproject.toml"
 
@@ -106,6 +107,14 @@ def test_the_wheel_is_the_package_with_its_recipes_data_and_licence(wheel: Path)
     assert not [name for name in names if "__pycache__" in name]
 
 
+def test_the_wheel_holds_the_lab_without_the_program_that_trained_its_backbones(wheel: Path) -> None:
+    names = names_in(wheel)
+    assert {"sapo_lite/lab/world.py", "sapo_lite/lab/wordings.py", "sapo_lite/lab/source.py"} <= names
+    program = {path.name for path in (ROOT / "pretraining").glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert not {name for name in names if name.startswith("sapo_lite/lab/") and Path(name).name in program}
+    assert not {name for name in names if "pretraining" in name or "families" in name}
+
+
 def test_a_wheel_built_from_the_sdist_is_the_same(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     assert names_in(build("wheel", sdist, tmp_path)) == names_in(wheel)
 
@@ -113,6 +122,7 @@ def test_a_wheel_built_from_the_sdist_is_the_same(wheel: Path, sdist: Path, tmp_
 def test_the_sdist_holds_what_a_developer_needs_and_no_leftovers(sdist: Path) -> None:
     for name in ("LICENSE", "README.md", "Makefile", "constraints.txt", "cli.py", "tests/test_packaging.py"):
         assert (sdist / name).is_file(), name
+    assert (sdist / "pretraining/__main__.py").is_file()
     leftovers = {".venv", "runs", "dist", "build", ".git", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
     assert not leftovers & {path.name for path in sdist.iterdir()}
     assert not list(sdist.rglob("__pycache__"))

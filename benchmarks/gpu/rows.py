@@ -14,7 +14,7 @@ _TASK = "stars"  # whose wordings serve as candidates
 def candidates(count: int) -> list[Candidate]:
     """The original wording of a lab task's instruction, and others."""
     texts = [original(_TASK), *wordings(_TASK, count - 1, seed=0)]
-    return [Candidate(n, text, "builtin" if n else "original") for n, text in enumerate(texts)]
+    return [Candidate(n, text, "lab" if n else "original") for n, text in enumerate(texts)]
 
 
 def task(chat: ChatFormat, shape: Shape, shares: Sequence[float], seed: int) -> Task:

@@ -25,7 +25,8 @@ def paraphrase(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="ollama, openai, self, builtin or file; ollama/MODEL; repeatable.", show_default="ollama"
+            help="ollama, openai, self, builtin, file or lab; ollama/MODEL; repeatable.",
+            show_default="ollama",
         ),
     ] = None,
     model: Annotated[

@@ -23,7 +23,7 @@ def score(
     generate: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
     ] = None,
-    backend: Annotated[Literal["ollama", "builtin"], typer.Option(help="Who paraphrases.")] = "ollama",
+    backend: Annotated[Literal["ollama", "builtin", "lab"], typer.Option(help="Who paraphrases.")] = "ollama",
     paraphraser: Annotated[str | None, typer.Option(metavar="NAME", help="Model in Ollama.")] = None,
     adapter: Annotated[Path | None, typer.Option(help="Folder of a PEFT adapter to put on it.")] = None,
     suffix: Annotated[str, typer.Option(help="Closes every prompt, after the input.")] = "",

@@ -1,4 +1,4 @@
-"""Sentences that several families and tasks read: reviews, articles, messages, records, option menus."""
+"""Sentences that tasks and pretraining families read: reviews, articles, messages, records, option menus."""
 
 from collections.abc import Sequence
 from random import Random

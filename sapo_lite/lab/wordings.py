@@ -1,12 +1,13 @@
 """The wordings of the held-out tasks: the original instruction, and hundreds of others."""
 
+from collections.abc import Iterator
+from itertools import islice
 from random import Random
 
-from sapo_lite.errors import ParaphraseError
 from sapo_lite.lab.grammar import REGISTERS, Phrasing, hint, names_label, plainest, wrapped
 from sapo_lite.lab.heldout import TASKS
 
-__all__ = ["PHRASINGS", "SUFFIX", "names_label", "original", "worded", "wordings"]
+__all__ = ["PHRASINGS", "SUFFIX", "every_wording", "names_label", "original", "worded", "wordings"]
 
 SUFFIX = "answer :"  # closes the prompt of every lab task
 
@@ -23,27 +24,35 @@ def original(task: str) -> str:
 def wordings(task: str, count: int, seed: int) -> list[str]:
     """`count` different wordings of a lab task's instruction, none of them the original.
 
-    Core phrases and registers are drawn with equal chance, and every wording names all labels of the
-    task. A longer list with the same seed begins with the shorter one.
+    A longer list with the same seed begins with the shorter one.
 
     Raises:
-        ParaphraseError: the grammar has not that many.
+        ValueError: the grammar has not that many.
     """
-    rng = Random(f"{task}/{seed}")
-    unwanted, found = original(task), dict[str, None]()
-    tries = 100 * (count + 10)  # small grammars repeat themselves long before this
-    for _ in range(tries):
-        if len(found) == count:
-            break
-        wording = worded(task, rng.randrange(len(PHRASINGS[task].cores)), rng)
-        if wording != unwanted:
-            found[wording] = None
+    found = list(islice(every_wording(task, seed), count))
     if len(found) < count:
-        raise ParaphraseError(
+        raise ValueError(
             f"expected {count} different wordings of the lab task {task!r}, "
             f"found {len(found)} in the grammar: ask for fewer"
         )
-    return list(found)
+    return found
+
+
+def every_wording(task: str, seed: int) -> Iterator[str]:
+    """The different wordings of a lab task's instruction, without the original, until no more are found.
+
+    Core phrases and registers are drawn with equal chance, and every wording names all labels of the
+    task.
+    """
+    rng = Random(f"{task}/{seed}")
+    found = {original(task)}
+    tries = 0
+    while tries < 100 * (len(found) + 10):  # small grammars repeat themselves long before this
+        tries += 1
+        wording = worded(task, rng.randrange(len(PHRASINGS[task].cores)), rng)
+        if wording not in found:
+            found.add(wording)
+            yield wording
 
 
 def worded(task: str, core: int, rng: Random) -> str:

@@ -27,7 +27,7 @@ class Request:
     prompts: Path | None
     instruction: str | None
     generate: int | None
-    backend: Literal["ollama", "builtin"]
+    backend: Literal["ollama", "builtin", "lab"]
     paraphraser: str | None
     adapter: Path | None
     suffix: str

@@ -6,7 +6,7 @@ from sapo_lite.errors import BackboneError
 from sapo_lite.support.files import verify_checksums
 from sapo_lite.support.shipped import shipped
 
-EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see sapo_lite/lab/
+EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see docs/lab.md
 
 
 def locate_model(name: str) -> Path:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from sapo_lite.data.language import HAN, KANA, foreign_to, words_of
 from sapo_lite.prompts.chatter import answers_the_task, is_refusal, is_talk, placeholder
@@ -68,6 +69,7 @@ def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=8192)  # every new text is compared with all that were accepted
 def normalise(text: str) -> str:
     """The text without case, white space and punctuation: equal for texts that differ in these only."""
     folded = unicodedata.normalize("NFKC", text).casefold()

@@ -30,7 +30,7 @@ def _ids_as_text(value: object) -> object:
 
 
 # Where paraphrases come from; the first two are kinds of server, and their model may stand behind a slash.
-SOURCES = ("ollama", "openai", "self", "builtin", "file")
+SOURCES = ("ollama", "openai", "self", "builtin", "file", "lab")
 _NAMING_A_MODEL = SOURCES[:2]
 
 

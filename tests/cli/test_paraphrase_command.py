@@ -458,13 +458,13 @@ def test_a_run_goes_through_with_ollama_and_then_without(
         ),
         (
             (TEXT, "--backend", "builtn"),
-            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", or a '
-            'list of them, found "builtn"; did you mean "builtin"?',
+            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or "lab", '
+            'or a list of them, found "builtn"; did you mean "builtin"?',
         ),
         (
             (TEXT, "--backend", "builtin", "--backend", "builtin"),
-            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", or a '
-            'list of them, found "builtin" twice',
+            '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or "lab", '
+            'or a list of them, found "builtin" twice',
         ),
         (
             (TEXT, "--set", "paraphrase.count=3"),
@@ -700,7 +700,7 @@ def test_faults_are_told_within_five_seconds() -> None:
 def test_the_text_is_a_file_of_prompts_for_score() -> None:
     name = ROOT / "data/lab/mood/train.json"
     text = original("mood")
-    made = call(command("paraphrase", text, "--backend", "builtin", "-n", "3"))
+    made = call(command("paraphrase", text, "--backend", "lab", "-n", "3"))
     Path("prompts.txt").write_text(made.stdout, encoding="utf-8")
     scored = call(command("score", "lab", name, "prompts.txt", "--examples", "8", "--json", "-"))
     assert scored.returncode == 0, scored.stderr

@@ -135,7 +135,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
 def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_path: Path) -> None:
     out = tmp_path / "board.json"
     text = original("translation")
-    options = ("--instruction", text, "--suffix", "answer :", "--generate", "6", "--backend", "builtin")
+    options = ("--instruction", text, "--suffix", "answer :", "--generate", "6", "--backend", "lab")
     examples = ROOT / "data/lab/translation/train.json"
     done = call(command("score", "lab", examples, *options, "--examples", "120", "--json", out))
     assert done.returncode == 0, done.stderr
@@ -148,7 +148,7 @@ def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_
     for row in partial:
         assert row["examples_scored"] < 120
         assert f"{row['examples_scored']} of 120" in done.stdout
-    assert "== paraphrasing with builtin" in done.stderr
+    assert "== paraphrasing with lab" in done.stderr
 
 
 def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path]) -> None:
@@ -167,7 +167,7 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
 
 @pytest.mark.slow
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
-    options = ("--instruction", original("mood"), "--generate", "20", "--backend", "builtin", "--all")
+    options = ("--instruction", original("mood"), "--generate", "20", "--backend", "lab", "--all")
     arguments = command("score", "lab", ROOT / "data/lab/mood/train.json", *options, "--examples", "400")
     process = subprocess.Popen(
         [*arguments, "--json", str(tmp_path / "out.json")],

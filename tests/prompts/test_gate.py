@@ -1,6 +1,7 @@
 """The gate: what may stand for an instruction, what may not, and that nothing makes it fail."""
 
 import json
+import re
 import time
 import unicodedata
 from dataclasses import replace
@@ -403,6 +404,27 @@ def benchmark_tasks(benchmarks: Path) -> dict[str, Task]:
             labels = tuple(entry["labels"])
             tasks[name] = Task(name, suite, entry["instruction"], entry["suffix"], labels, language, (), ())
     return tasks
+
+
+C1_LABELS = {
+    "task195_sentiment140_classification": ["positive", "negative"],
+    "task1310_amazonreview_rating_classification": ["1", "2", "3", "4", "5"],
+    "task273_europarl_classification": ["yes", "no"],
+    "task611_mutual_multi_turn_dialogue": ["A", "B", "C", "D"],
+    "task224_scruples_anecdotes_ethical_judgment": ["RIGHT", "WRONG"],
+}
+
+
+def test_the_shipped_file_has_twenty_paraphrases_a_task_which_keep_the_labels() -> None:
+    path = shipped("data") / "candidates" / "ni_seq_c1.json"
+    candidates = json.loads(path.read_text(encoding="utf-8"))
+    assert list(candidates) == list(C1_LABELS)
+    for task, texts in candidates.items():
+        assert len({" ".join(text.lower().split()) for text in texts}) == len(texts) == 20
+        for text in texts:
+            assert text.strip() == text != ""
+            for label in C1_LABELS[task]:
+                assert re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text), f"{label}: {text}"
 
 
 @pytest.mark.benchmarks_data

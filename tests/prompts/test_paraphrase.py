@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import sapo_lite.prompts.make as package
 from ollama_server import Fail, FakeOllama
 from sapo_lite.data.files import read_prompts
 from sapo_lite.errors import DataError, ParaphraseError, RecipeError
-from sapo_lite.lab.wordings import original
+from sapo_lite.lab.source import LabWordings
+from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.prompts.command import as_json, as_text
 from sapo_lite.prompts.gate import normalise
 from sapo_lite.prompts.make import make_pools
@@ -40,6 +42,7 @@ from sapo_lite.prompts.sources import ollama_server as server_calls
 from sapo_lite.prompts.sources.builtin import Builtin
 from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
 from sapo_lite.prompts.sources.file import FromFile
+from sapo_lite.prompts.sources.rules import rewordings
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.types import Candidate, Language, Task
@@ -859,21 +862,21 @@ def test_the_answer_is_what_stands_between_the_markers(answer: str, text: str | 
     assert read_answer(answer) == text
 
 
-# --- the builtin source
+# --- the sources lab and builtin
 
 
 def test_the_wording_grammar_supplies_the_lab_by_its_seed() -> None:
     lab = task(original("mood"), ("bright", "dark"), id="mood")
-    [pool] = make(lab, seed=3, backend="builtin")
-    assert len(pool.candidates) == 21
-    assert {candidate.origin for candidate in pool.candidates[1:]} == {"builtin"}
-    assert make(lab, seed=3, backend="builtin") == [pool]
-    assert make(lab, seed=4, backend="builtin") != [pool]
+    [pool] = make(lab, seed=3, backend="lab")
+    assert pool.texts == wordings("mood", 20, seed=3)
+    assert {candidate.origin for candidate in pool.candidates[1:]} == {"lab"}
+    assert make(lab, seed=3, backend="lab") == [pool]
+    assert make(lab, seed=4, backend="lab") != [pool]
 
 
 def test_the_wording_grammar_ends_where_it_is_exhausted() -> None:
     lab = task(original("destination"), id="destination")
-    [pool] = make(lab, backend="builtin", count=500)
+    [pool] = make(lab, backend="lab", count=500)
     assert pool.notice == (
         f"destination: {len(pool.texts)} of the 500 paraphrases asked for; the source had no more."
     )
@@ -882,29 +885,33 @@ def test_the_wording_grammar_ends_where_it_is_exhausted() -> None:
 
 def test_later_numbers_go_on_where_earlier_ones_ended() -> None:
     lab = task(original("mood"), ("bright", "dark"), id="mood")
-    for about in (lab, YES_NO):
-        source = Builtin(seed=1)
+    for about, source in ((lab, LabWordings(seed=1)), (lab, Builtin(seed=1)), (YES_NO, Builtin(seed=1))):
         whole = list(source.answers(about, range(6), []))
         parts = [*source.answers(about, range(2), []), *source.answers(about, range(2, 6), [])]
         assert parts == whole
         assert len(set(whole)) == 6
 
 
-def test_any_other_instruction_is_reworded_by_rules() -> None:
-    [pool] = make(YES_NO, backend="builtin", count=5)
-    assert len(pool.texts) == 5
-    assert all("yes" in text and "no" in text for text in pool.texts)
-    # The lab's task of the same name is another one.
-    [foreign] = make(task("Classify the tweet by its mood.", id="mood"), backend="builtin", count=3)
-    assert not set(foreign.texts) & set(make(task(original("mood"), id="mood"), backend="builtin")[0].texts)
+def test_builtin_rewords_every_instruction_by_rules_those_of_the_lab_too() -> None:
+    lab = task(original("mood"), ("bright", "dark"), id="mood")
+    for about in (YES_NO, lab):
+        [pool] = make(about, backend="builtin", count=5)
+        assert pool.texts == list(islice(rewordings(about, 0), 5))
+        assert all(label in text for text in pool.texts for label in about.labels)
+
+
+def test_the_lab_has_no_wordings_of_another_instruction_and_names_who_has() -> None:
+    foreign = task("Classify the tweet by its mood.", id="mood")
+    with pytest.raises(ParaphraseError, match=r'"lab" words the tasks of the lab alone: .* Use "builtin"'):
+        make(foreign, backend="lab", count=3)
 
 
 def test_a_rejected_builtin_wording_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    wordings = ["One.", "one!", "Two."]
-    monkeypatch.setattr("sapo_lite.prompts.sources.builtin.rewordings", lambda about, seed: iter(wordings))
+    given = ["One.", "one!", "Two."]
+    monkeypatch.setattr("sapo_lite.prompts.sources.builtin.rewordings", lambda about, seed: iter(given))
     [pool] = make(FREE, backend="builtin", count=2)
     assert pool.texts == ["One.", "Two."]
-    wordings[2] = "ONE"
+    given[2] = "ONE"
     [pool] = make(FREE, backend="builtin", count=2)
     assert pool.texts == ["One."]
     assert pool.notice

@@ -239,7 +239,7 @@ def lab() -> tuple[Backbone, Task, list[Candidate]]:
     model = ModelConfig(name="lab", quantization="none", dtype="float32", loader="transformers", **lengths)
     (task,) = load_sequence(SequenceConfig(suite="lab", tasks=("stars",), train_examples=6, test_examples=1))
     candidates = [Candidate(0, task.instruction, "original")]
-    candidates += [Candidate(n, text, "builtin") for n, text in enumerate(wordings("stars", 20, 0), start=1)]
+    candidates += [Candidate(n, text, "lab") for n, text in enumerate(wordings("stars", 20, 0), start=1)]
     return load_backbone(model), task, candidates
 
 

@@ -353,8 +353,8 @@ def test_a_source_needs_its_model_its_address_or_its_file(
 def test_sources_are_those_there_are(write_recipe: Callable[..., str], backend: str, found: str) -> None:
     written = f"paraphrase.backend={backend}"
     assert faults(write_recipe(), written) == [
-        f'--set {written}: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", '
-        f"or a list of them, found {found}"
+        f'--set {written}: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or '
+        f'"lab", or a list of them, found {found}'
     ]
 
 
@@ -479,8 +479,8 @@ def test_a_misspelt_key_of_paraphrasing_finds_its_neighbour(write_recipe: Callab
         (
             {"backend": ["ollma"]},
             [
-                '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin" or "file", '
-                'or a list of them, found "ollma"; did you mean "ollama"?'
+                '--backend: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or '
+                '"lab", or a list of them, found "ollma"; did you mean "ollama"?'
             ],
         ),
         (

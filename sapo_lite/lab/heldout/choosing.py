@@ -2,7 +2,6 @@
 
 from random import Random
 
-from sapo_lite.lab.frames import LETTERS
 from sapo_lite.lab.grammar import Phrasing
 from sapo_lite.lab.heldout.task import task
 from sapo_lite.lab.sentences import article, listed, menu
@@ -50,7 +49,7 @@ TITLES = ["the {} story", "all about the {}", "a day with the {}", "our {}", "th
             "the caption that suits this story",
             "crown the piece with a heading",
         ],
-        labels=LETTERS,
+        labels=("A", "B", "C"),
     )
 )
 def title(rng: Random) -> Example:

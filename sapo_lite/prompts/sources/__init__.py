@@ -44,6 +44,10 @@ def open_source(name: str, config: "ParaphraseConfig", around: SourceContext) ->
     kind, _, model = name.partition("/")
     if kind == "builtin":
         yield Builtin(around.seed)
+    elif kind == "lab":
+        from sapo_lite.lab.source import LabWordings  # the one place that knows the lab
+
+        yield LabWordings(around.seed)
     elif kind == "file":
         alone = len(config.backend) == 1
         yield FromFile(config.candidates_file(), None if alone else around.show.notice)
