@@ -34,3 +34,7 @@ class TrainingError(SapoLiteError):
 
 class RunFolderError(SapoLiteError):
     """The run folder is in use, belongs to another recipe, lacks a file, or is not a run folder."""
+
+
+class WorkerError(SapoLiteError):
+    """A worker process ended in the middle of its work."""

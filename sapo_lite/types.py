@@ -1,5 +1,6 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -22,6 +23,8 @@ class Task:
     `suffix` ("Directly output only ... as your answer.") closes every prompt and is never
     paraphrased. `labels` is empty for tasks with free answers. `train_split` says which file
     the training examples came from: "dev" where a missing train file was stood in for.
+    `own_key` is set where the abbreviated id is not unique in the sequence, or no name for a file
+    (sapo_lite.data.task_keys).
     """
 
     id: str
@@ -33,11 +36,27 @@ class Task:
     train: tuple[Example, ...] = field(repr=False)
     test: tuple[Example, ...] = field(repr=False)
     train_split: Literal["train", "dev"] = "train"
+    own_key: str | None = None
 
     @property
-    def short_id(self) -> str:
-        """`task195_sentiment140_classification` -> `task195`; other ids are short already."""
-        return self.id.split("_")[0] if self.id.startswith("task") else self.id
+    def key(self) -> str:
+        """What tells the task from all others of its sequence, in dicts and in names of files."""
+        return self.own_key or abbreviated(self.id)
+
+    @property
+    def name(self) -> str:
+        """For display only: the key, or the full id where that was no name for a file."""
+        return self.key if self.id.startswith(self.key) else self.id
+
+    @property
+    def file_name(self) -> str:
+        """Of its candidates, less the ending: the full id, or the key where the id is no name for a file."""
+        return self.id if self.id.startswith(self.key) else self.key
+
+
+def abbreviated(task_id: str) -> str:
+    """`task195_sentiment140_classification` -> `task195`; other ids stay as they are. Not unique."""
+    return re.sub(r"^(task[0-9]+)_.*", r"\1", task_id, flags=re.DOTALL)
 
 
 @dataclass(frozen=True)

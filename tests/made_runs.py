@@ -8,6 +8,7 @@ from typing import Any
 
 from sapo_lite.evaluation.continual import continual_metrics
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run.inputs import inputs_of
 
 TASKS = ("stars", "mood")
 Matrix = Sequence[Sequence[float]]
@@ -26,6 +27,7 @@ def made_run(
     adapter: str = "lorainc",
     seed: int = 0,
     data: Mapping[str, str] | None = None,
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
     original: Matrix | None = None,
     seconds: float = 10.0,
     more: Mapping[str, Any] | None = None,
@@ -43,7 +45,7 @@ def made_run(
     }
     fingerprints = data or dict.fromkeys(recipe.sequence.tasks, "data")
     files = {
-        "recipe": {"recipe": recipe.resolved(), "data": fingerprints},
+        "recipe": {"recipe": recipe.resolved(), "data": fingerprints, "inputs": inputs or inputs_of(recipe)},
         "results": results,
         "usage": {"seconds": {"train": seconds - 1, "load": 1.0}, "peak_memory_gb": {"cpu": 1.5}},
     }

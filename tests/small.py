@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from sapo_lite.recipe import load_recipe
@@ -75,3 +76,17 @@ def call_on_a_terminal(arguments: Sequence[str]) -> tuple[int, str]:
     process.communicate()
     os.close(leader)
     return process.returncode, shown.decode(errors="replace")
+
+
+def change_weights(folder: Path) -> None:
+    """Add noise to a model's weights: a file of the same size and, for whom times are all, the same time."""
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    torch.manual_seed(0)
+    noisy = {name: tensor + 0.05 * torch.randn_like(tensor) for name, tensor in load_file(path).items()}
+    size = path.stat().st_size
+    save_file(noisy, path, metadata={"format": "pt"})
+    assert path.stat().st_size == size
+    os.utime(path, ns=times)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence.plan import Plan, Transition
-from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.learning.adapters.blocks import BlockAdapter
@@ -27,8 +26,9 @@ from sapo_lite.model.selfcheck import check_packs
 from sapo_lite.prompts.losses import scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool, pool_from_json
 from sapo_lite.prompts.scoring import score
-from sapo_lite.recipe import Recipe, differences
+from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder, Stage
+from sapo_lite.run.pipeline import bind
 from sapo_lite.support.files import read_json
 from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
@@ -64,7 +64,7 @@ class Probe:
         return self.pools[self.task.id].split(self.recipe.paraphrase.held_out)[0]
 
     def stage(self, learned: int) -> Stage:
-        return Stage(self.run / f"{learned:02d}-{self.tasks[learned - 1].short_id}")
+        return Stage(self.run / f"{learned:02d}-{self.tasks[learned - 1].key}")
 
     @cached_property
     def before(self) -> Scores:
@@ -138,7 +138,7 @@ def run_transition(plan: Plan, transition: Transition) -> float:
     recipe, path = plan.load(transition.base), plan.folder(transition)
     tasks = load_sequence(recipe.sequence, plan.data)
     with RunFolder(path) as folder, chatter_to(path / "log.txt"):
-        folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
+        bind(folder, recipe, tasks)
         outcomes = Stage(path / "outcomes")
         if outcomes.done:
             return 0.0
@@ -155,7 +155,7 @@ def run_transition(plan: Plan, transition: Transition) -> float:
 
 def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> Probe:
     """Load backbone and adapter as the run did (pipeline.run)."""
-    pools = {t.id: pool_from_json(read_json(run / "candidates" / f"{t.id}.json"), t) for t in tasks}
+    pools = {t.id: pool_from_json(read_json(run / "candidates" / f"{t.file_name}.json"), t) for t in tasks}
     backbone = load_backbone(recipe.model)
     tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
     adapter = METHODS[recipe.adapter.method].build(
@@ -172,11 +172,10 @@ def probe_rows(plan: Plan, transition: Transition) -> dict[str, Any]:
     recipe = plan.load(transition.base)
     run, found = plan.folder(transition.base), Stage(plan.folder(transition) / "outcomes")
     tasks = load_sequence(recipe.sequence, plan.data)
-    names = [task.short_id for task in tasks]
+    names = [task.key for task in tasks]
     losses = {s.index: s.loss for s in scores_from_json(read_json(found.path / "losses.json"))}
-    pool = pool_from_json(
-        read_json(run / "candidates" / f"{tasks[transition.learned].id}.json"), tasks[transition.learned]
-    )
+    task = tasks[transition.learned]
+    pool = pool_from_json(read_json(run / "candidates" / f"{task.file_name}.json"), task)
     state = Stage(run / f"{transition.learned:02d}-{names[transition.learned - 1]}")
     following = Stage(run / f"{transition.learned + 1:02d}-{names[transition.learned]}")
     rows = []

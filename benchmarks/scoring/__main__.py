@@ -77,7 +77,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
         show(tables.racing_table(scored, clock))
     if options.profile:
         content["profile"] = {
-            task.short_id: profile.shares(backbone, task, candidates[:1], options.examples)
+            task.key: profile.shares(backbone, task, candidates[:1], options.examples)
             for task, candidates in pairs
         }
         show(tables.profile_table(content["profile"]))

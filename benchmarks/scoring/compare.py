@@ -96,7 +96,7 @@ def compare(
     raced = raced or scores
     needed = work(backbone, task, candidates, examples)
     return Scored(
-        task=task.short_id,
+        task=task.name,
         candidates=len(candidates),
         examples=scores[0].total,
         work=needed,

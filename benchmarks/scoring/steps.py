@@ -103,7 +103,7 @@ def compare_steps(
         difference = max(difference, *(max(step) - min(step) for step in of_steps))
     adapter.open_block(0, seed=0)
     return Trained(
-        task=task.short_id,
+        task=task.name,
         rows=len(rows) - batch_size,
         tokens_per_row=_mean_length(backbone, task, rows),
         tokens_per_task_row=_mean_length(backbone, task, _rows(task)),

@@ -110,6 +110,8 @@ def _run(request: "Request", plain: bool) -> "Comparison":
     ):
         command.begin(plan)
         with display(title, plain) as show, chatter_to(plan.out / "log.txt"):
+            for note in plan.notes:
+                show.notice(note)
             command.make_candidates(plan, show, pull=request.pull)
         progress = Progress(plan, request.jobs)
         live = console.is_terminal and not plain

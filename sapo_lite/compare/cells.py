@@ -7,12 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from sapo_lite.compare.reuse import borrow
-from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
-from sapo_lite.recipe import Recipe, differences
+from sapo_lite.recipe import Recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.pipeline import run
+from sapo_lite.run.pipeline import bind, run
 from sapo_lite.run.usage import forget_peaks
 from sapo_lite.support.library_logs import chatter_to
 
@@ -32,7 +31,7 @@ def run_cell(
     """
     start = time.perf_counter()
     with RunFolder(path) as folder, chatter_to(path / "log.txt"):
-        folder.bind(recipe.resolved(), data_fingerprint(load_sequence(recipe.sequence, data)), differences)
+        bind(folder, recipe, load_sequence(recipe.sequence, data))
         if (path / "results.json").exists():
             return 0.0
         borrow(path, donors)

@@ -17,14 +17,13 @@ from sapo_lite.compare.places import COMPARISON
 from sapo_lite.compare.plan import Plan
 from sapo_lite.compare.read import other_candidates, read_run
 from sapo_lite.compare.reuse import LENT, pieces
-from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
-from sapo_lite.recipe import Recipe, differences
+from sapo_lite.recipe import Recipe
 from sapo_lite.report.comparison_view import as_markdown
 from sapo_lite.report.export import as_json
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.pipeline import paraphrase
+from sapo_lite.run.pipeline import bind, paraphrase
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.files import write_json
 from sapo_lite.support.progress import Display
@@ -65,7 +64,7 @@ def make_candidates(plan: Plan, show: Display, *, pull: bool) -> None:
         if not wanted or "self" in recipe.paraphrase.backend:
             continue
         with RunFolder(plan.places[cell].path) as folder:
-            folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
+            bind(folder, recipe, tasks)
             with Usage(folder).measure("paraphrase"):
                 paraphrase(recipe, tasks, folder, show, partial(load_backbone, recipe.model), pull=pull)
 
@@ -119,7 +118,7 @@ def conclude(plan: Plan, kind: str | None) -> Comparison:
     """Compare the cells, all of which are finished, and write the comparison's files."""
     runs = [read_run(place.path, plan.command(cell)) for cell, place in plan.places.items()]
     notes = [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
-    notes += filter(None, [other_candidates(runs)])
+    notes += [*plan.notes, *filter(None, [other_candidates(runs)])]
     notes.append("Time is what a run did itself: what equal runs have in common was copied.")
     kind = kind or next(iter(runs[0].values))
     grid = plan.grid

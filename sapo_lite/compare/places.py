@@ -10,9 +10,10 @@ What is finished is told by the run folders alone.
 """
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,7 +25,10 @@ from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import Recipe, SequenceConfig, differences
+from sapo_lite.run.folder import Inputs, changed_inputs
+from sapo_lite.run.inputs import inputs_of
 from sapo_lite.support.files import read_json
+from sapo_lite.support.leftovers import remove_leftovers
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task
 
@@ -35,10 +39,11 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class Place:
-    """The run folder of a cell."""
+    """The run folder of a cell. `notes` say which other folders are not reused, and why."""
 
     path: Path
     state: State
+    notes: tuple[str, ...] = ()
 
 
 def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
@@ -53,7 +58,9 @@ def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
 
 def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict[Cell, Place]:
     """Where every cell is. One that was never begun here may be a finished run beside `out`, or in another
-    comparison there: a run of the same settings and data.
+    comparison there: a run of the same settings, data and inputs.
+
+    A cell that was run here with a model or candidates that are others now has a second folder.
 
     Raises:
         RunFolderError: a cell's folder holds a run of something else.
@@ -63,30 +70,50 @@ def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict
     prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
     found = {}
     for cell, recipe in grid.recipes.items():
-        path, data = out / cell.name, prints[id(tasks[cell])]
-        if (path / "recipe.json").exists():
-            _check(path, recipe, data)
-            found[cell] = Place(path, "finished" if (path / "results.json").exists() else "begun")
-        elif twin := elsewhere.get(_key(recipe.resolved(), data)):
-            found[cell] = Place(twin, "finished")
-        else:
-            found[cell] = Place(path, "new")
+        data, inputs = prints[id(tasks[cell])], inputs_of(recipe)
+        place = _own_place(out, cell, recipe, data, inputs)
+        if place.state == "new":
+            place = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, place)
+        found[cell] = place
     return found
 
 
-def _finished_beside(out: Path) -> dict[str, Path]:
-    """Run folders by settings and data; of equal ones, the first by name.
+def _own_place(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> Place:
+    """The cell's folder in the comparison's own; another one beside it, if that is of other inputs."""
+    path = out / cell.name
+    notes: tuple[str, ...] = ()
+    if changed := _changed(path, recipe, data, inputs):
+        notes = (_not_reused(path, changed),)
+        digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        path = out / f"{cell.name}-{digest[:8]}"
+        _changed(path, recipe, data, inputs)  # its inputs have not: they are in its name
+    if not (path / "recipe.json").exists():
+        return Place(path, "new", notes)
+    return Place(path, "finished" if (path / "results.json").exists() else "begun", notes)
 
-    Not those with candidates from a file, whose text may be another by now.
-    """
+
+def _twin(runs: Mapping[Path, Inputs | None], inputs: Inputs, own: Place) -> Place:
+    """A finished run with these inputs, of those with the settings and data of a cell; else its own place."""
+    others = {path: changed_inputs(theirs, inputs) for path, theirs in runs.items()}
+    for path, changed in others.items():
+        if not changed:
+            return replace(own, path=path, state="finished")
+    return replace(own, notes=(*own.notes, *(_not_reused(*other) for other in others.items())))
+
+
+def _not_reused(path: Path, changed: Sequence[str]) -> str:
+    return f"{path} is not reused: {', '.join(changed)}"
+
+
+def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs | None]]:
+    """Inputs of run folders outside of `out`, in the order of their names, by settings and data."""
     parent = out.absolute().parent
     found = [file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/results.json")]
-    runs = {}
-    for path in sorted(found, reverse=True):
+    runs: dict[str, dict[Path, Inputs | None]] = {}
+    for path in sorted(path for path in found if path.parent != out.absolute()):
         with contextlib.suppress(OSError, RunFolderError, KeyError, TypeError):  # not a run of ours
             run = read_json(path / "recipe.json")
-            if "file" not in run["recipe"]["paraphrase"]["backend"]:
-                runs[_key(run["recipe"], run["data"])] = path
+            runs.setdefault(_key(run["recipe"], run["data"]), {})[path] = run.get("inputs")
     return runs
 
 
@@ -95,7 +122,13 @@ def _key(recipe: Mapping[str, Any], data: Mapping[str, str]) -> str:
     return json.dumps([{**recipe, "name": None}, data], sort_keys=True)
 
 
-def _check(path: Path, recipe: Recipe, data: Mapping[str, str]) -> None:
+def _changed(path: Path, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> list[str]:
+    """What inputs of the run in a folder are others now; nothing if there is no run.
+
+    Raises RunFolderError if the run is of another recipe.
+    """
+    if not (path / "recipe.json").exists():
+        return []
     before = read_json(path / "recipe.json")
     found = differences(before["recipe"], recipe.resolved())
     found += [f"the data of {task} has changed" for task in data if data[task] != before["data"].get(task)]
@@ -104,6 +137,7 @@ def _check(path: Path, recipe: Recipe, data: Mapping[str, str]) -> None:
             f"{path} holds results of another recipe:\n  " + "\n  ".join(found) + "\n"
             "Choose another folder for the comparison with --out, or delete this one."
         )
+    return changed_inputs(before.get("inputs"), inputs)
 
 
 @contextlib.contextmanager
@@ -124,6 +158,7 @@ def comparison_folder(out: Path, grid: Grid) -> Iterator[None]:
             "with --out."
         ) from None
     try:
+        remove_leftovers(out)
         yield
     finally:
         lock.release()

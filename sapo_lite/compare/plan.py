@@ -36,7 +36,12 @@ class Plan:
     @property
     def borrowed(self) -> dict[Cell, Path]:
         """Cells that are finished runs of another folder."""
-        return {cell: p.path for cell, p in self.places.items() if p.path != self.out / cell.name}
+        return {cell: p.path for cell, p in self.places.items() if p.path.parent != self.out}
+
+    @property
+    def notes(self) -> list[str]:
+        """Which folders are not reused, and why."""
+        return list(dict.fromkeys(note for place in self.places.values() for note in place.notes))
 
     def work(self, cell: Cell) -> Work:
         return work_of(self.grid.recipes[cell], self.tasks[cell], self.lenders[cell])
@@ -80,6 +85,7 @@ def as_table(plan: Plan) -> RenderableType:
         total += work
     table.add_row("in all", "", "", "", "", *_amounts(total), style="bold")
     notes = [f"{cell.name} is {path}" for cell, path in plan.borrowed.items()]
+    notes += plan.notes
     notes.append("at most: a race ends early; what equal runs have in common is counted once")
     title = f"{plan.grid.name}: {many(len(plan.places), 'run')}, by seeds, in {plan.out}"
     return Group(titled(title, table), Text(), *map(Text, notes))

@@ -14,6 +14,7 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.recipe import flat
+from sapo_lite.run.folder import Inputs, changed_inputs
 from sapo_lite.support.files import read_json
 
 # By metric, what it is. Those of robustness are there if a run has measured it.
@@ -30,6 +31,7 @@ _OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
 class Run:
     """A finished run of the recipe `name`: its settings by `section.key`, `data` fingerprints by task.
 
+    inputs: hashes of model and file of candidates; none of runs that did not note them
     candidates: a hash of the texts that tasks could choose from; empty where there were none
     values: kind of prompt -> metric -> percent; None where there is no such metric
     seconds: by kind of work; peak_memory: gigabytes by device
@@ -40,6 +42,7 @@ class Run:
     name: str
     settings: dict[str, Any] = field(repr=False)
     data: dict[str, str] = field(repr=False)
+    inputs: Inputs = field(repr=False)
     candidates: str
     values: dict[str, dict[str, float | None]]
     seconds: dict[str, float]
@@ -83,6 +86,7 @@ def read_run(path: Path, command: str | None = None) -> Run:
         results["recipe"],
         {key: value for key, value in flat(about["recipe"]).items() if key != "name"},
         about["data"],
+        about.get("inputs") or {},
         _candidates(path / "candidates"),
         values,
         usage.get("seconds", {}),
@@ -136,8 +140,12 @@ def incomparable(runs: Sequence[Run]) -> list[str]:
     found = []
     for run in runs:
         first = next(other for other in runs if other.seed == run.seed) if drawn else runs[0]
-        if reason := _unlike(run, first) or (
-            set(run.data) != set(runs[0].data) and _other_tasks(run, runs[0])
+        if reason := (
+            _unlike(run, first)
+            or (set(run.data) != set(runs[0].data) and _other_tasks(run, runs[0]))
+            or ", ".join(
+                f"{what} since {runs[0].path}" for what in changed_inputs(runs[0].inputs, run.inputs)
+            )
         ):
             found.append(f"{run.path}: {reason}")
     return found

@@ -1,6 +1,7 @@
 """What equal runs copy from each other instead of doing it again.
 
-Four things come out the same, byte by byte, and are copied where settings and data say that they do:
+Four things come out the same, byte by byte, and are copied where settings, data, model and file of
+candidates are the same:
 
 - the candidates: neither strategy nor adapter has a part in them.
 - the zero-shot stage: nothing is trained (a LoRA whose B is zero adds exactly 0). The seed has a part in it
@@ -102,7 +103,8 @@ def _in_common(donor: Path, path: Path) -> set[str]:
     if not (donor / "recipe.json").exists():
         return set()
     theirs, ours = read_json(donor / "recipe.json"), read_json(path / "recipe.json")
-    if theirs["data"] != ours["data"] or not _lends(theirs["recipe"]):
+    read_alike = all(theirs.get(kind) == ours.get(kind) for kind in ("data", "inputs"))
+    if not read_alike or not _lends(theirs["recipe"]):
         return set()
     return {piece for piece, _ in pieces(theirs["recipe"]).items() & pieces(ours["recipe"]).items()}
 

@@ -15,6 +15,7 @@ from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import shipped
+from sapo_lite.support.strict_json import DuplicateKeyError, loads
 
 PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
 _INDEX = "instructions.json"
@@ -102,9 +103,11 @@ def _nearest_tasks(wanted: str, names: list[str], by_number: Mapping[int, list[s
 
 
 def read_json(path: Path) -> object:
-    """The content of a JSON file in UTF-8. Raises DataError naming the file and the place in it."""
+    """The content of a JSON file in UTF-8. Raises DataError naming the file and what is wrong in it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return loads(path.read_text(encoding="utf-8-sig"))
+    except DuplicateKeyError as error:
+        raise DataError(f"{path}: {error}") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
     except UnicodeDecodeError as error:

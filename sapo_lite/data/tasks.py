@@ -3,11 +3,13 @@
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sapo_lite.data.language import language_of
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index, read_json
+from sapo_lite.data.task_keys import task_keys
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import quoted
@@ -15,7 +17,7 @@ from sapo_lite.types import Example, Task
 
 
 def load_sequence(sequence: SequenceConfig, data: Path | None = None) -> list[Task]:
-    """The recipe's tasks in order; `data` (--data) is looked at before the other folders.
+    """The recipe's tasks in order, with keys; `data` (--data) is looked at before the other folders.
 
     Raises DataError listing, one a line, everything that is wrong with any of the tasks.
     """
@@ -33,7 +35,10 @@ def load_sequence(sequence: SequenceConfig, data: Path | None = None) -> list[Ta
             tasks.append(_load_task(suite, name, index[name], sequence))
     if problems:
         raise DataError("\n".join(problems))
-    return tasks
+    keys = task_keys([task.id for task in tasks])
+    return [
+        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
+    ]
 
 
 @contextmanager

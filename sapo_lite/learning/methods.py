@@ -35,8 +35,8 @@ def sequential(
 
 
 def name_of(lesson: Lesson) -> str:
-    """Short and fit for a folder: the task's short id, or "joint"."""
-    return lesson[0].short_id if len(lesson) == 1 else "joint"
+    """Short and fit for a folder: the task's key, or "joint"."""
+    return lesson[0].key if len(lesson) == 1 else "joint"
 
 
 def one_by_one(tasks: Sequence[Task]) -> list[Lesson]:

@@ -60,8 +60,8 @@ def _shower(task: Task, before: Pool, meter: "Meter", show: "Display") -> Callab
 
     def on_answer(pool: Pool) -> None:
         nonlocal accepted
-        meter.advance(len(pool.texts) - accepted, task.short_id)
+        meter.advance(len(pool.texts) - accepted, task.name)
         accepted = len(pool.texts)
-        show.pool(task.short_id, pool.candidates, pool.rejected)
+        show.pool(task.name, pool.candidates, pool.rejected)
 
     return on_answer

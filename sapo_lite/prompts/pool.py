@@ -128,7 +128,7 @@ def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
     counts = Counter(rejection.reason for rejection in pool.rejected).most_common()
     why = ", ".join(f"{number} x {reason}" for reason, number in counts)
     why = f"not accepted: {why}" if why else "the source had no more"
-    notice = f"{task.short_id}: {accepted} of the {count} paraphrases asked for; {why}."
+    notice = f"{task.name}: {accepted} of the {count} paraphrases asked for; {why}."
     if accepted >= minimum:
         return replace(pool, notice=notice)
     raise ParaphraseError(
@@ -160,13 +160,13 @@ def pool_from_json(data: Any, task: Task) -> Pool:
         notice = _get(data, "notice", str | None)
     except TypeError as error:
         raise ParaphraseError(
-            f'{task.short_id}: expected {{"task": ..., "candidates": [{{"text", "origin"}}, ...], '
+            f'{task.name}: expected {{"task": ..., "candidates": [{{"text", "origin"}}, ...], '
             f'"rejected": [{{"text", "reason"}}, ...]}} as candidates; found {error}.'
         ) from None
     found = texts[0][0] if texts else None
     if found != task.instruction:
         raise ParaphraseError(
-            f"{task.short_id}: expected the task's own instruction as first candidate; found {quoted(found)}."
+            f"{task.name}: expected the task's own instruction as first candidate; found {quoted(found)}."
         )
     others = (Candidate(number, *entry) for number, entry in enumerate(texts[1:], start=1))
     return Pool(task.id, (*original_alone(task).candidates, *others), rejected, notice)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sapo_lite.errors import RunFolderError
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.racing import leader, survivors
 from sapo_lite.support.files import read_json, write_json
@@ -95,6 +96,15 @@ class _Record:
         write_json(self._path, self.made)
         return self.made[-1]
 
+    def require(self, count: int) -> None:
+        """Raises RunFolderError if fewer decisions are there."""
+        if len(self.made) < count:
+            raise RunFolderError(
+                f"{self._path}: expected the decisions of a training that is finished, found "
+                f"{f'{len(self.made)} of at least {count}' if self.made else 'none'}. Put the file back, or "
+                f"delete {self._path.parent} and the folders of later stages to have them made again."
+            )
+
 
 class Adversarial:
     """For `hold` optimiser steps at a time, of `draws` wordings the one that the model does worst with.
@@ -120,6 +130,10 @@ class Adversarial:
         drawn = sorted(rng.sample(numbers, min(self._draws, len(numbers))))
         losses = [loss(self._candidates[number].text) for number in drawn]
         return Draw(hold, step, drawn, losses, drawn[losses.index(max(losses))])
+
+    def require_decisions(self, epochs: int) -> None:
+        """Raises RunFolderError if those of a training of so many epochs, which is finished, are gone."""
+        self._record.require(1)
 
     @property
     def ended_with(self) -> Candidate:
@@ -156,6 +170,10 @@ class Rescored:
         found = Rescoring(epoch, step, losses, lowest, lead, before, lowest if clear else before)
         self._training.tell(found)
         return found
+
+    def require_decisions(self, epochs: int) -> None:
+        """Raises RunFolderError if those of a training of so many epochs, which is finished, are gone."""
+        self._record.require(epochs - 1)
 
     @property
     def rescorings(self) -> tuple[Rescoring, ...]:

@@ -29,7 +29,7 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         settings += f"; answers rewritten ({recipe.rewrite.policy}, {recipe.rewrite.rollouts} rollouts a row)"
     first = example.train[0]
     rendered = [
-        Text(f"first training example of {example.short_id}, as a user turn:", style="bold"),
+        Text(f"first training example of {example.name}, as a user turn:", style="bold"),
         Text(user_turn(example, example.instruction, first.input)),
         Text("its answer:", style="bold"),
         Text(first.answer),

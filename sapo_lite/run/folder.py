@@ -1,7 +1,8 @@
 """The run folder: what a run has finished, written so that a run killed anywhere can go on.
 
     runs/lab-20260131-142500/
-        recipe.json                 the resolved recipe and the data's fingerprints; others are refused
+        recipe.json                 the resolved recipe, and hashes of the data, the model and the file of
+                                    candidates; others are refused
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage folder: predictions and scores before any training
@@ -12,9 +13,11 @@
         usage.json                  seconds by kind of work, peak memory
         log.txt                     what the libraries said
 
-Files are written to a temporary name and renamed, so a file that exists is whole.
+Files are written to a temporary name and renamed, so a file that exists is whole. What a killed process
+leaves under such a name is removed when the folder is opened again.
 """
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +29,26 @@ from filelock import FileLock, Timeout
 
 from sapo_lite.errors import RunFolderError
 from sapo_lite.support.files import read_json, write_json
+from sapo_lite.support.leftovers import remove_leftovers
 
 _RECIPE = "recipe.json"
+
+# What a run reads besides recipe and data: hashes by the part that they are of, by what it is
+# ("the model Qwen/Qwen3-8B"). Without any, it was not on the disk yet.
+Inputs = dict[str, dict[str, str]]
+
+
+def changed_inputs(before: Inputs | None, now: Inputs) -> list[str]:
+    """A sentence for each input of a run that is another now; none for one that is or was unknown."""
+    if before is None:
+        return ["it was made by a version that did not note which model and which candidates it had read"]
+    found = []
+    for what, parts in now.items():
+        old = before.get(what)
+        if parts and old:
+            names = [name for name in {**old, **parts} if old.get(name) != parts.get(name)]
+            found += [f"{what} has changed ({', '.join(names)})"] if names else []
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,7 @@ class RunFolder:
                 f"{self.path} is in use by another sapo-lite process. Wait for it, stop it, or choose "
                 "another folder with --out."
             ) from None
+        remove_leftovers(self.path, below=True)
         if self.fresh:
             for entry in self.path.iterdir():
                 if entry.is_dir():
@@ -110,16 +132,22 @@ class RunFolder:
             shutil.rmtree(self.path)
 
     def bind(
-        self, recipe: dict[str, Any], data: dict[str, str], differences: Callable[..., list[str]]
+        self,
+        recipe: dict[str, Any],
+        data: dict[str, str],
+        inputs: Inputs,
+        differences: Callable[..., list[str]],
     ) -> None:
-        """Tie the folder to a recipe and to the data, or check that it belongs to them.
+        """Tie the folder to a recipe, the data and the inputs, or check that it belongs to them.
+
+        An input that was unknown until now is noted.
 
         Raises:
-            RunFolderError: it was made from another recipe or other data; names what differs.
+            RunFolderError: it was made from others; names what differs.
         """
         path = self.path / _RECIPE
         if not path.exists():
-            write_json(path, {"recipe": recipe, "data": data})
+            write_json(path, {"recipe": recipe, "data": data, "inputs": inputs})
             return
         before = read_json(path)
         found = differences(before["recipe"], recipe)
@@ -133,6 +161,15 @@ class RunFolder:
                 f"{self.path} holds results of another recipe:\n  " + "\n  ".join(found) + "\n"
                 "Use the recipe it was made with, another --out, or --fresh to discard these results."
             )
+        noted = before.get("inputs")
+        if changed := changed_inputs(noted, inputs):
+            raise RunFolderError(
+                f"{self.path} holds results that are not of what the recipe names now:\n  "
+                + "\n  ".join(changed)
+                + "\nUse what it was made with, another --out, or --fresh to discard these results."
+            )
+        if unknown := [what for what, parts in inputs.items() if parts and not noted.get(what)]:
+            write_json(path, before | {"inputs": noted | {what: inputs[what] for what in unknown}})
 
     def stage(self, number: int, name: str) -> Stage:
         return Stage(self.path / f"{number:02d}-{name}")
@@ -175,7 +212,8 @@ def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: P
     """
     if out is None:
         if resume:
-            runs = [p for p in parent.glob(f"{name}-*") if (p / _RECIPE).exists()]
+            own = re.compile(rf"{re.escape(name)}-[0-9]{{8}}-[0-9]{{6}}")  # not those of NAME-2
+            runs = [p for p in parent.glob("*") if own.fullmatch(p.name) and (p / _RECIPE).exists()]
             if not runs:
                 raise RunFolderError(
                     f"Nothing to resume: no run of {name} in {parent.resolve()}. Leave out --resume."

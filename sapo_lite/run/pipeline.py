@@ -18,6 +18,7 @@ from sapo_lite.prompts.sources import SourceContext
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.results import Results, collect, published_row, stand_ins
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stages import Learner
@@ -39,11 +40,18 @@ def run(
         SapoLiteError: anything a user can put right; the message says how.
     """
     tasks = load_sequence(recipe.sequence, data)
-    folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
+    bind_all = partial(bind, folder, recipe, tasks)
+    bind_all()
     for notice in stand_ins(tasks):
         show.notice(notice)
     usage = Usage(folder)
-    load = cache(partial(load_backbone, recipe.model))
+
+    @cache
+    def load() -> Backbone:
+        backbone = load_backbone(recipe.model)
+        bind_all()  # what had to be downloaded is known only now
+        return backbone
+
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
     # Only now that other paraphrasing models have left the memory is the backbone loaded.
@@ -62,7 +70,7 @@ def run(
         learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
         show.scores(
-            [task.short_id for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
+            [task.name for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
         )
     with usage.measure("evaluate"):
         held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
@@ -70,6 +78,14 @@ def run(
     results = collect(recipe, tasks, pools, learned, scores, robustness)
     folder.write_results(asdict(results))
     return results
+
+
+def bind(folder: RunFolder, recipe: Recipe, tasks: Sequence[Task]) -> None:
+    """Tie a run folder to all that a run of the recipe reads.
+
+    Raises RunFolderError if it was made from something else.
+    """
+    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe), differences)
 
 
 def paraphrase(
@@ -87,11 +103,13 @@ def paraphrase(
     """
     if not recipe.wants_candidates:
         return {task.id: original_alone(task) for task in tasks}
-    missing = [task for task in tasks if not folder.candidates.has(task.id)]
+    missing = [task for task in tasks if not folder.candidates.has(task.file_name)]
     around = SourceContext(show, seed=recipe.seed, pull=pull, own=(recipe.model, load))
     made = {pool.task: pool_to_json(pool) for pool in make_pools(missing, recipe.paraphrase, around)}
     return {
-        task.id: pool_from_json(folder.candidates.cached(task.id, partial(made.__getitem__, task.id)), task)
+        task.id: pool_from_json(
+            folder.candidates.cached(task.file_name, partial(made.__getitem__, task.id)), task
+        )
         for task in tasks
     }
 

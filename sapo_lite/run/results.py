@@ -83,7 +83,7 @@ def collect(
     robustness: dict[str, Robustness | None],
 ) -> Results:
     """Results from the scores of all stages, zero-shot first; `pools` and what was `learned` by task id."""
-    found = {task.short_id: learned[task.id] for task in tasks if task.id in learned}
+    found = {task.key: learned[task.id] for task in tasks if task.id in learned}
     matrices = {
         kind: {
             metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in first[0]
@@ -96,7 +96,7 @@ def collect(
         strategy=recipe.prompt.strategy,
         adapter=recipe.adapter.method,
         seed=recipe.seed,
-        tasks=[task.short_id for task in tasks],
+        tasks=[task.key for task in tasks],
         lessons=[name_of(lesson) for lesson in METHODS[recipe.adapter.method].lessons(tasks)],
         chosen={task: one.choice.chosen for task, one in found.items()},
         certainty={task: one.choice.certainty for task, one in found.items()},
@@ -136,7 +136,7 @@ def _summed_up(found: Rewriting) -> AnswersRewritten:
 def stand_ins(tasks: Sequence[Task]) -> list[str]:
     """A sentence for every task that was not trained on its own train.json."""
     return [
-        f"{task.short_id} trains on dev.json, which stands in for its missing train.json"
+        f"{task.name} trains on dev.json, which stands in for its missing train.json"
         for task in tasks
         if task.train_split == "dev"
     ]

@@ -28,7 +28,7 @@ def measure_robustness(
     """Test all tasks on all their test examples under each of their first `config.robustness` prompts.
 
     `held_out` has the prompts by task id. The answers are kept in the stage's folder, prompt by prompt.
-    Returns reports by short id: None for a task of which nothing is held out, none at all if not asked for.
+    Returns reports by key of the task: None where nothing is held out, none at all if not asked for.
     """
     if not config.robustness:
         return {}
@@ -39,15 +39,15 @@ def measure_robustness(
 
         def score(task: Task, prompt: Candidate) -> float:
             def answers() -> dict[str, Any]:
-                on_done = partial(meter.advance, note=task.short_id)
+                on_done = partial(meter.advance, note=task.name)
                 return asdict(evaluate(backbone, task, [prompt.text], config, on_done))
 
             return stage.cached(_file(task, prompt), answers)["scores"][PUBLISHED_METRIC]
 
-        by_task = {task.short_id: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
+        by_task = {task.key: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
     return {task: robustness(found, config.threshold) if found else None for task, found in by_task.items()}
 
 
 def _file(task: Task, prompt: Candidate) -> str:
     """Where a stage keeps the answers to one prompt; the number is the candidate's."""
-    return f"predictions/{task.short_id}-unseen-{prompt.index}"
+    return f"predictions/{task.key}-unseen-{prompt.index}"

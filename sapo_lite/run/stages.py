@@ -14,7 +14,7 @@ from sapo_lite.prompts.choice import judge
 from sapo_lite.prompts.confidence import resolution
 from sapo_lite.prompts.losses import CandidateLoss, scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool
-from sapo_lite.prompts.schedules import TrainingContext, frozen
+from sapo_lite.prompts.schedules import Adversarial, Rescored, TrainingContext, frozen
 from sapo_lite.prompts.scoring import measure
 from sapo_lite.prompts.strategies import select, strategy_of
 from sapo_lite.recipe import Recipe
@@ -47,6 +47,9 @@ class Learner:
         learned = {task.id: self._choose(number, task, stage, alone=len(lesson) == 1) for task in lesson}
         self.adapter.open_block(number - 1, seed=self._seed(number))
         if stage.adapter.exists():
+            for found in learned.values():
+                if isinstance(found.part.wordings, Adversarial | Rescored):
+                    found.part.wordings.require_decisions(self.recipe.training.epochs)
             self.adapter.load(stage.adapter)
         else:
             with self.usage.measure("train"):
@@ -60,13 +63,13 @@ class Learner:
         pool, _ = self._split(task)
         if not strategy_of(prompt).needs_candidates:
             pool = pool[:1]
-        suffix = "" if alone else f"-{task.short_id}"
+        suffix = "" if alone else f"-{task.key}"
         scores = self._scores(number, task, pool, stage, f"losses{suffix}")
         training = TrainingContext(
             record=stage.path / f"wordings{suffix}.json",
             rescore=lambda: self._measure(number, task, pool, race=False),
             resolution=resolution(self.backbone),
-            tell=lambda found: self.show.notice(f"{task.short_id}, {found}"),
+            tell=lambda found: self.show.notice(f"{task.name}, {found}"),
         )
         selection = select(prompt, task, pool, scores, seed=self._seed(number), training=training)
         choice = judge(self.backbone, prompt.strategy, selection.chosen, scores)
@@ -83,7 +86,7 @@ class Learner:
 
         def made() -> dict[str, Any]:
             self.show.stage(
-                f"task {self._place(part.task)} {part.task.short_id}: rewriting {len(part.rows)} answers"
+                f"task {self._place(part.task)} {part.task.name}: rewriting {len(part.rows)} answers"
             )
             seed, scratch = self._seed(number), stage.checkpoints
             found = rewrite(self.backbone, part, self.recipe, seed=seed, scratch=scratch, show=self.show)
@@ -102,7 +105,7 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"task {self._place(task)} {task.short_id}: scoring {len(pool)} candidates")
+            self.show.stage(f"task {self._place(task)} {task.name}: scoring {len(pool)} candidates")
             race = self.recipe.scoring.race and strategy.races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
@@ -137,7 +140,7 @@ class Learner:
         old = METHODS[config.method].replay_rows(self.backbone, config, seen, new, seed)
         rows = sum(len(part.rows) for part in [*new, *old])
         heading = f"task {number} {name_of(lesson)}" if len(lesson) == 1 else f"all {len(lesson)} tasks"
-        again = "".join(f", {len(part.rows)} of them of {part.task.short_id}" for part in old)
+        again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
         self.show.stage(f"{heading}: training on {rows} examples{again}")
         with self.show.work("training", optimiser_steps(rows, self.recipe.training), "steps") as meter:
             reached = 0
@@ -184,14 +187,14 @@ class Learner:
 
         def answer() -> dict[str, Any]:
             def report(count: int) -> None:
-                meter.advance(count, task.short_id)
+                meter.advance(count, task.name)
 
             found = evaluate(self.backbone, task, wordings, self.recipe.evaluation, report)
             if self.recipe.rewrite.enabled:
                 found.scores.update(extracted_scores(task, found.predictions))
             return asdict(found)
 
-        scores: dict[str, float] = stage.cached(f"predictions/{task.short_id}-{name}", answer)["scores"]
+        scores: dict[str, float] = stage.cached(f"predictions/{task.key}-{name}", answer)["scores"]
         return scores
 
     def _wordings(self, task: Task, learned: Mapping[str, TrainedTask], kind: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def _rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
         forwards = scored(recipe, rows, pool) + scored_meanwhile(recipe, rows, pool)
         paraphrased = recipe.wants_candidates and task.instruction.strip()
         yield (
-            task.short_id + (" (dev)" if task.train_split == "dev" else ""),
+            task.name + (" (dev)" if task.train_split == "dev" else ""),
             f"{rows}+{old}" if old else str(rows),
             *map(str, (len(task.test), pool, forwards)),
             str(optimiser_steps(rows + old, recipe.training)) if len(lesson) < 2 else "",

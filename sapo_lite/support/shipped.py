@@ -1,5 +1,6 @@
-"""Where the shipped recipes and data are: inside the installed package, or beside it in a clone."""
+"""Where files are: shipped recipes and data, in the installed package or beside it, and the user's cache."""
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -12,3 +13,13 @@ def shipped(kind: str) -> Path:
     """
     inside = _PACKAGE / "shipped" / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def cache_folder() -> Path:
+    """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder.
+
+    Raises RuntimeError if the user has no home folder, as in some containers.
+    """
+    if own := os.environ.get("SAPO_LITE_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"

@@ -244,14 +244,25 @@ def test_runs_that_cannot_be_compared_are_refused_and_each_is_told_why(tmp_path:
     turned = made_run(tmp_path / "turned", two_tasks(50.0), 'sequence.tasks=["mood", "stars"]')
     changed = made_run(tmp_path / "changed", two_tasks(50.0), data={"stars": "data", "mood": "other"})
     tested = made_run(tmp_path / "tested", two_tasks(50.0), "evaluation.max_new_tokens=5")
+    weights = made_run(tmp_path / "weights", two_tasks(50.0), inputs={"the model lab": {"SHA256SUMS": "0"}})
     fine = made_run(tmp_path / "fine", two_tasks(50.0), "training.epochs=9")
-    assert refusal(first, three, turned, changed, tested, fine) == [
+    assert refusal(first, three, turned, changed, tested, weights, fine) == [
         "These runs cannot be compared:",
         f"  {three}: learns stars, mood, oldest; {first} learns stars, mood",
         f"  {turned}: learns the tasks of {first} in another order",
         f"  {changed}: other data than {first} for mood",
         f"  {tested}: tested in another way than {first}: other evaluation.max_new_tokens",
+        f"  {weights}: the model lab has changed (SHA256SUMS) since {first}",
     ]
+
+
+def test_runs_that_did_not_note_what_they_read_are_compared(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
+    for run in runs[1:]:
+        about = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+        del about["inputs"]
+        (run / "recipe.json").write_text(json.dumps(about), encoding="utf-8")
+    assert [len(group.runs) for group in compared(*runs).groups] == [4, 4]
 
 
 def test_two_results_of_one_seed_are_refused(tmp_path: Path) -> None:

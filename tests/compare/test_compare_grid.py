@@ -2,6 +2,8 @@
 
 import gc
 import json
+import os
+import re
 import shlex
 import shutil
 from collections.abc import Collection
@@ -17,13 +19,14 @@ from sapo_lite.compare import grid as grids
 from sapo_lite.compare.command import check
 from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
-from sapo_lite.compare.places import check_folder, comparison_folder, find_places, load_tasks
+from sapo_lite.compare.places import Place, check_folder, comparison_folder, find_places, load_tasks
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.reuse import borrow, lenders
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
-from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError
+from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
 from sapo_lite.recipe import Recipe, load_recipe
+from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.workplan import Work, work_of
 from small import SETTINGS, call, command
 
@@ -260,7 +263,7 @@ def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> N
     assert contents(path) == contents(trained)
 
 
-def test_nothing_is_copied_from_other_candidates_data_or_settings(tmp_path: Path) -> None:
+def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_path: Path) -> None:
     donor, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
     stage(donor, "candidates", stars="a pool")
     stage(donor, "00-zero-shot", scores="[0]", done="")
@@ -271,12 +274,17 @@ def test_nothing_is_copied_from_other_candidates_data_or_settings(tmp_path: Path
         other = begun(tmp_path / str(number), "sapo-lorainc", changed)
         borrow(other, [donor])
         assert contents(other) == {}
-    recipe = json.loads((donor / "recipe.json").read_text())
-    recipe["data"]["mood"] = "other data"
+    made_of = (donor / "recipe.json").read_text()
     new = begun(tmp_path / "new", "sapo-olora")
-    (donor / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    for kind, what in (("data", "mood"), ("inputs", "the model lab")):
+        recipe = json.loads(made_of)
+        recipe[kind][what] = "another"
+        (donor / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+        borrow(new, [donor])
+        assert contents(new) == {}
+    (donor / "recipe.json").write_text(made_of, encoding="utf-8")
     borrow(new, [donor])
-    assert contents(new) == {}
+    assert contents(new) == contents(donor)
 
 
 # --- where cells are
@@ -288,7 +296,7 @@ def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True, name:
     data = data_fingerprint(load_sequence(recipe.sequence))
     folder.mkdir(parents=True)
     (folder / "recipe.json").write_text(
-        json.dumps({"recipe": {**recipe.resolved(), "name": name}, "data": data})
+        json.dumps({"recipe": {**recipe.resolved(), "name": name}, "data": data, "inputs": inputs_of(recipe)})
     )
     if finished:
         (folder / "results.json").write_text("{}")
@@ -315,11 +323,63 @@ def test_cells_are_found_finished_begun_or_elsewhere(tmp_path: Path) -> None:
     ]
 
 
-def test_a_run_with_candidates_from_a_file_is_not_known_by_its_settings(tmp_path: Path) -> None:
-    grid = small_grid("paraphrase.backend=['builtin', 'file']", "paraphrase.path=mine.json")
-    cell = next(iter(grid.recipes))
+def test_a_finished_run_is_reused_while_its_file_of_candidates_is_the_same(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.json", tmp_path / "out"
+    file.write_text('{"oldest": ["Who?"]}')
+    options = {"strategies": "sapo", "adapters": "lorainc", "seeds": "1"}
+    grid = small_grid("paraphrase.backend=['builtin', 'file']", f"paraphrase.path={file}", **options)
+    ((cell, _),) = grid.recipes.items()
     settle(grid, cell, tmp_path / "lab-20260101-000000")
-    assert find_places(grid, load_tasks(grid, None), tmp_path / "out")[cell].state == "new"
+    assert find_places(grid, load_tasks(grid, None), out)[cell] == Place(
+        tmp_path / "lab-20260101-000000", "finished"
+    )
+    file.write_text('{"oldest": ["When?"]}')
+    place = find_places(grid, load_tasks(grid, None), out)[cell]
+    assert (place.path, place.state) == (out / cell.name, "new")
+    assert place.notes == (
+        f"{tmp_path / 'lab-20260101-000000'} is not reused: "
+        f"the file of candidates {file} has changed (content)",
+    )
+
+
+def test_a_cell_of_another_model_under_the_same_name_is_run_anew_beside_it(tmp_path: Path) -> None:
+    folder, out = tmp_path / "model", tmp_path / "out"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_text("old")
+    grid = small_grid(f"model.name={folder}", seeds="1")
+    cell, *_ = grid.recipes
+    settle(grid, cell, out / cell.name)
+    (out / "comparison.json").write_text(json.dumps({"settings": grid.settings}))
+    (folder / "model.safetensors").write_text("new")
+    plan = make_plan(grid, out, None)
+    anew = plan.places[cell]
+    assert (anew.path.parent, anew.state) == (out, "new")
+    assert re.fullmatch(rf"{cell.name}-[0-9a-f]{{8}}", anew.path.name)
+    reason = f"{out / cell.name} is not reused: the model {folder} has changed (model.safetensors)"
+    assert plan.notes == [reason]
+    assert (cell in plan.unfinished, plan.borrowed) == (True, {})
+    settle(grid, cell, anew.path)
+    assert make_plan(grid, out, None).places[cell] == Place(anew.path, "finished", (reason,))
+    (folder / "model.safetensors").write_text("old")
+    assert make_plan(grid, out, None).places[cell] == Place(out / cell.name, "finished")
+
+
+def test_a_run_that_did_not_note_what_it_read_is_not_reused(tmp_path: Path) -> None:
+    grid, out = small_grid(), tmp_path / "here"
+    cell, other, *_ = grid.recipes
+    for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
+        settle(grid, one, folder)
+        about = json.loads((folder / "recipe.json").read_text())
+        del about["inputs"]
+        (folder / "recipe.json").write_text(json.dumps(about))
+    places = find_places(grid, load_tasks(grid, None), out)
+    for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
+        assert places[one].state == "new"
+        assert places[one].notes == (
+            f"{folder} is not reused: it was made by a version that did not note which model and which "
+            "candidates it had read",
+        )
 
 
 def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tmp_path: Path) -> None:
@@ -363,6 +423,20 @@ def test_a_comparison_in_use_is_refused(tmp_path: Path) -> None:
         comparison_folder(tmp_path / "out", grid),
     ):
         pass
+
+
+def test_what_a_killed_comparison_left_half_written_is_removed(tmp_path: Path) -> None:
+    out, cell = tmp_path / "out", tmp_path / "out/sapo-lorainc-0"
+    cell.mkdir(parents=True)
+    left, others = [".comparison.json.123"], [".mine.txt", ".comparison.json.old", "comparison.json.123"]
+    for name in (*left, *others):
+        (out / name).touch()
+    (cell / ".usage.json.123").touch()  # of a run, which may be under way
+    (out / "comparison.json").write_text(json.dumps({"settings": small_grid().settings}))
+    with comparison_folder(out, small_grid()):
+        names = {path.name for path in out.iterdir()}
+        assert names == {*others, "comparison.json", ".lock", cell.name}
+    assert (cell / ".usage.json.123").exists()
 
 
 def test_what_was_finished_or_begun_before_lends_to_what_is_new(tmp_path: Path) -> None:
@@ -473,6 +547,11 @@ def test_an_item_that_fails_ends_everything(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="could not convert string to float: 'two'"):
         do_all(["1", "two", "3"], float, workers(tmp_path, 1), heard, lambda item, finished: True)
     assert heard.took == {"1": 1.0}
+
+
+def test_a_worker_that_dies_is_an_error_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="a worker process ended in the middle of its work"):
+        do_all([3], os._exit, workers(tmp_path, 1), Heard(), lambda item, finished: True)  # type: ignore[arg-type]
 
 
 def test_one_device_is_not_for_several_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

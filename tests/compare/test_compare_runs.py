@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from sapo_lite.compare.progress import Progress
 from sapo_lite.compare.request import Request
-from small import ROOT, SETTINGS, call, call_on_a_terminal, command, small_run
+from small import ROOT, SETTINGS, call, call_on_a_terminal, change_weights, command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +151,31 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_results(
     assert told(broken) == told(out)
     for run in told(out)["runs"]:
         assert contents(broken / run["folder"]) == contents(out / run["folder"]), run["folder"]
+
+
+def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
+    model, out = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(ROOT / "data/backbones/lab", model)
+    settings = (f"model.name={model}", "sequence.tasks=['oldest']", "training.epochs=1")
+    options = ("--strategies", "fixed", "--seeds", "2", "--format", "json")
+    old = json.loads(call(compare(out, *options, settings=settings)).stdout)
+    change_weights(model)
+    done = call(compare(out, *options, settings=settings))
+    assert done.returncode == 0, done.stderr
+    new = json.loads(done.stdout)
+    for seed, (before, run) in enumerate(zip(old["runs"], new["runs"], strict=True)):
+        reason = f"{out / before['folder']} is not reused: the model {model} has changed (model.safetensors)"
+        assert f"note: {reason}\n" in done.stderr
+        assert reason in new["notes"]
+        found = contents(out / run["folder"])
+        assert found == contents(plain_run(tmp_path / f"plain-{seed}", run["command"]))
+        trained = "01-oldest/adapter/adapter_model.safetensors"
+        assert found[trained] != contents(out / before["folder"])[trained]
+    other = json.loads(call(compare(tmp_path / "other", *options, settings=settings)).stdout)
+    assert [run["folder"] for run in other["runs"]] == [f"../out/{run['folder']}" for run in new["runs"]]
 
 
 def told_so_far(out: Path) -> Any:

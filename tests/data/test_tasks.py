@@ -1,6 +1,7 @@
 """Tasks: where they are found, which one an id means, what their files must hold."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def problems(config: SequenceConfig, data: Path | None) -> list[str]:
 def test_a_task_has_its_prompt_parts_and_the_first_examples_of_each_file(tmp_path: Path) -> None:
     make_suite(tmp_path)
     (task,) = load_sequence(sequence("195", train_examples=2, test_examples=1), tmp_path)
-    assert (task.id, task.suite, task.short_id) == ("task195_sentiment", "S", "task195")
+    assert (task.id, task.suite, task.key) == ("task195_sentiment", "S", "task195")
     assert (task.instruction, task.suffix) == ("Say yes or no.", "Directly answer.")
     assert (task.labels, task.language, task.train_split) == (("yes", "no"), "en", "train")
     assert task.train == (Example("train text 0", "no"), Example("train text 1", "yes"))
@@ -224,6 +225,74 @@ def test_one_task_under_two_names_is_refused(tmp_path: Path) -> None:
     ]
 
 
+# --- keys
+
+
+def keys(folder: Path, *ids: str) -> list[str]:
+    """The keys of tasks with these ids in one sequence, which are safe and different on every disk."""
+    for name in ids:
+        (folder / "S" / name).mkdir(parents=True)
+        for split in ("train", "test"):
+            put(folder / "S" / name / f"{split}.json", ROWS)
+    put(folder / "S/instructions.json", dict.fromkeys(ids, ENTRY))
+    tasks = load_sequence(sequence(*ids), folder)
+    assert [task.id for task in tasks] == list(ids)
+    for names in ([task.key for task in tasks], [task.file_name for task in tasks]):
+        assert len({name.lower() for name in names}) == len(ids)
+        assert not [name for name in names if re.search(r'[/:*?"<>|]|^\\.', name) or len(name) > 150]
+    return [task.key for task in tasks]
+
+
+def test_a_key_is_the_abbreviated_id_where_it_means_one_task(tmp_path: Path) -> None:
+    assert keys(tmp_path, *NAMES) == ["task195", "task1310", "task002", "C-STANCE"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("task_yes", "task_no"),
+        ("task7_yes", "task7_no"),
+        ("task7", "task7_no"),
+        ("task7_a", "task7_b", "task_7", "task"),
+    ],
+)
+def test_where_two_tasks_have_one_abbreviation_a_key_is_the_full_id(tmp_path: Path, ids: tuple[str]) -> None:
+    assert keys(tmp_path, *ids) == list(ids)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("mood", "Mood"),
+        ("task7_yes", "TASK7_yes"),
+        ("task7_a", "Task7_A", "task7_b"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("en/mood", "en:mood", "en-mood"),
+        (".mood", "mood"),
+        ("task7_a/b", "task7_a:b"),
+    ],
+)
+def test_keys_differ_by_more_than_case_and_have_no_unsafe_characters(tmp_path: Path, ids: tuple[str]) -> None:
+    assert keys(tmp_path, *ids) != list(ids)
+
+
+def test_a_rewritten_key_keeps_its_words_and_the_name_is_the_id(tmp_path: Path) -> None:
+    make_suite(tmp_path, names=["en/mood", "task7_a"])
+    unsafe, plain = load_sequence(sequence("en/mood", "task7_a"), tmp_path)
+    assert re.fullmatch(r"en-mood-[0-9a-f]{8}", unsafe.key)
+    assert (unsafe.name, unsafe.file_name) == ("en/mood", unsafe.key)
+    assert (plain.key, plain.name, plain.file_name) == ("task7", "task7", "task7_a")
+
+
+def test_an_index_with_a_task_twice_is_refused(tmp_path: Path) -> None:
+    folder = make_suite(tmp_path)
+    entry = json.dumps(ENTRY)
+    (folder / "instructions.json").write_text(f'{{"C-STANCE": {entry}, "C-STANCE": {entry}}}')
+    assert problems(sequence("C-STANCE"), tmp_path) == [
+        f'{folder}/instructions.json: the key "C-STANCE" is there twice in one object; leave one of them'
+    ]
+
+
 # --- missing files
 
 
@@ -380,7 +449,7 @@ def test_the_fingerprint_changes_with_anything_that_is_read_and_with_nothing_els
 def test_the_superni_sequences_load(benchmarks: Path, name: str) -> None:
     recipe = load_recipe(name, ["sequence.missing_train=dev"])
     tasks = load_sequence(recipe.sequence, benchmarks)
-    assert [task.short_id for task in tasks] == [f"task{number}" for number in recipe.sequence.tasks]
+    assert [task.key for task in tasks] == [f"task{number}" for number in recipe.sequence.tasks]
     assert {task.language for task in tasks} == {"en"}
     assert all(len(task.train) > 600 and len(task.test) > 200 for task in tasks)
     assert all(task.instruction and task.suffix for task in tasks)

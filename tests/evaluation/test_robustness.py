@@ -239,7 +239,7 @@ def planned(*settings: str, blank: bool = False) -> dict[str, str]:
     first, *others = load_sequence(recipe.sequence, None)
     tasks = [replace(first, instruction="") if blank else first, *others]
     rows = [line.split("  ") for line in shown(plan(recipe, tasks)).splitlines()]
-    return {row[0].strip(): row[-1].strip() for row in rows if row[0].strip() in {t.short_id for t in tasks}}
+    return {row[0].strip(): row[-1].strip() for row in rows if row[0].strip() in {t.name for t in tasks}}
 
 
 def test_the_plan_counts_the_report() -> None:

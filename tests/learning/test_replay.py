@@ -44,7 +44,7 @@ def attach(backbone: Backbone) -> BlockAdapter:
 
 
 def sizes(parts: Sequence[TrainingSet]) -> dict[str, int]:
-    return {part.task.short_id: len(part.rows) for part in parts}
+    return {part.task.key: len(part.rows) for part in parts}
 
 
 # --- how many

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +21,10 @@ from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, Rejection, original_alone, pool_to_json, top_up
 from sapo_lite.prompts.sources import SourceContext, ollama_server, openai
 from sapo_lite.prompts.sources import concurrent as in_flight
-from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep, RememberedModel, cache_folder
+from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep, RememberedModel
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
+from sapo_lite.support.shipped import cache_folder
 from sapo_lite.types import Task
 
 CHAT = "POST /api/chat"
@@ -496,6 +498,17 @@ def test_the_cache_is_where_the_environment_says(
         else:
             monkeypatch.setenv(name, value)
     assert cache_folder() == Path(expected)
+
+
+def test_what_killed_processes_left_half_written_is_removed_after_an_hour(cache: Path) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
+    old, new, other = (cache / name for name in (".a.json.123", ".b.json.123", ".c.json.old"))
+    for path in (old, new, other):
+        path.write_text("{")
+    for path in (old, other):
+        os.utime(path, (1, 1))
+    ask(Model())
+    assert {path.name for path in cache.glob(".*")} == {new.name, other.name}
 
 
 def test_without_a_home_folder_the_user_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:

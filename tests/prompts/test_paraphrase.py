@@ -292,7 +292,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
             self._name = name
 
         def answers(self, about: Task, numbers: range, taken: Sequence[str]) -> Iterator[str]:
-            events.append((self._name, about.short_id, str(len(numbers))))
+            events.append((self._name, about.name, str(len(numbers))))
             if self._name == "broken":
                 raise ParaphraseError("broken")
             limit = {"short": 1, "mute": 0}.get(self._name, 1000)
@@ -780,6 +780,66 @@ def test_candidates_of_the_same_instruction_are_the_tasks_whatever_it_was_called
     path.write_text(json.dumps(pool_to_json(saved[0])))
     [pool] = make(YES_NO, backend="file", path=str(path), count=2)
     assert pool.texts == saved[0].texts
+
+
+def test_of_two_tasks_with_one_instruction_each_has_the_entry_of_its_name(tmp_path: Path) -> None:
+    twins = [dataclasses.replace(FREE, id=name, own_key=name) for name in ("task7_yes", "task7_no")]
+    pools = [made(about, f"{about.id} 1.", f"{about.id} 2.") for about in twins]
+    path = tmp_path / "c.json"
+    path.write_text(as_json(pools), encoding="utf-8")
+    again = make(*twins, backend="file", path=str(path), count=2)
+    assert [pool.texts for pool in again] == [
+        ["task7_yes 1.", "task7_yes 2."],
+        ["task7_no 1.", "task7_no 2."],
+    ]
+    with pytest.raises(ParaphraseError) as caught:
+        make(FREE, backend="file", path=str(path), count=2)
+    assert str(caught.value) == (
+        f'{path}: task7_yes, task7_no have the instruction of {FREE.id}; call one of them "{FREE.id}".'
+    )
+
+
+def test_an_abbreviation_that_two_tasks_share_is_the_name_of_neither(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('task7 = ["One.", "Two."]')
+    about = dataclasses.replace(FREE, id="task7_yes", own_key="task7_yes")
+    with pytest.raises(ParaphraseError, match=r'expected paraphrases for "task7_yes"; found task7\.'):
+        make(about, backend="file", path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"task273": ["One."], "task273": ["Two."]}',
+            "expected a .toml or .json file of paraphrases: "
+            'the key "task273" is there twice in one object; leave one of them.',
+        ),
+        (
+            '{"task273": ["One."], "task273_europarl_classification": ["Two."]}',
+            'expected one entry for task273_europarl_classification; found "task273" and '
+            '"task273_europarl_classification". Leave one of them.',
+        ),
+        (
+            '{"pools": [{"task": "task273", "candidates": ["One."]}, {"task": "task273", "candidates": []}]}',
+            '"task273" is there twice; leave one of them.',
+        ),
+    ],
+)
+def test_a_file_with_two_entries_for_one_task_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "twice.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ParaphraseError) as caught:
+        make(YES_NO, backend="file", path=str(path))
+    assert str(caught.value) == f"{path}: {message}"
+
+
+def test_a_task_may_be_called_as_a_key_of_the_layouts(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({name: [f"The {name}."] for name in ("task", "candidates", "pools")}))
+    about = [dataclasses.replace(FREE, id=name, own_key=name) for name in ("task", "candidates", "pools")]
+    made_of_it = make(*about, backend="file", path=str(path), count=1)
+    assert [pool.texts for pool in made_of_it] == [["The task."], ["The candidates."], ["The pools."]]
 
 
 def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:

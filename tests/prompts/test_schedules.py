@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sapo_lite.errors import RunFolderError
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.schedules import Adversarial, Rescored, Rescoring, Schedule, TrainingContext, frozen
 from sapo_lite.types import Candidate, TrainingRow, TrainingSet
@@ -138,6 +139,18 @@ def test_a_wording_that_is_clearly_better_now_takes_over_when_an_epoch_begins(tm
     assert first.lead == pytest.approx(CLEARLY_4[2].token_mean - CLEARLY_4[4].token_mean)
     assert rescorer.wordings.rescorings == tuple(rescorer.told)
     assert rescorer.wordings.ended_with is POOL[0]
+
+
+def test_decisions_that_a_finished_training_lacks_are_said(tmp_path: Path) -> None:
+    rescorer = Rescorer(tmp_path, [CLEARLY_4, ALL_ALIKE])
+    rescorer.wordings.require_decisions(1)
+    rescorer.epochs(3)
+    rescorer.wordings.require_decisions(3)
+    with pytest.raises(RunFolderError, match="found 2 of at least 3"):
+        rescorer.wordings.require_decisions(4)
+    wordings = adversarial(tmp_path / "other")
+    with pytest.raises(RunFolderError, match="found none"):
+        wordings.require_decisions(1)
 
 
 def test_what_a_rescoring_found_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A whole run: what it finds, what it writes, what it shows, what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
-from small import small_run
+from sapo_lite.support.shipped import shipped
+from small import change_weights, small_run
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +150,25 @@ def test_a_new_folder_in_which_no_run_was_begun_is_removed(tmp_path: Path) -> No
     assert not (tmp_path / "new").exists()
 
 
+def test_what_killed_processes_left_half_written_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = [
+        ".usage.json.4711",
+        "00-zero-shot/predictions/.yes-chosen.json.9",
+        ".01-yes.partial/losses.json",
+        ".candidates.partial/yes.json",
+        "01-no/.losses-no.json.partial",
+        "01-no/adapter.partial/adapter_config.json",
+    ]
+    kept = ["recipe.json", "usage.json.4711", ".usage.json.bak", ".mine.partial", "01-no/adapter/weights"]
+    for name in [*left, *kept]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with RunFolder(tmp_path):
+        found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {*kept, ".lock"}
+    assert not [p for p in tmp_path.rglob("*.partial") if p.name != ".mine.partial"]
+
+
 def test_fresh_empties_the_folder_but_for_its_lock(tmp_path: Path) -> None:
     (tmp_path / "01-a").mkdir()
     (tmp_path / "recipe.json").write_text("{}")
@@ -162,7 +183,12 @@ def test_a_folder_of_something_else_is_never_taken(tmp_path: Path) -> None:
 
 
 def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
-    for name in ("lab-20260101-000000", "lab-20260102-000000", "lab_long-20260103-000000"):
+    for name in (
+        "lab-20260101-000000",
+        "lab-20260102-000000",
+        "lab_long-20260103-000000",
+        "lab-2-20260104-000000",
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "recipe.json").write_text("{}")
     found = choose_folder("lab", None, resume=True, parent=tmp_path)
@@ -204,3 +230,92 @@ def test_evaluation_prompts_decides_which_matrices_there_are(tmp_path: Path) -> 
     results, _ = small_run(tmp_path, "evaluation.prompts=chosen", "sequence.tasks=['oldest']")
     assert list(results.matrices) == ["chosen"]
     assert {p.name for p in (tmp_path / "00-zero-shot/predictions").iterdir()} == {"oldest-original.json"}
+
+
+# --- tasks whose ids begin alike
+
+
+def say_it(root: Path, *names: str) -> tuple[str, ...]:
+    """A suite of tasks that ask for one word, which ends their names; the settings of a run of them."""
+    index = {}
+    for name in names:
+        word = name.split("_")[-1]
+        rows = [{"sentence": f"the {n} stars", "label": word} for n in range(16)]
+        (root / "S" / name).mkdir(parents=True)
+        for split in ("train", "test"):
+            (root / "S" / name / f"{split}.json").write_text(json.dumps(rows), encoding="utf-8")
+        index[name] = {"instruction": f"say {word} .", "suffix": "answer :", "labels": [word]}
+    (root / "S/instructions.json").write_text(json.dumps(index), encoding="utf-8")
+    return (
+        "sequence.suite=S",
+        f"sequence.data={root}",
+        f"sequence.tasks={json.dumps(names)}",
+        "sequence.train_examples=16",
+        "sequence.test_examples=8",
+        "training.epochs=6",
+        "training.learning_rate=4e-3",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("task_yes", "task_no"), ("task7_yes", "task7_no")])
+def test_r_is_the_same_whatever_tasks_are_called(tmp_path: Path, names: tuple[str, ...]) -> None:
+    fixed = ("prompt.strategy=fixed", "paraphrase.held_out=1", "evaluation.robustness=1")
+    short, _ = small_run(tmp_path / "short", *say_it(tmp_path / "a", "yes", "no"), *fixed)
+    long, shown = small_run(tmp_path / "long", *say_it(tmp_path / "b", *names), *fixed)
+    assert long.matrices == short.matrices
+    before, first, second = long.matrices["original"]["rougeL"]
+    assert (first, second) == ([100.0, 0.0], [0.0, 100.0])
+    assert before[0] != before[1]
+    assert long.tasks == long.lessons == list(names)
+    assert list(long.chosen) == list(long.certainty) == list(long.robustness) == list(names)
+    assert names[1] in shown
+
+
+@pytest.mark.slow
+def test_of_tasks_learned_together_each_has_files_of_its_own(tmp_path: Path) -> None:
+    settings = say_it(tmp_path / "data", "task7_yes", "task7_no")
+    small_run(tmp_path / "run", *settings, "adapter.method=joint", "training.epochs=1", "scoring.race=false")
+    stage = tmp_path / "run/01-joint"
+    for name in ("losses", "selection"):
+        yes, no = (read(stage / f"{name}-task7_{word}.json") for word in ("yes", "no"))
+        assert yes != no
+    chosen = read(tmp_path / "run/results.json")["chosen"]
+    assert [word in chosen[f"task7_{word}"]["text"] for word in ("yes", "no")] == [True, True]
+
+
+# --- what was read has changed
+
+
+def own_model(folder: Path) -> str:
+    """The lab's backbone in a folder of the user's; the setting that names it."""
+    shutil.copytree(shipped("data") / "backbones/lab", folder)
+    return f"model.name={folder}"
+
+
+@pytest.mark.slow
+def test_a_run_of_other_weights_or_candidates_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "mine.toml"
+    file.write_text("oldest = ['who is the oldest ?']")
+    settings = (
+        own_model(tmp_path / "model"),
+        "sequence.tasks=['oldest']",
+        "paraphrase.backend=file",
+        f"paraphrase.path={file}",
+        "training.epochs=1",
+    )
+    first, _ = small_run(tmp_path / "run", *settings)
+    assert small_run(tmp_path / "run", *settings)[0] == first
+    file.write_text("oldest = ['who of them is the oldest ?']")
+    with pytest.raises(RunFolderError) as refused:
+        small_run(tmp_path / "run", *settings)
+    assert f"\n  the file of candidates {file} has changed (content)\n" in str(refused.value)
+    file.write_text("oldest = ['who is the oldest ?']")
+    change_weights(tmp_path / "model")
+    with pytest.raises(RunFolderError) as refused:
+        small_run(tmp_path / "run", *settings)
+    assert f"\n  the model {tmp_path / 'model'} has changed (model.safetensors)\n" in str(refused.value)
+    assert small_run(tmp_path / "another", *settings)[0].matrices != first.matrices

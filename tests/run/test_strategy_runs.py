@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import RunFolderError
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.chat import ChatFormat
 from sapo_lite.prompts.schedules import Schedule
@@ -106,17 +107,26 @@ def test_adversarial_wordings_run_through_two_tasks_and_are_rehearsed_with_the_l
 
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [ADVERSARIAL, RESCORED], ids=["adversarial", "rescored"])
-def test_tasks_that_are_learned_together_keep_a_record_each(
+def test_tasks_that_are_learned_together_keep_a_record_each_without_which_the_run_is_not_read_back(
     tmp_path: Path, settings: tuple[str, ...]
 ) -> None:
-    small_run(tmp_path, *settings, "adapter.method=joint", "evaluation.prompts=original")
+    settings = (*settings, "adapter.method=joint", "evaluation.prompts=original")
+    small_run(tmp_path, *settings)
     for task in ("oldest", "odd_one_out"):
         decisions = read(tmp_path / f"01-joint/wordings-{task}.json")
         # 64 rows in batches of 16, two epochs.
-        if settings is ADVERSARIAL:
+        if settings[: len(ADVERSARIAL)] == ADVERSARIAL:
             assert [decision["step"] for decision in decisions] == list(range(8))
         else:
             assert [(decision["epoch"], decision["step"]) for decision in decisions] == [(2, 4)]
+    record = tmp_path / "01-joint/wordings-odd_one_out.json"
+    record.unlink()
+    with pytest.raises(RunFolderError) as refused:
+        small_run(tmp_path, *settings)
+    assert str(refused.value) == (
+        f"{record}: expected the decisions of a training that is finished, found none. Put the file back, or "
+        f"delete {record.parent} and the folders of later stages to have them made again."
+    )
 
 
 # --- rescoring

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from sapo_lite.errors import RunFolderError
+from sapo_lite.errors import WorkerError
 
 Item = TypeVar("Item")
 _ItemIn = TypeVar("_ItemIn", contravariant=True)
@@ -82,7 +82,7 @@ def _result(future: Future[float], log: Path) -> float:
     try:
         return future.result()
     except BrokenProcessPool:
-        raise RunFolderError(
+        raise WorkerError(
             f"a worker process ended in the middle of its work (out of memory?); look into the log.txt of "
             f"the folders in {log.parent}. The same command goes on where it stopped."
         ) from None

@@ -106,7 +106,7 @@ def rewrite(
         shown = agent.choose_request()
         rewards = agent.train(parameters, scratch, seed, show) if policy else []
         rows = agent.rewrite(show)
-    rewriting = Rewriting(part.task.short_id, answers.kind, shown, config.rollouts, rewards, rows)
+    rewriting = Rewriting(part.task.name, answers.kind, shown, config.rollouts, rewards, rows)
     if rewriting.notice:
         show.notice(rewriting.notice)
     return rewriting

@@ -12,7 +12,6 @@ does. An interrupted run goes on behind the last one, and no server is needed if
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -22,7 +21,9 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import Rejection, writable
 from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
 from sapo_lite.support.files import write_json
-from sapo_lite.types import Task
+from sapo_lite.support.leftovers import remove_old_leftovers
+from sapo_lite.support.shipped import cache_folder
+from sapo_lite.types import Task, abbreviated
 
 
 class Call(NamedTuple):
@@ -57,15 +58,13 @@ class ChatModel(Protocol):
         ...
 
 
-def cache_folder() -> Path:
-    """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder.
+def paraphrases_folder() -> Path:
+    """Where answers are kept.
 
     Raises ParaphraseError if the user has no home folder, as in some containers.
     """
     try:
-        if own := os.environ.get("SAPO_LITE_CACHE"):
-            return Path(own).expanduser()
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"
+        return cache_folder() / "paraphrases"
     except RuntimeError:
         raise ParaphraseError(
             "Paraphrases are kept in the home folder, and there is none. Name a folder that can be written "
@@ -96,6 +95,8 @@ class _Memory:
         task = {"id": self._task.id, "instruction": self._task.instruction}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                remove_old_leftovers(self.path.parent)
             write_json(self.path, {"source": self.source, "task": task, "answers": self.answers})
         except OSError as error:
             raise ParaphraseError(
@@ -170,21 +171,21 @@ class RememberedModel:
         before, now = memory.source.get("digest"), self._model.digest() if memory.answers else None
         if before and now and before != now:
             self._notify(
-                f"{task.short_id}: {self._name} has changed since its paraphrases were saved: asking again"
+                f"{task.name}: {self._name} has changed since its paraphrases were saved: asking again"
             )
             return _Memory(memory.path, identity, task)
         if memory.answers:
-            self._notify(f"{task.short_id}: paraphrases of an earlier run are used again ({memory.path})")
+            self._notify(f"{task.name}: paraphrases of an earlier run are used again ({memory.path})")
         return memory
 
     def _path(self, task: Task, identity: dict[str, Any]) -> Path:
         """The file for what this model says about the task; the same settings give the same file."""
         told = json.dumps([identity, task.id, task.instruction, task.labels], sort_keys=True)
-        # Short: systems take 255 bytes for a name.
-        name = f"{task.short_id}-{identity['source']}-{identity['model']}"
+        # Not by its key, which depends on the sequence. Short: systems take 255 bytes for a name.
+        name = f"{abbreviated(task.id)}-{identity['source']}-{identity['model']}"
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
         digest = hashlib.sha256(told.encode()).hexdigest()
-        return cache_folder() / "paraphrases" / f"{name}-{digest[:12]}.json"
+        return paraphrases_folder() / f"{name}-{digest[:12]}.json"
 
 
 def _key(call: Call) -> str:

@@ -1,10 +1,11 @@
 """The `self` source: the backbone paraphrases its own instructions. No second model, no download."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.model.hub import is_hub_name, locate_model
+from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
 
 if TYPE_CHECKING:
@@ -39,12 +40,10 @@ class OwnModel:
         }
 
     def digest(self) -> str | None:
-        """Of the names, sizes and times of a local folder's files; a hub name is a model by itself."""
-        if is_hub_name(self._settings.name):
-            return None
-        files = sorted(path for path in locate_model(self._settings.name).iterdir() if path.is_file())
-        told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        """Of the files of a local folder, or of the commit on the hub."""
+        if found := model_identity(self._settings.name):
+            return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+        return None
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         from sapo_lite.model.generation import sample

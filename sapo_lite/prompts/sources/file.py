@@ -1,13 +1,13 @@
 """The `file` source: paraphrases from a TOML or JSON file.
 
-Either one list of texts for each task, named by its full or short id,
+Either one list of texts for each task, named by its full or its short id,
 
     task195 = ["Is this tweet positive or negative?", "..."]
 
-or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`.
+or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`. What could belong
+to two tasks, or twice to one, is refused.
 """
 
-import json
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.messages import quoted
+from sapo_lite.support.strict_json import loads
 from sapo_lite.types import Task
 
 
@@ -32,15 +33,18 @@ class FromFile:
         self._notify = notify
 
     def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str]:
-        listed = _by_task(_parse(self._path), task)
-        name = next((name for name in (task.id, task.short_id) if name in listed), None)
-        if name is not None:
-            yield from _texts(self._path, name, listed[name])[numbers.start : numbers.stop]
-            return
-        told = (
-            f'{self._path}: expected paraphrases for "{task.short_id}" (or "{task.id}"); '
-            f"found {', '.join(listed) or 'no task'}."
-        )
+        listed = _by_name(self._path, _parse(self._path), task)
+        match [name for name in dict.fromkeys((task.key, task.id)) if name in listed]:
+            case [name]:
+                yield from _texts(self._path, name, listed[name])[numbers.start : numbers.stop]
+                return
+            case [first, second]:
+                raise ParaphraseError(
+                    f'{self._path}: expected one entry for {task.id}; found "{first}" and "{second}". '
+                    "Leave one of them."
+                )
+        wanted = f'"{task.key}"' + (f' (or "{task.id}")' if task.id != task.key else "")
+        told = f"{self._path}: expected paraphrases for {wanted}; found {', '.join(listed) or 'no task'}."
         if self._notify is None:
             raise ParaphraseError(told)
         self._notify(told)
@@ -58,7 +62,7 @@ def _parse(path: Path) -> dict[str, Any]:
     """The file's top-level table."""
     try:
         content = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
+        data = tomllib.loads(content) if path.suffix == ".toml" else loads(content)
     except OSError as error:
         raise ParaphraseError(f"{path}: the file of paraphrases cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, TOML, JSON: each decoder says where
@@ -68,18 +72,46 @@ def _parse(path: Path) -> dict[str, Any]:
     return data
 
 
-def _by_task(data: dict[str, Any], task: Task) -> dict[str, Any]:
-    """Texts by task, without originals, whichever of the layouts the file has.
+def _by_name(path: Path, data: dict[str, Any], task: Task) -> dict[str, Any]:
+    """Texts by the name that the file has for their task, without originals, whichever layout it has.
 
-    Candidates of the same instruction are the task's own, whatever it was called.
+    Where none has a name of the task, those of the same instruction are its own, under its id.
+
+    Raises:
+        ParaphraseError: a task is there twice, or several have the instruction.
     """
+    pools = _pools(data)
+    if pools is None:
+        return data
+    found: dict[str, Any] = {}
+    alike = []
+    for pool in pools:
+        name, entries = pool["task"], [c if isinstance(c, dict) else {"text": c} for c in pool["candidates"]]
+        if name in found:
+            raise ParaphraseError(f"{path}: {quoted(name)} is there twice; leave one of them.")
+        originals = [entry.get("text") for entry in entries if entry.get("origin") == "original"]
+        found[name] = [entry.get("text") for entry in entries if entry.get("origin") != "original"]
+        if originals == [task.instruction]:
+            alike.append(name)
+    if task.id in found or task.key in found:
+        return found
+    if len(alike) > 1:
+        raise ParaphraseError(
+            f"{path}: {', '.join(alike)} have the instruction of {task.id}; call one of them "
+            f"{quoted(task.id)}."
+        )
+    return {task.id: found[alike[0]]} if alike else found
+
+
+def _pools(data: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The pools of a candidates file; None if it is a table of lists, whatever its tasks are called."""
+    listed = data["pools"] if isinstance(data.get("pools"), list) else [data]
+    pools = [pool for pool in listed if _is_pool(pool)]
+    return pools if pools or not listed else None
+
+
+def _is_pool(data: Any) -> bool:
     match data:
-        case {"pools": list(pools)}:
-            by_pool = [_by_task(pool, task) for pool in pools if isinstance(pool, dict)]
-            return {name: texts for listed in by_pool for name, texts in listed.items()}
-        case {"task": str(name), "candidates": list(candidates)}:
-            entries = [c if isinstance(c, dict) else {"text": c} for c in candidates]
-            originals = [entry.get("text") for entry in entries if entry.get("origin") == "original"]
-            texts = [entry.get("text") for entry in entries if entry.get("origin") != "original"]
-            return {task.id if originals == [task.instruction] else name: texts}
-    return data
+        case {"task": str(), "candidates": list()}:
+            return True
+    return False
