@@ -11,8 +11,6 @@ from sapo_lite.lab.source import LabWordings
 from sapo_lite.lab.wordings import PHRASINGS, SUFFIX, original, worded, wordings
 from sapo_lite.types import Task
 
-every_task = pytest.mark.parametrize("task", TASKS)
-
 
 def test_originals_are_plain_imperatives() -> None:
     assert original("stars") == "your task is to rate the review from 1 to 3 stars . answer with 1 , 2 or 3 ."
@@ -20,28 +18,28 @@ def test_originals_are_plain_imperatives() -> None:
     assert all(form(phrasing.cores[0]) == "imperative" for phrasing in PHRASINGS.values())
 
 
-@every_task
-def test_a_task_has_at_least_six_core_phrases_of_all_forms(task: str) -> None:
-    cores = PHRASINGS[task].cores
-    assert len(set(cores)) == len(cores) >= 6
-    assert {form(core) for core in cores} == {"imperative", "question", "noun phrase"}
+def test_a_task_has_at_least_six_core_phrases_of_all_forms() -> None:
+    for task, phrasing in PHRASINGS.items():
+        cores = phrasing.cores
+        assert len(set(cores)) == len(cores) >= 6, task
+        assert {form(core) for core in cores} == {"imperative", "question", "noun phrase"}, task
 
 
-@every_task
-def test_wordings_are_distinct_seeded_and_never_the_original(task: str) -> None:
-    drawn = wordings(task, 200, seed=3)
-    assert len(set(drawn)) == len(drawn) == 200
-    assert original(task) not in drawn
-    assert wordings(task, 20, seed=3) == drawn[:20]
-    assert wordings(task, 20, seed=4) != drawn[:20]
+def test_wordings_are_distinct_seeded_and_never_the_original() -> None:
+    for task in TASKS:
+        drawn = wordings(task, 200, seed=3)
+        assert len(set(drawn)) == len(drawn) == 200, task
+        assert original(task) not in drawn, task
+        assert wordings(task, 20, seed=3) == drawn[:20], task
+        assert wordings(task, 20, seed=4) != drawn[:20], task
 
 
-@every_task
-def test_wordings_name_every_label_and_have_no_slot_left(task: str) -> None:
-    for wording in [original(task), *wordings(task, 200, seed=0)]:
-        assert all(names_label(wording, label) for label in TASKS[task].labels), wording
-        assert not set("[]|{}") & set(wording), wording
-        assert wording == " ".join(wording.split())
+def test_wordings_name_every_label_and_have_no_slot_left() -> None:
+    for task in TASKS:
+        for wording in [original(task), *wordings(task, 200, seed=0)]:
+            assert all(names_label(wording, label) for label in TASKS[task].labels), f"{task}: {wording}"
+            assert not set("[]|{}") & set(wording), f"{task}: {wording}"
+            assert wording == " ".join(wording.split()), f"{task}: {wording}"
 
 
 def test_a_label_inside_another_word_or_case_does_not_count() -> None:
