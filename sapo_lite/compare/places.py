@@ -23,6 +23,7 @@ from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
+from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.recipe import Recipe, SequenceConfig, differences
 from sapo_lite.support.files import read_json
 from sapo_lite.support.messages import quoted
@@ -85,7 +86,8 @@ def _finished_beside(out: Path) -> dict[str, Path]:
     for path in sorted(found, reverse=True):
         with contextlib.suppress(OSError, RunFolderError, KeyError, TypeError):  # not a run of ours
             run = read_json(path / "recipe.json")
-            if "file" not in run["recipe"]["paraphrase"]["backend"]:
+            kinds = map(kind_of, run["recipe"]["paraphrase"]["backend"])
+            if not any(SOURCES[kind].reads_a_file for kind in kinds):
                 runs[_key(run["recipe"], run["data"])] = path
     return runs
 
