@@ -1,9 +1,12 @@
 """The nouns of the method, as frozen data classes. Everything else passes these around."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from sapo_lite.prompts.schedules import PromptSchedule
 
 Language = Literal["en", "zh"]
 
@@ -81,25 +84,13 @@ class TrainingRow:
     answer: str
 
 
-class PromptSchedule(Protocol):
-    """Wordings that change while a task is trained."""
-
-    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
-        """The wording of all rows of an optimiser step (from 0) in an epoch (from 0).
-
-        `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
-        answer token. It costs a forward pass.
-        """
-        ...
-
-
 @dataclass(frozen=True)
 class TrainingSet:
     """Rows of one task, as they are trained on.
 
-    Where there are `wordings`, they are put in the place of the rows' own.
+    Where there is a `schedule`, its wordings are put in the place of the rows' own.
     """
 
     task: Task
     rows: Sequence[TrainingRow] = field(repr=False)
-    wordings: PromptSchedule | None = None
+    schedule: "PromptSchedule | None" = None

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sapo_lite"
 
 # A room may import from itself and from those further left. Rooms with a comma between do not import others.
-RULE = """support < errors < recipe < types < data < model, lab < prompts < evaluation < learning < run
+RULE = """support < errors < types < lab, data < model < prompts < evaluation < learning < recipe < run
     < compare, leaderboard < report < cli < __main__"""
 FLOOR = {room.strip(): floor for floor, rooms in enumerate(RULE.split("<")) for room in rooms.split(",")}
 

@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
 from benchmarks.scoring.limit import Work, work
 from benchmarks.scoring.released import ReleasedLoop
-from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss
-from sapo_lite.prompts.scoring import lowest, race_scores, score
+from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss, lowest
+from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.types import Candidate, Task
 
 # Largest relative difference of a candidate's loss from that of the released loop: rounding, no more.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
+from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.support.messages import one_of
 
 if TYPE_CHECKING:
     from sapo_lite.prompts.command import Request
@@ -24,10 +26,7 @@ def paraphrase(
     labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels to be kept exactly.")] = "",
     backend: Annotated[
         list[str] | None,
-        typer.Option(
-            help="ollama, openai, self, builtin, file or lab; ollama/MODEL; repeatable.",
-            show_default="ollama",
-        ),
+        typer.Option(help=f"{one_of(SOURCES)}; ollama/MODEL; repeatable.", show_default="ollama"),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="The chat model.", show_default="qwen3:8b, or the recipe's")

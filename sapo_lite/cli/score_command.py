@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
+from sapo_lite.prompts.sources import SOURCES
 
 if TYPE_CHECKING:
     from sapo_lite.leaderboard.command import Request
+
+_BACKENDS = [name for name, source in SOURCES.items() if source.stands_alone]
 
 
 def score(
@@ -23,7 +26,9 @@ def score(
     generate: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
     ] = None,
-    backend: Annotated[Literal["ollama", "builtin", "lab"], typer.Option(help="Who paraphrases.")] = "ollama",
+    backend: Annotated[
+        str, typer.Option(metavar="|".join(_BACKENDS), help="Source of the paraphrases.")
+    ] = "ollama",
     paraphraser: Annotated[str | None, typer.Option(metavar="NAME", help="Model in Ollama.")] = None,
     adapter: Annotated[Path | None, typer.Option(help="Folder of a PEFT adapter to put on it.")] = None,
     suffix: Annotated[str, typer.Option(help="Closes every prompt, after the input.")] = "",

@@ -19,6 +19,7 @@ from sapo_lite.compare.read import other_candidates, read_run
 from sapo_lite.compare.reuse import LENT, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
+from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.comparison_view import as_markdown
 from sapo_lite.report.export import as_json
@@ -61,7 +62,7 @@ def make_candidates(plan: Plan, show: Display, *, pull: bool) -> None:
     for cell in plan.unfinished:
         recipe, tasks = plan.grid.recipes[cell], plan.tasks[cell]
         wanted = "candidates" in pieces(recipe.resolved()).keys() - plan.lenders[cell].keys()
-        if not wanted or "self" in recipe.paraphrase.backend:
+        if not wanted or any(SOURCES[kind_of(name)].backbone for name in recipe.paraphrase.backend):
             continue
         with RunFolder(plan.places[cell].path) as folder:
             bind(folder, recipe, tasks)

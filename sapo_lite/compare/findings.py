@@ -7,6 +7,7 @@ from typing import Any
 from sapo_lite.compare.read import METRICS, Run, incomparable
 from sapo_lite.compare.statistics import Interval, bounds, holm, mean_interval, paired
 from sapo_lite.errors import RunFolderError
+from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.support.messages import as_toml, many, number
 
 LEVEL = 0.05
@@ -60,8 +61,9 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
 
 
 def _rewrites_by_strategy(run: Run) -> bool:
-    """Whether answers are rewritten where the strategy is that, and nowhere else."""
-    return bool(run.settings.get("rewrite.enabled")) == (run.settings["prompt.strategy"] == "rewrite")
+    """Whether answers are rewritten where the strategy asks for it, and nowhere else."""
+    strategy = STRATEGIES.get(run.settings["prompt.strategy"])
+    return bool(run.settings.get("rewrite.enabled")) == (strategy is not None and strategy.rewrites)
 
 
 @dataclass(frozen=True)

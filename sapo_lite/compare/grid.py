@@ -7,10 +7,12 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.recipe import AdapterConfig, PromptConfig, Recipe, flat, load_recipe
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.recipe import Recipe, flat, load_recipe
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 # Settings that cells have of their own, and the option that they come from.
@@ -85,10 +87,10 @@ def make_grid(
         RecipeError: a name that there is not; or a setting that does not fit the recipe or one of the cells.
     """
     _refuse_own(settings, draw)
-    ways = _names("--strategies", strategies, get_args(PromptConfig.model_fields["strategy"].annotation))
+    ways = _names("--strategies", strategies, tuple(STRATEGIES))
     # With the first strategy, not the recipe's own: some settings fit one strategy alone.
     base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
-    methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, _methods())
+    methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, tuple(METHODS))
     numbers = seeds_of(seeds)
     cells = _cells(ways, methods, numbers)
     tasks = base.sequence.tasks if draw else None
@@ -103,11 +105,11 @@ def make_grid(
 
 
 def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
-    """Seed by seed. Nothing is trained on `zero`, which comes once, last, and under the first strategy."""
+    """Seed by seed. A method that trains nothing comes once, last, and under the first strategy."""
     found = []
     for seed in seeds:
-        found += [Cell(s, a, seed) for a in adapters if a != "zero" for s in strategies]
-        found += [Cell(strategies[0], "zero", seed) for a in adapters if a == "zero"]
+        found += [Cell(s, a, seed) for a in adapters if METHODS[a].trains for s in strategies]
+        found += [Cell(strategies[0], a, seed) for a in adapters if not METHODS[a].trains]
     return found
 
 
@@ -146,10 +148,6 @@ def seed_list(text: str) -> tuple[int, ...]:
             raise RecipeError(f"--seeds: expected seeds such as 0-9 or 0,3,7, found {text!r}")
         found += range(int(first), int(last or first) + 1)
     return tuple(dict.fromkeys(found))
-
-
-def _methods() -> tuple[str, ...]:
-    return get_args(AdapterConfig.model_fields["method"].annotation)
 
 
 def _names(option: str, text: str, choices: Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from sapo_lite.compare.places import COMPARISON
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.learning.methods import trains
 from sapo_lite.recipe import flat
 from sapo_lite.run.folder import Inputs, changed_inputs
 from sapo_lite.support.files import read_json
@@ -60,7 +61,7 @@ class Run:
     @property
     def strategy(self) -> str:
         """ "-" where nothing was trained, for which there is nothing to choose."""
-        return "-" if self.adapter == "zero" else str(self.settings["prompt.strategy"])
+        return str(self.settings["prompt.strategy"]) if trains(self.adapter) else "-"
 
 
 def read_run(path: Path, command: str | None = None) -> Run:

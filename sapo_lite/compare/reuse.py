@@ -15,19 +15,18 @@ tests/test_evidence.py compare such runs with ones that copied nothing.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.learning.methods import METHODS, trains
+from sapo_lite.prompts.sources import SOURCES, kind_of
+from sapo_lite.prompts.strategies import strategy_of
 from sapo_lite.recipe import flat
-from sapo_lite.recipe.rules import wants_candidates
+from sapo_lite.recipe.needs import needs_of
 from sapo_lite.support.files import read_json
 
 Item = TypeVar("Item")
-
-# Methods that learn the first task as another one does: the penalty of O-LoRA is 0 without a past.
-_ALIKE_AT_FIRST = {"olora": "lorainc"}
 
 # What is there once a run can lend the piece.
 LENT = {
@@ -43,18 +42,32 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     settings = flat(recipe)
     name, method = settings.pop("prompt.strategy"), settings.pop("adapter.method")
     settings.pop("name")
-    strategy = STRATEGIES[name]
-    pool = wants_candidates(name, settings["paraphrase.count"], settings["paraphrase.held_out"])
-    seeded = pool and settings["paraphrase.backend"] != ["file"]
+    count, held_out = settings["paraphrase.count"], settings["paraphrase.held_out"]
+    needs, how = needs_of(recipe["prompt"], method, count, held_out), METHODS[method]
+    seeded = needs.candidates and not _from_files(settings["paraphrase.backend"])
+    pool = needs.candidates
     found: dict[str, Any] = {"zero-shot": {**settings, "seed": seeded and settings["seed"], "pool": pool}}
     if pool:
         found["candidates"] = settings
-    if method != "zero":
-        found["first stage"] = {**settings, "as": [name, _ALIKE_AT_FIRST.get(method, method)]}
-        if strategy.needs_scores and pool:
-            raced = settings["scoring.race"] and strategy.races
-            found["losses"] = {**settings, "as": [raced, method == "joint"]}
+    if lessons := how.lessons(settings["sequence.tasks"]):
+        found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method]}
+        if needs.losses:
+            raced = settings["scoring.race"] and strategy_of(recipe["prompt"]).races
+            found["losses"] = {**settings, "as": [raced, lessons[0]]}
     return {piece: json.dumps(all_of_it, sort_keys=True) for piece, all_of_it in found.items()}
+
+
+def _from_files(backend: Sequence[str]) -> bool:
+    """Whether all candidates are what files say, whatever the seed."""
+    return all(SOURCES[kind_of(name)].reads_a_file for name in backend)
+
+
+def _read_by(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings less those of the section `adapter` that a method does not read while it has no past."""
+    alike = METHODS[method].first_like or method
+    own = set(METHODS[alike].settings)
+    others = {f"adapter.{key}" for other in METHODS.values() for key in other.settings if key not in own}
+    return {key: value for key, value in settings.items() if key not in others}
 
 
 def lenders(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, Item]]:
@@ -71,7 +84,7 @@ def lenders(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, I
 
 def _lends(recipe: Mapping[str, Any]) -> bool:
     """Not if nothing is trained: the first stage is then the last, which may hold more."""
-    return bool(recipe["adapter"]["method"] != "zero")
+    return trains(recipe["adapter"]["method"])
 
 
 def borrow(path: Path, donors: Iterable[Path]) -> None:

@@ -15,8 +15,8 @@ from sapo_lite.leaderboard.external_model import as_found, borrow, precision, re
 from sapo_lite.model.chat import ChatFormat, EncodedRow
 from sapo_lite.model.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
-from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.scoring import lowest, measure
+from sapo_lite.prompts.losses import CandidateLoss, lowest
+from sapo_lite.prompts.scoring import measure
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.progress import Display

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
+from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Request:
     prompts: Path | None
     instruction: str | None
     generate: int | None
-    backend: Literal["ollama", "builtin", "lab"]
+    backend: str
     paraphraser: str | None
     adapter: Path | None
     suffix: str
@@ -61,6 +63,7 @@ def score(request: Request, show: "Display") -> Result:
         SapoLiteError: anything a user can put right; the message says how.
     """
     _check_adapter(request)
+    _check_backend(request)
     file = read_examples(request.examples, request.input_name, request.answer_name)
     if None in (request.input_name, request.answer_name):
         names = f"inputs from column {file.input_name}, answers from column {file.answer_name}"
@@ -98,6 +101,17 @@ def _check_adapter(request: Request) -> None:
         raise BackboneError(
             f"{request.model}: expected a model, found an adapter. Name its base model here, and this folder "
             "as --adapter."
+        )
+
+
+def _check_backend(request: Request) -> None:
+    """Raises ParaphraseError where a source is named that there is not, or that takes a recipe."""
+    names = [name for name, source in SOURCES.items() if source.stands_alone]
+    if request.backend not in names:
+        close = nearest(request.backend, names)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise ParaphraseError(
+            f"--backend: expected {one_of(map(quoted, names))}, found {quoted(request.backend)}{hint}"
         )
 
 
@@ -140,11 +154,11 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         raise DataError(
             "--generate: expected the original prompt as --instruction TEXT, and no file of prompts"
         )
-    if request.backend == "ollama" and request.paraphraser is None:
+    if SOURCES[request.backend].names_a_model and request.paraphraser is None:
         raise ParaphraseError("--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b")
     from sapo_lite.data.language import language_of
     from sapo_lite.prompts.make import make_pools
-    from sapo_lite.prompts.sources import SourceContext
+    from sapo_lite.prompts.sources.openers import SourceContext
     from sapo_lite.recipe import ParaphraseConfig
     from sapo_lite.types import Task
 

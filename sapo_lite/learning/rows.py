@@ -22,7 +22,7 @@ class RowBatcher:
         self.backbone, self.pack = backbone, pack
         self._rows = [(part, row) for part in parts for row in part.rows]
         self.encoded = [e for part in parts for e in backbone.chat.encode(part.task, part.rows)]
-        # The wordings of parts that change theirs, in the optimiser step that was begun last.
+        # The wordings of parts with a schedule, in the optimiser step that was begun last.
         self._wordings: dict[int, str] = {}
 
     def tokens(self, numbers: Sequence[int]) -> int:
@@ -33,12 +33,10 @@ class RowBatcher:
         """Settle the wordings of an optimiser step (from 0) in an epoch (from 0), which has these rows."""
         by_part: dict[int, list[int]] = defaultdict(list)
         for n in numbers:
-            if self._rows[n][0].wordings is not None:
-                by_part[id(self._rows[n][0])].append(n)
+            by_part[id(self._rows[n][0])].append(n)
         for key, own in by_part.items():
-            wordings = self._rows[own[0]][0].wordings
-            assert wordings is not None
-            self._wordings[key] = wordings.at(step, partial(self._loss, own), epoch)
+            if schedule := self._rows[own[0]][0].schedule:
+                self._wordings[key] = schedule.at(step, partial(self._loss, own), epoch)
 
     def _loss(self, numbers: Sequence[int], wording: str) -> float:
         """Mean loss of rows of one part under a wording, in nats per answer token."""

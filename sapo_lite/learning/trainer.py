@@ -70,12 +70,6 @@ def train(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def optimiser_steps(rows: int, config: "TrainingConfig") -> int:
-    """Optimiser steps of one task; the last step of an epoch may have fewer rows."""
-    micro_batches = math.ceil(rows / config.micro_batch_size)
-    return config.epochs * math.ceil(micro_batches / (config.batch_size // config.micro_batch_size))
-
-
 def _require_labels(parts: Sequence[TrainingSet], encoded: Sequence[EncodedRow]) -> None:
     empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
     if empty or not encoded:
@@ -113,7 +107,7 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(config.warmup * optimiser_steps(rows, config)),
+        warmup_steps=math.ceil(config.warmup * config.steps(rows)),
         # Decay would move frozen rows; 8-bit Adam has not been shown to keep them bit-identical.
         optim="adamw_torch",
         weight_decay=0.0,

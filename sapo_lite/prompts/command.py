@@ -13,7 +13,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, pool_to_json
-from sapo_lite.prompts.sources import SourceContext
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import load_recipe, paraphrase_section
 from sapo_lite.support.messages import as_toml, quoted
 from sapo_lite.types import Task

@@ -62,6 +62,16 @@ class CandidateLoss:
         return sum(means) / len(self.examples)
 
 
+def lowest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
+    """The score of the lowest loss; a tie goes to the earlier index. Who left a race early cannot win it."""
+    return ranked(scores)[0]
+
+
+def highest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
+    """The score of the highest loss; a tie goes to the earlier index."""
+    return min(scores, key=lambda s: (-s.loss, s.index))
+
+
 def ranked(scores: Sequence[CandidateLoss]) -> list[CandidateLoss]:
     """The winner, then the others by the loss they may be expected to have on its examples; ties by index.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sapo_lite.prompts.pool import Pool, finished, original_alone, pool_from_json, pool_to_json, top_up
-from sapo_lite.prompts.sources import SourceContext, open_source
+from sapo_lite.prompts.sources.openers import SourceContext, open_source
 from sapo_lite.types import Task
 
 if TYPE_CHECKING:

@@ -1,24 +1,76 @@
-"""Wordings that the model decides while it is trained.
+"""Prompt schedules: which candidate a task is trained with, when.
 
-A decision is in a file before the step that it is for. So training that is killed, and goes on from a
-checkpoint in the middle of a hold or of an epoch, finds what was decided and does not ask another model.
+A schedule that asks the model while it is trained has each decision in a file before the step that it is
+for. So training that is killed, and goes on from a checkpoint in the middle of a hold or of an epoch, finds
+what was decided and does not ask another model.
 """
 
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sapo_lite.errors import RunFolderError
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.racing import leader, survivors
 from sapo_lite.support.files import read_json, write_json
-from sapo_lite.types import Candidate, TrainingSet
+from sapo_lite.types import Candidate
 
 Loss = Callable[[str], float]
+
+
+class PromptSchedule(Protocol):
+    """Which wording the rows of a task have, by optimiser step."""
+
+    def at(self, step: int, loss: Loss, epoch: int) -> str:
+        """The wording of all rows of an optimiser step (from 0) in an epoch (from 0).
+
+        `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
+        answer token. It costs a forward pass.
+        """
+        ...
+
+    def after_training(self) -> "AfterTraining":
+        """What the task goes on with. Asked once it is learned, or by a later process that finds it so."""
+        ...
+
+
+@dataclass(frozen=True)
+class AfterTraining:
+    """What a task goes on with once it is learned.
+
+    final: the candidate that it is tested with; None where that is still the one chosen before training
+    replayed: the candidate on its rows, where a later task replays them or EWC measures their gradients;
+        None where the schedule goes on varying
+    rescorings: what was found in between, for the results
+    """
+
+    final: Candidate | None = None
+    replayed: Candidate | None = None
+    rescorings: "Sequence[Rescoring]" = ()
+
+
+@dataclass(frozen=True)
+class RandomSchedule:
+    """Wordings drawn by chance (PAFT, section 3.2), each held for `hold` optimiser steps.
+
+    A function of the seed and the step alone, so that a resumed training goes on with the same ones.
+    Drawn uniformly, or with probabilities proportional to `weights`.
+    """
+
+    wordings: tuple[str, ...] = field(repr=False)
+    hold: int
+    seed: str
+    weights: tuple[float, ...] | None = field(default=None, repr=False)
+
+    def at(self, step: int, loss: Loss | None = None, epoch: int = 0) -> str:
+        rng = random.Random(f"{self.seed}/{step // self.hold}")
+        return rng.choices(self.wordings, self.weights)[0]
+
+    def after_training(self) -> AfterTraining:
+        return AfterTraining()
 
 
 @dataclass(frozen=True)
@@ -66,18 +118,20 @@ class Rescoring:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a run lends to such wordings.
+    """What a run gives to a schedule that asks the model while it is trained.
 
     record: the file that decisions are kept in
     rescore: full scores of all candidates, with the model as it is
     resolution: nats per answer token by which arithmetic alone may move a mean
-    tell: is told what every rescoring has found
+    epochs: of the training
+    notify: called with what every rescoring has found
     """
 
     record: Path
     rescore: Callable[[], Sequence[CandidateLoss]]
     resolution: float
-    tell: Callable[[Rescoring], None]
+    epochs: int
+    notify: Callable[[Rescoring], None]
 
 
 class _Record:
@@ -131,14 +185,10 @@ class Adversarial:
         losses = [loss(self._candidates[number].text) for number in drawn]
         return Draw(hold, step, drawn, losses, drawn[losses.index(max(losses))])
 
-    def require_decisions(self, epochs: int) -> None:
-        """Raises RunFolderError if those of a training of so many epochs, which is finished, are gone."""
+    def after_training(self) -> AfterTraining:
+        """Decisions were for the steps of this task: its rows keep the wording of the last one."""
         self._record.require(1)
-
-    @property
-    def ended_with(self) -> Candidate:
-        """The candidate of the last hold so far."""
-        return self._candidates[self._record.made[-1]["kept"]]
+        return AfterTraining(replayed=self._candidates[self._record.made[-1]["kept"]])
 
 
 class Rescored:
@@ -162,26 +212,24 @@ class Rescored:
         return self._candidates[after].text
 
     def _rescore(self, step: int, epoch: int) -> Rescoring:
+        from sapo_lite.prompts.racing import leader  # which brings scipy
+
         scores = self._training.rescore()
         losses, sums = [score.token_mean for score in scores], {s.index: s.nll_sum for s in scores}
-        before, lowest = self.ended_with.index, leader(sums)
+        before, lowest = self._current.index, leader(sums)
         lead = losses[before] - losses[lowest]
         clear = lead > self._training.resolution and _beyond_chance(sums, before)
         found = Rescoring(epoch, step, losses, lowest, lead, before, lowest if clear else before)
-        self._training.tell(found)
+        self._training.notify(found)
         return found
 
-    def require_decisions(self, epochs: int) -> None:
-        """Raises RunFolderError if those of a training of so many epochs, which is finished, are gone."""
-        self._record.require(epochs - 1)
+    def after_training(self) -> AfterTraining:
+        self._record.require(self._training.epochs - 1)
+        found = tuple(Rescoring(**entry) for entry in self._record.made)
+        return AfterTraining(self._current, self._current, found)
 
     @property
-    def rescorings(self) -> tuple[Rescoring, ...]:
-        """What was found so far."""
-        return tuple(Rescoring(**entry) for entry in self._record.made)
-
-    @property
-    def ended_with(self) -> Candidate:
+    def _current(self) -> Candidate:
         """The candidate that the last rescoring so far led to."""
         made = self._record.made
         return self._candidates[made[-1]["after"]] if made else self._chosen
@@ -192,37 +240,8 @@ def _beyond_chance(losses: Mapping[int, Sequence[float]], candidate: int) -> boo
 
     losses: candidate -> nats of every example; a single example proves nothing
     """
+    from sapo_lite.prompts.racing import survivors
+
     if len(losses[candidate]) < 2:
         return False
     return candidate not in survivors(losses, math.inf, comparisons=len(losses) - 1)
-
-
-def frozen(part: TrainingSet) -> TrainingSet:
-    """A part as it is from the end of its lesson on, where a later one rehearses it.
-
-    Wordings that asked the model were for the steps of that lesson: all rows now have the one that they
-    ended with. Those that follow a schedule go on varying.
-    """
-    if not isinstance(part.wordings, Adversarial | Rescored):
-        return part
-    text = part.wordings.ended_with.text
-    return TrainingSet(part.task, [replace(row, instruction=text) for row in part.rows])
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Wordings that change while training (PAFT, section 3.2): each is held for `hold` optimiser steps.
-
-    A function of the seed and the step alone, so that a resumed training goes on with the same ones.
-    Drawn uniformly, or with probabilities proportional to `weights`.
-    """
-
-    wordings: tuple[str, ...] = field(repr=False)
-    hold: int
-    seed: str
-    weights: tuple[float, ...] | None = field(default=None, repr=False)
-
-    def at(self, step: int, loss: Callable[[str], float] | None = None, epoch: int = 0) -> str:
-        """The wording of all rows of an optimiser step (from 0)."""
-        rng = random.Random(f"{self.seed}/{step // self.hold}")
-        return rng.choices(self.wordings, self.weights)[0]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.prompts.losses import CandidateLoss, Reduction, ranked
+from sapo_lite.prompts.losses import CandidateLoss, Reduction
 from sapo_lite.prompts.racing import Round, race
 from sapo_lite.support.progress import Display, Meter
 from sapo_lite.types import Candidate, Task, TrainingRow
@@ -88,16 +88,6 @@ def _losses(
             "model.dtype = 'float32'."
         )
     return nll_sum, tokens
-
-
-def lowest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
-    """The score of the lowest loss; a tie goes to the earlier index. Who left a race early cannot win it."""
-    return ranked(scores)[0]
-
-
-def highest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
-    """The score of the highest loss; a tie goes to the earlier index."""
-    return min(scores, key=lambda s: (-s.loss, s.index))
 
 
 def measure(

@@ -1,6 +1,5 @@
 """A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sapo_lite.errors import RecipeError
+from sapo_lite.prompts.strategies import STRATEGIES, Strategy
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
+from sapo_lite.recipe.registered import registered_rules
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
     EvaluationConfig,
@@ -64,7 +65,7 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
     if source.value("protocol") == "paper":
         source.fill("scoring", race=False, reduction="batch_mean")
-    if source.value("prompt.strategy") == "rewrite":
+    if (strategy := _strategy(source)) and strategy.rewrites:
         source.fill("rewrite", enabled=True)
     if held_out := _held_out(source):
         source.fill("paraphrase", held_out=held_out)
@@ -74,7 +75,8 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         recipe = Recipe.model_validate({**empty, **source.values, "name": path.stem}, context=folder)
     except ValidationError as error:
         refused = field_faults(error, Recipe, source)
-    faults += [*refused.values(), *rule_faults(RULES, Recipe, source, set(refused))]
+    rules = (*RULES, *registered_rules(PromptConfig))
+    faults += [*refused.values(), *rule_faults(rules, Recipe, source, set(refused))]
     if faults or recipe is None:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
@@ -82,17 +84,20 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _held_out(source: RecipeSource) -> int:
-    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs.
-
-    PAFT's split is one paraphrase to test with for eight to train with.
-    """
+    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs."""
     needs = [source.value("evaluation.robustness")]
-    if source.value("prompt.strategy") == "paft":
+    if strategy := _strategy(source):
         count = source.value("paraphrase.count")
         count = ParaphraseConfig().count if count is None else count
-        needs.append(math.ceil(count / 8) if type(count) is int else None)
+        needs.append(strategy.held_out(count) if type(count) is int else None)
     # What is no number is refused where it stands.
     return max([0, *(need for need in needs if type(need) is int)])
+
+
+def _strategy(source: RecipeSource) -> Strategy | None:
+    """The strategy that is written, if there is one of that name."""
+    name = source.value("prompt.strategy")
+    return STRATEGIES.get(name) if isinstance(name, str) else None
 
 
 def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
@@ -108,9 +113,12 @@ def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
         alone = _ParaphraseAlone.model_validate(source.values)
     except ValidationError as error:
         refused = field_faults(error, _ParaphraseAlone, source)
-    rules = tuple(
-        rule for rule in RULES if {"paraphrase", "prompt"}.issuperset(k.split(".")[0] for k in rule.keys)
-    )
+    sections = set(_ParaphraseAlone.model_fields)
+    rules = [
+        rule
+        for rule in (*RULES, *registered_rules(PromptConfig))
+        if sections.issuperset(key.split(".")[0] for key in rule.keys)
+    ]
     faults = [*refused.values(), *rule_faults(rules, _ParaphraseAlone, source, set(refused))]
     if faults or alone is None:
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
@@ -121,6 +129,7 @@ class _ParaphraseAlone(BaseModel):
     """What the rules of the section look at."""
 
     prompt: PromptConfig = PromptConfig()
+    adapter: AdapterConfig = AdapterConfig()
     paraphrase: ParaphraseConfig
 
 

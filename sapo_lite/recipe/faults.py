@@ -1,13 +1,14 @@
 """Says in one sentence each what is wrong with a recipe: key, expected, found, nearest valid name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from sapo_lite.recipe.rules import Rule
 from sapo_lite.recipe.source import Fault, RecipeSource
+from sapo_lite.recipe.values import Choices
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 
@@ -31,7 +32,7 @@ def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSo
 
 
 def rule_faults(
-    rules: tuple[Rule, ...], root: type[BaseModel], source: RecipeSource, refused: set[str]
+    rules: Sequence[Rule], root: type[BaseModel], source: RecipeSource, refused: set[str]
 ) -> Iterator[Fault]:
     """Faults between keys. A rule that touches a key already refused is not judged."""
     refused_sections = {key for key in refused if "." not in key}
@@ -68,6 +69,9 @@ def _value_or_default(key: str, root: type[BaseModel], source: RecipeSource) -> 
 
 
 def _choices(field: FieldInfo) -> tuple[str | bool, ...]:
+    for mark in field.metadata:
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, Choices):
+            return tuple(mark.func.names())
     return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
 
 

@@ -1,5 +1,6 @@
 """The sections on how a task is learned. Defaults are the published settings."""
 
+import math
 from typing import Literal
 
 from sapo_lite.recipe.section import Section
@@ -7,6 +8,7 @@ from sapo_lite.recipe.values import (
     Count,
     CountOrNone,
     Fraction,
+    MethodName,
     Modules,
     NotNegative,
     OptionalNotNegative,
@@ -26,7 +28,7 @@ class AdapterConfig(Section):
     new one (InsCL), or as many of each ("uniform").
     """
 
-    method: Literal["lorainc", "olora", "sequential", "ewc", "replay", "joint", "zero"] = "lorainc"
+    method: MethodName = "lorainc"
     rank: Count = 8
     alpha: Count = 32
     dropout: Share = 0.1
@@ -54,6 +56,11 @@ class TrainingConfig(Section):
     pack: Literal["auto", True, False] = "auto"
     gradient_checkpointing: Switch = True
     checkpoint_every: CountOrNone = 0
+
+    def steps(self, rows: int) -> int:
+        """Optimiser steps of one task; the last step of an epoch may have fewer rows."""
+        micro_batches = math.ceil(rows / self.micro_batch_size)
+        return self.epochs * math.ceil(micro_batches / (self.batch_size // self.micro_batch_size))
 
 
 class RewriteConfig(Section):

@@ -1,10 +1,15 @@
 """The kinds of value a recipe takes, each with the words in which an error says what was expected."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from sapo_lite.learning.methods import METHODS
+from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.prompts.strategies import STRATEGIES, variants
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 
@@ -29,9 +34,16 @@ def _ids_as_text(value: object) -> object:
     return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
 
 
-# Where paraphrases come from; the first two are kinds of server, and their model may stand behind a slash.
-SOURCES = ("ollama", "openai", "self", "builtin", "file", "lab")
-_NAMING_A_MODEL = SOURCES[:2]
+@dataclass(frozen=True)
+class Choices:
+    """Refuses a text that is none of some names, which are looked up whenever a value is checked."""
+
+    names: Callable[[], Iterable[str]]
+
+    def __call__(self, value: str) -> str:
+        if value not in self.names():
+            raise ValueError(quoted(value))
+        return value
 
 
 def _sources(value: object) -> object:
@@ -41,7 +53,7 @@ def _sources(value: object) -> object:
         if kind not in SOURCES:
             close = nearest(kind, SOURCES)
             raise ValueError(quoted(name) + (f'; did you mean "{close[0]}"?' if close else ""))
-        if slash and (kind not in _NAMING_A_MODEL or not model):
+        if slash and not (SOURCES[kind].names_a_model and model):
             raise ValueError(quoted(name))
     return names
 
@@ -62,6 +74,15 @@ def _base_url(value: object) -> object:
     return value
 
 
+def _asked_for_by(setting: str) -> list[str]:
+    """The values of a setting of the section `prompt` that ask for a variant of a strategy."""
+    return [str(variant.value) for variant in variants() if variant.setting == setting]
+
+
+StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
+Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
+Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
+MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
 # The description is what follows "expected" in an error.
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]

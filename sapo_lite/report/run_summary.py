@@ -11,10 +11,9 @@ from rich.text import Text
 
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.evaluation.robustness import AVERAGED
-from sapo_lite.prompts.confidence import Difference, Margin
+from sapo_lite.prompts.confidence import Difference
 from sapo_lite.report.tables import score_matrix, shorten, spaced, titled
 from sapo_lite.run.results import AnswersRewritten, Results
-from sapo_lite.types import Candidate
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -139,7 +138,9 @@ def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableTyp
 
 
 def _certainty_table(results: Results) -> RenderableType:
-    title = "lead of the chosen prompts: differences of loss, nats per answer token (95 % interval; examples)"
+    # The prompts that a rescoring changed are in a table of their own.
+    when = " before training" if results.rescorings else ""
+    what = "differences of loss, nats per answer token (95 % interval; examples)"
     table = Table(box=None, pad_edge=False)
     for heading in ("task", "to the runner-up", "to the original", ""):
         table.add_column(heading)
@@ -150,16 +151,9 @@ def _certainty_table(results: Results) -> RenderableType:
                 task,
                 f"#{rival.other} {_difference(rival)}",
                 _difference(original) if original else "is chosen",
-                ", ".join(_remarks(certainty, results.chosen[task])),
+                "within noise" if certainty.within_noise else "",
             )
-    return titled(title, table)
-
-
-def _remarks(certainty: Margin, chosen: Candidate) -> Iterator[str]:
-    if certainty.chosen != chosen.index:
-        yield f"of #{certainty.chosen}, which it began with"
-    if certainty.within_noise:
-        yield "within noise"
+    return titled(f"lead of the chosen prompts{when}: {what}", table)
 
 
 def _difference(difference: Difference) -> str:

@@ -14,7 +14,7 @@ from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
-from sapo_lite.prompts.sources import SourceContext
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder

@@ -98,7 +98,7 @@ def collect(
         seed=recipe.seed,
         tasks=[task.key for task in tasks],
         lessons=[name_of(lesson) for lesson in METHODS[recipe.adapter.method].lessons(tasks)],
-        chosen={task: one.choice.chosen for task, one in found.items()},
+        chosen={task: one.prompt for task, one in found.items()},
         certainty={task: one.choice.certainty for task, one in found.items()},
         rescorings={task: list(one.rescorings) for task, one in found.items() if one.rescorings},
         matrices=matrices,

@@ -8,13 +8,13 @@ from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, Lesson, name_of
 from sapo_lite.learning.rewriting import Rewriting, extracted_scores, rewrite, rewriting_from_json
-from sapo_lite.learning.trainer import Step, optimiser_steps, train
+from sapo_lite.learning.trainer import Step, train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.choice import judge
 from sapo_lite.prompts.confidence import resolution
 from sapo_lite.prompts.losses import CandidateLoss, scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool
-from sapo_lite.prompts.schedules import Adversarial, Rescored, TrainingContext, frozen
+from sapo_lite.prompts.schedules import TrainingContext
 from sapo_lite.prompts.scoring import measure
 from sapo_lite.prompts.strategies import select, strategy_of
 from sapo_lite.recipe import Recipe
@@ -47,21 +47,21 @@ class Learner:
         learned = {task.id: self._choose(number, task, stage, alone=len(lesson) == 1) for task in lesson}
         self.adapter.open_block(number - 1, seed=self._seed(number))
         if stage.adapter.exists():
-            for found in learned.values():
-                if isinstance(found.part.wordings, Adversarial | Rescored):
-                    found.part.wordings.require_decisions(self.recipe.training.epochs)
             self.adapter.load(stage.adapter)
-        else:
-            with self.usage.measure("train"):
-                self._train(number, lesson, learned, past, stage)
-                stage.keep_adapter(self.adapter.save)
-        return {task: found.afterwards for task, found in learned.items()}
+            return {task: found.after_training() for task, found in learned.items()}
+        with self.usage.measure("train"):
+            self._train(number, lesson, learned, past, stage)
+            learned = {task: found.after_training() for task, found in learned.items()}
+            if self.adapter.after_task is not None:
+                self.adapter.after_task([found.part for found in learned.values()], self.show)
+            stage.keep_adapter(self.adapter.save)
+        return learned
 
     def _choose(self, number: int, task: Task, stage: Stage, *, alone: bool) -> TrainedTask:
         """What a task is to be trained on. A lesson of several tasks keeps a file for each."""
         prompt = self.recipe.prompt
         pool, _ = self._split(task)
-        if not strategy_of(prompt).needs_candidates:
+        if not self.recipe.needs.choice:
             pool = pool[:1]
         suffix = "" if alone else f"-{task.key}"
         scores = self._scores(number, task, pool, stage, f"losses{suffix}")
@@ -69,13 +69,14 @@ class Learner:
             record=stage.path / f"wordings{suffix}.json",
             rescore=lambda: self._measure(number, task, pool, race=False),
             resolution=resolution(self.backbone),
-            tell=lambda found: self.show.notice(f"{task.name}, {found}"),
+            epochs=self.recipe.training.epochs,
+            notify=lambda found: self.show.notice(f"{task.name}, {found}"),
         )
         selection = select(prompt, task, pool, scores, seed=self._seed(number), training=training)
         choice = judge(self.backbone, prompt.strategy, selection.chosen, scores)
         stage.cached(f"selection{suffix}", lambda: asdict(choice))
         part, rewriting = self._rewritten(number, selection.part, stage, f"rewrites{suffix}")
-        return TrainedTask(part, choice, rewriting)
+        return TrainedTask(part, choice, selection.chosen, rewriting)
 
     def _rewritten(
         self, number: int, part: TrainingSet, stage: Stage, name: str
@@ -100,13 +101,12 @@ class Learner:
         self, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
     ) -> list[CandidateLoss]:
         """Losses of the candidates, where the strategy asks for them and there is something to choose."""
-        strategy = strategy_of(self.recipe.prompt)
-        if not strategy.needs_scores or len(pool) < 2:
+        if not self.recipe.needs.losses or len(pool) < 2:
             return []
 
         def measured() -> list[dict[str, Any]]:
             self.show.stage(f"task {self._place(task)} {task.name}: scoring {len(pool)} candidates")
-            race = self.recipe.scoring.race and strategy.races
+            race = self.recipe.scoring.race and strategy_of(self.recipe.prompt.model_dump()).races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
         with self.usage.measure("score"):
@@ -142,7 +142,7 @@ class Learner:
         heading = f"task {number} {name_of(lesson)}" if len(lesson) == 1 else f"all {len(lesson)} tasks"
         again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
         self.show.stage(f"{heading}: training on {rows} examples{again}")
-        with self.show.work("training", optimiser_steps(rows, self.recipe.training), "steps") as meter:
+        with self.show.work("training", self.recipe.training.steps(rows), "steps") as meter:
             reached = 0
 
             def report(step: Step) -> None:
@@ -160,8 +160,6 @@ class Learner:
                 seed=seed,
                 on_step=report,
             )
-        if self.adapter.after_task is not None:
-            self.adapter.after_task([frozen(part) for part in new], self.show)
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, TrainedTask], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
@@ -200,7 +198,7 @@ class Learner:
     def _wordings(self, task: Task, learned: Mapping[str, TrainedTask], kind: str) -> tuple[str, ...]:
         """What `task` is tested with: its original wording where there is no other of this kind."""
         if kind == "chosen" and task.id in learned:
-            return (learned[task.id].choice.chosen.text,)
+            return (learned[task.id].prompt.text,)
         _, held_out = self._split(task)
         if kind == "unseen" and held_out:
             return tuple(candidate.text for candidate in held_out)

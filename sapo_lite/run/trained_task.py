@@ -5,24 +5,29 @@ from dataclasses import dataclass, replace
 
 from sapo_lite.learning.rewriting import Rewriting
 from sapo_lite.prompts.choice import Choice
-from sapo_lite.prompts.schedules import Rescored, Rescoring, frozen
-from sapo_lite.types import TrainingSet
+from sapo_lite.prompts.schedules import Rescoring
+from sapo_lite.types import Candidate, TrainingSet
 
 
 @dataclass(frozen=True)
 class TrainedTask:
-    """What a task was trained on, the choice that led to it, and what became of answers and of wordings."""
+    """What a task is trained on, the choice that led to it, and what became of answers and of the prompt.
+
+    prompt: the candidate that the task is tested with
+    """
 
     part: TrainingSet
     choice: Choice
+    prompt: Candidate
     rewriting: Rewriting | None = None
     rescorings: Sequence[Rescoring] = ()
 
-    @property
-    def afterwards(self) -> "TrainedTask":
-        """As it is once the task is learned: to be tested, and rehearsed, with what it ended with."""
-        part, wordings = frozen(self.part), self.part.wordings
-        if isinstance(wordings, Rescored):
-            choice = replace(self.choice, chosen=wordings.ended_with)
-            return replace(self, part=part, choice=choice, rescorings=wordings.rescorings)
-        return replace(self, part=part)
+    def after_training(self) -> "TrainedTask":
+        """As it is once the task is learned: tested, and replayed, with what its schedule ended with."""
+        if self.part.schedule is None:
+            return self
+        after, part = self.part.schedule.after_training(), self.part
+        if after.replayed is not None:
+            rows = [replace(row, instruction=after.replayed.text) for row in part.rows]
+            part = TrainingSet(part.task, rows)
+        return replace(self, part=part, prompt=after.final or self.prompt, rescorings=tuple(after.rescorings))

@@ -1,12 +1,10 @@
 """The plan of a run: what it would do, counted without loading the backbone."""
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sapo_lite.learning.methods import METHODS, Lesson
-from sapo_lite.learning.trainer import optimiser_steps
-from sapo_lite.prompts.strategies import strategy_of
+from sapo_lite.prompts.strategies import Sizes, strategy_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.types import Task
 
@@ -27,11 +25,11 @@ def _rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
             task.name + (" (dev)" if task.train_split == "dev" else ""),
             f"{rows}+{old}" if old else str(rows),
             *map(str, (len(task.test), pool, forwards)),
-            str(optimiser_steps(rows + old, recipe.training)) if len(lesson) < 2 else "",
+            str(recipe.training.steps(rows + old)) if len(lesson) < 2 else "",
             f"{'up to ' if paraphrased else ''}{len(task.test) * _tests(recipe, lessons, task)}",
         )
     if len(lessons) == 1 < len(tasks):
-        yield ("all together", str(past), "", "", "", str(optimiser_steps(past, recipe.training)), "")
+        yield ("all together", str(past), "", "", "", str(recipe.training.steps(past)), "")
 
 
 def pool_size(recipe: Recipe, task: Task) -> int:
@@ -41,31 +39,28 @@ def pool_size(recipe: Recipe, task: Task) -> int:
 
 def _may_choose(recipe: Recipe, task: Task) -> bool:
     """Whether the strategy has candidates of the task to choose from."""
-    needed = strategy_of(recipe.prompt).needs_candidates and recipe.paraphrase.count > 0
-    return needed and bool(task.instruction.strip())
+    return recipe.needs.choice and bool(task.instruction.strip())
 
 
 def scored(recipe: Recipe, rows: int, pool: int) -> int:
     """Rows under candidates that are scored before a task of `rows` is trained, at most."""
-    wanted = strategy_of(recipe.prompt).needs_scores and pool > 1
-    return _all_scored(recipe, rows, pool) if wanted else 0
+    return pool * _examples(recipe, rows) if recipe.needs.losses and pool > 1 else 0
 
 
 def scored_meanwhile(recipe: Recipe, rows: int, pool: int) -> int:
-    """The same while it is trained: of rescoring and of adversarial sampling."""
+    """The same while it is trained."""
     if pool < 2:
         return 0
-    prompt, training, forwards = recipe.prompt, recipe.training, 0
-    if prompt.rescore == "epoch":
-        forwards += (training.epochs - 1) * _all_scored(recipe, rows, pool)
-    if prompt.sampling == "adversarial":
-        holds = math.ceil(optimiser_steps(rows, training) / prompt.hold)
-        forwards += holds * min(prompt.draws, pool) * training.batch_size
-    return forwards
+    training = recipe.training
+    sizes = Sizes(
+        rows, pool, _examples(recipe, rows), training.steps(rows), training.epochs, training.batch_size
+    )
+    return strategy_of(recipe.prompt.model_dump()).forwards_in_training(recipe.prompt, sizes)
 
 
-def _all_scored(recipe: Recipe, rows: int, pool: int) -> int:
-    return pool * min(recipe.scoring.score_examples, rows)
+def _examples(recipe: Recipe, rows: int) -> int:
+    """On how many examples a candidate is scored, at most."""
+    return min(recipe.scoring.score_examples, rows)
 
 
 def _tests(recipe: Recipe, lessons: Sequence[Lesson], task: Task) -> int:
@@ -129,7 +124,7 @@ def work_of(recipe: Recipe, tasks: Sequence[Task], copied: Collection[str] = ())
         if number > 1 or "first stage" not in copied:
             work += Work(
                 _forwards(recipe, lesson, again=number > 1 or "losses" not in copied),
-                optimiser_steps(rows, recipe.training),
+                recipe.training.steps(rows),
                 rows * recipe.training.epochs,
                 _answers(recipe, tasks, learned),
             )
@@ -146,6 +141,6 @@ def _forwards(recipe: Recipe, lesson: Sequence[Task], *, again: bool) -> int:
 def _answers(recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task]) -> int:
     """Of one stage. Only learned tasks can have a chosen wording besides their original one."""
     kinds = set(recipe.evaluation.kinds)
-    chooses = strategy_of(recipe.prompt).needs_candidates and {"chosen", "original"} <= kinds
+    chooses = recipe.needs.choice and {"chosen", "original"} <= kinds
     wordings = len(kinds - {"chosen"} or kinds)
     return sum(len(task.test) * (wordings + (chooses and task in learned)) for task in tasks)

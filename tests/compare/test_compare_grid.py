@@ -21,7 +21,7 @@ from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
 from sapo_lite.compare.places import Place, check_folder, comparison_folder, find_places, load_tasks
 from sapo_lite.compare.plan import make_plan
-from sapo_lite.compare.reuse import borrow, lenders
+from sapo_lite.compare.reuse import borrow, lenders, pieces
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
@@ -212,8 +212,24 @@ def test_first_stages_are_shared_between_methods_that_are_alike_without_a_past()
     assert "losses" not in lent(grid, "sapo-joint-0")  # it scores all tasks
 
 
+def test_a_first_stage_depends_on_the_settings_that_its_method_reads_alone() -> None:
+    def first_stage(method: str, setting: str) -> str:
+        recipe = load_recipe("lab", [*SETTINGS, f"adapter.method={method}", setting])
+        return pieces(recipe.resolved())["first stage"]
+
+    weights = ("adapter.penalty_weight=0.1", "adapter.penalty_weight=0.2")
+    assert len({first_stage(method, w) for method in ("olora", "lorainc") for w in weights}) == 1
+    assert len({first_stage("ewc", weight) for weight in weights}) == 2
+    assert first_stage("lorainc", "adapter.rank=4") != first_stage("lorainc", "adapter.rank=8")
+
+
 def test_zero_borrows_and_does_not_lend() -> None:
+    # By itself it makes no candidates but to test with, and inputs are cut to fit the longest candidate.
     grid = small_grid(strategies="sapo", adapters="lorainc,zero")
+    assert lent(grid, "sapo-zero-0") == {}
+    grid = small_grid(strategies="fixed,sapo", adapters="lorainc,zero")
+    assert lent(grid, "fixed-zero-0") == {"zero-shot": "fixed-lorainc-0"}
+    grid = small_grid("paraphrase.held_out=1", strategies="sapo", adapters="lorainc,zero")
     assert set(lent(grid, "sapo-zero-0")) == {"candidates", "zero-shot"}
     alone = small_grid(adapters="zero")
     assert lent(alone, "fixed-zero-1") == {}

@@ -17,7 +17,7 @@ from sapo_lite.learning.adapters.ewc import WEIGHT, fisher
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.prompts.schedules import Schedule
+from sapo_lite.prompts.schedules import RandomSchedule
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.types import TrainingRow, TrainingSet
@@ -92,10 +92,10 @@ def test_the_fisher_information_is_of_the_first_examples(make_backbone: MAKE) ->
 def test_rows_of_changing_wordings_count_in_those_of_the_first_steps(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     adapter = attach(backbone)
-    schedule = Schedule((TASK.instruction, "判断情感", "Positive or negative?"), hold=1, seed="3")
+    schedule = RandomSchedule((TASK.instruction, "判断情感", "Positive or negative?"), hold=1, seed="3")
     drawn = [schedule.at(step) for step in range(len(ROWS))]
     assert len(set(drawn)) > 1
-    found = fisher(backbone, lora(adapter), [replace(PART, wordings=schedule)], 6, SILENT)
+    found = fisher(backbone, lora(adapter), [replace(PART, schedule=schedule)], 6, SILENT)
     worded = [replace(row, instruction=text) for row, text in zip(ROWS, drawn, strict=True)]
     expected = squares_of_single_rows(backbone, adapter, worded)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)

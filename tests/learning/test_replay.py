@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sapo_lite.learning.adapters.blocks import BlockAdapter
-from sapo_lite.learning.adapters.replay import distances, divided, replay, replayed
-from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.adapters.replay import distances, divided, replay
+from sapo_lite.learning.methods import METHODS, replayed
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.prompts.schedules import Schedule
+from sapo_lite.prompts.schedules import RandomSchedule
 from sapo_lite.types import TrainingRow, TrainingSet
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_model
 
@@ -217,11 +217,14 @@ def test_rows_of_changing_wordings_keep_their_own_schedule(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At every step the replayed rows have the wording of their task, the new rows that of theirs."""
-    old, new = Schedule(("Old one.", "Old two."), 1, "old"), Schedule(("New one.", "New two."), 2, "new")
-    past = [replace(part(0, 20, INSTRUCTIONS[1]), wordings=old)]
-    fresh = replace(NEW, wordings=new)
+    old, new = (
+        RandomSchedule(("Old one.", "Old two."), 1, "old"),
+        RandomSchedule(("New one.", "New two."), 2, "new"),
+    )
+    past = [replace(part(0, 20, INSTRUCTIONS[1]), schedule=old)]
+    fresh = replace(NEW, schedule=new)
     [again] = replay(backbone, adapter_config(), past, [fresh], seed=0)
-    assert again.wordings is old
+    assert again.schedule is old
     rows = RowBatcher(backbone, [fresh, again], pack=True)
     last = len(rows.encoded) - 1
     seen = set()

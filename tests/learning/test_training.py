@@ -15,11 +15,11 @@ from torch import Tensor
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, optimiser_steps, train
+from sapo_lite.learning.trainer import Step, train
 from sapo_lite.model.attention import PackLayout
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
-from sapo_lite.prompts.schedules import Schedule
+from sapo_lite.prompts.schedules import RandomSchedule
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.types import TrainingRow, TrainingSet
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task
@@ -54,7 +54,7 @@ def learn(
     folder: Path,
     *,
     rows: Sequence[TrainingRow] = ROWS,
-    schedule: Schedule | None = None,
+    schedule: RandomSchedule | None = None,
     seed: int = 0,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> None:
@@ -376,7 +376,7 @@ def test_the_number_of_steps_is_as_announced(
     taken: list[Step] = []
     gradients = record_gradients(adapter, monkeypatch)
     learn(backbone, adapter, config(**settings), tmp_path, rows=ROWS[:rows], on_step=taken.append)
-    assert optimiser_steps(rows, config(**settings)) == steps
+    assert config(**settings).steps(rows) == steps
     assert [(step.number, step.total) for step in taken] == [(n, steps) for n in range(1, steps + 1)]
     assert len(gradients) == steps
 
@@ -480,7 +480,7 @@ def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulati
 ) -> None:
     """Of all rows in every step, and at a rate that changes nothing: the loss tells the wording."""
     wordings = ("Judge.", "Which side is it?", "Say {0} at once, and no more than that.")
-    schedule = Schedule(wordings, hold=3, seed="5")
+    schedule = RandomSchedule(wordings, hold=3, seed="5")
     settings = config(
         epochs=9, batch_size=8, micro_batch_size=micro, learning_rate=1e-12, checkpoint_every=2, warmup=0.0
     )

@@ -19,9 +19,10 @@ from openai_server import FakeOpenAI
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, Rejection, original_alone, pool_to_json, top_up
-from sapo_lite.prompts.sources import SourceContext, ollama_server, openai
 from sapo_lite.prompts.sources import concurrent as in_flight
+from sapo_lite.prompts.sources import ollama_server, openai
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep, RememberedModel
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.support.shipped import cache_folder

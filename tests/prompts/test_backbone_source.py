@@ -21,9 +21,9 @@ from sapo_lite.model.generation import TOP_K, _drawn, generate, sample
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool
-from sapo_lite.prompts.sources import SourceContext
 from sapo_lite.prompts.sources.answer_cache import Call
 from sapo_lite.prompts.sources.backbone import MAX_NEW_TOKENS, OwnModel
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ModelConfig, ParaphraseConfig, load_recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run import pipeline

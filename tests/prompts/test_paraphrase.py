@@ -37,11 +37,11 @@ from sapo_lite.prompts.pool import (
     pool_to_json,
     top_up,
 )
-from sapo_lite.prompts.sources import SourceContext
 from sapo_lite.prompts.sources import ollama_server as server_calls
 from sapo_lite.prompts.sources.builtin import Builtin
 from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
 from sapo_lite.prompts.sources.file import FromFile
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.prompts.sources.rules import rewordings
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
@@ -428,7 +428,7 @@ def test_a_chat_model_is_unloaded_before_the_next_source_is_opened(
         loaded.append(server.loaded)
         return FromFile(path, notify)
 
-    monkeypatch.setattr("sapo_lite.prompts.sources.FromFile", from_file)
+    monkeypatch.setattr("sapo_lite.prompts.sources.openers.FromFile", from_file)
     with FakeOllama(polls_until_gone=2) as server:
         sources = ["ollama/tiny", "file"]
         [pool] = make(YES_NO, backend=sources, host=server.url, path=str(path), count=2)

@@ -21,9 +21,10 @@ from ollama_server import Answer, Drip, Fail, FakeOllama, Json, MidStreamError, 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, Rejection
-from sapo_lite.prompts.sources import SourceContext, ollama_server
 from sapo_lite.prompts.sources import concurrent as in_flight
+from sapo_lite.prompts.sources import ollama_server
 from sapo_lite.prompts.sources.ollama_server import resolve_host
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.types import Candidate, Task

@@ -22,8 +22,9 @@ from openai_server import NO_CHOICES, Answer, Drip, Fail, FakeOpenAI, Json, Repl
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, Rejection
-from sapo_lite.prompts.sources import SourceContext, openai
 from sapo_lite.prompts.sources import concurrent as in_flight
+from sapo_lite.prompts.sources import openai
+from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ParaphraseConfig
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.types import Candidate, Task

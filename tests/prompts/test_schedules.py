@@ -1,15 +1,25 @@
-"""Wordings that the model decides while it is trained: what is decided, and that it is decided once."""
+"""Prompt schedules: what is decided while a task is trained, that it is decided once, and what remains."""
 
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sapo_lite.errors import RunFolderError
+from sapo_lite.prompts.choice import Choice
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.schedules import Adversarial, Rescored, Rescoring, Schedule, TrainingContext, frozen
+from sapo_lite.prompts.schedules import (
+    Adversarial,
+    AfterTraining,
+    RandomSchedule,
+    Rescored,
+    Rescoring,
+    TrainingContext,
+)
+from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Candidate, TrainingRow, TrainingSet
 from tiny import candidate_score, make_task
 
@@ -97,17 +107,19 @@ def scores_of(means: Sequence[float], noise: float, examples: int, seed: int) ->
 class Rescorer:
     """Rescored wordings on the losses of candidates that a test makes up, one set an epoch."""
 
-    def __init__(self, folder: Path, scores: Sequence[list[CandidateLoss]], resolution: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, scores: Sequence[list[CandidateLoss]], resolution: float = 0.0, epochs: int = 1
+    ) -> None:
         self.told: list[Rescoring] = []
         self._scores = iter(scores)
         training = TrainingContext(
-            folder / "wordings.json", lambda: next(self._scores), resolution, self.told.append
+            folder / "wordings.json", lambda: next(self._scores), resolution, epochs, self.told.append
         )
-        self.wordings = Rescored(POOL, POOL[2], training)
+        self.schedule = Rescored(POOL, POOL[2], training)
 
     def epochs(self, count: int) -> list[str]:
         """The wordings of `count` epochs of five steps."""
-        texts = [self.wordings.at(step, fails, step // 5) for step in range(5 * count)]
+        texts = [self.schedule.at(step, fails, step // 5) for step in range(5 * count)]
         assert all(len(set(texts[n : n + 5])) == 1 for n in range(0, 5 * count, 5))
         return texts[::5]
 
@@ -121,8 +133,7 @@ def test_the_first_epoch_has_the_wording_chosen_before_and_nothing_is_scored(tmp
     rescorer = Rescorer(tmp_path, [])
     assert rescorer.epochs(1) == ["Wording 2."]
     assert not (tmp_path / "wordings.json").exists()
-    assert rescorer.wordings.ended_with is POOL[2]
-    assert rescorer.wordings.rescorings == ()
+    assert rescorer.schedule.after_training() == AfterTraining(POOL[2], POOL[2], ())
 
 
 def test_a_wording_that_is_clearly_better_now_takes_over_when_an_epoch_begins(tmp_path: Path) -> None:
@@ -137,20 +148,16 @@ def test_a_wording_that_is_clearly_better_now_takes_over_when_an_epoch_begins(tm
     assert first.losses == [score.token_mean for score in CLEARLY_4]
     assert first.lowest == 4
     assert first.lead == pytest.approx(CLEARLY_4[2].token_mean - CLEARLY_4[4].token_mean)
-    assert rescorer.wordings.rescorings == tuple(rescorer.told)
-    assert rescorer.wordings.ended_with is POOL[0]
+    assert rescorer.schedule.after_training() == AfterTraining(POOL[0], POOL[0], tuple(rescorer.told))
 
 
 def test_decisions_that_a_finished_training_lacks_are_said(tmp_path: Path) -> None:
-    rescorer = Rescorer(tmp_path, [CLEARLY_4, ALL_ALIKE])
-    rescorer.wordings.require_decisions(1)
+    rescorer = Rescorer(tmp_path, [CLEARLY_4, ALL_ALIKE], epochs=4)
     rescorer.epochs(3)
-    rescorer.wordings.require_decisions(3)
     with pytest.raises(RunFolderError, match="found 2 of at least 3"):
-        rescorer.wordings.require_decisions(4)
-    wordings = adversarial(tmp_path / "other")
+        rescorer.schedule.after_training()
     with pytest.raises(RunFolderError, match="found none"):
-        wordings.require_decisions(1)
+        adversarial(tmp_path / "other").after_training()
 
 
 def test_what_a_rescoring_found_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -198,35 +205,60 @@ def test_what_was_found_is_not_measured_again(tmp_path: Path) -> None:
     assert [found.epoch for found in again.told] == [4]
 
 
-# --- afterwards
+# --- after training
 
 
-@pytest.mark.parametrize("kind", ["adversarial", "rescored"])
-def test_a_part_whose_wordings_asked_the_model_is_rehearsed_with_the_one_it_ended_with(
-    tmp_path: Path, kind: str
-) -> None:
-    if kind == "adversarial":
-        wordings: Adversarial | Rescored = adversarial(tmp_path)
-        ended = [wordings.at(step, LOSSES.__getitem__) for step in range(10)][-1]
-    else:
-        rescorer = Rescorer(tmp_path, [CLEARLY_4])
-        wordings, ended = rescorer.wordings, rescorer.epochs(2)[-1]
-    task = make_task(3)
-    rows = [TrainingRow("Wording 2.", e.input, e.answer) for e in task.train]
-    assert frozen(TrainingSet(task, rows, wordings)) == TrainingSet(
-        task, [TrainingRow(ended, e.input, e.answer) for e in task.train]
-    )
-    # As a later process finds it, which did not train.
-    read: Callable[[], Adversarial | Rescored] = {
-        "adversarial": lambda: adversarial(tmp_path),
-        "rescored": lambda: Rescorer(tmp_path, []).wordings,
-    }[kind]
-    assert frozen(TrainingSet(task, rows, read())).rows[0].instruction == ended
+def test_adversarial_rows_keep_the_last_wording_and_the_task_is_tested_as_before(tmp_path: Path) -> None:
+    schedule = adversarial(tmp_path)
+    ended = [schedule.at(step, LOSSES.__getitem__) for step in range(10)][-1]
+    # The second as a later process finds it, which did not train.
+    for found in (schedule.after_training(), adversarial(tmp_path).after_training()):
+        assert found.replayed is not None
+        assert found.replayed.text == ended
+        assert (found.final, found.rescorings) == (None, ())
 
 
-def test_a_part_with_a_schedule_goes_on_varying() -> None:
+def test_rescored_rows_and_the_tests_have_the_candidate_that_it_ended_with(tmp_path: Path) -> None:
+    rescorer = Rescorer(tmp_path, [CLEARLY_4])
+    rescorer.epochs(2)
+    found = rescorer.schedule.after_training()
+    assert found == AfterTraining(POOL[4], POOL[4], tuple(rescorer.told))
+    assert Rescorer(tmp_path, []).schedule.after_training() == found
+
+
+def test_random_wordings_go_on_varying() -> None:
+    assert RandomSchedule(("Judge.", "Say."), hold=2, seed="1").after_training() == AfterTraining()
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A schedule that a test makes up: all that it says is what the task goes on with."""
+
+    after: AfterTraining
+
+    def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
+        return "Judge."
+
+    def after_training(self) -> AfterTraining:
+        return self.after
+
+
+def test_a_learned_task_goes_on_with_what_its_schedule_says_whatever_that_is() -> None:
     task = make_task(3)
     rows = [TrainingRow("Judge.", e.input, e.answer) for e in task.train]
-    for wordings in (None, Schedule(("Judge.", "Say."), hold=2, seed="1")):
-        part = TrainingSet(task, rows, wordings)
-        assert frozen(part) is part
+
+    def learned(after: AfterTraining) -> TrainedTask:
+        choice = Choice("mine", POOL[0], None, None, None)
+        return TrainedTask(TrainingSet(task, rows, Settled(after)), choice, POOL[0]).after_training()
+
+    varying, ended = learned(AfterTraining()), learned(AfterTraining(POOL[3], POOL[5]))
+    assert (varying.prompt, varying.part) == (POOL[0], TrainingSet(task, rows, Settled(AfterTraining())))
+    assert (ended.prompt, ended.choice.chosen) == (POOL[3], POOL[0])
+    assert ended.part == TrainingSet(task, [TrainingRow("Wording 5.", e.input, e.answer) for e in task.train])
+
+
+def test_a_task_without_a_schedule_is_after_training_as_it_was() -> None:
+    task = make_task(3)
+    rows = [TrainingRow("Judge.", e.input, e.answer) for e in task.train]
+    found = TrainedTask(TrainingSet(task, rows), Choice("fixed", POOL[0], None, None, None), POOL[0])
+    assert found.after_training() is found

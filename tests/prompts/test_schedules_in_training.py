@@ -19,10 +19,10 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.loss import answer_nll
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.schedules import Adversarial, Rescored, TrainingContext
+from sapo_lite.prompts.schedules import Adversarial, AfterTraining, PromptSchedule, Rescored, TrainingContext
 from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import ModelConfig, TrainingConfig
-from sapo_lite.types import Candidate, PromptSchedule, Task, TrainingRow, TrainingSet
+from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
 from tiny import adapter_config, fill_blocks, make_task, plain_nll
 
 MAKE = Callable[..., Backbone]
@@ -53,6 +53,9 @@ class Constant:
     def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
         self.heard.extend(loss(wording) for wording in self.asked)
         return TASK.instruction
+
+    def after_training(self) -> AfterTraining:
+        return AfterTraining()
 
 
 def rows_of(task: Task, count: int | None = None) -> list[TrainingRow]:
@@ -184,6 +187,9 @@ class CheckedByHand:
         self.losses.append([loss_by_hand(self.backbone, self.rows, text) for text in TEXTS])
         return self.wordings.at(step, loss, epoch)
 
+    def after_training(self) -> AfterTraining:
+        return self.wordings.after_training()
+
 
 @pytest.mark.parametrize("micro", [2, 8])
 @pytest.mark.parametrize("die_at", [0, 5])
@@ -237,7 +243,9 @@ def rescored_for(backbone: Backbone, folder: Path) -> PromptSchedule:
         return score(backbone, task, POOL, examples=60)
 
     worst = max(scores(), key=lambda s: s.token_mean).index
-    return Rescored(POOL, POOL[worst], TrainingContext(folder / "wordings.json", scores, 0.0, lambda _: None))
+    return Rescored(
+        POOL, POOL[worst], TrainingContext(folder / "wordings.json", scores, 0.0, 1, lambda _: None)
+    )
 
 
 @pytest.mark.parametrize("kind", [adversarial_for, rescored_for])

@@ -18,9 +18,9 @@ from sapo_lite.model.batching import packed, padded, shared_prefix
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.prompts.losses import CandidateLoss
+from sapo_lite.prompts.losses import CandidateLoss, highest, lowest
 from sapo_lite.prompts.racing import Round
-from sapo_lite.prompts.scoring import highest, lowest, race_scores, score
+from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.recipe import ModelConfig, SequenceConfig
 from sapo_lite.types import Candidate, Task, TrainingRow
 from tiny import (

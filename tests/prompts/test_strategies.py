@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.schedules import Adversarial, Rescored, Schedule, TrainingContext
-from sapo_lite.prompts.strategies import STRATEGIES, Selection, select, strategy_of
+from sapo_lite.prompts.schedules import Adversarial, RandomSchedule, Rescored, TrainingContext
+from sapo_lite.prompts.strategies import STRATEGIES, Selection, Strategy, select, strategy_of, variants
 from sapo_lite.recipe import PromptConfig
 from sapo_lite.types import Candidate, TrainingRow
 from tiny import candidate_score, make_task
@@ -26,7 +26,7 @@ SCORES = [
     candidate_score(2, (9.0, 3.0), (2, 2)),
     candidate_score(3, (2.0, 0.0), (2, 2)),
 ]
-# Every strategy, as the section `prompt` asks for it.
+# Every strategy and every variant, as the section `prompt` asks for it.
 SETTINGS: dict[str, dict[str, Any]] = {
     "fixed": {},
     "sapo": {},
@@ -50,7 +50,7 @@ def not_asked() -> list[CandidateLoss]:
 
 
 # For wordings that ask the model, which nothing here has them do.
-LATER = TrainingContext(Path("not-there.json"), not_asked, 0.0, lambda _: None)
+LATER = TrainingContext(Path("not-there.json"), not_asked, 0.0, 1, lambda _: None)
 
 
 def chosen_by(
@@ -63,23 +63,42 @@ def chosen_by(
     return select(config(name, **settings), TASK, candidates, scores, seed=seed, training=LATER)
 
 
-def schedule_of(name: str, **settings: Any) -> Schedule:
-    wordings = chosen_by(name, seed=3, **settings).part.wordings
-    assert isinstance(wordings, Schedule)
+def schedule_of(name: str, **settings: Any) -> RandomSchedule:
+    wordings = chosen_by(name, seed=3, **settings).part.schedule
+    assert isinstance(wordings, RandomSchedule)
     return wordings
 
 
-def drawn(schedule: Schedule, holds: int) -> Counter[str]:
+def drawn(schedule: RandomSchedule, holds: int) -> Counter[str]:
     return Counter(schedule.at(hold * schedule.hold) for hold in range(holds))
 
 
-def test_every_strategy_of_a_recipe_exists() -> None:
-    properties = PromptConfig.model_json_schema()["properties"]
-    assert {name for name in STRATEGIES if "," not in name} == set(properties["strategy"]["enum"])
-    assert set(STRATEGIES) == set(SETTINGS)
-    assert all(strategy_of(config(name)) is STRATEGIES[name] for name in STRATEGIES)
-    for sampling in properties["sampling"]["enum"]:
-        strategy_of(PromptConfig(strategy="paft", sampling=sampling))
+def strategy(name: str) -> Strategy:
+    return strategy_of(config(name).model_dump())
+
+
+def test_every_strategy_and_every_variant_is_asked_for_by_a_recipe() -> None:
+    entered = [*STRATEGIES.values(), *(variant.strategy for variant in variants())]
+    asked_for = [strategy(name) for name in SETTINGS]
+    assert sorted(map(id, asked_for)) == sorted(map(id, entered))
+    assert all(strategy(name) is STRATEGIES[name] for name in STRATEGIES)
+
+
+def test_a_number_above_that_of_a_variant_asks_for_it_too() -> None:
+    assert strategy_of(config("sapo", top_k=5).model_dump()) is strategy("sapo, top_k")
+
+
+def test_every_strategy_says_in_a_phrase_what_it_does() -> None:
+    phrases = [strategy(name).description for name in SETTINGS]
+    assert all(phrase and phrase[0].islower() and phrase[-1] != "." for phrase in phrases)
+    assert len(set(phrases)) == len(phrases)
+
+
+def test_settings_of_a_strategy_are_keys_of_the_section() -> None:
+    own = [key for name in SETTINGS for key in strategy(name).settings]
+    switches = [variant.setting for variant in variants()]
+    assert {*own, *switches} <= set(PromptConfig.model_fields)
+    assert len(set(own)) == len(own)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +109,9 @@ def test_the_chosen_wording(strategy: str, chosen: int) -> None:
     assert chosen_by(strategy).chosen is POOL[chosen]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_chosen_wording_is_on_every_row(strategy: str) -> None:
-    selection = chosen_by(strategy, seed=3)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_chosen_wording_is_on_every_row(name: str) -> None:
+    selection = chosen_by(name, seed=3)
     wording = selection.chosen.text
     assert list(selection.part.rows) == [TrainingRow(wording, e.input, e.answer) for e in TASK.train]
 
@@ -104,7 +123,8 @@ def test_a_tie_goes_to_the_earlier_candidate() -> None:
 
 
 def test_what_a_strategy_needs_is_as_declared() -> None:
-    needs = {name: (s.needs_candidates, s.needs_scores, s.races) for name, s in STRATEGIES.items()}
+    found = {name: strategy(name) for name in SETTINGS}
+    needs = {name: (s.needs_candidates, s.needs_losses, s.races) for name, s in found.items()}
     assert needs == {
         "fixed": (False, False, False),
         "sapo": (True, True, True),
@@ -121,12 +141,12 @@ def test_what_a_strategy_needs_is_as_declared() -> None:
         chosen_by(name, POOL if candidates else POOL[:1], SCORES if scores else [])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_with_one_candidate_there_is_nothing_to_score_and_it_is_chosen(strategy: str) -> None:
+@pytest.mark.parametrize("name", SETTINGS)
+def test_with_one_candidate_there_is_nothing_to_score_and_it_is_chosen(name: str) -> None:
     # A task without an instruction (Py150) has nothing to paraphrase and is trained as it is.
-    selection = chosen_by(strategy, POOL[:1], [])
+    selection = chosen_by(name, POOL[:1], [])
     assert selection.chosen is POOL[0]
-    assert selection.part.wordings is None
+    assert selection.part.schedule is None
 
 
 def test_random_is_decided_by_the_seed_and_the_task() -> None:
@@ -134,7 +154,9 @@ def test_random_is_decided_by_the_seed_and_the_task() -> None:
     assert drawn == [chosen_by("random", scores=[], seed=seed).chosen for seed in range(30)]
     other = make_task(4)
     object.__setattr__(other, "id", "task1310_amazonreview_rating_classification")
-    assert drawn != [select(config("random"), other, POOL, [], seed=seed).chosen for seed in range(30)]
+    assert drawn != [
+        select(config("random"), other, POOL, [], seed=seed, training=LATER).chosen for seed in range(30)
+    ]
 
 
 def test_random_draws_every_candidate_about_equally_often_the_original_included() -> None:
@@ -205,9 +227,9 @@ def test_paft_is_tested_with_the_original_wording() -> None:
 
 @pytest.mark.parametrize("strategy", ["fixed", "sapo", "worst", "random"])
 def test_other_strategies_have_one_wording(strategy: str) -> None:
-    assert chosen_by(strategy, seed=3).part.wordings is None
+    assert chosen_by(strategy, seed=3).part.schedule is None
 
 
 def test_adversarial_and_rescored_wordings_ask_the_model_later() -> None:
-    assert isinstance(chosen_by("paft, adversarial").part.wordings, Adversarial)
-    assert isinstance(chosen_by("sapo, rescore").part.wordings, Rescored)
+    assert isinstance(chosen_by("paft, adversarial").part.schedule, Adversarial)
+    assert isinstance(chosen_by("sapo, rescore").part.schedule, Rescored)

@@ -14,7 +14,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.chat import ChatFormat
-from sapo_lite.prompts.schedules import Schedule
+from sapo_lite.prompts.schedules import RandomSchedule
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
 from sapo_lite.report.run_summary import summary
@@ -71,17 +71,17 @@ def test_a_schedule_runs_through_two_tasks_and_goes_on_when_it_is_rehearsed(
         assert (tmp_path / stage / "losses.json").exists() == (settings is not UNIFORM)
         assert not (tmp_path / stage / "wordings.json").exists()
     (part,) = replay_count
-    assert isinstance(part.wordings, Schedule)
+    assert isinstance(part.schedule, RandomSchedule)
     if settings is TOP_K:
         losses = read(tmp_path / "01-oldest/losses.json")
         assert not any(loss["partial"] for loss in losses)
         means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
         assert results.chosen["oldest"].index == means.index(min(means))
-        assert set(part.wordings.wordings) == set(texts) - {texts[means.index(max(means))]}
+        assert set(part.schedule.wordings) == set(texts) - {texts[means.index(max(means))]}
     else:
         assert results.chosen["oldest"].index == 0
-        assert list(part.wordings.wordings) == texts[:4]
-    assert part.wordings.weights is None or len(set(part.wordings.weights)) == 4
+        assert list(part.schedule.wordings) == texts[:4]
+    assert part.schedule.weights is None or len(set(part.schedule.weights)) == 4
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_adversarial_wordings_run_through_two_tasks_and_are_rehearsed_with_the_l
         assert not (tmp_path / stage / "losses.json").exists()
     (part,) = replay_count
     texts = [candidate["text"] for candidate in read(tmp_path / "candidates/oldest.json")["candidates"]]
-    assert part.wordings is None
+    assert part.schedule is None
     last = read(tmp_path / "01-oldest/wordings.json")[-1]["kept"]
     assert {row.instruction for row in part.rows} == {texts[last]}
 
@@ -196,7 +196,7 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
     assert f"note: odd_one_out, {sentence} below that of #{worst}" in shown
     rows = [line.split() for line in shown_summary(results).splitlines()]
     assert ["odd_one_out", "2", f"#{best}", f"#{worst}", f"{-found.lead:+.3f}"] in rows
-    assert f"of #{worst}, which it began with" in shown_summary(results)
+    assert "lead of the chosen prompts before training" in shown_summary(results)
     # Another process finds all that in the folder.
     assert small_run(tmp_path / "false", *EIGHT)[0] == results
 

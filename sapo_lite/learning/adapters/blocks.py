@@ -151,3 +151,17 @@ def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
             f"This model has no linear layers called {', '.join(missing)}. Set adapter.target_modules "
             f"to some of {', '.join(sorted(linear))}."
         )
+
+
+def block_per_task(
+    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
+) -> BlockAdapter:
+    """LoRAInc: a new block per task, earlier blocks frozen and added in at full scale."""
+    return BlockAdapter(backbone, config, blocks=tasks, checkpointing=checkpointing)
+
+
+def one_block(
+    backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
+) -> BlockAdapter:
+    """One block, trained on through all tasks: plain sequential fine-tuning."""
+    return BlockAdapter(backbone, config, blocks=1, checkpointing=checkpointing)

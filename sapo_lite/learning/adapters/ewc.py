@@ -67,7 +67,7 @@ def fisher(
 
     Mean over the first `examples` rows of each part of the squared gradient of the row's
     log-likelihood, summed over its answer tokens, the references being the answers (not answers drawn
-    from the model). Dropout is off. Rows whose wordings change while training get those of its first
+    from the model). Dropout is off. Rows with a schedule have the wordings of its first
     steps, a row a step.
 
     Every row is a forward and a backward pass of its own: from the gradient of a batch or a pack, the
@@ -78,7 +78,7 @@ def fisher(
         TrainingError: it is zero in every weight, or not finite.
     """
     rows = RowBatcher(
-        backbone, [TrainingSet(p.task, p.rows[:examples], p.wordings) for p in parts], pack=False
+        backbone, [TrainingSet(p.task, p.rows[:examples], p.schedule) for p in parts], pack=False
     )
     squares = [torch.zeros_like(weight) for weight in weights]
     with show.work("Fisher information", len(rows.encoded), "examples") as meter:

@@ -10,17 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sapo_lite.learning.methods import replayed
 from sapo_lite.model.batching import common_prefix
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
-
-
-def replayed(config: "AdapterConfig", past: int, new: int) -> int:
-    """How many rows of earlier tasks are mixed into `new` rows, of the `past` ones there are."""
-    return min(past, max(1, round(config.replay_share * new)))
 
 
 def replay(

@@ -1,77 +1,60 @@
-"""The sources by name, as a recipe mixes them: `backend = ["file", "ollama/qwen3:8b"]`."""
+"""The sources of paraphrases, by name: what each of them needs, without its implementation.
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+A source is a file of sapo_lite/paraphrase and an entry in SOURCES that says everything about it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sapo_lite.errors import ParaphraseError
-from sapo_lite.prompts.pool import Source
-from sapo_lite.prompts.sources.answer_cache import ChatModel, RememberedModel
-from sapo_lite.prompts.sources.backbone import OwnModel
-from sapo_lite.prompts.sources.builtin import Builtin
-from sapo_lite.prompts.sources.file import FromFile
-from sapo_lite.prompts.sources.ollama import ollama_model
-from sapo_lite.prompts.sources.openai import OpenAIModel
+from sapo_lite.support.late import late
 
 if TYPE_CHECKING:
-    from sapo_lite.model.backbone import Backbone
-    from sapo_lite.recipe import ModelConfig, ParaphraseConfig
-    from sapo_lite.support.progress import Display
+    from sapo_lite.prompts.pool import Source
+    from sapo_lite.prompts.sources.openers import SourceContext
+    from sapo_lite.recipe import ParaphraseConfig
 
 
 @dataclass(frozen=True)
-class SourceContext:
-    """What sources need besides the recipe's section `paraphrase`.
+class SourceKind:
+    """Where paraphrases come from.
 
-    `fresh` forgets what models said in earlier runs, `pull` has Ollama fetch a model that it lacks.
-    `own` is the backbone's section and what loads it, for the source "self".
+    open: of (name, section `paraphrase`, context), the source; what it holds is released at the end
+    needs: keys of the section `paraphrase` that must be given; a "model" may stand behind a slash instead
+    loads_a_model: has a model of its own in this machine's memory while it is open
+    backbone: asks the recipe's backbone, which stays in memory from then on
+    reads_a_file: gives what a file says at the time, whatever the seed
     """
 
-    show: "Display"
-    seed: int = 0
-    fresh: bool = False
-    pull: bool = False
-    own: "tuple[ModelConfig, Callable[[], Backbone]] | None" = None
+    open: "Callable[[str, ParaphraseConfig, SourceContext], AbstractContextManager[Source]]"
+    needs: tuple[str, ...] = ()
+    loads_a_model: bool = False
+    backbone: bool = False
+    reads_a_file: bool = False
+
+    @property
+    def names_a_model(self) -> bool:
+        return "model" in self.needs
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it works without a recipe, given the name of a model at most."""
+        return set(self.needs) <= {"model"} and not self.backbone
 
 
-@contextmanager
-def open_source(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    """The source that a recipe calls `name`. What it holds is released at the end of the block.
+_HERE = "sapo_lite.prompts.sources.openers"
 
-    Raises ParaphraseError if it cannot be used.
-    """
-    kind, _, model = name.partition("/")
-    if kind == "builtin":
-        yield Builtin(around.seed)
-    elif kind == "lab":
-        from sapo_lite.lab.source import LabWordings  # the one place that knows the lab
-
-        yield LabWordings(around.seed)
-    elif kind == "file":
-        alone = len(config.backend) == 1
-        yield FromFile(config.candidates_file(), None if alone else around.show.notice)
-    else:
-        with _open_model(kind, model or config.model, config, around) as chat:
-            yield RememberedModel(
-                chat,
-                name,
-                seed=around.seed,
-                unlike=config.unlike,
-                fresh=around.fresh,
-                notify=around.show.notice,
-            )
+SOURCES: dict[str, SourceKind] = {
+    "ollama": SourceKind(late(_HERE, "ollama"), needs=("model",), loads_a_model=True),
+    "openai": SourceKind(late(_HERE, "openai"), needs=("model", "base_url")),
+    "self": SourceKind(late(_HERE, "own_model"), backbone=True),
+    "builtin": SourceKind(late(_HERE, "builtin")),
+    "file": SourceKind(late(_HERE, "from_file"), needs=("path",), reads_a_file=True),
+    "lab": SourceKind(late(_HERE, "lab")),
+}
 
 
-def _open_model(
-    kind: str, name: str | None, config: "ParaphraseConfig", around: SourceContext
-) -> AbstractContextManager[ChatModel]:
-    if kind == "self":
-        if around.own is None:
-            raise ParaphraseError('paraphrase.backend "self" is the model of a recipe: name one.')
-        return nullcontext(OwnModel(config, *around.own))
-    if name is None:
-        raise ParaphraseError(f'paraphrase.backend "{kind}" needs the name of a model in paraphrase.model.')
-    if kind == "openai":
-        return nullcontext(OpenAIModel(config, name))
-    return ollama_model(config, name, around.show, pull=around.pull)
+def kind_of(name: str) -> str:
+    """The source of a name in a recipe: "ollama" of "ollama/qwen3:8b"."""
+    return name.partition("/")[0]
