@@ -80,7 +80,7 @@ class Method:
     description: str
     build: "Callable[..., BlockAdapter]"
     lessons: Callable[[Sequence[Any]], list[tuple[Any, ...]]] = one_by_one
-    replay_rows: "Callable[[Backbone, AdapterConfig, Sequence[TrainingSet], Sequence[TrainingSet], int], list[TrainingSet]]" = no_rehearsal
+    replay_rows: "Callable[[Backbone, AdapterConfig, Sets, Sets, int], list[TrainingSet]]" = no_rehearsal
     replay_count: Callable[["AdapterConfig", int, int], int] = none_rehearsed
     penalty: bool = False
     settings: tuple[str, ...] = ()
