@@ -35,6 +35,7 @@ from transformers import (
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.four_bit import stop_repacking
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.recipe import AdapterConfig, ModelConfig
@@ -203,11 +204,12 @@ def load(folder: Path, quantization: str = "none", loader: str = "transformers")
 
 
 def plain_model(backbone: Backbone) -> Any:
-    """The same base model again, by transformers alone, quantised with the same settings."""
+    """The same base model again, by transformers alone, quantised with the same settings, to be trained."""
     quantization = getattr(backbone.causal_lm.config, "quantization_config", None)
     model = AutoModelForCausalLM.from_pretrained(
         backbone.config.name, dtype=torch.float32, quantization_config=quantization
     )
+    stop_repacking(model)
     return model.eval()
 
 

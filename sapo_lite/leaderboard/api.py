@@ -12,8 +12,10 @@ from sapo_lite.data.rows import as_examples
 from sapo_lite.errors import DataError, RenderError
 from sapo_lite.leaderboard.board import Leaderboard, board
 from sapo_lite.leaderboard.external_model import as_found, borrow, precision, reach
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
-from sapo_lite.model.selfcheck import ROWS, check_packs, require_plain_logits
+from sapo_lite.model.four_bit import is_repacked
+from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
 from sapo_lite.prompts.losses import CandidateLoss, lowest
 from sapo_lite.prompts.scoring import measure
@@ -145,8 +147,7 @@ def rank(
         tell(_cut_notice(task, fitted, longest))
         rows = [_encode(chat, fitted, candidate) for candidate in pool]
         backbone = borrow(model, tokenizer, max(len(row.ids) for own in rows for row in own))
-        require_plain_logits(backbone, rows[0][0].ids)
-        tell(check_packs(backbone, rows[0][:ROWS], gradients=False))
+        tell(_check(backbone, rows))
         scores = measure(
             backbone,
             fitted,
@@ -157,9 +158,30 @@ def rank(
             seed=seed,
             show=_WithoutFinalTable(show),
         )
-        resolution = 0.0 if precision(model) is torch.float32 else BFLOAT16_RESOLUTION
+        exact = precision(model) is torch.float32 and not is_repacked(model)
+        resolution = 0.0 if exact else BFLOAT16_RESOLUTION
     worth = certainty(scores, lowest(scores).index, resolution=resolution) if len(pool) > 1 else None
     return board(pool, scores, worth, told)
+
+
+def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | None:
+    """Compare what is about to be computed, rows of every prompt, with plain forward passes.
+
+    Returns a notice where it has to be done in a slower way.
+
+    Raises:
+        BackboneError: the model or its adapter does more than can be scored.
+    """
+    every = [row for own in rows for row in own]
+    require_plain_logits(backbone, every)
+    if difference := check_batches(backbone, every):
+        read_rows_alone(backbone)
+        return (
+            f"with this model, a row's loss changes with the rows beside it ({difference}): every row is "
+            "read alone, which is much slower"
+        )
+    longest = max(rows, key=lambda own: max(len(row.ids) for row in own))
+    return check_packs(backbone, longest, gradients=False)
 
 
 def _chat(tokenizer: Any, reach: int | None, max_tokens: int | None) -> tuple[ChatFormat, int]:

@@ -76,21 +76,21 @@ def score(request: Request, show: "Display") -> Result:
     from sapo_lite.leaderboard.api import make_task, rank, unseen_answers
     from sapo_lite.leaderboard.from_disk import load
 
-    config, model, tokenizer = load(request)
+    loaded = load(request)
 
     show.stage(f"scoring {len(pool)} prompts")
     board = rank(
-        model,
-        tokenizer,
+        loaded.model,
+        loaded.tokenizer,
         make_task(file.examples, pool[0].text, suffix=request.suffix, language=language, limit=request.limit),
         pool,
         race=request.race,
         seed=request.seed,
         max_tokens=request.max_tokens,
         show=show,
-        notices=unseen_answers(file.examples, request.limit),
+        notices=[*loaded.notices, *unseen_answers(file.examples, request.limit)],
     )
-    return Result(board, _settings(request, file, config))
+    return Result(board, _settings(request, file, loaded.config))
 
 
 def _check_adapter(request: Request) -> None:

@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.four_bit import without_repacking
 from sapo_lite.recipe import ModelConfig
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
     """Afterwards, also after an error, model and tokenizer are in the state they had before.
 
-    That is every module's mode, the attention implementation (packs put another in its place) and the
-    padding and truncation that a fast tokenizer remembers. Autocast of the caller is off inside: the
-    backbone has its own.
+    That is every module's mode, the attention implementation (packs put another in its place), 4-bit weights
+    (which bitsandbytes would repack) and the padding and truncation that a fast tokenizer remembers. Autocast
+    of the caller is off inside: the backbone has its own.
 
     Raises:
         BackboneError: it is no causal language model, or not on a CPU or a CUDA device.
@@ -33,7 +34,7 @@ def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]
     fast = getattr(tokenizer, "backend_tokenizer", None)
     truncation, padding = (fast.truncation, fast.padding) if fast else (None, None)
     try:
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(device.type, enabled=False), without_repacking(model):
             yield
     finally:
         for module, training in modes:

@@ -1,6 +1,9 @@
 """The model that a command line names, with an adapter on it if there is one."""
 
+import json
+import re
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from sapo_lite.errors import BackboneError
-from sapo_lite.model.hub import locate_model
+from sapo_lite.model.hub import is_hub_name, locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
@@ -16,20 +19,36 @@ if TYPE_CHECKING:
     from sapo_lite.leaderboard.command import Request
 
 
-def load(request: "Request") -> tuple[ModelConfig, Any, Any]:
-    """The model as asked, frozen, with its adapter, and the tokenizer it was trained with."""
+@dataclass(frozen=True)
+class Loaded:
+    """A model, frozen, its tokenizer, and notices of what may not be as intended."""
+
+    config: ModelConfig
+    model: Any
+    tokenizer: Any
+    notices: tuple[str, ...]
+
+
+def load(request: "Request") -> Loaded:
+    """The model as asked, with its adapter, and the tokenizer it was trained with.
+
+    Raises:
+        BackboneError: model or adapter cannot be loaded, or do not fit each other.
+    """
     config = _model_config(request)
     backbone = load_backbone(config)
-    if request.adapter is None:
-        return config, backbone.model, backbone.tokenizer
-    model = _with_adapter(backbone.model, request.adapter, request.model)
-    return config, model, _tokenizer_beside(request.adapter) or backbone.tokenizer
+    model, tokenizer, notices = backbone.model, backbone.tokenizer, [backbone.unused_weights]
+    if request.adapter is not None:
+        notices.append(_of_another_model(request.adapter, request.model))
+        model = _with_adapter(model, request.adapter, request.model)
+        tokenizer = _tokenizer_beside(request.adapter) or tokenizer
+    return Loaded(config, model, tokenizer, tuple(filter(None, notices)))
 
 
 def _model_config(request: "Request") -> ModelConfig:
     try:
         found = AutoConfig.from_pretrained(locate_model(request.model))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # its content may be anything
         raise BackboneError(f"{request.model}: its config.json cannot be used: {error}") from None
     quantized = getattr(found, "quantization_config", None) or {}
     is_4bit = bool(quantized.get("load_in_4bit"))  # by bitsandbytes: asked for again, it stays as it is
@@ -46,6 +65,55 @@ def _model_config(request: "Request") -> ModelConfig:
     )
 
 
+def _of_another_model(adapter: Path, name: str) -> str | None:
+    """A notice where the adapter names another base model, or revision, than the one it is put on.
+
+    A folder may have been renamed, so this is no error.
+    """
+    try:
+        own = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+        base, revision = own.get("base_model_name_or_path"), own.get("revision")
+    except (OSError, ValueError, AttributeError):  # PEFT says what is wrong with it
+        return None
+    if not base:
+        return None
+    located = locate_model(name)
+    if _same_model(base, name, located):
+        held = _revision(located)
+        if not (held and revision and _COMMIT.fullmatch(revision)) or revision == held:
+            return None
+        base, name = f"{base} at revision {revision}", f"{name} at revision {held}"
+    return (
+        f"--adapter {adapter}: it was trained on {base}, and is put on {name}. If these differ, its losses "
+        "mean nothing"
+    )
+
+
+# A revision that names one state of a repository, as a branch does not.
+_COMMIT = re.compile("[0-9a-f]{40}")
+
+
+def _same_model(base: str, name: str, located: Path) -> bool:
+    """Whether an adapter's name of its base means the model called `name`, as far as names tell."""
+    if base == name or Path(base).expanduser().resolve() == located.resolve():
+        return True
+    if is_hub_name(base) and is_hub_name(name):
+        return False
+    # A copy of a hub model is usually in a folder of its name, or in the hub's cache.
+    return _last_part(base) == _last_part(name)
+
+
+def _last_part(name: str) -> str:
+    """`qwen3-8b` of Qwen/Qwen3-8B, of a folder Qwen3-8B and of one in the hub's cache."""
+    cached = re.search(r"models--.+?--([^/\\]+)", name)
+    return (cached[1] if cached else Path(name).name).lower()
+
+
+def _revision(located: Path) -> str | None:
+    """The commit that a folder in the hub's cache holds."""
+    return located.name if located.parent.name == "snapshots" else None
+
+
 def _with_adapter(model: Any, folder: Path, name: str) -> Any:
     from peft import PeftModel
 
@@ -54,7 +122,7 @@ def _with_adapter(model: Any, folder: Path, name: str) -> Any:
             # An adapter of another model would be used with weights that it does not have.
             warnings.filterwarnings("error", message=".*missing adapter keys")
             return PeftModel.from_pretrained(model, folder)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
+    except Exception as error:  # any: it may need a package, or be no file of weights
         reason = " ".join(str(error).split())[:200]
         raise BackboneError(f"--adapter {folder}: cannot be put on {name}: {reason}") from error
 

@@ -22,14 +22,24 @@ class Backbone:
 
     `fused` is true on Unsloth's CUDA path, whose forward and generation differ from transformers'.
     `packs` says whether `answer_states` takes packs; it may be switched off (sapo_lite.model.selfcheck).
-    `budget_share` scales the tokens of a forward pass; it is halved where memory ran out.
+    `budget_share` scales the tokens of a forward pass; it is halved where memory ran out, and 0 where
+    every row goes alone.
+    `unused_weights` is a notice that the model's files hold more than the model uses, if they do.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, config: "ModelConfig", fused: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        config: "ModelConfig",
+        fused: bool,
+        unused_weights: str | None = None,
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.config = config
         self.fused = fused
+        self.unused_weights = unused_weights
         self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
         # Not that of the input embedding, which Unsloth may keep in host memory where a card is tight.
         self.device: torch.device = model.get_output_embeddings().weight.device

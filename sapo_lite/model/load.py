@@ -6,14 +6,17 @@ with plain transformers and PEFT, so nothing in sapo-lite depends on Unsloth's l
 
 import logging
 import os
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sapo_lite.errors import BackboneError
+from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.four_bit import stop_repacking
 from sapo_lite.model.hub import locate_model
+from sapo_lite.model.weights import loading_info, require_all_weights, require_downloaded
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import ModelConfig
@@ -23,24 +26,39 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     """Load model and tokenizer as the recipe asks, quantised to NF4 with double quantisation or not.
 
     Raises:
-        BackboneError: the model is not on disk and cannot be fetched, or does not load.
+        BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack some
+            of its weights.
         RenderError: its tokenizer has no chat template.
     """
     path = locate_model(config.name)
     _prepare_environment()
+    require_downloaded(path)
     load = _load_with_unsloth if config.loader == "unsloth" else _load_with_transformers
     try:
-        model, tokenizer = load(path, config)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BackboneError(f"{config.name} could not be loaded from {path}: {error}") from error
+        model, tokenizer, unused = load(path, config)
+    except SapoLiteError:
+        raise
+    except Exception as error:  # whatever safetensors, pickle or a package for quantised weights may raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        fix = " Its files are damaged or incomplete: download it again." if _is_damage(error) else ""
+        raise BackboneError(f"{config.name} could not be loaded from {path}: {reason}{fix}") from error
+    stop_repacking(model)
     _require_what_was_asked(model, config)
     model.requires_grad_(False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Backbone(model, tokenizer, config, fused=config.loader == "unsloth" and torch.cuda.is_available())
+    fused = config.loader == "unsloth" and torch.cuda.is_available()
+    return Backbone(model, tokenizer, config, fused=fused, unused_weights=unused)
 
 
-def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
+def _is_damage(error: Exception) -> bool:
+    from safetensors import SafetensorError
+
+    return isinstance(error, SafetensorError | pickle.UnpicklingError)
+
+
+def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
+    """Model, tokenizer, and a notice of weights that are in the files and not in the model."""
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
@@ -50,6 +68,7 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
             "plain transformers: --set model.loader=transformers."
         ) from error
 
+    unused = require_all_weights(config.name, loading_info(path))
     model, tokenizer = FastLanguageModel.from_pretrained(
         str(path),
         max_seq_length=config.max_source_tokens + config.max_answer_tokens,
@@ -59,10 +78,11 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
     )
     # Else Unsloth's CUDA trainer turns bfloat16 autocast on for a float32 model. Its CPU path ignores this.
     model._unsloth_forced_float32 = config.dtype == "float32"
-    return model, tokenizer
+    return model, tokenizer, unused
 
 
-def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any]:
+def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
+    """The same."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     dtype = getattr(torch, config.dtype)
@@ -74,13 +94,16 @@ def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
-    model = AutoModelForCausalLM.from_pretrained(path, **options)
-    for module in model.modules():
-        # On some CPUs bitsandbytes repacks weights at the first no-grad forward, and every later
-        # backward pass through them is wrong (Unsloth's loader switches this off too).
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    return model, AutoTokenizer.from_pretrained(path)
+    unused = require_all_weights(config.name, loading_info(path))
+    model, info = AutoModelForCausalLM.from_pretrained(
+        path,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # else an error that names none of them
+        **options,
+    )
+    # Its report says more of files that are not in safetensors, and less of shapes in 4 bits.
+    unused = unused or require_all_weights(config.name, info)
+    return model, AutoTokenizer.from_pretrained(path), unused
 
 
 def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:

@@ -1,17 +1,19 @@
 """The method, from a recipe to its results. `run` reads like the paper's algorithm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import BackboneError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, name_of
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.load import load_backbone
-from sapo_lite.model.selfcheck import ROWS, check_packs, require_plain_logits
+from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
 from sapo_lite.prompts.sources.openers import SourceContext
@@ -26,6 +28,9 @@ from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.progress import Display
 from sapo_lite.types import Task, TrainingRow
+
+# Rows of a task that fill the pack which is checked before a run.
+_FIRST = 64
 
 
 def run(
@@ -59,7 +64,7 @@ def run(
         show.stage("loading the backbone")
         backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-        adapter = _adapter(recipe, backbone, tasks, show)
+        adapter = _adapter(recipe, backbone, tasks, pools, show)
         folder.note_environment(environment(backbone))
     learner = Learner(recipe, backbone, adapter, pools, usage, show)
     learned: dict[str, TrainedTask] = {}
@@ -114,24 +119,43 @@ def paraphrase(
     }
 
 
-def _adapter(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task], show: Display) -> BlockAdapter:
+def _adapter(
+    recipe: Recipe, backbone: Backbone, tasks: Sequence[Task], pools: Mapping[str, Pool], show: Display
+) -> BlockAdapter:
     """The method's adapter, in which the backbone was seen to compute what it should."""
     adapter = METHODS[recipe.adapter.method].build(
         backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
     )
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    _check(backbone, tasks[0], show)
+    _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], show)
     return adapter
 
 
-def _check(backbone: Backbone, task: Task, show: Display) -> None:
-    """Compare packs with plain forward passes on a few rows, and say what the user should know."""
-    rows = backbone.chat.encode(
-        task, [TrainingRow(task.instruction, e.input, e.answer) for e in task.train[:ROWS]]
-    )
-    require_plain_logits(backbone, rows[0].ids)
-    unpacked = check_packs(backbone, rows, gradients=True)
-    for warning in (backbone.notice, unpacked):
+def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow]:
+    """The shortest, the longest and the first rows of a task, all under the longest of its candidates."""
+    by_length = sorted([*task.train, *task.test], key=lambda e: len(e.input) + len(e.answer))
+    instruction = max((candidate.text for candidate in pool.candidates), key=len)
+    examples = [*task.train[:_FIRST], by_length[0], by_length[-1]]
+    return backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
+
+
+def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], show: Display) -> None:
+    """Compare packs and batches of rows, given by task, with plain forward passes; notify of what differs.
+
+    Raises:
+        BackboneError: the model does not do in batches what it does row by row.
+    """
+    every = [row for own in rows for row in own]
+    require_plain_logits(backbone, every)
+    if difference := check_batches(backbone, every):
+        raise BackboneError(
+            f"{type(backbone.causal_lm).__name__} cannot be trained and tested in batches: a row's loss "
+            f"changes with the rows beside it ({difference}). Lower model.max_source_tokens and "
+            "model.max_answer_tokens until all rows are alike in this, or take another model."
+        )
+    longest = max(rows, key=lambda own: max(len(row.ids) for row in own))
+    unpacked = check_packs(backbone, longest, gradients=True)
+    for warning in (backbone.unused_weights, backbone.notice, unpacked):
         if warning:
             show.notice(warning)

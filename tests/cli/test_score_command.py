@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import peft
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -22,7 +24,7 @@ from sapo_lite import score_prompts
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.leaderboard.command import Request, score
-from sapo_lite.leaderboard.from_disk import load
+from sapo_lite.leaderboard.from_disk import _of_another_model, load
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.report.plain import PlainDisplay
 from small import ROOT, call, command
@@ -72,8 +74,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 def in_memory(model: str, adapter: Path | None = None, **options: Any) -> Any:
     """What `score_prompts` gives for the same."""
-    _, loaded, tokenizer = load(request(model, adapter=adapter))
-    return score_prompts(loaded, tokenizer, TASK.train, PROMPTS, **options)
+    loaded = load(request(model, adapter=adapter))
+    return score_prompts(loaded.model, loaded.tokenizer, TASK.train, PROMPTS, **options)
 
 
 def lines(text: str) -> list[str]:
@@ -339,16 +341,63 @@ def test_an_adapter_of_another_model_is_refused(
     assert "missing adapter keys" in message
 
 
+def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
+    model: str, adapter: Path, tmp_path: Path, files: tuple[Path, Path]
+) -> None:
+    assert load(request(model, adapter=adapter)).notices == ()
+    renamed, same_name = tmp_path / "renamed", tmp_path / "elsewhere" / Path(model).name
+    for copy in (renamed, same_name):
+        shutil.copytree(model, copy)
+    assert load(request(str(same_name), adapter=adapter)).notices == ()
+    notice = (
+        f"--adapter {adapter}: it was trained on {model}, and is put on {renamed}. If these differ, its "
+        "losses mean nothing"
+    )
+    assert load(request(str(renamed), adapter=adapter)).notices == (notice,)
+    board = score(request(str(renamed), adapter=adapter, prompts=files[1]), PlainDisplay(Console(quiet=True)))
+    assert notice in board.board.notices
+
+
+@pytest.mark.parametrize(
+    ("base", "revision", "told"),
+    [
+        (None, None, False),
+        ("Qwen/Qwen3-8B", None, False),
+        ("/models/qwen3-8b", None, False),
+        ("/cache/models--Qwen--Qwen3-8B/snapshots/" + "a" * 40, None, False),
+        ("Qwen/Qwen3-8B", "a" * 40, False),
+        ("Qwen/Qwen3-8B", "main", False),
+        ("Qwen/Qwen3-8B", "b" * 40, True),
+        ("Qwen/Qwen3-4B", None, True),
+        ("other/Qwen3-8B", None, True),
+        ("/models/qwen3-8b-instruct", None, True),
+    ],
+)
+def test_names_and_revisions_of_base_models_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, revision: str | None, told: bool
+) -> None:
+    located = tmp_path / "models--Qwen--Qwen3-8B" / "snapshots" / ("a" * 40)
+    monkeypatch.setattr("sapo_lite.leaderboard.from_disk.locate_model", lambda _: located)
+    written = {"base_model_name_or_path": base, "revision": revision}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(written))
+    notice = _of_another_model(tmp_path, "Qwen/Qwen3-8B")
+    assert (notice is not None) == told
+    if notice:
+        assert f"it was trained on {base}" in notice
+        assert ", and is put on Qwen/Qwen3-8B" in notice
+
+
 def test_the_chat_template_saved_with_an_adapter_is_the_one_used(
     model: str, adapter: Path, tmp_path: Path
 ) -> None:
-    _, loaded, tokenizer = load(request(model, adapter=adapter))
+    loaded = load(request(model, adapter=adapter))
+    tokenizer = loaded.tokenizer
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(model).chat_template
-    peft.PeftModel.from_pretrained(loaded.get_base_model(), adapter).save_pretrained(tmp_path)
+    peft.PeftModel.from_pretrained(loaded.model.get_base_model(), adapter).save_pretrained(tmp_path)
     tokenizer.chat_template = tokenizer.chat_template.replace("<|im_start|>user", "<|im_start|>human")
     tokenizer.chat_template += "{# trained #}"
     tokenizer.save_pretrained(tmp_path)
-    assert load(request(model, adapter=tmp_path))[2].chat_template.endswith("{# trained #}")
+    assert load(request(model, adapter=tmp_path)).tokenizer.chat_template.endswith("{# trained #}")
 
 
 def test_precision_follows_the_machine_and_a_stored_quantisation_is_kept(
@@ -357,14 +406,14 @@ def test_precision_follows_the_machine_and_a_stored_quantisation_is_kept(
     four_bits = make_backbone("qwen3", "nf4")
     four_bits.model.save_pretrained(tmp_path)
     four_bits.tokenizer.save_pretrained(tmp_path)
-    config, loaded, _ = load(request(str(tmp_path)))
-    assert (config.quantization, loaded.is_loaded_in_4bit) == ("nf4", True)
-    config, loaded, _ = load(request(model))
-    assert config.quantization == "none"
-    assert config.dtype == ("bfloat16" if torch.cuda.is_available() else "float32")
-    assert loaded.dtype is getattr(torch, config.dtype)
-    assert load(request(model, quantization="nf4", dtype="float32"))[1].is_loaded_in_4bit
-    assert load(request(model, dtype="bfloat16"))[1].dtype is torch.bfloat16
+    loaded = load(request(str(tmp_path)))
+    assert (loaded.config.quantization, loaded.model.is_loaded_in_4bit) == ("nf4", True)
+    loaded = load(request(model))
+    assert loaded.config.quantization == "none"
+    assert loaded.config.dtype == ("bfloat16" if torch.cuda.is_available() else "float32")
+    assert loaded.model.dtype is getattr(torch, loaded.config.dtype)
+    assert load(request(model, quantization="nf4", dtype="float32")).model.is_loaded_in_4bit
+    assert load(request(model, dtype="bfloat16")).model.dtype is torch.bfloat16
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import os
 import random
 import subprocess
 import sys
@@ -18,7 +19,8 @@ import peft
 import pytest
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from rich.console import Console
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig
 
 from sapo_lite import Leaderboard, score_prompts
 from sapo_lite.errors import BackboneError, DataError, RenderError
@@ -26,11 +28,12 @@ from sapo_lite.leaderboard.board import board
 from sapo_lite.leaderboard.external_model import _runs_unsloth
 from sapo_lite.model.attention import CHUNKED
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import ChatFormat
 from sapo_lite.prompts.confidence import certainty, statement
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.report.plain import PlainDisplay
-from sapo_lite.types import Candidate, Example
+from sapo_lite.types import Candidate, Example, Task, TrainingRow
 from small import ROOT
 from tiny import FAMILIES, candidate_score, load, make_task, qwen3_tokenizer
 
@@ -198,22 +201,43 @@ def test_a_single_prompt_has_a_loss_and_no_rival(bare: Callable[..., tuple[Any, 
 def snapshot(model: Any, tokenizer: Any) -> dict[str, Any]:
     """Everything that scoring could leave behind."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    configs = [m.config for m in model.modules() if isinstance(getattr(m, "config", None), PreTrainedConfig)]
     return {
         "modes": [module.training for module in model.modules()],
         "requires_grad": [p.requires_grad for p in model.parameters()],
         "weights": [p.detach().clone() for p in model.parameters()],
+        "types": [(p.dtype, p.device) for p in model.parameters()],
+        "buffers": [b.clone() for b in model.buffers()],
         "gradients": [None if p.grad is None else p.grad.clone() for p in model.parameters()],
-        "config": base.config.to_json_string(),
-        "attention": base.config._attn_implementation,
+        "configs": [repr(config.to_dict()) for config in configs],
+        "attention": [config._attn_implementation for config in configs],
+        "four bits": [four_bit_state(m) for m in model.modules() if hasattr(m, "quant_state")],
         "generation": base.generation_config.to_json_string(),
-        "hooks": sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()),
+        "hooks": [
+            [len(hooks) for name, hooks in vars(m).items() if name.endswith("_hooks")]
+            for m in model.modules()
+        ],
+        "forwards": [vars(m).get("forward") for m in model.modules()],
         "adapters": copy.copy(getattr(model, "active_adapters", None)),
         "tokenizer": (tokenizer.pad_token, tokenizer.padding_side, tokenizer.truncation_side),
         "backend": tokenizer.backend_tokenizer.to_str(),
         "chance": (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()),
         "autocast": torch.is_autocast_enabled("cpu"),
         "grad": torch.is_grad_enabled(),
+        "torch": (
+            torch.get_default_dtype(),
+            torch.get_float32_matmul_precision(),
+            torch.are_deterministic_algorithms_enabled(),
+            [getattr(torch.backends.cudnn, flag) for flag in ("benchmark", "deterministic", "enabled")],
+        ),
+        "environment": dict(os.environ),
     }
+
+
+def four_bit_state(layer: Any) -> list[Any]:
+    """What bitsandbytes changes of a layer in a forward pass."""
+    settled = (layer.support_avx512bf16_for_cpu, layer.compute_dtype, layer.compute_type_is_set)
+    return [settled, getattr(layer.weight.quant_state, "packing_format_for_cpu", False)]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -258,6 +282,88 @@ def test_model_and_tokenizer_are_left_as_found(bare: Callable[..., tuple[Any, An
     plain, _ = bare(family)
     expected = ranks(with_lora(plain, "one", "two"), bare(family)[1])
     assert losses(found) == pytest.approx(losses(expected), rel=1e-6)
+
+
+NF4 = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="nf4",
+    bnb_4bit_compute_dtype=torch.float32,
+    bnb_4bit_use_double_quant=True,
+)
+
+
+def gradient_norm(model: Any) -> float:
+    model.zero_grad()
+    ids = torch.arange(5, 25)[None]
+    model(input_ids=ids, labels=ids).loss.backward()
+    return sum(float(p.grad.norm()) for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_in_four_bits_learns_afterwards_as_before(
+    bare: Callable[..., tuple[Any, Any]], family: str, mode: bool
+) -> None:
+    model, tokenizer = bare(family, quantization_config=NF4)
+    model = with_lora(model).train(mode)
+    before = gradient_norm(model)
+    assert before > 0
+    for layer in model.modules():
+        if hasattr(layer, "compute_type_is_set"):  # as if nothing had been computed yet
+            layer.compute_dtype, layer.compute_type_is_set = None, False
+    with left_as_found(model, tokenizer):
+        ranks(model, tokenizer)
+    assert gradient_norm(model) == before
+
+
+def test_four_bit_weights_that_an_evaluation_has_repacked_are_scored_and_stay_as_they_are(
+    bare: Callable[..., tuple[Any, Any]],
+) -> None:
+    model, tokenizer = bare(quantization_config=NF4)
+    expected = losses(ranks(model, tokenizer, race=False))
+    with torch.no_grad():
+        model.eval()(input_ids=torch.arange(5, 25)[None])  # repacks where the CPU knows avx512_bf16
+    with left_as_found(model, tokenizer):
+        found = ranks(model, tokenizer, race=False)
+    assert found.notices == ()
+    assert losses(found) == pytest.approx(expected, rel=0.02)
+
+
+def router_in_training() -> Any:
+    """A mixture of experts as TRL's trainers set it up."""
+    model = family("qwen3_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64)
+    model.config.output_router_logits, model.config.use_cache = True, False
+    model = with_lora(model).train()
+    model(input_ids=torch.arange(5, 25)[None])  # the first forward pass puts transformers' own hooks in place
+    return model
+
+
+def with_a_vision_tower() -> Any:
+    """Configs inside each other, and a window that rows are longer than."""
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+        "vision_use_head": False,
+    }
+    kinds = ["sliding_attention", "full_attention"]
+    text = {**SHAPE, "num_key_value_heads": 2, "sliding_window": 64, "layer_types": kinds}
+    torch.manual_seed(7)
+    config = transformers.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+    return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize("make", [router_in_training, with_a_vision_tower])
+def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
+    model, tokenizer = make(), qwen3_tokenizer()
+    tokenizer.padding_side = "left"
+    next(model.parameters()).grad = torch.ones_like(next(model.parameters()))
+    next(model.modules()).register_forward_hook(lambda *_: None)
+    with left_as_found(model, tokenizer):
+        score_prompts(model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True)))
 
 
 class Broken(PlainDisplay):
@@ -496,16 +602,28 @@ def test_a_model_that_does_more_to_its_logits_is_refused_and_left_as_found(
         ranks(model, tokenizer)
     assert str(caught.value) == (
         f"{type(model).__name__} cannot be scored: expected logits that are its vocabulary projection and "
-        "no more, found others (models that scale or cap them, and adapters with virtual tokens, are not "
-        "supported)"
+        "no more, found others (models that scale or cap them, and adapters that add virtual tokens or act "
+        "on a part of the input alone, are not supported)"
     )
 
 
 def test_virtual_tokens_are_refused(bare: Callable[..., tuple[Any, Any]]) -> None:
     model, tokenizer = bare()
     config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=4)
-    with pytest.raises(BackboneError, match="virtual tokens, are not supported"):
+    with pytest.raises(BackboneError, match="adapters that add virtual tokens or act"):
         ranks(peft.get_peft_model(model, config), tokenizer)
+
+
+@pytest.mark.parametrize("words", [1, 60])
+def test_an_adapter_that_acts_on_a_part_of_the_input_is_refused_however_long_it_is(
+    bare: Callable[..., tuple[Any, Any]], words: int
+) -> None:
+    model, tokenizer = bare()
+    opened = tokenizer("<|im_start|>assistant\n", add_special_tokens=False).input_ids
+    model = with_lora(model, alora_invocation_tokens=opened)
+    rows = [("joy " * words, "positive"), ("again " * words, "negative")]
+    with left_as_found(model, tokenizer), pytest.raises(BackboneError, match="act on a part of the input"):
+        score_prompts(model, tokenizer, rows, PROMPTS)
 
 
 def test_what_is_no_causal_language_model_is_refused(bare: Callable[..., tuple[Any, Any]]) -> None:
@@ -536,7 +654,7 @@ def test_models_of_other_families_give_their_own_losses(name: str) -> None:
     else:
         model = family(name, **settings.get(name, {}))
     tokenizer = qwen3_tokenizer()
-    backbone = load_chat(tokenizer)
+    backbone = load_chat(tokenizer, replace(TASK, train=TASK.train[:10]))
     found = ranks(model, tokenizer, race=False, limit=10)
     for row in found.rows:
         rows = backbone(row.prompt)
@@ -545,16 +663,68 @@ def test_models_of_other_families_give_their_own_losses(name: str) -> None:
         assert row.loss == pytest.approx(total / tokens, rel=1e-5)
 
 
-def load_chat(tokenizer: Any) -> Callable[[str], list[tuple[tuple[int, ...], int]]]:
-    """From a prompt to the token ids of the first ten rows, and where their answers start."""
-    from sapo_lite.model.chat import ChatFormat
-    from sapo_lite.types import TrainingRow
+def uneven(short: int, longest: int) -> list[Example]:
+    """Four examples of a word or two, then some of up to `longest` words."""
+    rng = random.Random(1)
+    lengths = [rng.randint(1, 2) if n < 4 else rng.randint(short, longest) for n in range(14)]
+    return [Example(" ".join(rng.choices(["film", "joy", "again"], k=length)), "no") for length in lengths]
 
+
+def with_scaled_positions() -> Any:
+    """Phi-3 with LongRoPE: what a row's positions are depends on whether its batch has one beyond 128."""
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 8,
+        "long_factor": [4.0] * 8,
+        "original_max_position_embeddings": 128,
+    }
+    shape = {**SHAPE, "max_position_embeddings": 512, "num_key_value_heads": 2}
+    torch.manual_seed(7)
+    config = transformers.Phi3Config(**shape, original_max_position_embeddings=128, rope_parameters=rope)
+    return AutoModelForCausalLM.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("make", "notice"),
+    [
+        (with_a_vision_tower, "this model does not take packs (losses differ by "),
+        (
+            with_scaled_positions,
+            "with this model, a row's loss changes with the rows beside it (its positions ",
+        ),
+    ],
+)
+def test_faults_that_only_long_rows_show_are_found_where_the_first_rows_are_short(
+    make: Callable[[], Any], notice: str
+) -> None:
+    model, tokenizer = make().eval(), qwen3_tokenizer()
+    examples = uneven(20, 100)
+    chat = load_chat(tokenizer, replace(TASK, train=tuple(examples), suffix=""))
+    with pytest.warns(UserWarning, match="slower") as caught:
+        found = score_prompts(model, tokenizer, examples, PROMPTS[:2], race=False)
+    assert [str(warning.message)[: len(notice)] for warning in caught] == [notice]
+    for row in found.rows:
+        rows = chat(row.prompt)
+        total = sum(own_nll(model, ids, start) for ids, start in rows)
+        assert row.loss == pytest.approx(total / sum(len(ids) - start for ids, start in rows), rel=1e-5)
+
+
+def test_rows_that_are_all_longer_are_read_together() -> None:
+    model, tokenizer = with_scaled_positions().eval(), qwen3_tokenizer()
+    examples = [example for example in uneven(60, 100) if len(example.input.split()) >= 60]
+    long = "Say yes or no. " * 20
+    found = score_prompts(model, tokenizer, examples, [long, long + "Please."], race=False)
+    assert found.notices == ()
+
+
+def load_chat(tokenizer: Any, task: Task) -> Callable[[str], list[tuple[tuple[int, ...], int]]]:
+    """From a prompt to the token ids of the task's rows, and where their answers start."""
     chat = ChatFormat(tokenizer, 512, 32)
 
     def rows(prompt: str) -> list[tuple[tuple[int, ...], int]]:
-        given = [TrainingRow(prompt, e.input, e.answer) for e in TASK.train[:10]]
-        return [(row.ids, row.answer_start) for row in chat.encode(TASK, given)]
+        given = [TrainingRow(prompt, e.input, e.answer) for e in task.train]
+        return [(row.ids, row.answer_start) for row in chat.encode(task, given)]
 
     return rows
 
@@ -631,8 +801,6 @@ def test_json_holds_everything() -> None:
 def test_progress_is_shown_where_asked_for_and_the_final_table_is_the_boards_own(
     bare: Callable[..., tuple[Any, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rich.console import Console
-
     model, tokenizer = bare()
     capsys.readouterr()
     ranks(model, tokenizer, race=False)

@@ -1,11 +1,17 @@
 """Loading: what is asked for is what is loaded, or one clear error."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from sapo_lite.errors import BackboneError
@@ -13,8 +19,11 @@ from sapo_lite.model import load as loading
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.hub import is_hub_name, locate_model
 from sapo_lite.model.load import load_backbone
+from sapo_lite.model.weights import loading_info, require_all_weights
 from sapo_lite.recipe import AdapterConfig, ModelConfig
 from sapo_lite.support.shipped import shipped
+from small import ROOT
+from tiny import load
 
 LAB = {"name": "lab", "quantization": "none", "dtype": "float32", "loader": "transformers"}
 
@@ -56,6 +65,148 @@ def test_a_folder_without_weights_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
     with pytest.raises(BackboneError, match=r"could not be loaded from .*: "):
         load_backbone(lab(name=str(tmp_path)))
+
+
+# --- weights that are the files'
+
+
+Weights = dict[str, torch.Tensor]
+
+
+def altered(source: str, target: Path, change: Callable[[Weights], Weights]) -> Path:
+    """A copy of a model's folder with other tensors in its file."""
+    shutil.copytree(source, target)
+    file = target / "model.safetensors"
+    save_file(change(load_file(file)), file, metadata={"format": "pt"})
+    return target
+
+
+def without(name: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {key: value for key, value in weights.items() if name not in key}
+
+
+def with_more(weights: Weights) -> Weights:
+    return weights | {"value_head.weight": torch.ones(2)}
+
+
+def under(prefix: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {prefix + key: value for key, value in weights.items()}
+
+
+LACKING: dict[str, tuple[Callable[[Weights], Weights], str]] = {
+    "the head": (without("lm_head"), "found none for lm_head.weight. transformers would"),
+    "a layer": (
+        without("layers.1"),
+        "found none for model.layers.1.input_layernorm.weight, model.layers.1.mlp.down_proj.weight, "
+        "model.layers.1.mlp.gate_proj.weight and 6 more. transformers would",
+    ),
+    "names as torch.compile writes them": (under("_orig_mod."), "(they hold _orig_mod.lm_head.weight, "),
+    "names as PEFT writes them": (under("base_model.model."), "(they hold base_model.model.lm_head.weight, "),
+    "a shape": (
+        lambda weights: weights | {"model.norm.weight": torch.ones(3)},
+        "found model.norm.weight of (3,), not (64,). Take config.json and weights from the same model.",
+    ),
+}
+
+
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+@pytest.mark.parametrize("lacking", list(LACKING))
+def test_weights_that_would_be_random_are_an_error(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, lacking: str, quantization: str
+) -> None:
+    change, message = LACKING[lacking]
+    folder = altered(make_backbone("llama").config.name, tmp_path / "altered", change)
+    with pytest.raises(BackboneError) as refusal:
+        load(folder, quantization)
+    assert str(refusal.value).startswith(f"{folder}: expected ")
+    assert message in str(refusal.value)
+    # The headers of the files alone say the same.
+    with pytest.raises(BackboneError) as predicted:
+        require_all_weights(str(folder), loading_info(folder))
+    assert str(predicted.value) == str(refusal.value)
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama"])
+def test_weights_that_the_model_does_not_use_are_a_notice(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, family: str
+) -> None:
+    source = make_backbone(family)
+    assert source.unused_weights is None
+    assert require_all_weights("whole", loading_info(Path(source.config.name))) is None
+    folder = altered(source.config.name, tmp_path / "more", with_more)
+    notice = f"{folder}: its files hold weights that this model does not use: value_head.weight"
+    assert load(folder).unused_weights == notice
+    assert require_all_weights(str(folder), loading_info(folder)) == notice
+
+
+def test_a_model_stored_in_four_bits_lacks_nothing(
+    make_backbone: Callable[..., Backbone], tmp_path: Path
+) -> None:
+    stored = make_backbone("llama", "nf4")
+    stored.model.save_pretrained(tmp_path / "stored")
+    stored.tokenizer.save_pretrained(tmp_path / "stored")
+    assert load(tmp_path / "stored", "nf4").unused_weights is None
+    assert require_all_weights("stored", loading_info(tmp_path / "stored")) is None
+    folder = altered(str(tmp_path / "stored"), tmp_path / "altered", without("model.norm"))
+    for info in (lambda: load(folder, "nf4"), lambda: require_all_weights(str(folder), loading_info(folder))):
+        with pytest.raises(BackboneError, match=r"found none for model\.norm\.weight"):
+            info()
+
+
+@pytest.mark.parametrize("loader", ["transformers", pytest.param("unsloth", marks=pytest.mark.slow)])
+def test_no_loader_fills_up_what_is_missing(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, loader: str
+) -> None:
+    folder = altered(make_backbone("llama").config.name, tmp_path / "altered", without("lm_head"))
+    program = f"import tiny, pathlib; tiny.load(pathlib.Path({str(folder)!r}), loader={loader!r})"
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    surroundings = {**os.environ, "PYTHONPATH": paths, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", program], env=surroundings, capture_output=True, text=True)
+    assert "BackboneError" in done.stderr
+    assert "found none for lm_head.weight" in done.stderr
+
+
+def damaged(source: str, target: Path, content: Callable[[bytes], bytes]) -> Path:
+    shutil.copytree(source, target)
+    file = target / "model.safetensors"
+    file.write_bytes(content(file.read_bytes()))
+    return target
+
+
+def test_a_pointer_of_git_lfs_is_told_of(make_backbone: Callable[..., Backbone], tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    folder = damaged(make_backbone("qwen3").config.name, tmp_path / "pointer", lambda _: pointer)
+    with pytest.raises(BackboneError) as refusal:
+        load(folder)
+    assert str(refusal.value) == (
+        f"{folder / 'model.safetensors'}: expected the file itself, found a git-lfs pointer to it. Run "
+        "`git lfs pull` in that folder, or download the model with `hf download`."
+    )
+
+
+@pytest.mark.parametrize("content", [lambda whole: whole[:-1000], lambda _: b"", lambda _: b"no weights" * 9])
+def test_a_file_that_is_cut_short_is_told_of(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, content: Callable[[bytes], bytes]
+) -> None:
+    folder = damaged(make_backbone("qwen3").config.name, tmp_path / "short", content)
+    with pytest.raises(BackboneError) as refusal:
+        load(folder)
+    assert "could not be loaded from" in str(refusal.value)
+    assert "Its files are damaged or incomplete: download it again." in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "compressed-tensors"])
+def test_weights_that_need_another_package_are_told_of(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, method: str
+) -> None:
+    folder = tmp_path / "quantised"
+    shutil.copytree(make_backbone("qwen3").config.name, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": method, "bits": 4, "group_size": 128}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match=r"could not be loaded from .*pip install"):
+        load(folder)
 
 
 def test_lab_is_the_embedded_backbone() -> None:

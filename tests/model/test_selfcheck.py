@@ -1,21 +1,37 @@
 """The check of packs: silent where they are right, and no wrong model gets past it."""
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 from transformers import AttentionInterface
 
+from sapo_lite.errors import BackboneError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.attention import Chunks
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.batching import shared_prefix
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.model.selfcheck import ROWS, check_packs
-from sapo_lite.types import TrainingRow
+from sapo_lite.model.memory import BEST_TOKENS
+from sapo_lite.model.selfcheck import (
+    ROWS,
+    check_batches,
+    check_packs,
+    extremes,
+    read_rows_alone,
+    require_plain_logits,
+)
+from sapo_lite.prompts.pool import Pool
+from sapo_lite.report.plain import PlainDisplay
+from sapo_lite.run import pipeline
+from sapo_lite.types import Candidate, Example, TrainingRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_nll
 
 MAKE = Callable[..., Backbone]
@@ -89,19 +105,53 @@ def test_the_check_leaves_no_trace(make_backbone: MAKE, training: bool, wrong: b
     assert backbone.budget_share == 1.0
 
 
-def test_packs_are_compared_with_rows_alone_on_a_few_rows(make_backbone: MAKE) -> None:
+def test_the_shortest_the_longest_and_the_first_rows_are_compared_in_full_packs(make_backbone: MAKE) -> None:
     backbone = make_backbone("llama")
     shapes: list[tuple[int, ...]] = []
     embedding = backbone.causal_lm.get_input_embeddings()
     embedding.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
     encoded = rows(backbone)
+    lengths = [len(row.ids) - 1 for row in encoded]
+    prefix = shared_prefix(encoded)
     check_packs(backbone, encoded, gradients=False)
-    alone = sorted(len(row.ids) - 1 for row in encoded[:ROWS])
-    together, *plain, again, beside_others = shapes
-    assert plain == [(1, length) for length in alone]
-    assert together == again == beside_others
-    assert together[0] == 1
-    assert max(alone) < together[1] < sum(alone)
+    full, swapped, *alone, once, again = shapes
+    assert full == swapped == (1, sum(lengths) - prefix * (len(lengths) - 1))
+    shortest, second, *_, longest = sorted(range(len(lengths)), key=lengths.__getitem__)
+    first = next(n for n in range(len(lengths)) if n not in (shortest, second, longest))
+    assert alone == [(1, length) for length in sorted(lengths[n] for n in (shortest, second, longest, first))]
+    assert once == again
+    assert once[1] < full[1]
+
+
+def test_a_pack_that_is_compared_keeps_to_the_budget(
+    make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make_backbone("llama")
+    shapes: list[tuple[int, ...]] = []
+    embedding = backbone.causal_lm.get_input_embeddings()
+    embedding.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape)))
+    monkeypatch.setitem(BEST_TOKENS, "cpu", 600)
+    encoded = rows(backbone) * 5
+    check_packs(backbone, encoded, gradients=False)
+    assert 450 < shapes[0][1] <= 600
+
+
+def test_too_little_memory_says_nothing_of_packs_and_less_is_tried(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    encoded = rows(backbone)
+    tried: list[int] = []
+
+    def short_of_memory(given: dict[str, Any]) -> dict[str, Any]:
+        tried.append(given["input_ids"].shape[1])
+        if tried[-1] > 300:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return given
+
+    call_decoder_with(backbone, short_of_memory)
+    assert check_packs(backbone, encoded, gradients=False) is None
+    assert max(tried) > 300
+    assert len([tokens for tokens in tried if tokens <= 300]) > ROWS
+    assert backbone.packs
 
 
 # --- wrong models
@@ -274,3 +324,98 @@ def test_a_model_that_cannot_take_packs_is_told_of_without_a_trial(make_backbone
     assert check_packs(backbone, [], gradients=True) == (
         "this model's attention does not reach over whole rows: using padded batches, which are slower"
     )
+
+
+# --- a row beside others, and by itself
+
+
+def scale_by_the_longest(backbone: Backbone) -> None:
+    """From now on a row's states depend on the length of its batch."""
+    forward = backbone.decoder.forward
+
+    def scaled(input_ids: Tensor, **given: Any) -> Any:
+        output = forward(input_ids=input_ids, **given)
+        output.last_hidden_state *= 1 + 0.01 * input_ids.shape[1]
+        return output
+
+    backbone.decoder.forward = scaled
+
+
+def test_a_row_that_sees_its_padding_is_found_out(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    assert check_batches(backbone, rows(backbone)) is None
+    scale_by_the_longest(backbone)
+    assert "losses differ by" in str(check_batches(backbone, rows(backbone)))
+    read_rows_alone(backbone)
+    encoded = rows(backbone)
+    alone = [answer_nll(backbone, [row])[0][0] for row in encoded]
+    assert answer_nll(backbone, encoded)[0] == pytest.approx(alone, rel=1e-6)
+
+
+def test_what_long_rows_alone_show_is_found_where_the_first_rows_are_short(make_backbone: MAKE) -> None:
+    backbone = make_backbone("llama")
+    encoded = sorted(rows(backbone), key=lambda row: len(row.ids))
+    longest = len(encoded[-1].ids) - 1
+    forward = backbone.decoder.forward
+
+    def other_beyond_a_length(input_ids: Tensor, **given: Any) -> Any:
+        output = forward(input_ids=input_ids, **given)
+        if "pack" not in given and input_ids.shape[1] >= longest:
+            output.last_hidden_state *= 1.1
+        return output
+
+    backbone.decoder.forward = other_beyond_a_length
+    assert check_packs(backbone, encoded[:-1], gradients=False) is None
+    assert "losses differ by" in str(check_packs(backbone, encoded, gradients=False))
+
+
+def test_a_run_of_a_model_whose_rows_depend_on_each_other_is_refused(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    opened(backbone)
+    shown = io.StringIO()
+    show = PlainDisplay(Console(file=shown, width=200))
+    backbone.unused_weights = "more weights than are used"
+    pipeline._check(backbone, [rows(backbone)], show)
+    assert shown.getvalue().strip().endswith("more weights than are used")
+    scale_by_the_longest(backbone)
+    with pytest.raises(BackboneError) as refusal:
+        pipeline._check(backbone, [rows(backbone)], show)
+    assert "Qwen3ForCausalLM cannot be trained and tested in batches: a row's loss changes" in str(
+        refusal.value
+    )
+
+
+def test_a_run_checks_the_longest_and_the_shortest_rows_of_training_and_testing(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    short, long = Example("a", "no"), Example("joy " * 30, "yes")
+    task = replace(TASK, train=(*TASK.train, short), test=(*TASK.test, long))
+    candidates = [Candidate(n, text, "file") for n, text in enumerate(["Say.", TASK.instruction, "So?"])]
+    checked = pipeline._extreme_rows(backbone, task, Pool(task.id, tuple(candidates)))
+    (longest,) = backbone.chat.encode(task, [TrainingRow(TASK.instruction, long.input, long.answer)])
+    (shortest,) = backbone.chat.encode(task, [TrainingRow(TASK.instruction, short.input, short.answer)])
+    assert extremes(checked) == [shortest, longest]
+
+
+@pytest.mark.parametrize("affected", ["shortest", "longest"])
+def test_a_model_that_does_more_to_the_logits_of_some_rows_is_refused(
+    make_backbone: MAKE, affected: str
+) -> None:
+    backbone = make_backbone("qwen3")
+    encoded = rows(backbone)
+    require_plain_logits(backbone, encoded)
+    by_length = sorted(encoded, key=lambda row: len(row.ids))
+    length = len((by_length[0] if affected == "shortest" else by_length[-1]).ids) - 1
+    own = type(backbone.causal_lm).forward
+
+    class Capped(type(backbone.causal_lm)):  # type: ignore[misc]
+        def forward(self, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Any:
+            output = own(self, input_ids=input_ids, logits_to_keep=logits_to_keep, **given)
+            if input_ids.shape[1] == length:
+                output.logits = output.logits.tanh()
+            return output
+
+    backbone.model.__class__ = Capped
+    with pytest.raises(BackboneError, match="Capped cannot be scored: expected logits that"):
+        require_plain_logits(backbone, encoded)
+    rest = [row for row in encoded if len(row.ids) - 1 != length]
+    require_plain_logits(backbone, rest)
