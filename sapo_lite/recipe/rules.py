@@ -46,11 +46,6 @@ def _is_behind(backend: str | Sequence[str], kind: str, other: str) -> bool:
 _CANDIDATE_KEYS = ("paraphrase.backend", "prompt.strategy", "paraphrase.count", "paraphrase.held_out")
 RULES = (
     Rule(
-        ("scoring.score_examples", "sequence.train_examples"),
-        lambda scored, trained: scored <= trained,
-        "at most sequence.train_examples ({1})",
-    ),
-    Rule(
         ("scoring.race", "protocol"),
         lambda race, protocol: not (race and protocol == "paper"),
         'false (protocol is "paper")',
@@ -158,11 +153,6 @@ RULES = (
         ("rewrite.rollouts", "rewrite.policy", "rewrite.enabled"),
         lambda rollouts, policy, enabled: rollouts >= 2 or policy != "rl" or not enabled,
         'at least 2 (rewrite.policy is "rl", which learns from their differences)',
-    ),
-    Rule(
-        ("rewrite.batch_size", "rewrite.prompts"),
-        lambda batch, prompts: batch <= prompts,
-        "at most rewrite.prompts ({1})",
     ),
     Rule(
         ("evaluation.max_new_tokens", "model.max_answer_tokens", "rewrite.enabled"),

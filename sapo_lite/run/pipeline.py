@@ -40,7 +40,7 @@ def run(
     """
     tasks = load_sequence(recipe.sequence, data)
     folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
-    for notice in stand_ins(tasks):
+    for notice in (*recipe.notices, *stand_ins(tasks)):
         show.notice(notice)
     usage = Usage(folder)
     load = cache(partial(load_backbone, recipe.model))

@@ -1,5 +1,6 @@
-"""Where the shipped recipes and data are: inside the installed package, or beside it in a clone."""
+"""Where files are: those that are shipped, and those that a user names."""
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -12,3 +13,8 @@ def shipped(kind: str) -> Path:
     """
     inside = _PACKAGE / "shipped" / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def typed_path(text: str | os.PathLike[str]) -> Path:
+    """The path that a user typed. A `~` is the home folder, which a shell leaves alone in `--out=~/x`."""
+    return Path(os.path.expanduser(text))

@@ -44,7 +44,7 @@ def test_every_strategy_learns_on_every_adapter(strategy: str, adapter: str, tmp
     assert trained == [f"{number:02d}-{lesson}" for number, lesson in enumerate(lessons, start=1)]
     assert ("penalty" in shown) == (adapter in {"olora", "ewc"})
     assert ("Fisher information: 4/4 examples" in shown) == (adapter == "ewc")
-    again = "== task 2 odd_one_out: training on 12 examples, 4 of them of oldest"
+    again = "== task 2 of 2: odd_one_out · training on 12 examples, 4 of them of oldest"
     assert (again in shown) == (adapter == "replay")
     assert ("rougeL_extracted" in results.matrices["chosen"]) == (strategy == "rewrite")
     if strategy in ("fixed", "rewrite"):

@@ -25,7 +25,8 @@ class SourceContext:
     """What sources need besides the recipe's section `paraphrase`.
 
     `fresh` forgets what models said in earlier runs, `pull` has Ollama fetch a model that it lacks.
-    `own` is the backbone's section and what loads it, for the source "self".
+    `own` is the backbone's section and what loads it, for the source "self"; `tasks` is how many are
+    paraphrased.
     """
 
     show: "Display"
@@ -33,6 +34,7 @@ class SourceContext:
     fresh: bool = False
     pull: bool = False
     own: "tuple[ModelConfig, Callable[[], Backbone]] | None" = None
+    tasks: int = 1
 
 
 @contextmanager
@@ -46,7 +48,9 @@ def open_source(name: str, config: "ParaphraseConfig", around: SourceContext) ->
         yield Builtin(around.seed)
     elif kind == "file":
         alone = len(config.backend) == 1
-        yield FromFile(config.candidates_file(), None if alone else around.show.notice)
+        yield FromFile(
+            config.candidates_file(), None if alone else around.show.notice, only=around.tasks == 1
+        )
     else:
         with _open_model(kind, model or config.model, config, around) as chat:
             yield RememberedModel(
