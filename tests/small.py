@@ -60,10 +60,10 @@ def call(arguments: Sequence[str], **options: object) -> subprocess.CompletedPro
     return subprocess.run(arguments, capture_output=True, text=True, **options)  # type: ignore[call-overload]
 
 
-def call_on_a_terminal(arguments: Sequence[str]) -> tuple[int, str]:
+def call_on_a_terminal(arguments: Sequence[str], columns: int = 120, lines: int = 50) -> tuple[int, str]:
     """Run to the end with stderr, where the display is, on a terminal: exit status, what that showed."""
     leader, follower = pty.openpty()
-    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
+    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=follower, env=terminal)
     os.close(follower)
     shown = b""

@@ -106,8 +106,7 @@ def _settings(raw: dict[str, Any], settings: dict[str, Any]) -> str:
         "## Settings, and how they were chosen",
         "",
         f"Settings are chosen on the seeds {settings['tuning_seeds']}, which are not reported. There, "
-        f"**{many(len(tried), 'set')} of settings {'was' if len(tried) == 1 else 'were'} looked at** "
-        "(the program counts by itself):",
+        f"this program tried {many(len(tried), 'set')} of settings (it counts by itself):",
         "",
     ]
     for entry in tried:
@@ -119,7 +118,12 @@ def _settings(raw: dict[str, Any], settings: dict[str, Any]) -> str:
         )
     lines += [*([""] if tried else ["- none", ""])]
     if settings["notes"]:
-        lines += ["Besides:", "", *(f"- {note}" for note in settings["notes"]), ""]
+        lines += [
+            "Tried besides, which the program cannot count:",
+            "",
+            *(f"- {note}" for note in settings["notes"]),
+            "",
+        ]
     lines += [
         "A seed draws the order of the tasks, which examples are learned and tested, the candidates, and the "
         "initial weights; all strategies and adapters of a seed share these. The frozen settings:",

@@ -1,7 +1,8 @@
 """The command line. The only place that prints errors; nothing heavy is imported before it is needed."""
 
+import errno
 import os
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,10 +17,10 @@ from sapo_lite.errors import SapoLiteError
 
 app = typer.Typer(
     name="sapo-lite",
-    help="Prompt-aware continual fine-tuning on one GPU: learn tasks in a row, choosing for each the "
-    "wording of its instruction that forgets least (SAPO, State-Adaptive Prompt Optimization).",
+    help="Prompt-aware continual fine-tuning on one GPU: learn tasks in a row, each with the wording of "
+    "its instruction that has the lowest loss beforehand (SAPO, State-Adaptive Prompt Optimization).",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command()(run)
@@ -37,9 +38,33 @@ def main() -> None:
     try:
         app()
     except SapoLiteError as error:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(1) from None
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None and error.errno not in _FULL:
+            raise
+        _fail(_of_a_path(error))
+
+
+def _fail(message: str) -> NoReturn:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"error: {message}", style="red", markup=False)
+    raise SystemExit(1)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What to do where a path that was typed cannot be used.
+_ADVICE = {
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ENOTDIR: "A part of this path is a file where a folder was expected.",
+    errno.EEXIST: "A part of this path is a file where a folder was expected.",
+    errno.EACCES: "Choose a path that you may read and write.",
+    errno.EROFS: "Choose a path on a disk that can be written to.",
+} | dict.fromkeys(_FULL, "Make room on the disk, and repeat the command.")
+
+
+def _of_a_path(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror}. {_ADVICE.get(error.errno or 0, 'Check the path.')}"
 
 
 def _version(wanted: bool) -> None:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from sapo_lite.cli.terminal import display, interruptible, wide_console
+from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.compare.comparison import Comparison
@@ -21,38 +22,58 @@ def compare(
     ],
     strategies: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="The first is the baseline.", show_default="fixed,sapo"),
+        typer.Option(
+            metavar="A,B,C",
+            help="Strategies to compare; the first is the baseline.",
+            show_default="fixed,sapo",
+        ),
     ] = None,
     adapters: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Base methods.", show_default="the recipe's")
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Adapter methods to compare them on.", show_default="the recipe's"
+        ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="N", help="How many seeds; or which: 0-4,7.", show_default="5")
+        str | None,
+        typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.", show_default="5"),
     ] = None,
     draw: Annotated[
-        bool, typer.Option("--draw", help="Seeds draw the order of tasks and the examples, too.")
+        bool, typer.Option("--draw", help="Draw the order of the tasks and the examples by the seed, too.")
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, on a CPU.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of runs at a time, on a CPU.")] = 1,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Its folder.", show_default="runs/compare-RECIPE-SETTINGS")
+        Path | None,
+        typer.Option(
+            help="Folder of the comparison to write to.",
+            metavar="FOLDER",
+            parser=typed_path,
+            show_default="runs/compare-RECIPE-SETTINGS",
+        ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder that holds SUPERNI/ or TRACE/.", show_default="$SAPO_LITE_DATA"),
+        typer.Option(
+            help="Folder that holds SUPERNI/ or TRACE/.",
+            metavar="FOLDER",
+            parser=typed_path,
+            show_default="$SAPO_LITE_DATA",
+        ),
     ] = None,
     pull: Annotated[
         bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
     ] = False,
     prompts: Annotated[
         Literal["chosen", "original", "unseen"] | None,
-        typer.Option(help="Which are shown.", show_default="the first kind tested with"),
+        typer.Option(help="Kind of test prompts to show.", show_default="the first kind tested with"),
     ] = None,
     form: Annotated[
-        Literal["text", "markdown", "csv", "json"], typer.Option("--format", help="Of the tables on stdout.")
+        Literal["text", "markdown", "csv", "json"],
+        typer.Option("--format", help="Format of the tables on stdout."),
     ] = "text",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the grid; load no model.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,

@@ -10,6 +10,7 @@ import typer
 from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.messages import one_of
+from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.prompts.command import Request
@@ -21,15 +22,18 @@ def paraphrase(
         typer.Argument(metavar="INSTRUCTION|RECIPE", help="A text in quotes, or a recipe's name or path."),
     ],
     count: Annotated[
-        int | None, typer.Option("--count", "-n", help="How many paraphrases.", show_default="20")
+        int | None, typer.Option("--count", "-n", help="Number of paraphrases to make.", show_default="20")
     ] = None,
-    labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels to be kept exactly.")] = "",
+    labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels to keep letter for letter.")] = "",
     backend: Annotated[
         list[str] | None,
-        typer.Option(help=f"{one_of(SOURCES)}; ollama/MODEL; repeatable.", show_default="ollama"),
+        typer.Option(
+            help=f"Source of paraphrases: {one_of(SOURCES)}; or ollama/MODEL; repeatable.",
+            show_default="ollama",
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The chat model.", show_default="qwen3:8b, or the recipe's")
+        str | None, typer.Option(help="Name of the chat model.", show_default="qwen3:8b, or the recipe's")
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST")
@@ -37,26 +41,39 @@ def paraphrase(
     base_url: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.")
     ] = None,
-    path: Annotated[str | None, typer.Option(help="Candidates, for --backend file.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of a chat model.", show_default="0.6")] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File of candidates, for --backend file.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Sampling temperature of the chat model.", show_default="0.6")
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of every draw.", show_default="0, or the recipe's")
+        int | None, typer.Option(help="Seed of everything that is drawn.", show_default="0, or the recipe's")
     ] = None,
     unlike: Annotated[
         bool | None, typer.Option("--unlike", help="Show the model what it has said, and ask for another.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change the recipe.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe; repeatable."
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Folder that holds the recipe's SUPERNI/ or TRACE/.")
+        Path | None,
+        typer.Option(
+            help="Folder that holds the recipe's SUPERNI/ or TRACE/.", metavar="FOLDER", parser=typed_path
+        ),
     ] = None,
     pull: Annotated[bool, typer.Option("--pull", help="Have Ollama fetch the model if it lacks it.")] = False,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask again for what earlier runs have saved.")
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write a candidates file; - for stdout.")
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", parser=typed_path, help="Write a candidates file; - for stdout."
+        ),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
 ) -> None:

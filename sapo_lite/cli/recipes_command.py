@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.support.shipped import typed_path
 
 recipes_app = typer.Typer(help="List, show or copy the shipped recipes.", invoke_without_command=True)
 
@@ -37,7 +38,10 @@ def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")])
 @recipes_app.command()
 def copy(
     name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")],
-    path: Annotated[Path, typer.Argument(help="Where to write it; a folder keeps the name.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="File to write it to; in a folder it keeps its name.", parser=typed_path),
+    ],
 ) -> None:
     """Copy a shipped recipe to edit it. An existing file is not overwritten."""
     from sapo_lite.recipe import find_recipe
@@ -46,5 +50,7 @@ def copy(
     target = path / source.name if path.is_dir() else path
     if target.exists():
         raise SapoLiteError(f"{target} exists. Choose another path, or delete it first.")
+    if not target.parent.is_dir():
+        raise SapoLiteError(f"{target}: expected the name of a file in a folder that exists.")
     shutil.copyfile(source, target)
     typer.echo(f"{target}: run it with `sapo-lite run {target}`", err=True)

@@ -1,12 +1,13 @@
 """`sapo-lite run`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from sapo_lite.cli.terminal import display, interruptible
+from sapo_lite.cli.terminal import display, interruptible, wide_console
+from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
@@ -18,10 +19,23 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/RECIPE-TIME")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder to write to.",
+            metavar="FOLDER",
+            parser=typed_path,
+            show_default="runs/RECIPE-TIME",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder that holds SUPERNI/ or TRACE/.", show_default="$SAPO_LITE_DATA"),
+        typer.Option(
+            help="Folder that holds SUPERNI/ or TRACE/.",
+            metavar="FOLDER",
+            parser=typed_path,
+            show_default="$SAPO_LITE_DATA",
+        ),
     ] = None,
     resume: Annotated[
         bool | None,
@@ -47,7 +61,7 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
     from sapo_lite.data.tasks import load_sequence
     from sapo_lite.report.plan_view import plan
 
-    Console().print(plan(recipe, load_sequence(recipe.sequence, data)))
+    wide_console(sys.stdout).print(plan(recipe, load_sequence(recipe.sequence, data)))
 
 
 def _run(
@@ -57,7 +71,7 @@ def _run(
     from sapo_lite.support.library_logs import chatter_to
 
     path = choose_folder(recipe.name, out, resume=resume)
-    stdout = Console()
+    stdout = wide_console(sys.stdout)
     with (
         RunFolder(path, fresh=resume is False) as folder,
         interruptible(f"the same command with --out {path} goes on where it stopped"),

@@ -24,7 +24,10 @@ def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
     from sapo_lite.report.plain import PlainDisplay
 
     if plain or not sys.stderr.isatty():
-        return PlainDisplay(Console(file=sys.stderr, no_color=True, force_terminal=False, width=110))
+        console = wide_console(sys.stderr)
+        return PlainDisplay(
+            Console(file=sys.stderr, no_color=True, force_terminal=False, width=console.width)
+        )
     return LiveDisplay(Console(file=sys.stderr), title)
 
 

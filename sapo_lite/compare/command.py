@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sapo_lite.compare.cells import run_cell
-from sapo_lite.compare.comparison import Comparison, require_kind
+from sapo_lite.compare.comparison import TIME, Comparison, require_kind
 from sapo_lite.compare.executors.local import Watcher, Workers, do_all
 from sapo_lite.compare.findings import grouped
 from sapo_lite.compare.grid import Cell
@@ -118,9 +118,9 @@ class _Runner:
 def conclude(plan: Plan, kind: str | None) -> Comparison:
     """Compare the cells, all of which are finished, and write the comparison's files."""
     runs = [read_run(place.path, plan.command(cell)) for cell, place in plan.places.items()]
-    notes = [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
-    notes += [*plan.notes, *filter(None, [other_candidates(runs)])]
-    notes.append("Time is what a run did itself: what equal runs have in common was copied.")
+    notes = [*plan.grid.notices, *plan.notes]
+    notes += [f"{cell.name} is {path}, which was finished before" for cell, path in plan.borrowed.items()]
+    notes += [*filter(None, [other_candidates(runs)]), TIME]
     kind = kind or next(iter(runs[0].values))
     grid = plan.grid
     comparison = Comparison(grid.name, grid.settings, runs, grouped(runs), kind, plan.out, notes)

@@ -12,6 +12,8 @@ from sapo_lite.compare.read import METRICS, Run, other_candidates, read_folders
 from sapo_lite.errors import RecipeError
 from sapo_lite.support.messages import one_of
 
+TIME = "Time is that of a run as if alone: its own, and that of the pieces it copied from other runs."
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -66,7 +68,7 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
     require_kind(kind, list(first.values))
     shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
     name = ", ".join(dict.fromkeys(run.name for run in runs))
-    notes = list(filter(None, [other_candidates(runs)]))
+    notes = [*filter(None, [other_candidates(runs)]), TIME]
     return Comparison(name, shared, runs, groups, kind or next(iter(first.values)), notes=notes)
 
 

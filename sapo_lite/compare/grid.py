@@ -52,6 +52,11 @@ class Grid:
         return next(iter(self.recipes.values())).name
 
     @property
+    def notices(self) -> list[str]:
+        """What the recipes differ in from what was written, a sentence each."""
+        return list(dict.fromkeys(notice for recipe in self.recipes.values() for notice in recipe.notices))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What all cells have in common, by `section.key`: it tells one comparison from another."""
         own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.compare.places import STATES, Place, check_folder, find_places, load_tasks
 from sapo_lite.compare.reuse import lenders
-from sapo_lite.report.tables import titled
+from sapo_lite.report.number_table import NumberTable
 from sapo_lite.run.workplan import Work, work_of
 from sapo_lite.support.messages import many
 from sapo_lite.types import Task
@@ -71,24 +70,22 @@ def in_order(places: Mapping[Cell, Place]) -> list[Cell]:
 
 def as_table(plan: Plan) -> RenderableType:
     """For each strategy on each adapter: what is finished, what is not, and how much work that is."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("strategy", "adapter", "finished", "begun", "to run"):
-        table.add_column(heading)
-    for heading in ("forwards", "steps", "answers"):
-        table.add_column(heading, justify="right")
-    total = Work()
+    rows, total = list[list[str | Text]](), Work()
     for strategy, adapter in dict.fromkeys((cell.strategy, cell.adapter) for cell in plan.places):
         cells = [cell for cell in plan.places if (cell.strategy, cell.adapter) == (strategy, adapter)]
         work = sum((plan.work(cell) for cell in cells if cell in plan.unfinished), Work())
         seeds = [_seeds(plan, cells, state) for state in STATES]
-        table.add_row(strategy, adapter, *seeds, *_amounts(work))
+        rows.append([strategy, adapter, *seeds, *_amounts(work)])
         total += work
-    table.add_row("in all", "", "", "", "", *_amounts(total), style="bold")
-    notes = [f"{cell.name} is {path}" for cell, path in plan.borrowed.items()]
+    rows.append([Text(cell, style="bold") for cell in ("in all", "", "", "", "", *_amounts(total))])
+    notes = list(plan.grid.notices)
+    notes += [f"{cell.name} is {path}" for cell, path in plan.borrowed.items()]
     notes += plan.notes
     notes.append("at most: a race ends early; what equal runs have in common is counted once")
     title = f"{plan.grid.name}: {many(len(plan.places), 'run')}, by seeds, in {plan.out}"
-    return Group(titled(title, table), Text(), *map(Text, notes))
+    headings = ["strategy", "adapter", "finished", "begun", "to run", "forwards", "steps", "answers"]
+    table = NumberTable(title, headings, rows, texts=5, fold=True)
+    return Group(table, Text(), *map(Text, notes))
 
 
 def _seeds(plan: Plan, cells: Sequence[Cell], state: str) -> str:

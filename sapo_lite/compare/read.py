@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from sapo_lite.compare.places import COMPARISON
+from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
@@ -35,7 +36,9 @@ class Run:
     inputs: hashes of model and file of candidates; none of runs that did not note them
     candidates: a hash of the texts that tasks could choose from; empty where there were none
     values: kind of prompt -> metric -> percent; None where there is no such metric
-    seconds: by kind of work; peak_memory: gigabytes by device
+    seconds: by kind of work, of the run itself
+    seconds_alone: in all, with those of the pieces that it copied from other runs
+    peak_memory: gigabytes by device
     command: what repeats the run, where that is known
     """
 
@@ -47,6 +50,7 @@ class Run:
     candidates: str
     values: dict[str, dict[str, float | None]]
     seconds: dict[str, float]
+    seconds_alone: float
     peak_memory: dict[str, float]
     command: str | None = None
 
@@ -91,6 +95,7 @@ def read_run(path: Path, command: str | None = None) -> Run:
         _candidates(path / "candidates"),
         values,
         usage.get("seconds", {}),
+        seconds_alone(path),
         usage.get("peak_memory_gb", {}),
         command,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.recipe import shipped_recipes
+from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.compare.plan import Plan
@@ -46,7 +47,7 @@ class Request:
             raise SapoLiteError(
                 f"{', '.join(given)}: expected one recipe to run, found the folders {', '.join(self.what)}"
             )
-        return [Path(name) for name in self.what]
+        return [typed_path(name) for name in self.what]
 
     def plan(self) -> "Plan":
         """Raises SapoLiteError for anything that a user can put right."""
@@ -68,4 +69,4 @@ def _is_recipe(name: str) -> bool:
     """A shipped recipe's name or a TOML file; or a slip of the pen, which recipes know better how to tell."""
     if name in {path.stem for path in shipped_recipes()} or name.endswith(".toml"):
         return True
-    return not Path(name).is_dir() and os.sep not in name
+    return not typed_path(name).is_dir() and os.sep not in name

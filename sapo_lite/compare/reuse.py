@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sapo_lite.compare.times import note_copied
 from sapo_lite.learning.methods import METHODS, trains
 from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.prompts.strategies import strategy_of
@@ -90,26 +91,31 @@ def _lends(recipe: Mapping[str, Any]) -> bool:
 def borrow(path: Path, donors: Iterable[Path]) -> None:
     """Copy into the run folder `path`, bound to its recipe, what other folders have that it would have.
 
-    What is there already stays. Folders of runs that were not begun lend nothing.
+    What is there already stays. Folders of runs that were not begun lend nothing. What the copied pieces took
+    in the other runs is written down.
     """
     common = {donor: _in_common(donor, path) for donor in donors if donor != path}
     for donor, names in common.items():
-        if "candidates" in names:
-            _copy(donor / "candidates", path / "candidates")
+        if "candidates" in names and _copy(donor / "candidates", path / "candidates"):
+            note_copied(path, donor, "candidates")
     # An earlier call may have made its own, and not every source makes the same ones again.
     ours = _contents(path / "candidates")
     common = {donor: names for donor, names in common.items() if _contents(donor / "candidates") == ours}
     for donor, names in common.items():
-        if "zero-shot" in names and (donor / "00-zero-shot/done").exists():
-            _copy(donor / "00-zero-shot", path / "00-zero-shot")
+        tested = "zero-shot" in names and (donor / "00-zero-shot/done").exists()
+        if tested and _copy(donor / "00-zero-shot", path / "00-zero-shot"):
+            note_copied(path, donor, "zero-shot")
         if "first stage" in names:
             for done in donor.glob("01-*/done"):
-                _copy(done.parent, path / done.parent.name)
+                if _copy(done.parent, path / done.parent.name):
+                    note_copied(path, donor, "first stage")
     # Last: a whole stage would not be copied over its losses.
     for donor, names in common.items():
         if "losses" in names:
-            for losses in donor.glob("01-*/losses*.json"):
-                _copy(losses, path / losses.relative_to(donor))
+            found = list(donor.glob("01-*/losses*.json"))
+            copied = [_copy(losses, path / losses.relative_to(donor)) for losses in found]
+            if any(copied):
+                note_copied(path, donor, "losses")
 
 
 def _in_common(donor: Path, path: Path) -> set[str]:
@@ -127,15 +133,16 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.glob("[!.]*.json")}
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy a folder or a file, never half. One that is there already stays."""
+def _copy(source: Path, target: Path) -> bool:
+    """Copy a folder or a file, never half, and say whether it was. One that is there already stays."""
     if target.exists() or not source.exists():
-        return
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     if source.is_dir():
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns("usage.json"))  # of the other run
     else:
         shutil.copy2(source, partial)
     partial.rename(target)
+    return True

@@ -52,11 +52,14 @@ def read_examples(path: Path, input_name: str | None = None, answer_name: str | 
     return ExampleFile(examples_from_rows(rows, *names), *names)
 
 
-def read_prompts(path: Path) -> tuple[list[str], str | None]:
+def read_prompts(
+    path: Path, task: str | None = None, instruction: str | None = None
+) -> tuple[list[str], str | None]:
     """Candidate prompts in order, and a notice if some are repeated: these are left out.
 
-    A .json file holds a list of texts (of any number of lines), or is a candidates file of a run; any
-    other file holds one prompt a line.
+    A .json file holds a list of texts (of any number of lines), or candidates as a run or `paraphrase`
+    writes them; any other file holds one prompt a line. Of candidates of several tasks, those of `task` are
+    taken, or else those of the task with this `instruction`.
 
     Raises:
         DataError: the file cannot be read, holds something else, or no prompt.
@@ -67,7 +70,9 @@ def read_prompts(path: Path) -> tuple[list[str], str | None]:
             f"found {quoted(path.suffix)}"
         )
     if path.suffix.lower() == ".json":
-        prompts = _listed(path)
+        prompts = _listed(path, task, instruction)
+    elif task is not None:
+        raise DataError(f"--task {task}: expected a candidates file of several tasks, found {path}")
     else:
         prompts = [line.strip() for line in _text(path).split("\n") if line.strip()]
     if not prompts:
@@ -80,19 +85,50 @@ def read_prompts(path: Path) -> tuple[list[str], str | None]:
     )
 
 
-def _listed(path: Path) -> list[str]:
-    """The texts of a JSON list, or of the one task of a candidates file."""
+def _listed(path: Path, task: str | None, instruction: str | None) -> list[str]:
+    """The texts of a JSON list, or of one task of a candidates file."""
     data = _json(_text(path), str(path))
-    match data:
-        case {"candidates": list(candidates)}:
-            texts: object = [c.get("text") if isinstance(c, dict) else c for c in candidates]
-        case dict() if len(data) == 1:
-            (texts,) = data.values()
-        case _:
-            texts = data
+    by_task = _by_task(data)
+    if by_task is None:
+        if task is not None:
+            raise DataError(f"--task {task}: expected a candidates file of several tasks, found {path}")
+        texts = data
+    else:
+        texts = by_task[_choose(path, by_task, task, instruction)]
     if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
         return texts
     raise DataError(f'{path}: expected a list of texts, ["...", "..."], found {_described(data)}')
+
+
+def _by_task(data: object) -> dict[str, object] | None:
+    """The texts of a candidates file by task, the original first where it is there; None of a list."""
+    match data:
+        case {"pools": list(pools)}:
+            listed = [_by_task(pool) or {} for pool in pools]
+            return {name: texts for one in listed for name, texts in one.items()}
+        case {"candidates": list(candidates), **others}:
+            texts = [c.get("text") if isinstance(c, dict) else c for c in candidates]
+            return {str(others.get("task", "")): texts}
+        case dict() if data and all(isinstance(texts, list) for texts in data.values()):
+            return data
+    return None
+
+
+def _choose(path: Path, by_task: dict[str, object], task: str | None, instruction: str | None) -> str:
+    """The task that is meant. Raises DataError where none is, or more than one may be."""
+    found = one_of(map(quoted, by_task)) if by_task else "no task"
+    if task is not None:
+        for name in by_task:
+            if task in (name, name.split("_")[0]):
+                return name
+        raise DataError(f"--task {task}: expected a task of {path}, which has {found}")
+    own = [name for name, texts in by_task.items() if isinstance(texts, list) and instruction in texts[:1]]
+    if len(by_task) == 1 or (instruction is not None and len(own) == 1):
+        return next(iter(own or by_task))
+    raise DataError(
+        f"{path}: expected prompts of one task, found {found}. Name the one you mean with --task, or "
+        "give its original prompt as --instruction."
+    )
 
 
 def _described(data: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import nearest, one_of, quoted
-from sapo_lite.support.shipped import shipped
+from sapo_lite.support.shipped import shipped, typed_path
 from sapo_lite.support.strict_json import DuplicateKeyError, loads
 
 PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
@@ -29,7 +29,7 @@ def find_suite(sequence: SequenceConfig, data: Path | None) -> Path:
     DataError naming the folders looked at when none holds the suite, and at once when `--data`
     is no folder: a slip of the pen must not fall back to other data.
     """
-    if data is not None and not data.expanduser().is_dir():
+    if data is not None and not typed_path(data).is_dir():
         raise DataError(f"--data {data}: no such folder")
     environment = os.environ.get("SAPO_LITE_DATA")
     sources = {
@@ -38,7 +38,7 @@ def find_suite(sequence: SequenceConfig, data: Path | None) -> Path:
         "SAPO_LITE_DATA": Path(environment) if environment else None,
         "shipped data": shipped("data"),
     }
-    roots = {label: root.expanduser().absolute() for label, root in sources.items() if root is not None}
+    roots = {label: typed_path(root).absolute() for label, root in sources.items() if root is not None}
     for root in roots.values():
         for folder in (root / sequence.suite, root):
             if folder.name == sequence.suite and (folder / _INDEX).is_file():

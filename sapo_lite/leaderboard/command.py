@@ -9,6 +9,7 @@ from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.messages import nearest, one_of, quoted
+from sapo_lite.support.shipped import typed_path
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Request:
     model: str
     examples: Path
     prompts: Path | None
+    task: str | None
     instruction: str | None
     generate: int | None
     backend: str
@@ -97,7 +99,7 @@ def _check_adapter(request: Request) -> None:
     """Raises BackboneError where no adapter is where one is named, or one is where a model should be."""
     if request.adapter is not None and not (request.adapter / "adapter_config.json").is_file():
         raise BackboneError(f"--adapter {request.adapter}: expected a folder with adapter_config.json")
-    if (Path(request.model) / "adapter_config.json").is_file():
+    if (typed_path(request.model) / "adapter_config.json").is_file():
         raise BackboneError(
             f"{request.model}: expected a model, found an adapter. Name its base model here, and this folder "
             "as --adapter."
@@ -140,9 +142,11 @@ def _candidates(request: Request, file: ExampleFile, show: "Display") -> list[Ca
             "expected prompts, found none: name a file of them, one a line, or let them be generated with "
             "--instruction TEXT --generate N"
         )
+    if request.task is not None and request.prompts is None:
+        raise DataError(f"--task {request.task}: expected a candidates file to choose from, found none")
     texts = [] if request.instruction is None else [request.instruction]
     if request.prompts is not None:
-        listed, notice = read_prompts(request.prompts)
+        listed, notice = read_prompts(request.prompts, request.task, request.instruction)
         if notice:
             show.notice(notice)
         texts = list(dict.fromkeys([*texts, *listed]))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.support.files import verify_checksums
-from sapo_lite.support.shipped import shipped
+from sapo_lite.support.messages import quoted
+from sapo_lite.support.shipped import shipped, typed_path
 
 EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see docs/lab.md
 
@@ -22,19 +23,22 @@ def locate_model(name: str) -> Path:
         folder = shipped("data") / "backbones" / name
         verify_checksums(folder)
         return folder
-    local = Path(name).expanduser()
+    local = typed_path(name)
     if (local / "config.json").is_file():
         return local
+    nowhere = BackboneError(
+        f"No model at {quoted(name)}. Expected a folder with config.json, weights and tokenizer, "
+        "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' or 'lab-llama' for an embedded backbone."
+    )
     if not is_hub_name(name):
-        raise BackboneError(
-            f"No model at {name!r}. Expected a folder with config.json, weights and tokenizer, "
-            "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' or 'lab-llama' for an embedded backbone."
-        )
+        raise nowhere
     from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
+    except HFValidationError:
+        raise nowhere from None
     except LocalEntryNotFoundError:
         pass
     try:
@@ -49,5 +53,5 @@ def locate_model(name: str) -> Path:
 
 def is_hub_name(name: str) -> bool:
     """Whether `name` reads OWNER/MODEL and no such folder is here."""
-    path = Path(name).expanduser()
+    path = typed_path(name)
     return not name.startswith((".", "/", "~")) and name.count("/") == 1 and not path.exists()

@@ -8,6 +8,7 @@ models are in memory at once.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sapo_lite.prompts.pool import Pool, finished, original_alone, pool_from_json, pool_to_json, top_up
@@ -27,6 +28,7 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
     Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
     `config.minimum`. What chat models have said by then is kept, and used again the next time.
     """
+    around = replace(around, tasks=len(tasks))
     pools = {task.id: original_alone(task) for task in tasks}
     # A task without an instruction has nothing to paraphrase.
     spoken = [task for task in tasks if task.instruction.strip() and config.wanted]

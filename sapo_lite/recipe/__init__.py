@@ -11,6 +11,7 @@ from sapo_lite.prompts.strategies import STRATEGIES, Strategy
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
+from sapo_lite.recipe.limits import lower_to_limits
 from sapo_lite.recipe.registered import registered_rules
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
@@ -69,6 +70,7 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         source.fill("rewrite", enabled=True)
     if held_out := _held_out(source):
         source.fill("paraphrase", held_out=held_out)
+    notices = lower_to_limits(source, Recipe)
     refused: dict[str, Fault] = {}
     recipe = None
     try:
@@ -80,6 +82,7 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if faults or recipe is None:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
+    recipe._notices = notices
     return recipe
 
 

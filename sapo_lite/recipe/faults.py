@@ -39,7 +39,7 @@ def rule_faults(
     for rule in rules:
         if refused.intersection(rule.keys) or any(k.partition(".")[0] in refused_sections for k in rule.keys):
             continue
-        values = [_value_or_default(key, root, source) for key in rule.keys]
+        values = [value_or_default(key, root, source) for key in rule.keys]
         if not rule.holds(*values):
             # Point at what was written: the reported key itself may have been left to its default.
             written = next((key for key in rule.keys if source.value(key) is not None), rule.keys[0])
@@ -63,7 +63,7 @@ def _sections(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
     }
 
 
-def _value_or_default(key: str, root: type[BaseModel], source: RecipeSource) -> Any:
+def value_or_default(key: str, root: type[BaseModel], source: RecipeSource) -> Any:
     written = source.value(key)
     return _field(root, key).get_default() if written is None else written
 

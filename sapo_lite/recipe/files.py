@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.support.messages import nearest
-from sapo_lite.support.shipped import shipped
+from sapo_lite.support.shipped import shipped, typed_path
 
 
 def shipped_recipes() -> list[Path]:
@@ -17,7 +17,7 @@ def find_recipe(spec: str | Path) -> Path:
     by_name = {path.stem: path for path in shipped_recipes()}
     if str(spec) in by_name:
         return by_name[str(spec)]
-    path = Path(spec)
+    path = typed_path(spec)
     if path.suffix == ".toml" and path.is_file():
         return path
     matches = nearest(path.stem, by_name)

@@ -21,11 +21,6 @@ class Rule:
 
 RULES = (
     Rule(
-        ("scoring.score_examples", "sequence.train_examples"),
-        lambda scored, trained: scored <= trained,
-        "at most sequence.train_examples ({1})",
-    ),
-    Rule(
         ("scoring.race", "protocol"),
         lambda race, protocol: not (race and protocol == "paper"),
         'false (protocol is "paper")',
@@ -59,11 +54,6 @@ RULES = (
         ("rewrite.rollouts", "rewrite.policy", "rewrite.enabled"),
         lambda rollouts, policy, enabled: rollouts >= 2 or policy != "rl" or not enabled,
         'at least 2 (rewrite.policy is "rl", which learns from their differences)',
-    ),
-    Rule(
-        ("rewrite.batch_size", "rewrite.prompts"),
-        lambda batch, prompts: batch <= prompts,
-        "at most rewrite.prompts ({1})",
     ),
     Rule(
         ("evaluation.max_new_tokens", "model.max_answer_tokens", "rewrite.enabled"),

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import PrivateAttr
+
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.needs import Needs, needs_of
@@ -25,7 +27,7 @@ from sapo_lite.recipe.values import (
     Text,
 )
 from sapo_lite.support.messages import quoted
-from sapo_lite.support.shipped import shipped
+from sapo_lite.support.shipped import shipped, typed_path
 
 # At this temperature, draws from nine pools of 21 wordings (the lab's and SUPERNI's, losses of the embedded
 # backbone) had the entropy of uniform draws from 2 to 18, 13 in the median.
@@ -61,7 +63,7 @@ class SequenceConfig(Section):
         """Absolute path of `data`: relative to the recipe file, else to the working directory."""
         if self.data is None:
             return None
-        data = Path(self.data).expanduser()
+        data = typed_path(self.data)
         places = [(folder / data).absolute() for folder in (self._folder, Path.cwd())]
         return next((place for place in places if place.is_dir()), places[0])
 
@@ -130,7 +132,7 @@ class ParaphraseConfig(Section):
         """
         if self.path is None:
             raise RecipeError("paraphrase.path: expected a file of candidates, found nothing")
-        path = Path(self.path).expanduser()
+        path = typed_path(self.path)
         folders = dict.fromkeys(folder.absolute() for folder in (self._folder, shipped("data"), Path.cwd()))
         for folder in folders:
             if (folder / path).is_file():
@@ -175,8 +177,8 @@ class EvaluationConfig(Section):
 class Recipe(Section):
     """All settings of a run. `name` comes from the file's name and is no key of the file.
 
-    `protocol` "paper" scores candidates as the released code does: all of them on all examples, by
-    the mean of batch means.
+    `protocol` "paper" scores all candidates on all examples, by the mean of batch means, as the released code
+    does; in what else that code differs, docs/evaluation.md says.
     """
 
     name: str
@@ -191,6 +193,14 @@ class Recipe(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     rewrite: RewriteConfig = RewriteConfig()
+
+    # What `load_recipe` changed in what was written, in sentences. No setting: it is not dumped.
+    _notices: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What differs from what was written, a sentence each."""
+        return self._notices
 
     @property
     def needs(self) -> Needs:

@@ -46,6 +46,13 @@ class RecipeSource:
         if isinstance(written, dict):  # if not, the section itself is at fault, and will be reported
             self.values[section] = settings | written
 
+    def put(self, key: str, value: Any) -> None:
+        """Set `section.key`, whatever was written."""
+        section, _, name = key.rpartition(".")
+        holder = self.values.setdefault(section, {})
+        if isinstance(holder, dict):  # if not, the section itself is at fault, and will be reported
+            holder[name] = value
+
     def value(self, key: str) -> Any:
         """The value written for `section.key` (or a top-level key); None where there is none."""
         section, _, name = key.rpartition(".")

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.compare.comparison import Comparison
 from sapo_lite.compare.findings import Finding, statement
 from sapo_lite.compare.read import Run
 from sapo_lite.compare.statistics import bounds
-from sapo_lite.report.tables import titled
+from sapo_lite.report.number_table import NumberTable
 from sapo_lite.support.messages import duration, markdown, number, p_value
 
 
@@ -105,8 +104,8 @@ def _difference(one: Finding) -> list[str]:
 
 
 def _usage(runs: Sequence[Run]) -> list[str]:
-    """Mean time and highest memory of a run, the latter of the device that computes."""
-    seconds = [sum(run.seconds.values()) for run in runs]
+    """Mean time of a run as if alone, and its highest memory, the latter of the device that computes."""
+    seconds = [run.seconds_alone for run in runs]
     peaks = [(run.peak_memory, "cuda" if "cuda" in run.peak_memory else "cpu") for run in runs]
     memory = max(peak.get(device, 0.0) for peak, device in peaks)
     time = duration(sum(seconds) / len(seconds)) if any(seconds) else "-"
@@ -122,9 +121,5 @@ def _runs(comparison: Comparison) -> str:
 
 
 def _rich(lines: _Lines) -> RenderableType:
-    table = Table(box=None, pad_edge=False)
-    for place, heading in enumerate(lines.headings):
-        table.add_column(heading, justify="left" if place < lines.texts else "right")
-    for row in lines.rows:
-        table.add_row(*(Text(cell, style="bold" if cell.endswith("*") else "") for cell in row))
-    return titled(lines.title, table)
+    rows = [[Text(cell, style="bold" if cell.endswith("*") else "") for cell in row] for row in lines.rows]
+    return NumberTable(lines.title, lines.headings, rows, texts=lines.texts, fold=True)

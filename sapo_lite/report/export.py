@@ -12,7 +12,10 @@ from sapo_lite.compare.statistics import Interval, mean_interval
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A row for each group, metric and kind of prompt; time and memory have no kind."""
+    """A row for each group, metric and kind of prompt; time and memory have no kind.
+
+    `seconds` are those of the runs themselves, `seconds_alone` those as if nothing had been copied.
+    """
     written = io.StringIO()
     rows = [row for kind in comparison.kinds for row in _csv_rows(comparison, kind)]
     rows += [row for group in comparison.groups for row in _csv_usage(group)]
@@ -39,6 +42,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "folder": comparison.folder(run),
                 "command": run.command,
                 "seconds": run.seconds,
+                "seconds_alone": run.seconds_alone,
                 "peak_memory_gb": run.peak_memory,
             }
             for run in comparison.runs
@@ -68,6 +72,7 @@ def _csv_rows(comparison: Comparison, kind: str) -> Iterator[dict[str, Any]]:
 def _csv_usage(group: Group) -> Iterator[dict[str, Any]]:
     runs = list(group.runs.values())
     yield _csv_row(group, None, "seconds", mean_interval([sum(run.seconds.values()) for run in runs]))
+    yield _csv_row(group, None, "seconds_alone", mean_interval([run.seconds_alone for run in runs]))
     for device in dict.fromkeys(device for run in runs for device in run.peak_memory):
         peaks = [run.peak_memory.get(device, 0.0) for run in runs]
         yield _csv_row(group, None, f"peak_memory_gb_{device}", mean_interval(peaks))

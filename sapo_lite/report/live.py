@@ -3,6 +3,7 @@
 Everything here goes to stderr; the results at the end go to stdout (`sapo_lite.report.run_summary`).
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.spinner import Spinner
+from rich.table import Column
 from rich.text import Text
 
 from sapo_lite.prompts.losses import CandidateLoss
@@ -36,23 +39,25 @@ class _Rate(ProgressColumn):
         return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
+# Columns of a terminal that a line of progress takes with its speed and the time that is left.
+_ROOMY = 75
+
+
 class LiveDisplay:
-    """One display, redrawn in place: stage, candidate table, progress bars, R so far."""
+    """One display, redrawn in place: stage, candidate table, progress bars, R so far.
+
+    The leaderboard of a task is printed above it once it is final.
+    """
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
         self._stage = ""
+        self._note = ""
+        self._began = time.monotonic()
+        self._spinner = Spinner("dots")
         self._table: RenderableType = Text()
         self._matrix: RenderableType = Text()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="cyan"),
-        )
+        self._progress = _progress(console.width)
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> "LiveDisplay":
@@ -63,11 +68,18 @@ class LiveDisplay:
         self._live.stop()
 
     def _render(self) -> RenderableType:
-        heading = Text.assemble((self._title, "bold"), "  ", (self._stage, "bold cyan"))
-        return Group(heading, self._table, self._progress, self._matrix)
+        heading = Text(self._title, style="bold", no_wrap=True, overflow="ellipsis")
+        heading.append(f"  {self._stage}", style="cyan")
+        if not self._progress.task_ids:  # nothing to count: a sign of life
+            heading.append(f"  {time.monotonic() - self._began:.0f} s")
+            self._spinner.update(text=heading)
+            return Group(self._spinner, self._table, self._matrix)
+        note = Text(self._note, style="cyan", no_wrap=True, overflow="ellipsis")
+        return Group(heading, self._table, self._progress, note, self._matrix)
 
     def stage(self, title: str) -> None:
         self._stage = title
+        self._began = time.monotonic()
         self._table = Text()
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
@@ -75,13 +87,16 @@ class LiveDisplay:
     @contextmanager
     def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
         progress = self._progress
-        task = progress.add_task(label, total=total, unit=unit, note="")
+        task = progress.add_task(label, total=total, unit=unit)
+        display = self
 
         class Bar:
             def advance(self, amount: int = 1, note: str = "") -> None:
-                progress.update(task, advance=amount, note=note)
+                display._note = note
+                progress.update(task, advance=amount)
 
         yield Bar()
+        self._note = ""
         progress.remove_task(task)  # training may score in between, time and again
 
     def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
@@ -90,10 +105,30 @@ class LiveDisplay:
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
     ) -> None:
-        self._table = candidate_table(pool, scores, rows=8)
+        if final:
+            self._table = Text()
+            self._live.console.print(Text(self._stage, style="bold"), candidate_table(pool, scores, rows=5))
+        else:
+            self._table = candidate_table(pool, scores, rows=8)
 
     def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
         self._matrix = score_matrix(tasks, lessons, rows, "R so far: ROUGE-L, %")
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))
+
+
+def _progress(width: int) -> Progress:
+    """Progress bars on lines of their own; the bar gives way where a terminal is narrow."""
+    whole = Column(no_wrap=True)
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", table_column=whole.copy()),
+        BarColumn(None, table_column=Column(max_width=40)),
+        MofNCompleteColumn(table_column=whole.copy()),
+    ]
+    if width >= _ROOMY:
+        columns.append(_Rate(table_column=whole.copy()))
+    columns.append(TimeElapsedColumn(table_column=whole.copy()))
+    if width >= _ROOMY:
+        columns.append(TimeRemainingColumn(table_column=whole.copy()))
+    return Progress(*columns)

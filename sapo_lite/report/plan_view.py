@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.model.chat import user_turn
 from sapo_lite.recipe import Recipe
-from sapo_lite.report.tables import spaced, titled
+from sapo_lite.report.number_table import NumberTable
+from sapo_lite.report.tables import spaced
 from sapo_lite.run.workplan import _rows
 from sapo_lite.types import Task
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """Settings, counts by task, and the first training example as the model would read it."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "train", "test", "candidates", "forwards", "steps", "answers"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    for row in _rows(recipe, tasks):
-        table.add_row(*row)
+    headings = ["task", "train", "test", "candidates", "forwards", "steps", "answers"]
+    table = NumberTable(f"plan of {recipe.name}", headings, list(_rows(recipe, tasks)))
     example = tasks[0]
     settings = (
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
@@ -34,4 +31,5 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text("its answer:", style="bold"),
         Text(first.answer),
     ]
-    return Group(*spaced([Text(settings), titled(f"plan of {recipe.name}", table), Group(*rendered)]))
+    notes = [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
+    return Group(*spaced([Text(settings), table, *notes, Group(*rendered)]))

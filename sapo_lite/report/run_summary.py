@@ -12,6 +12,7 @@ from rich.text import Text
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.evaluation.robustness import AVERAGED
 from sapo_lite.prompts.confidence import Difference
+from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import score_matrix, shorten, spaced, titled
 from sapo_lite.run.results import AnswersRewritten, Results
 
@@ -69,40 +70,40 @@ def _summary_parts(
 
 def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
     title = f"{results.strategy} on {results.adapter}, {what} in percent"
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric")
-    for kind in results.metrics:
-        table.add_column(f"{kind} prompts", justify="right")
-    table.add_column("formula", style="dim")
+    rows: list[list[str | Text]] = []
     for name, formula in results.formulas.items():
         values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
-        table.add_row(name, *("-" if value is None else f"{value:.2f}" for value in values), Text(formula))
-    return titled(title, table)
+        numbers = ("-" if value is None else f"{value:.2f}" for value in values)
+        rows.append([name, *numbers, Text(formula, style="dim")])
+    headings = ["metric", *(f"{kind} prompts" for kind in results.metrics), "formula"]
+    return NumberTable(title, headings, rows, tail=True)
 
 
 def _robustness_table(results: Results) -> RenderableType:
     """A row a task, of dashes where nothing was held out, and their averages."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "prompts", *AVERAGED):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
     reports = [report for report in results.robustness.values() if report]
     rows: dict[str, dict[str, Any]] = {
         task: asdict(report) if report else {"n": 0} for task, report in results.robustness.items()
     }
     if len(reports) > 1:
         rows["average"] = dict(results.robustness_averages)
-    for task, row in rows.items():
-        values = [row.get(name) for name in AVERAGED]
-        cells = ("-" if value is None else f"{value:.1f}" for value in values)
-        table.add_row(task, str(row.get("n", "")), *cells)
+    cells = [
+        [task, str(row.get("n", "")), *(_percent(row.get(name)) for name in AVERAGED)]
+        for task, row in rows.items()
+    ]
     share = f"; share of them at {reports[0].threshold:g} or more" if reports else ""
-    return titled(f"robustness: ROUGE-L in percent over held-out prompts{share}", table)
+    title = f"robustness: ROUGE-L in percent over held-out prompts{share}"
+    return NumberTable(title, ["task", "prompts", *AVERAGED], cells)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _chosen_table(results: Results) -> RenderableType:
     table = Table(box=None, pad_edge=False)
-    table.add_column("task")
-    table.add_column("candidate", justify="right")
+    table.add_column("task", overflow="fold")
+    table.add_column("candidate", justify="right", no_wrap=True)
     table.add_column("instruction", overflow="fold")
     for task, candidate in results.chosen.items():
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
@@ -113,47 +114,50 @@ def _chosen_table(results: Results) -> RenderableType:
 def _changes_table(results: Results) -> RenderableType:
     found = [(task, one) for task, several in results.rescorings.items() for one in several]
     changes = [(task, one) for task, one in found if one.after != one.before]
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "from epoch", "candidate", "instead of", "loss"):
-        table.add_column(heading, justify="left" if heading == "task" else "right")
-    for task, one in changes:
-        table.add_row(task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}")
+    rows = [
+        [task, str(one.epoch), f"#{one.after}", f"#{one.before}", f"{-one.lead:+.3f}"]
+        for task, one in changes
+    ]
     title = f"prompts changed while training: {len(changes)} in {len(found)} rescorings"
-    return titled(title, table) if changes else Text(title, style="italic")
+    headings = ["task", "from epoch", "candidate", "instead of", "loss"]
+    return NumberTable(title, headings, rows) if changes else Text(title, style="italic")
 
 
 def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableType:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"):
-        table.add_column(heading, justify="left" if heading in ("task", "sample") else "right")
+    rows = []
     for task, found in rewriting.items():
         first, last = found.first_reward, found.last_reward
-        table.add_row(
-            task,
-            *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
-            "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
-            Text(" -> ".join(shorten(text, 40) for text in found.sample) if found.sample else ""),
+        rows.append(
+            [
+                task,
+                *(f"{share:.0%}" for share in (found.rewritten, found.kept, found.changed)),
+                "untrained" if first is None or last is None else f"{first:.3f} to {last:.3f}",
+                " -> ".join(shorten(text, 40) for text in found.sample) if found.sample else "",
+            ]
         )
-    return titled("training answers rewritten in the backbone's own words", table)
+    headings = ["task", "rewritten", "kept", "in other words", "policy's mean reward", "sample"]
+    return NumberTable("training answers rewritten in the backbone's own words", headings, rows, tail=True)
 
 
 def _certainty_table(results: Results) -> RenderableType:
     # The prompts that a rescoring changed are in a table of their own.
     when = " before training" if results.rescorings else ""
     what = "differences of loss, nats per answer token (95 % interval; examples)"
-    table = Table(box=None, pad_edge=False)
-    for heading in ("task", "to the runner-up", "to the original", ""):
-        table.add_column(heading)
+    rows = []
     for task, certainty in results.certainty.items():
         if certainty:
             rival, original = certainty.runner_up, certainty.original
-            table.add_row(
-                task,
-                f"#{rival.other} {_difference(rival)}",
-                _difference(original) if original else "is chosen",
-                "within noise" if certainty.within_noise else "",
+            rows.append(
+                [
+                    task,
+                    f"#{rival.other} {_difference(rival)}",
+                    _difference(original) if original else "is chosen",
+                    "within noise" if certainty.within_noise else "",
+                ]
             )
-    return titled(f"lead of the chosen prompts{when}: {what}", table)
+    headings = ["task", "to the runner-up", "to the original", ""]
+    title = f"lead of the chosen prompts{when}: {what}"
+    return NumberTable(title, headings, rows, tail=True, justify="left")
 
 
 def _difference(difference: Difference) -> str:

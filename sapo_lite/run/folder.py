@@ -10,7 +10,8 @@
                                     wordings, where the model decides on them while it is trained
         02-mood/                    the last one also gets the answers of the robustness report, after `done`
         results.json                R, AP, BWT, FWT, chosen prompts, robustness
-        usage.json                  seconds by kind of work, peak memory
+        usage.json                  seconds by kind of work, peak memory; a stage folder has its own
+        copied.json                 seconds that other runs took for what `compare` copied from them
         log.txt                     what the libraries said
 
 Files are written to a temporary name and renamed, so a file that exists is whole. What a killed process
@@ -105,6 +106,7 @@ class RunFolder:
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
         self.fresh = fresh
+        self._stage: Stage | None = None
 
     def __enter__(self) -> "RunFolder":
         self._new = not self.path.exists()
@@ -172,7 +174,9 @@ class RunFolder:
             write_json(path, before | {"inputs": noted | {what: inputs[what] for what in unknown}})
 
     def stage(self, number: int, name: str) -> Stage:
-        return Stage(self.path / f"{number:02d}-{name}")
+        """A stage's folder. What is used from now on counts for this stage too."""
+        self._stage = Stage(self.path / f"{number:02d}-{name}")
+        return self._stage
 
     @property
     def candidates(self) -> Stage:
@@ -194,11 +198,20 @@ class RunFolder:
 
     def add_usage(self, seconds: dict[str, float], peak_memory_gb: dict[str, float]) -> None:
         usage = self.usage
-        for kind, value in seconds.items():
-            usage["seconds"][kind] = round(usage["seconds"].get(kind, 0.0) + value, 2)
+        _add(usage["seconds"], seconds)
         for device, value in peak_memory_gb.items():
             usage["peak_memory_gb"][device] = round(max(usage["peak_memory_gb"].get(device, 0.0), value), 2)
         write_json(self.path / "usage.json", usage)
+        if self._stage is not None and self._stage.path.exists():
+            path = self._stage.path / "usage.json"
+            of_stage = read_json(path) if path.exists() else {"seconds": {}}
+            _add(of_stage["seconds"], seconds)
+            write_json(path, of_stage)
+
+
+def _add(total: dict[str, float], seconds: dict[str, float]) -> None:
+    for kind, value in seconds.items():
+        total[kind] = round(total.get(kind, 0.0) + value, 2)
 
 
 def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: Path = Path("runs")) -> Path:

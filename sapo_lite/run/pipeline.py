@@ -47,7 +47,7 @@ def run(
     tasks = load_sequence(recipe.sequence, data)
     bind_all = partial(bind, folder, recipe, tasks)
     bind_all()
-    for notice in stand_ins(tasks):
+    for notice in (*recipe.notices, *stand_ins(tasks)):
         show.notice(notice)
     usage = Usage(folder)
 

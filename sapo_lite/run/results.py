@@ -110,6 +110,7 @@ def collect(
         robustness=robustness,
         robustness_averages=averages(robustness),
         notices=[
+            *recipe.notices,
             *stand_ins(tasks),
             *(pool.notice for pool in pools.values() if pool.notice),
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),

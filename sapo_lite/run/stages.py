@@ -6,7 +6,7 @@ from typing import Any
 
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.learning.adapters.blocks import BlockAdapter
-from sapo_lite.learning.methods import METHODS, Lesson, name_of
+from sapo_lite.learning.methods import METHODS, Lesson
 from sapo_lite.learning.rewriting import Rewriting, extracted_scores, rewrite, rewriting_from_json
 from sapo_lite.learning.trainer import Step, train
 from sapo_lite.model.backbone import Backbone
@@ -86,9 +86,7 @@ class Learner:
             return part, None
 
         def made() -> dict[str, Any]:
-            self.show.stage(
-                f"task {self._place(part.task)} {part.task.name}: rewriting {len(part.rows)} answers"
-            )
+            self.show.stage(f"{self._heading(part.task)} · rewriting {len(part.rows)} answers")
             seed, scratch = self._seed(number), stage.checkpoints
             found = rewrite(self.backbone, part, self.recipe, seed=seed, scratch=scratch, show=self.show)
             return asdict(found)
@@ -105,7 +103,7 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"task {self._place(task)} {task.name}: scoring {len(pool)} candidates")
+            self.show.stage(f"{self._heading(task)} · scoring {len(pool)} candidates")
             race = self.recipe.scoring.race and strategy_of(self.recipe.prompt.model_dump()).races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
@@ -139,9 +137,9 @@ class Learner:
         config, seen = self.recipe.adapter, [found.part for found in past.values()]
         old = METHODS[config.method].replay_rows(self.backbone, config, seen, new, seed)
         rows = sum(len(part.rows) for part in [*new, *old])
-        heading = f"task {number} {name_of(lesson)}" if len(lesson) == 1 else f"all {len(lesson)} tasks"
+        heading = self._heading(lesson[0]) if len(lesson) == 1 else f"all {len(lesson)} tasks"
         again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
-        self.show.stage(f"{heading}: training on {rows} examples{again}")
+        self.show.stage(f"{heading} · training on {rows} examples{again}")
         with self.show.work("training", self.recipe.training.steps(rows), "steps") as meter:
             reached = 0
 
@@ -208,9 +206,9 @@ class Learner:
         """The task's candidates to choose from, and those held out."""
         return self.pools[task.id].split(self.recipe.paraphrase.held_out)
 
-    def _place(self, task: Task) -> int:
-        """Its number in the sequence, from 1."""
-        return list(self.pools).index(task.id) + 1
+    def _heading(self, task: Task) -> str:
+        """`task 2 of 5: odd_one_out`."""
+        return f"task {list(self.pools).index(task.id) + 1} of {len(self.pools)}: {task.name}"
 
     def _seed(self, number: int) -> int:
         """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""

@@ -1,4 +1,4 @@
-"""Where files are: shipped recipes and data, in the installed package or beside it, and the user's cache."""
+"""Where files are: those that are shipped, the user's cache, and those that a user names."""
 
 import os
 from pathlib import Path
@@ -23,3 +23,8 @@ def cache_folder() -> Path:
     if own := os.environ.get("SAPO_LITE_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sapo-lite"
+
+
+def typed_path(text: str | os.PathLike[str]) -> Path:
+    """The path that a user typed. A `~` is the home folder, which a shell leaves alone in `--out=~/x`."""
+    return Path(os.path.expanduser(text))

@@ -264,7 +264,7 @@ def test_the_report_says_what_came_out_whatever_it_is(
     assert findings.count(said) == 3  # own, original, unseen
     assert sum(findings.count(verdict) for verdict in verdicts) == 6  # AP and BWT
     assert findings.count(scores) == 7
-    assert "**1 set of settings was looked at**" in text
+    assert "this program tried 1 set of settings (it counts by itself):" in text
     assert "recipe `lab`: `training.epochs = 9` (seeds 100, 101)" in text
     assert "nan" not in text
     assert "training.epochs = 3" in text

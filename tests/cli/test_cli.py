@@ -105,7 +105,7 @@ def test_a_recipe_fault_is_one_message_and_no_traceback() -> None:
 def test_a_model_that_is_nowhere_is_one_message(tmp_path: Path) -> None:
     done = call(small_command(tmp_path / "run", "model.name=./nowhere"))
     assert done.returncode == 1
-    assert "error: No model at './nowhere'. Expected a folder with config.json" in done.stderr
+    assert 'error: No model at "./nowhere". Expected a folder with config.json' in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -126,7 +126,7 @@ def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_e
     done = call(small_command(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
-    assert "== task 1 oldest: scoring 4 candidates" in done.stderr
+    assert "== task 1 of 2: oldest · scoring 4 candidates" in done.stderr
     assert "4 of 4 candidates scored" in done.stderr
     assert re.search(r"training: \d+/4 steps · loss \d", done.stderr)
     for part in ("BWT", "R[N,j]", "R[i,j] - R[j,j]", "prompts trained with", "peak memory"):
@@ -147,3 +147,116 @@ def test_on_a_terminal_there_is_one_live_display(tmp_path: Path) -> None:
         assert part in text
     for chatter in ("Unsloth", "Warning", "it/s"):
         assert chatter not in text
+
+
+@pytest.mark.slow
+def test_on_a_terminal_of_80_columns_the_leaderboards_keep_their_numbers_and_stay(tmp_path: Path) -> None:
+    arguments = [a for a in small_command(tmp_path / "run") if a != "--plain"]
+    status, text = call_on_a_terminal(arguments, columns=80, lines=24)
+    assert status == 0
+    plain = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
+    boards = [n for n, line in enumerate(plain) if line.startswith("4 of 4 candidates scored")]
+    for place, task in enumerate(("oldest", "odd_one_out"), start=1):
+        # Printed above the live part, once.
+        finals = [n for n in boards if plain[n - 1].startswith(f"task {place} of 2: {task} · scoring")]
+        assert len(finals) == 1
+        losses = json.loads(next((tmp_path / "run").glob(f"{place:02d}-*/losses.json")).read_text())
+        rows = [plain[n].split() for n in range(finals[0] + 2, finals[0] + 2 + len(losses))]
+        assert {row[1] for row in rows} == {f"#{one['index']}" for one in losses}
+        whole = re.compile(r" +\d +#\d +~?\d+\.\d{4} +([+-]\d+\.\d{4} +)?\d+( of 16)?  \S.*")
+        assert all(whole.fullmatch(plain[n].rstrip()) for n in range(finals[0] + 2, finals[0] + 6))
+        assert all(len(plain[n]) <= 80 for n in range(finals[0], finals[0] + 6))
+    assert "loading the backbone" in text
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["recipes", "copy", "lab", "nodir/x.toml"], "nodir/x.toml: expected the name of a file in a folder"),
+        (["recipes", "copy", "lab", "f/x.toml"], "f/x.toml: expected the name of a file in a folder"),
+        (["recipes", "copy", "lab", LONG], f"{LONG}: File name too long. Choose a shorter name."),
+        (["recipes", "show", f"{LONG}.toml"], f"{LONG}.toml: File name too long."),
+        (["run", LONG], f"{LONG}: no such recipe."),
+        (["run", f"{LONG}.toml"], f"{LONG}.toml: File name too long."),
+        (["run", "lab", "--out", LONG], f"{LONG}/recipe.json: File name too long."),
+        (
+            ["run", "lab", "--out", "f/x"],
+            "f/x: Not a directory. A part of this path is a file where a folder",
+        ),
+        (["run", "lab", "--out", "f"], "f exists and is not a run folder."),
+        (["run", "lab", "--dry-run", "--data", LONG], f"{LONG}: File name too long."),
+        (["run", "lab", "--dry-run", "--data", "~no-such-user/x"], "--data ~no-such-user/x: no such folder"),
+        (["run", "lab", "--dry-run", "--set", f"sequence.data={LONG}"], f"{LONG}"),
+        (["compare", "x/" + LONG, "y"], f"x/{LONG}"),
+        (["compare", "lab", "--out", LONG], f"{LONG}/comparison.json: File name too long."),
+        (["compare", "lab", "--out", "f/x", "--seeds", "1"], "f/x: Not a directory."),
+        (["paraphrase", "Say.", "--backend", "builtin", "--json", LONG], f"{LONG}: File name too long."),
+        (["paraphrase", "Say.", "--backend", "builtin", "--json", "f/x"], "--json f/x: expected the name of"),
+        (["paraphrase", "Say.", "--backend", "file", "--path", LONG], f"{LONG}: File name too long."),
+        (["score", LONG, "rows.csv", "p.txt"], f"{LONG}/adapter_config.json: File name too long."),
+        (["score", "lab", f"{LONG}.csv", "p.txt"], f"{LONG}.csv: cannot be read (File name too long)"),
+        (["score", "lab", "f/x.csv", "p.txt"], "f/x.csv: cannot be read (Not a directory)"),
+        (["score", "lab", "rows.csv", LONG], f"{LONG}: cannot be read (File name too long)"),
+        (["score", "lab", "rows.csv", "--adapter", LONG], f"{LONG}/adapter_config.json: File name too long."),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "f").write_text("a file")
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    done = call(command(*arguments), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert message in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [f"./{LONG}", f"me/{LONG}", "me/a b"])
+def test_a_model_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) -> None:
+    done = call(
+        small_command(tmp_path / "run", f"model.name={name}"), env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"error: {Path(name)}" in done.stderr or "error: No model at" in done.stderr
+
+
+def test_a_tilde_behind_an_equals_sign_is_the_home_folder(tmp_path: Path) -> None:
+    home = {**os.environ, "HOME": str(tmp_path)}
+    (tmp_path / "data/lab").mkdir(parents=True)
+    text = call(
+        command("paraphrase", "Say yes.", "--backend=builtin", "-n", "1", "--json=~/c.json"), env=home
+    )
+    assert text.returncode == 0, text.stderr
+    assert (tmp_path / "c.json").is_file()
+    assert call(command("recipes", "copy", "lab", "~/x.toml"), env=home).returncode == 0
+    assert call(command("run", "~/x.toml", "--dry-run"), env=home).returncode == 0
+    for arguments, message in (
+        (["run", "lab", "--out=~/c.json"], f"{tmp_path}/c.json exists and is not a run folder"),
+        (["compare", "lab", "--out=~/data"], f"{tmp_path}/data exists and is not a comparison's folder"),
+        (["run", "lab", "--dry-run", "--data=~/data/x"], f"--data {tmp_path}/data/x: no such folder"),
+        (["compare", "~/data", "~/data"], f"{tmp_path}/data: expected the folder of a finished run"),
+        (["score", "lab", "~/e.csv", "~/p.txt"], f"{tmp_path}/e.csv: cannot be read"),
+        (["score", "lab", "~/e.csv", "--adapter=~/data"], f"--adapter {tmp_path}/data: expected a folder"),
+    ):
+        done = call(command(*arguments), env=home)
+        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+
+
+def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases() -> None:
+    for name in ("", "run", "compare", "paraphrase", "score", "recipes"):
+        words = name.split()
+        wide = {**os.environ, "COLUMNS": "200"}
+        short, long = (call(command(*words, flag), env=wide) for flag in ("-h", "--help"))
+        assert (short.returncode, short.stdout) == (0, long.stdout)
+        assert not re.search(r"  (Its|Which|Of|Who|What) ", long.stdout)
+
+
+def test_completion_can_be_installed() -> None:
+    shown = call(command("--show-completion", "bash"))
+    assert "complete" in shown.stdout

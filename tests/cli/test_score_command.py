@@ -221,7 +221,7 @@ class Heard(PlainDisplay):
 
 def request(model: str, examples: Path = Path("reviews.csv"), **given: Any) -> Request:
     defaults: dict[str, Any] = dict.fromkeys(
-        "prompts instruction generate paraphraser adapter max_tokens quantization dtype input_name "
+        "prompts task instruction generate paraphraser adapter max_tokens quantization dtype input_name "
         "answer_name".split()
     )
     defaults |= {"backend": "ollama", "suffix": "", "limit": 250, "race": False, "loader": "transformers"}

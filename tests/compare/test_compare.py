@@ -11,12 +11,15 @@ from rich.console import Console
 from scipy import stats
 
 from made_runs import made_run, made_runs, two_tasks
-from sapo_lite.compare.comparison import Comparison, compare_folders
+from sapo_lite.compare.comparison import TIME, Comparison, compare_folders
 from sapo_lite.compare.findings import Finding, statement
+from sapo_lite.compare.reuse import borrow
 from sapo_lite.compare.statistics import holm
+from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RecipeError, RunFolderError
 from sapo_lite.report.comparison_view import as_markdown, as_text
 from sapo_lite.report.export import as_csv, as_json
+from sapo_lite.run.folder import RunFolder
 from small import call, command
 
 FIXED, SAPO = [40.0, 50.0, 45.0, 60.0], [55.0, 62.0, 61.0, 72.0]
@@ -213,7 +216,7 @@ def test_runs_that_had_other_candidates_are_told(tmp_path: Path) -> None:
             (run / "candidates/stars.json").write_text(json.dumps(content), encoding="utf-8")
     said = "Not all runs had the same candidates to choose from: seed 1."
     assert said in shown(compared(*runs))
-    assert compared(*runs[:6]).notes == []
+    assert compared(*runs[:6]).notes == [TIME]
 
 
 # --- refusals
@@ -344,7 +347,34 @@ def test_csv_has_a_row_for_every_number(both_kinds: Comparison) -> None:
     assert float(row["p"]) <= float(row["p_holm"]) < 0.05
     (row,) = (r for r in rows if (r["strategy"], r["metric"]) == ("fixed", "seconds"))
     assert (row["kind"], float(row["mean"])) == ("", 30.0)
-    assert len(rows) == 2 * 2 * 4 + 2 * 2
+    assert len(rows) == 2 * 2 * 4 + 2 * 3
+
+
+def test_time_is_with_what_was_copied_in_every_form(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
+    for run in runs[len(FIXED) :]:
+        (run / "copied.json").write_text(
+            '{"zero-shot": {"evaluate": 90.0}, "candidates": {"paraphrase": 20.0}}'
+        )
+    found = compared(*runs)
+    text = shown(found)
+    for strategy, time in (("fixed", "10 s"), ("sapo", "2 min")):
+        (row,) = (line for line in text.splitlines() if re.match(rf"{strategy} +lorainc", line))
+        assert re.split(r"  +", row.strip())[-2] == time
+        assert sum(f"| {time} |" in line for line in as_markdown(found).splitlines()) == 2 + len(FIXED)
+    assert TIME in text
+    assert TIME in as_markdown(found)
+    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    means = {
+        (r["strategy"], r["metric"]): float(r["mean"]) for r in rows if r["metric"].startswith("seconds")
+    }
+    assert means == {
+        ("fixed", "seconds"): 10.0,
+        ("fixed", "seconds_alone"): 10.0,
+        ("sapo", "seconds"): 10.0,
+        ("sapo", "seconds_alone"): 120.0,
+    }
+    assert [run["seconds_alone"] for run in as_json(found)["runs"]] == [10.0] * 4 + [120.0] * 4
 
 
 def test_json_holds_everything(both_kinds: Comparison, tmp_path: Path) -> None:
@@ -364,6 +394,7 @@ def test_json_holds_everything(both_kinds: Comparison, tmp_path: Path) -> None:
         "folder": str(tmp_path / "fixed-0"),
         "command": None,
         "seconds": {"train": 29.0, "load": 1.0},
+        "seconds_alone": 30.0,
         "peak_memory_gb": {"cpu": 1.5},
     }
 
@@ -396,3 +427,46 @@ def test_what_cannot_be_done_is_one_message_and_no_traceback(tmp_path: Path) -> 
         assert done.stderr.startswith("error: ")
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+
+
+# --- what was copied
+
+
+def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
+    def begun(name: str, strategy: str, adapter: str) -> Path:
+        path = made_run(tmp_path / name, two_tasks(50.0), strategy=strategy, adapter=adapter, seconds=10.0)
+        for file in ("results.json", "usage.json"):
+            (path / file).unlink()
+        return path
+
+    def did(path: Path, by_stage: dict[str, dict[str, float]], paraphrase: float) -> None:
+        folder = RunFolder(path)
+        folder.add_usage({"paraphrase": paraphrase, "load": 1.0}, {})
+        for stage, seconds in by_stage.items():
+            number, _, name = stage.partition("-")
+            (kept := folder.stage(int(number), name)).path.mkdir(exist_ok=True)
+            folder.add_usage(seconds, {})
+            kept.finish()
+
+    first = begun("first", "sapo", "lorainc")
+    (first / "candidates").mkdir()
+    (first / "candidates/stars.json").write_text("{}")
+    did(first, {"00-zero-shot": {"evaluate": 2.0}, "01-stars": {"score": 8.0, "train": 16.0}}, paraphrase=4.0)
+    (first / "01-stars/losses.json").write_text("[]")
+    assert seconds_alone(first) == 4.0 + 1.0 + 2.0 + 8.0 + 16.0
+
+    # The same strategy with another method: all of the first stage. Another one that scores: its losses.
+    twin = begun("twin", "sapo", "olora")
+    borrow(twin, [first, twin])
+    did(twin, {"00-zero-shot": {"evaluate": 0.0}, "01-stars": {"evaluate": 0.0}}, paraphrase=0.0)
+    assert seconds_alone(twin) == 1.0 + 4.0 + 2.0 + 8.0 + 16.0
+    assert json.loads((twin / "copied.json").read_text()) == {
+        "candidates": {"paraphrase": 4.0},
+        "zero-shot": {"evaluate": 2.0},
+        "first stage": {"score": 8.0, "train": 16.0},
+    }
+    # From the copy of a copy the same: and what is there already is not counted again.
+    third = begun("third", "sapo", "lorainc")
+    for _ in range(2):
+        borrow(third, [twin])
+    assert seconds_alone(third) == 4.0 + 2.0 + 8.0 + 16.0

@@ -20,7 +20,7 @@ from small import ROOT, SETTINGS, call, call_on_a_terminal, change_weights, comm
 pytestmark = pytest.mark.slow
 
 # What may differ between two runs: times, the machine's state, what libraries and the run itself say.
-VARYING = {"usage.json", "environment.json", "log.txt", "shown.txt", ".lock"}
+VARYING = {"usage.json", "environment.json", "log.txt", "shown.txt", "copied.json", ".lock"}
 FULL = "scoring.race=false"  # so that sapo and worst have losses in common
 
 
@@ -50,7 +50,7 @@ def told(out: Path) -> Any:
     """What a comparison's JSON says, less times and memory."""
     content = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     for run in content["runs"]:
-        del run["seconds"], run["peak_memory_gb"]
+        del run["seconds"], run["seconds_alone"], run["peak_memory_gb"]
     return content
 
 
@@ -96,6 +96,28 @@ def test_what_cells_share_is_what_they_would_have_found(
         assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, file
     for name in ("worst-lorainc-0", "worst-olora-0", "sapo-lorainc-1"):
         assert contents(out / name) == contents(plain_run(tmp_path / name, commands[name])), name
+
+
+def test_time_is_that_of_a_run_as_if_alone(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, done = whole
+    runs = {run["folder"]: run for run in json.loads(done.stdout)["runs"]}
+    alone = {name: run["seconds_alone"] - sum(run["seconds"].values()) for name, run in runs.items()}
+    assert alone["sapo-lorainc-0"] == 0  # the first, which copies nothing
+
+    def spent(run: str, stage: str) -> float:
+        return sum(json.loads((out / run / stage / "usage.json").read_text())["seconds"].values())
+
+    copied = json.loads((out / "worst-olora-0/copied.json").read_text())
+    assert set(copied) == {"candidates", "zero-shot", "first stage"}
+    assert sum(copied["zero-shot"].values()) == pytest.approx(
+        spent("sapo-lorainc-0", "00-zero-shot"), abs=0.1
+    )
+    # What the first stage of its twin took, with the losses that the twin had copied.
+    losses = json.loads((out / "worst-lorainc-0/copied.json").read_text())["losses"]
+    first = spent("worst-lorainc-0", "01-oldest") + losses["score"]
+    assert sum(copied["first stage"].values()) == pytest.approx(first, abs=0.1)
+    assert copied["first stage"]["train"] > 0
+    assert alone["worst-olora-0"] == pytest.approx(sum(sum(by.values()) for by in copied.values()))
 
 
 def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path: Path) -> None:
@@ -219,7 +241,7 @@ def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
     )
     nowhere = call(compare(tmp_path / "out", *GRID, settings=(FULL, "model.name=./nowhere")))
     assert nowhere.returncode == 1
-    assert "error: sapo-lorainc-0: No model at './nowhere'." in nowhere.stderr
+    assert 'error: sapo-lorainc-0: No model at "./nowhere".' in nowhere.stderr
     assert "Traceback" not in other.stderr + nowhere.stderr
 
 

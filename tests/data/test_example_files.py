@@ -241,7 +241,13 @@ def test_repeated_prompts_are_left_out_and_told_of(tmp_path: Path) -> None:
         (
             "p.json",
             '{"task195": ["x"], "task2": ["y"]}',
-            'p.json: expected a list of texts, ["...", "..."], found an object with "task195", "task2"',
+            'p.json: expected prompts of one task, found "task195" or "task2". Name the one you mean with '
+            "--task, or give its original prompt as --instruction.",
+        ),
+        (
+            "p.json",
+            '{"best": 1, "prompts": []}',
+            'p.json: expected a list of texts, ["...", "..."], found an object with "best", "prompts"',
         ),
         (
             "p.jsonl",

@@ -756,7 +756,7 @@ def test_the_table_is_readable_at_a_glance() -> None:
         "3 prompts by answer loss, in nats per token",
         "rank  prompt     loss  to original  examples  text",
         "   1      #1   0.7000      -0.4500         4  "
-        "Is it [good]? Say so. And why? And why? And why? And why? A…",
+        "Is it [good]? Say so. And why? And why? And why? And why? And w…",
         "   2      #0   1.1500                      4  (original) Decide whether it is good.",
         "   3      #2  ~1.2500      +0.1000    2 of 4  Good or bad?",
         "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all.",

@@ -451,10 +451,6 @@ def test_the_strategy_switches_rewriting_on_and_goes_with_any_other() -> None:
             "differences), found 1",
         ),
         (
-            ["rewrite.batch_size=9", "rewrite.prompts=8"],
-            "rewrite.batch_size: expected at most rewrite.prompts (8), found 9",
-        ),
-        (
             ["rewrite.enabled=true", "evaluation.max_new_tokens=15"],
             "evaluation.max_new_tokens: expected at least model.max_answer_tokens (16), which a rewritten "
             "answer may take, found 15",

@@ -424,9 +424,9 @@ def test_a_chat_model_is_unloaded_before_the_next_source_is_opened(
     path.write_text(json.dumps({"task273": ["Say yes or no.", "Choose yes or no."]}))
     loaded: list[bool] = []
 
-    def from_file(path: Path, notify: Any) -> FromFile:
+    def from_file(path: Path, notify: Any, *, only: bool) -> FromFile:
         loaded.append(server.loaded)
-        return FromFile(path, notify)
+        return FromFile(path, notify, only=only)
 
     monkeypatch.setattr("sapo_lite.prompts.sources.openers.FromFile", from_file)
     with FakeOllama(polls_until_gone=2) as server:
@@ -624,11 +624,27 @@ def test_the_candidates_file_of_several_tasks_serves_the_file_source(tmp_path: P
     assert [pool.candidates for pool in again] == [pool.candidates for pool in pools]
 
 
-def test_the_leaderboard_wants_the_prompts_of_one_task(tmp_path: Path) -> None:
+def test_the_leaderboard_takes_the_prompts_of_the_task_that_is_named_or_instructed(tmp_path: Path) -> None:
     path = tmp_path / "all.json"
     path.write_text(as_json([made(YES_NO, "One: yes, no."), made(OTHER, "Pick.")]), encoding="utf-8")
-    with pytest.raises(DataError, match=re.escape(f"{path}: expected a list of texts")):
+    names = f'"{YES_NO.id}" or "{OTHER.id}"'
+    with pytest.raises(DataError, match=re.escape(f"{path}: expected prompts of one task, found {names}. ")):
         read_prompts(path)
+    with pytest.raises(DataError, match=re.escape(f"--task 9: expected a task of {path}, which has {names}")):
+        read_prompts(path, "9")
+    wanted = [YES_NO.instruction, "One: yes, no."]
+    for name in (YES_NO.id, YES_NO.key):
+        assert read_prompts(path, name) == (wanted, None)
+    assert read_prompts(path, instruction=YES_NO.instruction) == (wanted, None)
+    with pytest.raises(DataError, match="expected prompts of one task"):
+        read_prompts(path, instruction="Another one.")
+
+
+def test_a_task_is_named_where_there_are_several_only(tmp_path: Path) -> None:
+    for name, content in (("a.txt", "One."), ("a.json", '["One."]')):
+        (path := tmp_path / name).write_text(content)
+        with pytest.raises(DataError, match="--task x: expected a candidates file of several tasks"):
+            read_prompts(path, "x")
 
 
 def test_the_text_of_one_task_is_a_file_of_prompts(tmp_path: Path) -> None:
@@ -685,22 +701,22 @@ def test_a_file_may_have_no_text_for_a_task(tmp_path: Path) -> None:
         (
             "a.toml",
             "one = []\ntwo = []",
-            'expected paraphrases for "task273" (or "task273_europarl_classification"); found one, two.',
+            'expected paraphrases for "task273" or "task273_europarl_classification"; found one, two.',
         ),
         (
             "a.json",
             "{}",
-            'expected paraphrases for "task273" (or "task273_europarl_classification"); found no task.',
+            'expected paraphrases for "task273" or "task273_europarl_classification"; found no task.',
         ),
         (
             "a.json",
             '{"pools": []}',
-            'expected paraphrases for "task273" (or "task273_europarl_classification"); found no task.',
+            'expected paraphrases for "task273" or "task273_europarl_classification"; found no task.',
         ),
         (
             "a.json",
             '{"pools": [3, {"task": "task1", "candidates": []}]}',
-            'expected paraphrases for "task273" (or "task273_europarl_classification"); found task1.',
+            'expected paraphrases for "task273" or "task273_europarl_classification"; found task1.',
         ),
         (
             "a.json",
@@ -722,16 +738,24 @@ def test_a_file_may_have_no_text_for_a_task(tmp_path: Path) -> None:
             '{"task": "task273", "candidates": [{"text": 5}]}',
             'expected a list of texts for "task273", as in ["...", "..."]; found [5].',
         ),
-        ("a.json", '["Say yes or no."]', "expected lists of texts by task, found list."),
+        (
+            "a.json",
+            '["Say yes or no.", 3]',
+            'expected a list of texts for "task273_europarl_classification", as in ["...", "..."]; found',
+        ),
         ("a.json", "3", "expected lists of texts by task, found int."),
-        ("a.json", "", "expected a .toml or .json file of paraphrases: Expecting value"),
-        ("a.json", "{", "expected a .toml or .json file of paraphrases: Expecting property name"),
+        ("a.json", "", "expected a file of paraphrases: Expecting value"),
+        ("a.json", "{", "expected a file of paraphrases: Expecting property name"),
         (
             "a.toml",
             "task273 =",
-            "expected a .toml or .json file of paraphrases: Invalid value (at end of document).",
+            "expected a file of paraphrases: Invalid value (at end of document).",
         ),
-        ("a.txt", "Say yes or no.", "expected a .toml or .json file of paraphrases: Expecting value"),
+        (
+            "a.csv",
+            "text",
+            'expected paraphrases in a .toml or .json file, or in a text file, one a line; found ".csv".',
+        ),
     ],
 )
 def test_a_file_that_does_not_serve_is_named_with_what_was_expected(
@@ -745,21 +769,44 @@ def test_a_file_that_does_not_serve_is_named_with_what_was_expected(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("prompts.txt", f"\ufeff{YES_NO.instruction}\n\n One: yes, no. \nTwo: yes, no.\n"),
+        ("prompts", "One: yes, no.\nTwo: yes, no."),
+        ("prompts.json", json.dumps([YES_NO.instruction, "One: yes, no.", "Two: yes, no."])),
+    ],
+)
+def test_a_file_of_prompts_for_score_serves_a_single_task(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    [pool] = make(YES_NO, backend="file", path=str(path), count=2)
+    assert texts(pool) == [("One: yes, no.", "file"), ("Two: yes, no.", "file")]
+    assert pool.rejected == ()
+
+
+def test_a_file_of_prompts_does_not_serve_several_tasks(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text("One: yes, no.\nTwo: yes, no.")
+    with pytest.raises(ParaphraseError) as caught:
+        make(YES_NO, OTHER, backend="file", path=str(path), count=2)
+    assert str(caught.value) == (
+        f"{path}: expected lists of texts by task, since there are several tasks; found one list. "
+        'Write {"task273": ["...", "..."], ...} into a .json file.'
+    )
+
+
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(b'{"task273": ["\xff"]}')
-    with pytest.raises(
-        ParaphraseError, match=r"a\.json: expected a \.toml or \.json file of paraphrases: 'utf"
-    ):
+    with pytest.raises(ParaphraseError, match=r"a\.json: expected a file of paraphrases: 'utf"):
         make(YES_NO, backend="file", path=str(path))
 
 
 def test_a_file_that_is_nested_without_end_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("[" * 100_000)
-    with pytest.raises(
-        ParaphraseError, match=r"a\.json: expected a \.toml or \.json file of paraphrases: max"
-    ):
+    with pytest.raises(ParaphraseError, match=r"a\.json: expected a file of paraphrases: max"):
         make(YES_NO, backend="file", path=str(path))
 
 

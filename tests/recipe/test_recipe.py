@@ -16,6 +16,7 @@ from sapo_lite.recipe import (
     SequenceConfig,
     describe,
     differences,
+    flat,
     load_recipe,
     paraphrase_section,
     recipe_text,
@@ -395,3 +396,50 @@ def test_differences_name_the_setting_and_both_values() -> None:
         'sequence.tasks: ["1", "2"] in the run, ["1"] in the recipe',
         'x.y: nothing in the run, "z" in the recipe',
     ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "value", "notice"),
+    [
+        (
+            ["sequence.train_examples=16"],
+            "scoring.score_examples",
+            16,
+            "scoring.score_examples is 16 instead of 80: sequence.train_examples is 16",
+        ),
+        (
+            ["training.batch_size=4"],
+            "training.micro_batch_size",
+            4,
+            "training.micro_batch_size is 4 instead of 8: training.batch_size is 4",
+        ),
+        (
+            ["rewrite.prompts=8", "rewrite.batch_size=9"],
+            "rewrite.batch_size",
+            8,
+            "rewrite.batch_size is 8 instead of 9: rewrite.prompts is 8",
+        ),
+        # What was left to its default gives way in silence.
+        (["rewrite.prompts=3"], "rewrite.batch_size", 3, None),
+    ],
+)
+def test_a_lowered_limit_lowers_what_it_limits_and_the_recipe_says_so(
+    overrides: list[str], key: str, value: int, notice: str | None
+) -> None:
+    recipe = load_recipe("lab", overrides)
+    assert flat(recipe.resolved())[key] == value
+    assert recipe.notices == ((notice,) if notice else ())
+    # The same recipe, however it was written; and nothing to say where the numbers agree.
+    agreeing = load_recipe("lab", [*overrides, f"{key}={value}"])
+    assert (agreeing.resolved(), agreeing.notices) == (recipe.resolved(), ())
+
+
+def test_a_recipe_file_that_contradicts_itself_comes_to_the_lower_number(
+    write_recipe: Callable[..., str],
+) -> None:
+    recipe = load_recipe(write_recipe(more="[scoring]\nscore_examples = 1001\n"))
+    assert recipe.scoring.score_examples == 1000
+    assert recipe.notices == (
+        "scoring.score_examples is 1000 instead of 1001: sequence.train_examples is 1000",
+    )
+    assert load_recipe(write_recipe()).notices == ()

@@ -100,8 +100,6 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'x.toml, line 15: sequence.suite: expected a text in quotes, found ""',
         'x.toml, line 16: sequence.tasks: expected a list of different task ids, such as ["195", "1310"], '
         'found "195" twice',
-        "x.toml, line 20: scoring.score_examples: expected at most sequence.train_examples (100), "
-        "found 250 (the default)",
         "x.toml, line 22: adapter.rank: expected a whole number of at least 1, found true",
         "x.toml, line 23: adapter.dropout: expected a number from 0 to below 1, found 1",
         "x.toml, line 24: adapter.target_modules: expected a list of different module names, "
@@ -182,12 +180,6 @@ def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Calla
     assert faults(write_recipe(more="[zzz]\n")) == [
         "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "
         "adapter, training, evaluation, rewrite"
-    ]
-
-
-def test_no_more_examples_are_scored_than_trained_on(write_recipe: Callable[..., str]) -> None:
-    assert faults(write_recipe(more="[scoring]\nscore_examples = 1001\n")) == [
-        "x.toml, line 9: scoring.score_examples: expected at most sequence.train_examples (1000), found 1001"
     ]
 
 
@@ -284,9 +276,9 @@ def test_packing_is_automatic_or_a_switch(write_recipe: Callable[..., str]) -> N
 
 
 def test_the_batch_is_a_multiple_of_the_micro_batch(write_recipe: Callable[..., str]) -> None:
-    assert faults(write_recipe(), "training.batch_size=4") == [
-        "--set training.batch_size=4: training.batch_size: expected a multiple of "
-        "training.micro_batch_size (8), found 4"
+    assert faults(write_recipe(), "training.batch_size=20") == [
+        "--set training.batch_size=20: training.batch_size: expected a multiple of "
+        "training.micro_batch_size (8), found 20"
     ]
     assert faults("x.toml", "training.micro_batch_size=7") == [
         "--set training.micro_batch_size=7: training.batch_size: expected a multiple of "

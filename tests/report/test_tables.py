@@ -2,10 +2,13 @@
 
 import re
 
-from rich.console import Console
+import pytest
+from rich.console import Console, RenderableType
 
+from sapo_lite.leaderboard.board import board
 from sapo_lite.prompts.losses import comparable_loss, excess, ranked
 from sapo_lite.prompts.pool import Rejection
+from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import candidate_table, pool_table, score_matrix
 from sapo_lite.types import Candidate
 from tiny import candidate_score
@@ -48,12 +51,90 @@ def test_partial_losses_are_marked_and_the_original_is_always_shown() -> None:
     lines = [" ".join(line.split()) for line in capture.get().splitlines()]
     assert lines == [
         "4 of 4 candidates scored",
-        "rank loss to original examples instruction",
-        "1 1.0000 -1.0000 4 Wording 1.",
-        "2 ~1.2500 -0.7500 2 of 4 Wording 2.",
-        "3 1.5000 -0.5000 4 Wording 3.",
-        "4 ~2.0000 2 of 4 (original) The original.",
+        "rank prompt loss to original examples text",
+        "1 #1 1.0000 -1.0000 4 Wording 1.",
+        "2 #2 ~1.2500 -0.7500 2 of 4 Wording 2.",
+        "3 #3 1.5000 -0.5000 4 Wording 3.",
+        "4 #0 ~2.0000 2 of 4 (original) The original.",
     ]
+
+
+WIDTHS = (40, 60, 80, 100, 120, 200)
+
+
+def rendered(what: RenderableType, width: int) -> list[str]:
+    console = Console(width=width, no_color=True)
+    with console.capture() as capture:
+        console.print(what)
+    lines = capture.get().splitlines()
+    assert all(len(line) <= width for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_numbers_of_candidates_are_whole_at_every_width_and_texts_give_way(width: int) -> None:
+    words = "decide which of the words does not belong to the others , and answer with that word"
+    pool = [Candidate(i, f"{i}: {words}", "file") for i in range(21)]
+    scores = [
+        candidate_score(i, [24.0 + i] * (160 if i == 7 else 32), [2] * (160 if i == 7 else 32), total=160)
+        for i in range(21)
+    ]
+    board_of_score = board(pool, scores, None)
+    for table, count in ((candidate_table(pool, scores, rows=21), 21), (board_of_score, 21)):
+        lines = rendered(table, width)
+        for score in scores:
+            measured = "160" if score.index == 7 else "32 of 160"
+            excess_of_it = "" if score.index == 0 else f" {score.index / 2:+.4f}"
+            mark = "" if score.index == 7 else "~"
+            # One line each, whether the text is beside it or below.
+            numbers = f" #{score.index} {mark}{score.loss:.4f}{excess_of_it} {measured}"
+            assert sum(numbers in f"{' '.join(line.split())} " for line in lines) == 1, numbers
+        assert sum("…" in line for line in lines) >= (0 if width == 200 else count)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_matrix_of_twelve_tasks_has_every_number_in_blocks_that_fit(width: int) -> None:
+    tasks = (
+        "stars odd_one_out translation oldest mood title records people options lists zumi C-STANCE".split()
+    )
+    rows = [[10.0 * i + j / 10 for j in range(12)] for i in range(13)]
+    lines = rendered(score_matrix(tasks, tasks, rows, "R"), width)
+    assert not any("…" in line for line in lines)
+    blocks = sum(line.startswith("after training") for line in lines)
+    assert (blocks == 1) == (width >= 120)
+    for i, row in enumerate(rows):
+        label = f"{i} {tasks[i - 1]}" if i else "nothing"
+        found = [line[len(label) :].split() for line in lines if line.startswith(f"{label} ")]
+        assert [float(number) for part in found for number in part] == row
+
+
+def test_a_task_of_a_very_long_name_does_not_push_its_numbers_out() -> None:
+    name = "task1310_amazonreview_rating_classification_of_products"
+    lines = rendered(
+        score_matrix([name, "b"], [name, "b"], [[0.0, 1.5], [100.0, 2.5], [99.5, 88.5]], "R"), 40
+    )
+    numbers = re.findall(r"\d+\.\d", "\n".join(lines))
+    assert sorted(map(float, numbers)) == [0.0, 1.5, 2.5, 88.5, 99.5, 100.0]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_mean_and_its_deviation_are_never_broken(width: int) -> None:
+    headings = ["strategy", "adapter", "seeds", "AP", "BWT", "FWT", "in-task", "time", "memory"]
+    rows = [
+        ["sapo", "lorainc", "5", "20.0 ± 7.1", "-20.3 ± 11.2*", "1.0 ± 0.1", "95.5 ± 3.0", "6 min", "0.8 GB"]
+    ]
+    lines = rendered(NumberTable("lab", headings, rows, texts=2, fold=True), width)
+    for cell in rows[0][2:]:
+        assert any(cell in line for line in lines), cell
+
+
+def test_a_closing_text_is_folded_beside_the_numbers_or_below_them() -> None:
+    rows = [["AP", "81.60", "53.20", "mean over j of R[N,j]"], ["BWT", "-10.42", "-9.42", "mean " * 12]]
+    table = NumberTable("R", ["metric", "chosen prompts", "original prompts", "formula"], rows, tail=True)
+    for width in WIDTHS:
+        text = " ".join(" ".join(rendered(table, width)).split())
+        assert all(word in text for row in rows for word in row[1:3])
+        assert text.count("mean") == 13
 
 
 REJECTED = [Rejection("Say\nyes [or] no.", "too short"), Rejection("", "no answer within 5 s")]
@@ -88,15 +169,14 @@ def test_of_a_long_pool_the_latest_of_both_kinds_are_shown() -> None:
     ]
 
 
-def test_a_long_text_is_cut_and_stays_on_its_line() -> None:
+def test_a_long_text_is_cut_and_takes_the_whole_width() -> None:
     assert pool_lines(rows=1, width=40)[2] == "#3 file Wording 3."
     long = [Candidate(0, "word " * 100, "original")]
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(pool_table("mood", long, []))
-    line = capture.get().splitlines()[2].rstrip()
-    assert line.endswith("word w…")
-    assert len(line) == len("#0  original  ") + 72
+    for width in WIDTHS:
+        line = rendered(pool_table("mood", long, []), width)[2]
+        assert line.startswith("#0  original  word")
+        assert line.endswith("…")
+        assert len(line) == width
 
 
 def matrix_lines(lessons: list[str], rows: list[list[float]], **options: object) -> list[str]:

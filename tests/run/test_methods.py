@@ -53,7 +53,7 @@ def test_a_cell_learns_two_tasks(strategy: str, adapter: str, tmp_path: Path) ->
     assert trained == [f"{number:02d}-{lesson}" for number, lesson in enumerate(lessons, start=1)]
     assert ("penalty" in shown) == METHODS[adapter].penalty
     assert ("Fisher information: 4/4 examples" in shown) == (adapter == "ewc")
-    again = "== task 2 odd_one_out: training on 12 examples, 4 of them of oldest"
+    again = "== task 2 of 2: odd_one_out · training on 12 examples, 4 of them of oldest"
     assert (again in shown) == (adapter == "replay")
     assert ("rougeL_extracted" in results.matrices["chosen"]) == STRATEGIES[strategy].rewrites
     if not STRATEGIES[strategy].needs_candidates:

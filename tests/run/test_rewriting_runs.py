@@ -136,8 +136,8 @@ def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -
     for moment in (
         "training the rewriter: 2/4",
         "rewriting: 16/32",
-        "== task 1 oldest: training on",
-        "== task 2 odd_one_out: rewriting",
+        "== task 1 of 2: oldest · training on",
+        "== task 2 of 2: odd_one_out · rewriting",
     ):
         kill_at(broken, moment, *settings)
         assert not (broken / "results.json").exists()

@@ -68,7 +68,12 @@ def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path
         assert len(loss["nll_sum"]) == len(loss["tokens"]) == len(loss["examples"])
         assert loss["partial"] == (len(loss["examples"]) < 64)
         assert loss["total"] == 64
-    certainty = read(tmp_path / "run/01-mood/selection.json")["certainty"]
+    selection = read(tmp_path / "run/01-mood/selection.json")
+    certainty = selection["certainty"]
+    for name, index in (("", selection["chosen"]["index"]), ("original_", 0)):
+        measured = next(loss for loss in losses if loss["index"] == index)
+        assert selection[f"{name}partial"] == measured["partial"]
+        assert selection[f"{name}examples_scored"] == len(measured["examples"])
     assert certainty == read(tmp_path / "run/results.json")["certainty"]["mood"]
     assert certainty["runner_up"]["mean"] < 0
     assert certainty["runner_up"]["examples"] in lengths
@@ -319,3 +324,19 @@ def test_a_run_of_other_weights_or_candidates_is_refused(
         small_run(tmp_path / "run", *settings)
     assert f"\n  the model {tmp_path / 'model'} has changed (model.safetensors)\n" in str(refused.value)
     assert small_run(tmp_path / "another", *settings)[0].matrices != first.matrices
+
+
+@pytest.mark.slow
+def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(tmp_path: Path) -> None:
+    results, shown = small_run(
+        tmp_path / "run",
+        "sequence.tasks=['oldest']",
+        "prompt.strategy=fixed",
+        "training.epochs=1",
+        "scoring.score_examples=80",
+    )
+    notice = "scoring.score_examples is 32 instead of 80: sequence.train_examples is 32"
+    assert shown.startswith(f"note: {notice}\n")
+    assert results.notices == [notice]
+    assert read(tmp_path / "run/results.json")["notices"] == [notice]
+    assert read(tmp_path / "run/recipe.json")["recipe"]["scoring"]["score_examples"] == 32

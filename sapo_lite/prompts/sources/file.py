@@ -1,11 +1,12 @@
-"""The `file` source: paraphrases from a TOML or JSON file.
+"""The `file` source: paraphrases from a file.
 
 Either one list of texts for each task, named by its full or its short id,
 
     task195 = ["Is this tweet positive or negative?", "..."]
 
 or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`. What could belong
-to two tasks, or twice to one, is refused.
+to two tasks, or twice to one, is refused. Where a single task is paraphrased, also what `sapo-lite score`
+reads: a JSON list of texts, or a text file with one a line.
 """
 
 import tomllib
@@ -14,26 +15,38 @@ from pathlib import Path
 from typing import Any
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.support.messages import quoted
+from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.strict_json import loads
 from sapo_lite.types import Task
+
+# Files that hold texts, but not one a line.
+NO_PROMPTS = frozenset((".jsonl", ".ndjson", ".csv", ".tsv", ".yaml", ".yml"))
 
 
 class FromFile:
     """Texts that the user wrote, or that another run saved.
 
-    A file that has none for a task is an error, unless other sources stand in for it: `notify` then
-    hears of it.
+    A file that has none for a task is an error, unless other sources stand in for it: `notify` is then
+    called with what is missing. A list that names no task is taken for the `only` task.
     """
 
     generated = False
 
-    def __init__(self, path: Path, notify: Callable[[str], None] | None = None) -> None:
+    def __init__(self, path: Path, notify: Callable[[str], None] | None = None, *, only: bool = True) -> None:
         self._path = path
         self._notify = notify
+        self._only = only
 
     def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str]:
-        listed = _by_name(self._path, _parse(self._path), task)
+        parsed = _parse(self._path)
+        if isinstance(parsed, list):
+            if not self._only:
+                raise ParaphraseError(
+                    f"{self._path}: expected lists of texts by task, since there are several tasks; found "
+                    f'one list. Write {{"{task.key}": ["...", "..."], ...}} into a .json file.'
+                )
+            parsed = {task.id: [text for text in parsed if text != task.instruction]}
+        listed = _by_name(self._path, parsed, task)
         match [name for name in dict.fromkeys((task.key, task.id)) if name in listed]:
             case [name]:
                 yield from _texts(self._path, name, listed[name])[numbers.start : numbers.stop]
@@ -43,8 +56,11 @@ class FromFile:
                     f'{self._path}: expected one entry for {task.id}; found "{first}" and "{second}". '
                     "Leave one of them."
                 )
-        wanted = f'"{task.key}"' + (f' (or "{task.id}")' if task.id != task.key else "")
-        told = f"{self._path}: expected paraphrases for {wanted}; found {', '.join(listed) or 'no task'}."
+        names = map(quoted, (task.key, task.id))
+        told = (
+            f"{self._path}: expected paraphrases for {one_of(dict.fromkeys(names))}; "
+            f"found {', '.join(listed) or 'no task'}."
+        )
         if self._notify is None:
             raise ParaphraseError(told)
         self._notify(told)
@@ -58,16 +74,24 @@ def _texts(path: Path, name: str, texts: Any) -> list[str]:
     return texts
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    """The file's top-level table."""
+def _parse(path: Path) -> dict[str, Any] | list[Any]:
+    """The file's top-level table, or the texts that it lists."""
+    kind = path.suffix.lower()
+    if kind in NO_PROMPTS:
+        raise ParaphraseError(
+            f"{path}: expected paraphrases in a .toml or .json file, or in a text file, one a line; found "
+            f"{quoted(kind)}."
+        )
     try:
         content = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(content) if path.suffix == ".toml" else loads(content)
+        if kind not in (".toml", ".json"):
+            return [line.strip() for line in content.split("\n") if line.strip()]
+        data = tomllib.loads(content) if kind == ".toml" else loads(content)
     except OSError as error:
         raise ParaphraseError(f"{path}: the file of paraphrases cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, TOML, JSON: each decoder says where
-        raise ParaphraseError(f"{path}: expected a .toml or .json file of paraphrases: {error}.") from None
-    if not isinstance(data, dict):
+        raise ParaphraseError(f"{path}: expected a file of paraphrases: {error}.") from None
+    if not isinstance(data, dict | list):
         raise ParaphraseError(f"{path}: expected lists of texts by task, found {type(data).__name__}.")
     return data
 

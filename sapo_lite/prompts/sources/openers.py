@@ -26,7 +26,8 @@ class SourceContext:
     """What sources need besides the recipe's section `paraphrase`.
 
     `fresh` forgets what models said in earlier runs, `pull` has Ollama fetch a model that it lacks.
-    `own` is the backbone's section and what loads it, for the source "self".
+    `own` is the backbone's section and what loads it, for the source "self"; `tasks` is how many
+    are paraphrased.
     """
 
     show: "Display"
@@ -34,6 +35,7 @@ class SourceContext:
     fresh: bool = False
     pull: bool = False
     own: "tuple[ModelConfig, Callable[[], Backbone]] | None" = None
+    tasks: int = 1
 
 
 def open_source(
@@ -61,7 +63,8 @@ def lab(_name: str, _config: "ParaphraseConfig", around: SourceContext) -> Itera
 @contextmanager
 def from_file(_name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
     alone = len(config.backend) == 1
-    yield FromFile(config.candidates_file(), None if alone else around.show.notice)
+    notify = None if alone else around.show.notice
+    yield FromFile(config.candidates_file(), notify, only=around.tasks == 1)
 
 
 @contextmanager
