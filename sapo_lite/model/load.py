@@ -24,7 +24,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
 
     Raises:
         BackboneError: the model is not on disk and cannot be fetched, or does not load.
-        RenderError: its tokenizer has no chat template.
+        RenderError: its tokenizer or chat template cannot be used.
     """
     path = locate_model(config.name)
     _prepare_environment()
@@ -35,9 +35,12 @@ def load_backbone(config: "ModelConfig") -> Backbone:
         raise BackboneError(f"{config.name} could not be loaded from {path}: {error}") from error
     _require_what_was_asked(model, config)
     model.requires_grad_(False)
+    fused = config.loader == "unsloth" and torch.cuda.is_available()
+    backbone = Backbone(model, tokenizer, config, fused)
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return Backbone(model, tokenizer, config, fused=config.loader == "unsloth" and torch.cuda.is_available())
+        end = tokenizer.convert_ids_to_tokens(min(backbone.chat.stop_ids))
+        tokenizer.pad_token = tokenizer.eos_token or end
+    return backbone
 
 
 def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, name_of
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat_frame import ChatFrame
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import ROWS, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
@@ -43,7 +44,7 @@ def run(
     for notice in stand_ins(tasks):
         show.notice(notice)
     usage = Usage(folder)
-    load = cache(partial(load_backbone, recipe.model))
+    load = cache(partial(_load, recipe, folder))
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
     # Only now that other paraphrasing models have left the memory is the backbone loaded.
@@ -94,6 +95,14 @@ def paraphrase(
         task.id: pool_from_json(folder.candidates.cached(task.id, partial(made.__getitem__, task.id)), task)
         for task in tasks
     }
+
+
+def _load(recipe: Recipe, folder: RunFolder) -> Backbone:
+    """The backbone, with the chat frame that the run began with."""
+    backbone = load_backbone(recipe.model)
+    kept = folder.chat_frame(asdict(backbone.chat.frame))
+    backbone.chat = backbone.chat.with_frame(ChatFrame(**kept))
+    return backbone
 
 
 def _adapter(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task], show: Display) -> BlockAdapter:
