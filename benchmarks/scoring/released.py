@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sapo_lite.model.attention import CHUNKED
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import user_turn
 from sapo_lite.prompts.losses import PAPER_BATCH
 from sapo_lite.types import Candidate, Task
 
@@ -56,7 +57,7 @@ class ReleasedLoop:
     def _row(self, task: Task, instruction: str, text: str, answer: str) -> dict[str, list[int]]:
         chat, tokenizer = self.backbone.chat, self.backbone.tokenizer
         prompt = chat.prompt(task, instruction, text)
-        whole = prompt + answer + tokenizer.decode([chat.end_of_turn_id])
+        whole = chat.frame.conversation(user_turn(task, instruction, text), answer)
         unlabelled = len(tokenizer(prompt, add_special_tokens=False)["input_ids"])
         ids = tokenizer(whole, add_special_tokens=False)["input_ids"]
         return {"ids": ids, "labels": [IGNORED] * unlabelled + ids[unlabelled:]}

@@ -14,6 +14,7 @@ from sapo_lite.leaderboard.board import Leaderboard, board
 from sapo_lite.leaderboard.external_model import as_found, borrow, precision, reach
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
+from sapo_lite.model.chat_frame import date_notice
 from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
@@ -142,7 +143,9 @@ def rank(
     for notice in notices:
         tell(notice)
     with as_found(model, tokenizer):
-        chat, longest = _chat(tokenizer, reach(model, tokenizer), max_tokens)
+        vocabulary = len(model.get_output_embeddings().weight)
+        chat, longest = _chat(tokenizer, vocabulary, reach(model, tokenizer), max_tokens)
+        tell(date_notice(tokenizer, chat.frame))
         fitted = _fit(chat, task, [candidate.text for candidate in pool], longest)
         tell(_cut_notice(task, fitted, longest))
         rows = [_encode(chat, fitted, candidate) for candidate in pool]
@@ -184,7 +187,9 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | No
     return check_packs(backbone, longest, gradients=False)
 
 
-def _chat(tokenizer: Any, reach: int | None, max_tokens: int | None) -> tuple[ChatFormat, int]:
+def _chat(
+    tokenizer: Any, vocabulary: int, reach: int | None, max_tokens: int | None
+) -> tuple[ChatFormat, int]:
     """The chat format, with a budget for prompts, and the tokens of prompt and answer together."""
     if not getattr(tokenizer, "chat_template", None):
         raise RenderError(
@@ -192,7 +197,7 @@ def _chat(tokenizer: Any, reach: int | None, max_tokens: int | None) -> tuple[Ch
             "tokenizer.chat_template to the one that you train with"
         )
     longest = min((n for n in (reach, max_tokens) if n is not None), default=_UNLIMITED)
-    chat = ChatFormat(tokenizer, longest, 0)
+    chat = ChatFormat(tokenizer, longest, 0, vocabulary)
     (end,) = chat.encode(make_task([], "", suffix="", language="en", limit=0), [TrainingRow("", "", "")])
     chat.max_source -= len(end.answer_ids)  # an answer of no words is the end of the turn
     return chat, longest

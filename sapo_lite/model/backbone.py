@@ -40,9 +40,10 @@ class Backbone:
         self.config = config
         self.fused = fused
         self.unused_weights = unused_weights
-        self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
+        head: Tensor = model.get_output_embeddings().weight
+        self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens, len(head))
         # Not that of the input embedding, which Unsloth may keep in host memory where a card is tight.
-        self.device: torch.device = model.get_output_embeddings().weight.device
+        self.device: torch.device = head.device
         self.dtype: torch.dtype = getattr(torch, config.dtype)
         longest = config.max_source_tokens + config.max_answer_tokens
         self.packs = sees_everything(self.causal_lm.config, longest)

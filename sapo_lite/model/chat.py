@@ -5,23 +5,20 @@ blank line, `Text:` (Chinese `文本:`), newline, input, blank line, suffix. Onl
 is ever paraphrased.
 """
 
-import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sapo_lite.errors import RenderError
+from sapo_lite.model.chat_frame import PROBES, ChatFrame, name_of, render_frame
 from sapo_lite.types import Example, Language, Task, TrainingRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _HEADER: dict[Language, str] = {"en": "Text:", "zh": "文本:"}
-_MARK = "SAPO-LITE-CONTENT"
-# Llama 3.1's template always adds a system turn (knowledge cut-off, date); the paper removes it.
-_DEFAULT_SYSTEM_TURN = re.compile(
-    r"<\|start_header_id\|>system<\|end_header_id\|>.*?<\|eot_id\|>", flags=re.DOTALL
-)
 
 
 @dataclass(frozen=True)
@@ -49,56 +46,120 @@ def user_turn(task: Task, instruction: str, text: str) -> str:
 
 
 class ChatFormat:
-    """A tokenizer and its chat template, with thinking switched off.
+    """A tokenizer and the frame that its chat template puts around a turn and its answer.
 
-    The template is run once, around a mark; texts are then put in the mark's place. So no
-    template code (Llama's `| trim`, Qwen's look for tags) can change what a text says.
+    The template is run once, around marks; texts are then put in their places. So no template code
+    (Llama's `| trim`, Qwen's look for tags) can change what a text says. The ids of a prompt and of its
+    answer together are those of the template's own conversation, tokenised as one text; this is compared
+    here. `stop_ids` are the tokens of the end of turn at which generation stops.
+
+    Args:
+        vocabulary: how many tokens the model has; None where no model is known
+        frame: what an earlier `ChatFormat` rendered (a template may write the date); None to render now
 
     Raises:
-        RenderError: the tokenizer has no chat template.
+        RenderError: the template or the tokenizer cannot be used; the message says why.
     """
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerBase", max_source: int, max_answer: int) -> None:
-        if not tokenizer.chat_template:
-            raise RenderError(
-                f"The tokenizer of {tokenizer.name_or_path} has no chat template. Expected an instruct "
-                "model (Qwen3, Llama-3.1-Instruct, ...); name the instruct variant in model.name."
-            )
+    def __init__(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        max_source: int,
+        max_answer: int,
+        vocabulary: int | None = None,
+        frame: ChatFrame | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_source = max_source
         self.max_answer = max_answer
-        user = {"role": "user", "content": _MARK}
-        opened = self._apply([user], add_generation_prompt=True)
-        before, _, self._after = opened.partition(_MARK)
-        self._before = _DEFAULT_SYSTEM_TURN.sub("", before)
-        closed = self._apply([user, {"role": "assistant", "content": _MARK}], add_generation_prompt=False)
-        self._end_of_turn = closed.rpartition(_MARK)[2].rstrip() or tokenizer.eos_token
-        self.end_of_turn_id: int = self._tokenize([self._end_of_turn])[0][0]
+        self._vocabulary = vocabulary
+        self._of = name_of(tokenizer)
+        self.frame = frame or render_frame(tokenizer, datetime.now())
+        self.stop_ids = self._find_stop_ids()
+        self._header = self._find_header()
 
-    def _apply(self, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-        rendered = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
+    def with_frame(self, frame: ChatFrame) -> "ChatFormat":
+        """The same format around another frame. Raises RenderError as the constructor does."""
+        return ChatFormat(self.tokenizer, self.max_source, self.max_answer, self._vocabulary, frame)
+
+    def _find_stop_ids(self) -> frozenset[int]:
+        """Ids in the end of turn that are no ordinary text. Llama 2's " </s>" has an ordinary space."""
+        eos, eos_id = self.tokenizer.eos_token, self.tokenizer.eos_token_id
+        if eos is not None and self._tokenize([eos]) != [[eos_id]]:
+            raise RenderError(
+                f"The tokenizer{self._of} has the eos_token {eos!r}: expected one token of its "
+                f"vocabulary, found {self._spelled(eos)}. Set eos_token (tokenizer_config.json) to the "
+                "token that the model ends its answers with."
+            )
+        added = {i for i, token in self.tokenizer.added_tokens_decoder.items() if token.content.strip()}
+        stops = frozenset(self._tokenize([self.frame.end])[0]) & (added | {eos_id})
+        if not stops:
+            raise RenderError(
+                f"The chat template{self._of} ends an answer with {self.frame.end!r}: expected "
+                f"a special token in it, found ordinary text, {self._spelled(self.frame.end)}. Add the token "
+                "to the tokenizer (and a row to the model), or use the template made for this tokenizer."
+            )
+        return stops
+
+    def _find_header(self) -> str:
+        """What of `frame.between` belongs to the prompt: all, or all but the spaces at its end.
+
+        "[/INST] yes" has the token " yes", so a prompt ends in front of that space.
+        """
+        between = self.frame.between
+        for header in (between, between.rstrip(" ")):
+            self._header = header
+            different = [probe for probe in PROBES if not self._is_whole(*probe)]
+            if not different:
+                return header
+        turn, answer = different[0]
+        whole = self.frame.conversation(turn, answer)
+        raise RenderError(
+            f"The tokenizer{self._of} does not keep answers apart from what its chat template "
+            f"writes before them: expected the answer {answer!r} to begin with a token of its own, found "
+            f"{self._spelled(whole[len(self.frame.before) + len(turn) :])}. Use a template that writes a "
+            "line end or a special token before the answer (tokenizer.chat_template, chat_template.jinja)."
         )
-        assert isinstance(rendered, str)
-        return rendered
+
+    def _is_whole(self, turn: str, answer: str) -> bool:
+        """Whether prompt and answer have the ids of the whole conversation."""
+        (whole,) = self._tokenize([self.frame.conversation(turn, answer)])
+        return self.encode_turn(turn) + self._encode_answers([answer])[0] == whole
+
+    def _spelled(self, text: str) -> str:
+        return " ".join(map(repr, self.tokenizer.convert_ids_to_tokens(self._tokenize([text])[0])))
 
     def prompt(self, task: Task, instruction: str, text: str) -> str:
         """The whole string the model reads before it answers."""
-        return f"{self._before}{user_turn(task, instruction, text)}{self._after}"
+        return f"{self.frame.before}{user_turn(task, instruction, text)}{self._header}"
 
     def encode_turn(self, text: str) -> list[int]:
         """Token ids of a user turn that is not a task's, up to where the model begins to answer."""
-        return self._tokenize([f"{self._before}{text}{self._after}"])[0]
+        return self._tokenize([f"{self.frame.before}{text}{self._header}"])[0]
 
     def encode_prompts(self, task: Task, instruction: str, texts: Sequence[str]) -> list[list[int]]:
         return self._tokenize([self.prompt(task, instruction, text) for text in texts])
 
     def encode(self, task: Task, rows: Sequence[TrainingRow]) -> list[EncodedRow]:
-        """Rows as token ids. The answer is tokenised by itself, exactly as it follows the prompt in
-        generation, so its tokens are equal for every wording of the instruction."""
+        """Rows as token ids. An answer's tokens are equal for every wording of the instruction."""
         prompts = self._tokenize([self.prompt(task, row.instruction, row.input) for row in rows])
-        answers = self._tokenize([row.answer + self._end_of_turn for row in rows])
+        answers = self._encode_answers([row.answer for row in rows])
         return [EncodedRow((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
+
+    def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
+        """Answer and end of turn as they are tokenised behind the header, whatever the turn before it.
+
+        By itself a text may have other tokens: SentencePiece writes a space before its first word. Only
+        an answer whose white space merges with the header's is tokenised by itself; templates strip it.
+        """
+        gap = self.frame.between[len(self._header) :]
+        texts = [f"{gap}{answer}{self.frame.end}" for answer in answers]
+        (header,) = self._tokenize([self._header])
+        behind = self._tokenize([self._header + text for text in texts])
+        return [
+            ids[len(header) :] if ids[: len(header)] == header else self._tokenize([text])[0]
+            for ids, text in zip(behind, texts, strict=True)
+        ]
 
     def fit(self, task: Task, instructions: Sequence[str]) -> Task:
         """The task with over-long inputs cut at their end, by one budget for all `instructions`.
@@ -118,10 +179,10 @@ class ChatFormat:
     def _fit_split(self, task: Task, instruction: str, split: str) -> tuple[Example, ...]:
         examples: tuple[Example, ...] = getattr(task, split)
         prompts = self.encode_prompts(task, instruction, [e.input for e in examples])
-        answers = self._tokenize([e.answer for e in examples])
+        empty, *answers = self._encode_answers(["", *(e.answer for e in examples)])
         fitted = list(examples)
         for n, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            limit = self.max_source - max(0, len(answer) - self.max_answer)
+            limit = self.max_source - max(0, len(answer) - len(empty) - self.max_answer)
             if len(prompt) > limit:
                 text = self._cut(task, instruction, examples[n].input, len(prompt) - limit)
                 if text is None:
@@ -135,9 +196,11 @@ class ChatFormat:
 
     def _cut(self, task: Task, instruction: str, text: str, excess: int) -> str | None:
         """`text` without its last `excess` tokens, or a few more where tokens merge at the new end."""
+        limit = len(self.encode_prompts(task, instruction, [text])[0]) - excess
+        if not self.tokenizer.is_fast:  # it does not say where its tokens begin
+            return self._cut_anywhere(task, instruction, text, limit)
         encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets: list[tuple[int, int]] = encoding["offset_mapping"]
-        limit = len(self.encode_prompts(task, instruction, [text])[0]) - excess
         keep = len(offsets) - excess
         while keep > 0:
             cut = text[: offsets[keep][0]]
@@ -147,6 +210,14 @@ class ChatFormat:
             keep -= over
         return None
 
+    def _cut_anywhere(self, task: Task, instruction: str, text: str, limit: int) -> str | None:
+        """The longest beginning of `text`, in characters, with which a prompt has at most `limit` tokens."""
+
+        def tokens(length: int) -> int:
+            return len(self.encode_prompts(task, instruction, [text[:length]])[0])
+
+        return text[: bisect_right(range(1, len(text) + 1), limit, key=tokens)] or None
+
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
         if not texts:  # a fast tokenizer fails on an empty batch
             return []
@@ -154,7 +225,18 @@ class ChatFormat:
         # truncation settings, so both are switched off at every call.
         encoding = self.tokenizer(texts, add_special_tokens=False, padding=False, truncation=False)
         ids: list[list[int]] = encoding["input_ids"]
+        if self._vocabulary is not None:
+            self._require_known(max((i for row in ids for i in row), default=0))
         return ids
+
+    def _require_known(self, largest: int) -> None:
+        if self._vocabulary is not None and largest >= self._vocabulary:
+            token = self.tokenizer.convert_ids_to_tokens(largest)
+            raise RenderError(
+                f"The tokenizer{self._of} writes the token {token!r}, number {largest}: expected one of the "
+                f"model's {self._vocabulary} (0 to {self._vocabulary - 1}). Use this model's tokenizer, or "
+                "give the model more rows (model.resize_token_embeddings) and train them."
+            )
 
     def decode(self, ids: Sequence[int]) -> str:
         """Generated ids as an answer: special tokens dropped, outer white space stripped."""

@@ -92,7 +92,7 @@ def stop_tokens(backbone: Backbone) -> set[int]:
     """Ids that end an answer: the tokenizer's and the generation config's end-of-sequence, end-of-turn."""
     configured = backbone.causal_lm.generation_config.eos_token_id
     ids = {backbone.tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
-    return {i for i in ids | {backbone.chat.end_of_turn_id} if i is not None}
+    return {i for i in ids | backbone.chat.stop_ids if i is not None}
 
 
 def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:

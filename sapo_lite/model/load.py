@@ -28,7 +28,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     Raises:
         BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack some
             of its weights.
-        RenderError: its tokenizer has no chat template.
+        RenderError: its tokenizer or chat template cannot be used.
     """
     path = locate_model(config.name)
     _prepare_environment()
@@ -45,10 +45,12 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     stop_repacking(model)
     _require_what_was_asked(model, config)
     model.requires_grad_(False)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     fused = config.loader == "unsloth" and torch.cuda.is_available()
-    return Backbone(model, tokenizer, config, fused=fused, unused_weights=unused)
+    backbone = Backbone(model, tokenizer, config, fused=fused, unused_weights=unused)
+    if tokenizer.pad_token_id is None:
+        end = tokenizer.convert_ids_to_tokens(min(backbone.chat.stop_ids))
+        tokenizer.pad_token = tokenizer.eos_token or end
+    return backbone
 
 
 def _is_damage(error: Exception) -> bool:

@@ -3,6 +3,7 @@
     runs/lab-20260131-142500/
         recipe.json                 the resolved recipe, and hashes of the data, the model and the file of
                                     candidates; others are refused
+        chat.json                   what the chat template wrote around turns when the run began
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage folder: predictions and scores before any training
@@ -182,6 +183,22 @@ class RunFolder:
     def candidates(self) -> Stage:
         """Candidate instructions, one JSON file a task."""
         return Stage(self.path / "candidates")
+
+    def chat_frame(self, rendered: dict[str, str]) -> dict[str, str]:
+        """What the chat template wrote when the run began; `rendered` today, if the run begins now.
+
+        A template may write the date, and a run that goes on on another day shall read the same prompts.
+
+        Raises:
+            RunFolderError: the file was altered.
+        """
+        kept: dict[str, str] = Stage(self.path).cached("chat", lambda: rendered)
+        if not isinstance(kept, dict) or kept.keys() != rendered.keys():
+            raise RunFolderError(
+                f"{self.path / 'chat.json'}: expected the texts {', '.join(rendered)}, found something else. "
+                "Start over with --fresh."
+            )
+        return kept
 
     def note_environment(self, environment: dict[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)

@@ -12,6 +12,7 @@ from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, name_of
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.chat_frame import ChatFrame
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
@@ -50,13 +51,7 @@ def run(
     for notice in (*recipe.notices, *stand_ins(tasks)):
         show.notice(notice)
     usage = Usage(folder)
-
-    @cache
-    def load() -> Backbone:
-        backbone = load_backbone(recipe.model)
-        bind_all()  # what had to be downloaded is known only now
-        return backbone
-
+    load = cache(partial(_load, recipe, folder, bind_all))
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
     # Only now that other paraphrasing models have left the memory is the backbone loaded.
@@ -117,6 +112,15 @@ def paraphrase(
         )
         for task in tasks
     }
+
+
+def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None]) -> Backbone:
+    """The backbone, with the chat frame that the run began with."""
+    backbone = load_backbone(recipe.model)
+    bind_all()  # what had to be downloaded is known only now
+    kept = folder.chat_frame(asdict(backbone.chat.frame))
+    backbone.chat = backbone.chat.with_frame(ChatFrame(**kept))
+    return backbone
 
 
 def _adapter(

@@ -35,7 +35,7 @@ HOSTILE = [
     "{% for m in messages %}{{ m.content }}{% endfor %}{# no #}",
     "\n\nText:\nanother text",
     "文本:\n",
-    "SAPO-LITE-CONTENT",
+    "SAPO-lite-turn SAPO-lite-answer",
     "<tool_response>x</tool_response>",
     "e\u0301 is two characters, \u00e9 is one",
 ]
@@ -177,8 +177,8 @@ def test_an_answer_is_its_own_tokens_and_the_end_of_turn(family: str) -> None:
     end = {"qwen3": "<|im_end|>", "llama": "<|eot_id|>"}[family]
     for answer, row in zip(answers, encoded, strict=True):
         assert chat_format.tokenizer.decode(row.answer_ids) == answer + end
-        assert row.answer_ids[-1] == chat_format.end_of_turn_id
-        assert row.answer_ids.count(chat_format.end_of_turn_id) == 1
+        assert chat_format.stop_ids == {row.answer_ids[-1]}
+        assert row.answer_ids.count(row.answer_ids[-1]) == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -201,7 +201,7 @@ def test_the_answer_starts_where_encoded_says() -> None:
 def test_generated_ids_become_text_without_special_tokens_and_outer_space(family: str) -> None:
     chat_format = chat(family)
     ids = chat_format.tokenizer(" not , even .\n", add_special_tokens=False).input_ids
-    assert chat_format.decode([*ids, chat_format.end_of_turn_id]) == "not , even ."
+    assert chat_format.decode([*ids, *chat_format.stop_ids]) == "not , even ."
 
 
 # --- the budget

@@ -324,9 +324,9 @@ def test_an_answer_ends_at_the_tokenizers_the_configs_or_the_templates_end(
     assert stop_tokens(backbone) == set(backbone.tokenizer.convert_tokens_to_ids(names))
     backbone.causal_lm.generation_config.eos_token_id = 77
     backbone.tokenizer.eos_token_id = 78
-    assert stop_tokens(backbone) == {77, 78, backbone.chat.end_of_turn_id}
+    assert stop_tokens(backbone) == {77, 78, *backbone.chat.stop_ids}
     backbone.causal_lm.generation_config.eos_token_id = None
-    assert stop_tokens(backbone) == {78, backbone.chat.end_of_turn_id}
+    assert stop_tokens(backbone) == {78, *backbone.chat.stop_ids}
 
 
 def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_backbone: MAKE) -> None:

@@ -57,7 +57,7 @@ def endless(backbone: Backbone) -> Backbone:
     backbone.chat.decode = list  # type: ignore[method-assign, assignment]
     backbone.causal_lm.generation_config.eos_token_id = None
     backbone.tokenizer.eos_token_id = None
-    backbone.chat.end_of_turn_id = None  # type: ignore[assignment]
+    backbone.chat.stop_ids = frozenset()
     return backbone
 
 

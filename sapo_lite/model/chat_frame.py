@@ -1,0 +1,123 @@
+"""What a chat template writes around a user's turn and its answer: rendered once, checked, and kept."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sapo_lite.errors import RenderError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Stand for a turn and an answer. Capitals and small letters: a template that changes the case is noticed.
+_TURN, _ANSWER = "SAPO-lite-turn", "SAPO-lite-answer"
+# Turns and answers that template and tokenizer are tried with. Tokenizers treat digits, scripts and line
+# ends in different ways, and the first word of an answer is where most of them differ.
+PROBES = (
+    ("Say yes or no.\n\nText:\nThe film was a joy.", "yes"),
+    ("A film 3", "42"),
+    ("这部电影很精彩。", "积极"),
+    ("first line\nsecond line", "Not even for money or love."),
+    ("joy", "first line\nsecond line"),
+)
+# Llama 3.1's template always adds a system turn (knowledge cut-off, date); the paper removes it.
+_DEFAULT_SYSTEM_TURN = re.compile(
+    r"<\|start_header_id\|>system<\|end_header_id\|>.*?<\|eot_id\|>", flags=re.DOTALL
+)
+# Any day but today.
+_ANOTHER_DAY = datetime(2001, 3, 4, 5, 6, 7)
+
+
+@dataclass(frozen=True)
+class ChatFrame:
+    """The template's texts: before a user's turn, between turn and answer, and at the end of the answer."""
+
+    before: str
+    between: str
+    end: str
+
+    def conversation(self, turn: str, answer: str) -> str:
+        """The whole text of one turn and its answer."""
+        return f"{self.before}{turn}{self.between}{answer}{self.end}"
+
+
+def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFrame:
+    """The frame of the template's own conversation, with thinking switched off, at the time `at`.
+
+    It is taken from a whole conversation, not from a generation prompt: that may be missing, or leave a
+    think block open in which no answer was ever trained. What ends an answer is what the template writes
+    behind it or, where it writes nothing, the end-of-sequence token.
+
+    Raises:
+        RenderError: there is no template, it fails, it changes or repeats what it is given, or nothing
+            ends an answer.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise RenderError(
+            f"The tokenizer of {tokenizer.name_or_path} has no chat template. Expected an instruct "
+            "model (Qwen3, Llama-3.1-Instruct, ...); name the instruct variant in model.name."
+        )
+    try:
+        return _frame(tokenizer, at, lambda text: text)
+    except RenderError as fault:
+        try:  # some templates take a message in parts only
+            return _frame(tokenizer, at, lambda text: [{"type": "text", "text": text}])
+        except RenderError:
+            raise fault from None
+
+
+def date_notice(tokenizer: "PreTrainedTokenizerBase", frame: ChatFrame) -> str | None:
+    """A notice where the template writes the date: the same prompt is another text on another day."""
+    if render_frame(tokenizer, _ANOTHER_DAY) == frame:
+        return None
+    return "the chat template writes today's date into every prompt: losses of other days may differ a little"
+
+
+def name_of(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """How a message names the tokenizer's owner: " of <name>", or nothing where it has no name."""
+    return f" of {tokenizer.name_or_path}" if tokenizer.name_or_path else ""
+
+
+def _frame(tokenizer: "PreTrainedTokenizerBase", at: datetime, content: Callable[[str], Any]) -> ChatFrame:
+    def rendered(turn: str, answer: str) -> str:
+        return _render(tokenizer, at, content(turn), content(answer)).rstrip()
+
+    whole = rendered(_TURN, _ANSWER)
+    before, _, rest = whole.partition(_TURN)
+    between, _, end = rest.partition(_ANSWER)
+    frame = ChatFrame(before, between, end)
+    for turn, answer in ((_TURN, _ANSWER), *PROBES):
+        found, expected = rendered(turn, answer), frame.conversation(turn, answer)
+        once = whole.count(_TURN) == whole.count(_ANSWER) == 1
+        if found != expected or not once:
+            raise RenderError(
+                f"The chat template{name_of(tokenizer)} changes what it is given: expected the turn {turn!r} "
+                f"and then the answer {answer!r}, each once, found {found[-300:]!r}. Use a template that "
+                "writes message.content as it is (tokenizer.chat_template, chat_template.jinja)."
+            )
+    end = end or tokenizer.eos_token or ""
+    if not end:
+        raise RenderError(
+            f"Nothing ends an answer: expected an end of turn in the chat template{name_of(tokenizer)} or an "
+            "eos_token in its tokenizer, found neither. Set eos_token (tokenizer_config.json)."
+        )
+    return ChatFrame(_DEFAULT_SYSTEM_TURN.sub("", before), between, end)
+
+
+def _render(tokenizer: "PreTrainedTokenizerBase", at: datetime, turn: Any, answer: Any) -> str:
+    messages = [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, tokenize=False, enable_thinking=False, strftime_now=at.strftime
+        )
+    except Exception as error:  # a template is a program that came with the model: it can raise anything
+        reason = " ".join(str(error).split())[:300]
+        raise RenderError(
+            f"The chat template{name_of(tokenizer)} cannot be used: expected one that renders a user's turn "
+            f"and its answer, without a system turn or tools, found {type(error).__name__}: {reason}. "
+            "Use another template (tokenizer.chat_template, chat_template.jinja)."
+        ) from error
+    assert isinstance(rendered, str)
+    return rendered
