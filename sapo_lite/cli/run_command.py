@@ -47,7 +47,11 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
     from sapo_lite.data.tasks import load_sequence
     from sapo_lite.report.plan_view import plan
 
-    Console().print(plan(recipe, load_sequence(recipe.sequence, data)))
+    notices: list[str] = []
+    console = Console()
+    console.print(plan(recipe, load_sequence(recipe.sequence, data, notices.append)))
+    for notice in notices:
+        console.print(f"note: {notice}", markup=False, highlight=False)
 
 
 def _run(

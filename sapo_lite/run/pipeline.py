@@ -38,7 +38,7 @@ def run(
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
     """
-    tasks = load_sequence(recipe.sequence, data)
+    tasks = load_sequence(recipe.sequence, data, show.notice)
     folder.bind(recipe.resolved(), data_fingerprint(tasks), differences)
     for notice in stand_ins(tasks):
         show.notice(notice)

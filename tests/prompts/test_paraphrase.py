@@ -722,6 +722,12 @@ def test_a_file_may_have_no_text_for_a_task(tmp_path: Path) -> None:
         ("a.json", '["Say yes or no."]', "expected lists of texts by task, found list."),
         ("a.json", "3", "expected lists of texts by task, found int."),
         ("a.json", "", "expected a .toml or .json file of paraphrases: Expecting value"),
+        (
+            "a.json",
+            '{"task273": ["One."], "task273": ["Two."]}',
+            "expected a .toml or .json file of paraphrases: "
+            'the key "task273" is there twice in one object; leave one of them.',
+        ),
         ("a.json", "{", "expected a .toml or .json file of paraphrases: Expecting property name"),
         (
             "a.toml",
@@ -754,9 +760,7 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_nested_without_end_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("[" * 100_000)
-    with pytest.raises(
-        ParaphraseError, match=r"a\.json: expected a \.toml or \.json file of paraphrases: max"
-    ):
+    with pytest.raises(ParaphraseError, match=r"a\.json: .* expected at most 50 brackets in one another"):
         make(YES_NO, backend="file", path=str(path))
 
 

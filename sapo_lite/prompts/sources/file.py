@@ -7,7 +7,6 @@ Either one list of texts for each task, named by its full or short id,
 or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`.
 """
 
-import json
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.messages import quoted
+from sapo_lite.support.strict_json import loads
 from sapo_lite.types import Task
 
 
@@ -58,7 +58,7 @@ def _parse(path: Path) -> dict[str, Any]:
     """The file's top-level table."""
     try:
         content = path.read_text(encoding="utf-8-sig")
-        data = tomllib.loads(content) if path.suffix == ".toml" else json.loads(content)
+        data = tomllib.loads(content) if path.suffix == ".toml" else loads(content)
     except OSError as error:
         raise ParaphraseError(f"{path}: the file of paraphrases cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:  # not UTF-8, TOML, JSON: each decoder says where
