@@ -113,21 +113,22 @@ def _csv_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _cells(text: str, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _cells(text: str, path: Path) -> list[tuple[str, list[str]]]:
     """The lines of a table that are not blank, with their places."""
+    filled, line = [], 1
     with _cells_of_any_length(text):
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True, skipinitialspace=True
         )
-        line = 1
         try:
             for cells in reader:
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped):
-                    yield f"{path}, line {line}", stripped
+                    filled.append((f"{path}, line {line}", stripped))
                 line = reader.line_num + 1
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}: not valid CSV: {error}") from None
+    return filled
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from sapo_lite.data.files import read_examples, read_prompts
 from sapo_lite.data.fingerprint import data_fingerprint
-from sapo_lite.data.rows import as_examples
+from sapo_lite.data.rows import ANSWER_NAMES, INPUT_NAMES, as_examples
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
@@ -299,3 +299,26 @@ def test_a_file_of_prompts_with_a_task_twice_is_refused(tmp_path: Path) -> None:
 def test_half_a_character_in_memory_is_replaced() -> None:
     assert as_examples([("nice \ud83d", "yes")]) == [Example("nice \ufffd", "yes")]
     assert writable(FACE) == FACE
+
+
+# --- the document
+
+
+def test_the_suite_of_the_document_loads(tmp_path: Path) -> None:
+    document = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    files = re.findall(r"^`mydata/(\S+)`:\n\n```\w+\n(.*?)```", document, flags=re.DOTALL | re.MULTILINE)
+    for name, content in files:
+        put(tmp_path / name, content)
+        put(tmp_path / name.replace("train", "test"), content)
+    tasks = load_sequence(SequenceConfig(suite="shop", tasks=("spam", "stars")), tmp_path)
+    assert [task.test[0] for task in tasks] == [
+        Example("You have won, call now", "yes"),
+        Example("Broke on the first day.", "1"),
+    ]
+
+
+def test_the_document_names_every_column_that_is_recognised() -> None:
+    document = (Path(__file__).resolve().parents[2] / "docs/data.md").read_text(encoding="utf-8")
+    for row, names in (("input", INPUT_NAMES), ("answer", ANSWER_NAMES)):
+        (line,) = re.findall(rf"^\| {row} \|(.*)$", document, flags=re.MULTILINE)
+        assert set(re.findall(r"`(\w+)`", line)) == set(names)
