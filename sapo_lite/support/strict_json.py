@@ -1,6 +1,7 @@
 """JSON of users' files: what `json` would change in silence, or fail on, is an error of one sentence."""
 
 import json
+import sys
 from typing import Any
 
 from sapo_lite.support.messages import quoted
@@ -28,8 +29,9 @@ def loads(text: str) -> Any:
     except RecursionError:
         raise ValueError(f"expected at most {_DEEPEST} brackets in one another, found more") from None
     except ValueError:  # Python's own limit on the digits of an integer
+        longest = sys.get_int_max_str_digits()
         raise ValueError(
-            "expected numbers of at most 4300 digits, found a longer one; put it in double quotes"
+            f"expected numbers of at most {longest} digits, found a longer one; put it in double quotes"
         ) from None
 
 
