@@ -61,7 +61,11 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
     from sapo_lite.data.tasks import load_sequence
     from sapo_lite.report.plan_view import plan
 
-    wide_console(sys.stdout).print(plan(recipe, load_sequence(recipe.sequence, data)))
+    notices: list[str] = []
+    console = wide_console(sys.stdout)
+    console.print(plan(recipe, load_sequence(recipe.sequence, data, notices.append)))
+    for notice in notices:
+        console.print(f"note: {notice}", markup=False, highlight=False)
 
 
 def _run(

@@ -4,9 +4,11 @@ import json
 import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from sapo_lite.errors import DataError
-from sapo_lite.support.messages import one_of, quoted
+from sapo_lite.support.messages import many, one_of, quoted
+from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Example
 
 # Names by which the two columns are recognised, whatever the case. Only ever one of each: where two fit
@@ -30,7 +32,7 @@ def as_examples(given: Iterable[object]) -> list[Example]:
         raise DataError("expected at least one example, found none")
     if isinstance(items[0], Mapping):
         rows = [(f"example {number}", item) for number, item in enumerate(items, start=1)]
-        names = find_columns(items[0], "examples", how=_IN_MEMORY)
+        names = find_columns(rows, "examples", how=_IN_MEMORY)
         return examples_from_rows(rows, *names)
     return [_example(item, f"example {number}") for number, item in enumerate(items, start=1)]
 
@@ -48,14 +50,25 @@ def _example(item: object, where: str) -> Example:
 
 
 def find_columns(
-    columns: Iterable[object], where: str, *, wanted: tuple[str | None, str | None] = (None, None), how: str
+    rows: Sequence[tuple[str, object]],
+    where: str,
+    *,
+    wanted: tuple[str | None, str | None] = (None, None),
+    how: str,
 ) -> tuple[str, str]:
-    """Which columns hold input and answer: those `wanted` by name, else the ones recognised.
+    """Which columns of (place, row) pairs hold input and answer: those `wanted`, else those recognised.
+
+    Every row is looked at: a question may have its context in some of them only.
 
     Raises:
-        DataError: a column is not there, or none or several could be meant; ends with `how` to name them.
+        DataError: a column is not there, or none or several could be meant; ends with `how` to put it right.
     """
-    names = [str(column) for column in columns]
+    tables = [row for _, row in rows if isinstance(row, Mapping)]
+    if not tables:
+        place, first = rows[0]
+        expected = '{"input": text, "answer": text}'
+        raise DataError(f"{place}: expected an object such as {expected}, found {quoted(first)}")
+    names = list(dict.fromkeys(str(column) for row in tables for column in row))
     found = "found " + (", ".join(map(quoted, filter(None, names))) or "no column names")
     chosen = []
     for role, name, known in zip(("input", "answer"), wanted, (INPUT_NAMES, ANSWER_NAMES), strict=True):
@@ -77,6 +90,12 @@ def _few(names: Sequence[str]) -> str:
     return one_of(map(quoted, names[:3]))
 
 
+def columns_notice(path: Path, count: int, input_name: str, answer_name: str) -> str:
+    """The sentence that names the columns of a file with `count` examples."""
+    columns = f"inputs from column {input_name}, answers from column {answer_name}"
+    return f"{path}: {many(count, 'example')}, {columns}"
+
+
 def examples_from_rows(
     rows: Iterable[tuple[str, object]], input_name: str, answer_name: str
 ) -> list[Example]:
@@ -93,6 +112,11 @@ def examples_from_rows(
         elif answer is None or not answer.strip():
             found = quoted(row.get(answer_name))
             faults.append(f'{where}: expected an answer in "{answer_name}", found {found}')
+        elif not text.strip() and _has_text(row, "instruction"):
+            faults.append(
+                f'{where}: expected a text in "{input_name}", found {quoted(text)} beside an "instruction", '
+                f'which is not read. Put what the model should read into "{input_name}".'
+            )
         else:
             examples.append(Example(text, answer))
     if faults:
@@ -101,10 +125,15 @@ def examples_from_rows(
     return examples
 
 
+def _has_text(row: Mapping[str, object], name: str) -> bool:
+    value = row.get(name)
+    return isinstance(value, str) and bool(value.strip())
+
+
 def _as_text(value: object) -> str | None:
     """A text as it is, a number or truth value as JSON writes it; None for anything else."""
     if isinstance(value, str):
-        return value
+        return writable(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return str(int(value))  # a table's own integers, such as NumPy's, too
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):

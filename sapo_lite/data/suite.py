@@ -1,21 +1,20 @@
 """Finds a suite of tasks on disk, and a task in it.
 
 A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
-task, a folder of its name with `train.json`, `dev.json` and `test.json`.
+task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv).
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sapo_lite.data.readers import parse_json, read_text
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import shipped, typed_path
-from sapo_lite.support.strict_json import DuplicateKeyError, loads
 
 PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
 _INDEX = "instructions.json"
@@ -61,7 +60,7 @@ def _what_is_in(root: Path) -> str:
 
 def read_index(suite: Path) -> Mapping[str, Any]:
     """The suite's tasks by name, their entries unchecked. Raises DataError when it is not a table."""
-    index = read_json(suite / _INDEX)
+    index = parse_json(read_text(suite / _INDEX), str(suite / _INDEX))
     if not isinstance(index, dict):
         raise DataError(f"{suite / _INDEX}: expected an object of tasks, found {quoted(index)}")
     return index
@@ -100,17 +99,3 @@ def _nearest_tasks(wanted: str, names: list[str], by_number: Mapping[int, list[s
     return f"it has {', '.join(shown)}" + (
         f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
     )
-
-
-def read_json(path: Path) -> object:
-    """The content of a JSON file in UTF-8. Raises DataError naming the file and what is wrong in it."""
-    try:
-        return loads(path.read_text(encoding="utf-8-sig"))
-    except DuplicateKeyError as error:
-        raise DataError(f"{path}: {error}") from error
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, found other bytes at byte {error.start}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,23 +1,33 @@
 """Loads the tasks of a sequence: instruction, suffix and examples of each."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sapo_lite.data.language import language_of
-from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index, read_json
+from sapo_lite.data.readers import READERS, read_rows
+from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
+from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
 
+Notify = Callable[[str], None]
 
-def load_sequence(sequence: SequenceConfig, data: Path | None = None) -> list[Task]:
+_PUBLISHED_COLUMNS = ("sentence", "label")
+
+
+def load_sequence(
+    sequence: "SequenceConfig", data: Path | None = None, notify: Notify = lambda notice: None
+) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is looked at before the other folders.
+
+    `notify` is called with a sentence for every file whose columns had to be recognised.
 
     Raises DataError listing, one a line, everything that is wrong with any of the tasks.
     """
@@ -32,7 +42,7 @@ def load_sequence(sequence: SequenceConfig, data: Path | None = None) -> list[Ta
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
             wanted_as[name] = wanted
-            tasks.append(_load_task(suite, name, index[name], sequence))
+            tasks.append(_load_task(suite, name, index[name], sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
     keys = task_keys([task.id for task in tasks])
@@ -50,17 +60,17 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _load_task(suite: Path, name: str, entry: object, sequence: SequenceConfig) -> Task:
+def _load_task(suite: Path, name: str, entry: object, sequence: SequenceConfig, notify: Notify) -> Task:
     """Raises DataError with everything that is wrong with the task's entry and files."""
     folder = suite / name
     problems: list[str] = []
     with _collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     with _collecting(problems):
-        split = _train_split(folder, sequence.missing_train)
-        train = _read_examples(folder / f"{split}.json", sequence.train_examples, sequence.draw)
+        split, path = _train_file(folder, sequence.missing_train)
+        train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
     with _collecting(problems):
-        test = _read_examples(_present(folder / "test.json"), sequence.test_examples, sequence.draw)
+        test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
     if problems:
         raise DataError("\n".join(problems))
     return Task(
@@ -88,52 +98,51 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
     return entry
 
 
-def _train_split(folder: Path, missing_train: str) -> Literal["train", "dev"]:
+def _train_file(folder: Path, missing_train: str) -> tuple[Literal["train", "dev"], Path]:
     """Which file to train on. Raises DataError naming the missing file and what can be done."""
-    train, dev = folder / "train.json", folder / "dev.json"
-    if train.is_file():
-        return "train"
-    if missing_train == "dev" and dev.is_file():
-        return "dev"
+    if path := _file_of(folder, "train"):
+        return "train", path
+    train = folder / "train.json"
     if missing_train == "dev":
+        if path := _file_of(folder, "dev"):
+            return "dev", path
         raise DataError(f"{train}: no such file, and no dev.json to stand in for it. {PUBLISHED}.")
     stand_in = "or let dev.json stand in for it: --set sequence.missing_train=dev"
     raise DataError(f"{train}: no such file. {PUBLISHED}; {stand_in}")
 
 
-def _present(path: Path) -> Path:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file. {PUBLISHED}.")
-    return path
+def _test_file(folder: Path) -> Path:
+    if test := _file_of(folder, "test"):
+        return test
+    raise DataError(f"{folder / 'test.json'}: no such file. {PUBLISHED}.")
 
 
-def _read_examples(path: Path, limit: int, draw: int | None) -> tuple[Example, ...]:
+def _file_of(folder: Path, split: str) -> Path | None:
+    """The file of a split, whichever its format. Raises DataError where there are two."""
+    found = sorted(
+        path
+        for path in folder.glob(f"{split}.*")
+        if path.stem == split and path.suffix.lower() in READERS and path.is_file()
+    )
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise DataError(f"{folder}: expected one file of {split} examples, found {names}. Keep one of them.")
+    return found[0] if found else None
+
+
+def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> tuple[Example, ...]:
     """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
 
-    Raises DataError naming the first bad row, by its place in the file.
+    Raises DataError naming the first bad row among these, by its place in the file.
     """
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: expected a list of rows, found {quoted(rows)}")
-    if not rows:
-        raise DataError(f"{path}: expected at least one row, found an empty list")
+    rows = read_rows(path)
+    columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
+    if columns != _PUBLISHED_COLUMNS:
+        notify(columns_notice(path, len(rows), *columns))
     order = list(range(len(rows)))
     if draw is not None:
-        # Named after task and file, so that files of one length are not put into one order.
-        random.Random(f"{draw}/{path.parent.name}/{path.name}").shuffle(order)
-    order = order[:limit]
-    faults = [(place + 1, fault) for place in sorted(order) if (fault := _row_fault(rows[place]))]
-    if faults:
-        number, fault = faults[0]
-        more = f" (and {len(faults) - 1} more bad rows)" if len(faults) > 1 else ""
-        raise DataError(f"{path}, row {number}: {fault}{more}")
-    return tuple(Example(input=rows[place]["sentence"], answer=rows[place]["label"]) for place in order)
-
-
-def _row_fault(row: object) -> str | None:
-    if not isinstance(row, dict):
-        return f'expected {{"sentence": text, "label": text}}, found {quoted(row)}'
-    for key in ("sentence", "label"):
-        if not isinstance(row.get(key), str):
-            return f'expected a text as "{key}", found {quoted(row.get(key))}'
-    return None if row["label"].strip() else f'expected an answer as "label", found {quoted(row["label"])}'
+        # Named after task and split, so that files of one length are not put into one order.
+        random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
+    used = sorted(order[:limit])
+    examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))
+    return tuple(examples[place] for place in order[:limit])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
+from sapo_lite.data.rows import columns_notice
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.messages import nearest, one_of, quoted
@@ -68,8 +69,7 @@ def score(request: Request, show: "Display") -> Result:
     _check_backend(request)
     file = read_examples(request.examples, request.input_name, request.answer_name)
     if None in (request.input_name, request.answer_name):
-        names = f"inputs from column {file.input_name}, answers from column {file.answer_name}"
-        show.notice(f"{request.examples}: {len(file.examples)} examples, {names}")
+        show.notice(columns_notice(request.examples, len(file.examples), file.input_name, file.answer_name))
     pool = _candidates(request, file, show)
     from sapo_lite.data.language import language_of
 

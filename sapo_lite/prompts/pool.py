@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.gate import reject_reason
 from sapo_lite.support.messages import quoted
+from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Candidate, Task
 
 
@@ -110,11 +111,6 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
             return replace(pool, candidates=(*pool.candidates, candidate))
         answer = Rejection(text, reason)
     return replace(pool, rejected=(*pool.rejected, Rejection(writable(answer.text), answer.reason)))
-
-
-def writable(text: str) -> str:
-    """The text as files can hold it: JSON can carry half a surrogate pair, and U+FFFD stands in for it."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:

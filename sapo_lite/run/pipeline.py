@@ -45,7 +45,7 @@ def run(
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
     """
-    tasks = load_sequence(recipe.sequence, data)
+    tasks = load_sequence(recipe.sequence, data, show.notice)
     bind_all = partial(bind, folder, recipe, tasks)
     bind_all()
     for notice in (*recipe.notices, *stand_ins(tasks)):

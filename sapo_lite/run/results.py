@@ -135,9 +135,9 @@ def _summed_up(found: Rewriting) -> AnswersRewritten:
 
 
 def stand_ins(tasks: Sequence[Task]) -> list[str]:
-    """A sentence for every task that was not trained on its own train.json."""
+    """A sentence for every task that was not trained on its own train file."""
     return [
-        f"{task.name} trains on dev.json, which stands in for its missing train.json"
+        f"{task.name} trains on its dev file, which stands in for the missing train file"
         for task in tasks
         if task.train_split == "dev"
     ]

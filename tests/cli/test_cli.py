@@ -73,6 +73,23 @@ def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(benchmarks: Path) 
     assert "文本:" in done.stdout
 
 
+def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_path: Path) -> None:
+    task = tmp_path / "mine/spam"
+    task.mkdir(parents=True)
+    entry = {"instruction": "Is it spam?", "suffix": "Answer:", "labels": ["yes", "no"]}
+    (tmp_path / "mine/instructions.json").write_text(json.dumps({"spam": entry}))
+    (task / "train.csv").write_text('id, message, content, label\n1, x, "You have won, call now", yes\n')
+    (task / "test.json").write_text('[{"sentence": "See you at eight", "label": "no"}]')
+    settings = ("sequence.suite=mine", "sequence.tasks=['spam']")
+    flags = [flag for setting in settings for flag in ("--set", setting)]
+    wide = {**os.environ, "COLUMNS": "300"}
+    done = call(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
+    assert "Text:\nYou have won, call now\n" in done.stdout
+    assert done.stdout.splitlines()[-1] == (
+        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label"
+    )
+
+
 @pytest.mark.slow
 def test_a_dry_run_counts_what_the_run_would_do() -> None:
     settings = (

@@ -127,7 +127,7 @@ def test_numbers_and_truth_values_are_answers_as_json_writes_them(tmp_path: Path
         (
             "a.csv",
             "text,label\nx,yes\ny, \nz,\n",
-            'a.csv, line 3: expected an answer in "label", found " " (and 1 more bad row)',
+            'a.csv, line 3: expected an answer in "label", found "" (and 1 more bad row)',
         ),
         (
             "a.csv",

@@ -326,7 +326,7 @@ def test_everything_that_is_missing_or_malformed_is_reported_at_once(tmp_path: P
     assert [line.split(";")[0] for line in found] == [
         f"{folder}/{NAMES[0]}/train.json: no such file. {PUBLISHED}",
         f"{folder}/{NAMES[0]}/test.json: no such file. {PUBLISHED}.",
-        f'{folder}/{NAMES[2]}/test.json, row 2: expected a text as "label", found nothing',
+        f'{folder}/{NAMES[2]}/test.json, row 2: expected an answer in "label", found nothing',
         f'Task "zzz" is not in {folder}/instructions.json',
     ]
 
@@ -338,33 +338,43 @@ def test_everything_that_is_missing_or_malformed_is_reported_at_once(tmp_path: P
     ("content", "problem"),
     [
         ('[\n{"sentence": "a",\n "label"}]', ", line 3: not valid JSON: Expecting ':' delimiter"),
-        ("", ", line 1: not valid JSON: Expecting value"),
-        ('{"sentence": "a"}', ": expected a list of rows, found {...}"),
-        ("[]", ": expected at least one row, found an empty list"),
-        ('["a"]', ', row 1: expected {"sentence": text, "label": text}, found "a"'),
-        ('[{"label": "a"}]', ', row 1: expected a text as "sentence", found nothing'),
-        ('[{"sentence": 7, "label": "a"}]', ', row 1: expected a text as "sentence", found 7'),
-        ('[{"sentence": "a", "label": ["b"]}]', ', row 1: expected a text as "label", found ["b"]'),
-        ('[{"sentence": "a", "label": " "}]', ', row 1: expected an answer as "label", found " "'),
+        ("", ": expected text, found an empty file"),
+        (
+            '{"sentence": "a"}',
+            ': expected a list of rows, found an object with "sentence". Save the list alone.',
+        ),
+        ("[]", ": expected at least one example, found none"),
+        ('["a"]', ', row 1: expected an object such as {"input": text, "answer": text}, found "a"'),
+        (
+            '[{"label": "a"}]',
+            ': expected a column such as "input", "inputs" or "text" for the input, found "label". '
+            "Rename or remove columns of the file.",
+        ),
+        (
+            '[{"sentence": null, "label": "a"}]',
+            ', row 1: expected a text in "sentence", found nothing',
+        ),
+        ('[{"sentence": "a", "label": ["b"]}]', ', row 1: expected an answer in "label", found ["b"]'),
+        ('[{"sentence": "a", "label": " "}]', ', row 1: expected an answer in "label", found " "'),
         (
             '[{"sentence": "a", "label": "b"}, null, 3, 4]',
-            ', row 2: expected {"sentence": text, "label": text}, found nothing (and 2 more bad rows)',
+            ', row 2: expected an object such as {"sentence": text, "label": text}, found nothing '
+            "(and 2 more bad rows)",
         ),
     ],
 )
 def test_a_malformed_file_is_named_with_its_row(tmp_path: Path, content: str, problem: str) -> None:
     path = make_suite(tmp_path) / NAMES[0] / "train.json"
     path.write_text(content)
-    problem = (
-        problem or ', row 2: expected {"sentence": text, "label": text}, found nothing (and 2 more bad rows)'
-    )
     assert problems(sequence(), tmp_path) == [f"{path}{problem}"]
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = make_suite(tmp_path) / NAMES[0] / "train.json"
     path.write_bytes(b'[{"sentence": "\xe9", "label": "a"}]')
-    assert problems(sequence(), tmp_path) == [f"{path}: expected UTF-8 text, found other bytes at byte 15"]
+    assert problems(sequence(), tmp_path) == [
+        f"{path}: expected UTF-8 text, found other bytes at byte 15. Save the file as UTF-8."
+    ]
 
 
 def test_rows_that_are_not_used_are_not_judged(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.prompts.pool import Rejection, writable
+from sapo_lite.prompts.pool import Rejection
 from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
 from sapo_lite.support.files import write_json
 from sapo_lite.support.leftovers import remove_old_leftovers
 from sapo_lite.support.shipped import cache_folder
+from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Task, abbreviated
 
 
