@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.evidence.plan import Cell, Plan
 from benchmarks.evidence.probe import probe_rows
-from benchmarks.scoring.clock import machine
+from benchmarks.speed.scoring.clock import machine
 from sapo_lite.recipe import flat
 from sapo_lite.support.files import read_json, write_json
 

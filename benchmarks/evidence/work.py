@@ -45,7 +45,7 @@ def estimate(plan: Plan, item: Item) -> float:
         count = recipe.paraphrase.count + 1
         return _seconds(rates, count * trained, scored, count * answers)
     strategy = STRATEGIES[item.strategy]
-    # A race of the lab's candidates measures about a third (benchmarks/racing.py).
+    # A race of the lab's candidates measures about a third (benchmarks/speed/racing.py).
     share = (1 / 3 if strategy.races and recipe.scoring.race else 1.0) if strategy.needs_scores else 0.0
     first = 1 if item == item.base else 0  # the others copy the zero-shot stage
     of_kinds = kinds if item.strategy != "fixed" else kinds - 1
