@@ -55,11 +55,14 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         only=options.only,
     )
     tuning = set(programme.grid.seeds) <= set(seed_list(settings["tuning_seeds"]))
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
+    import torch
+
     from benchmarks.evidence.raw import collect, count_settings
     from benchmarks.evidence.report import brief
     from benchmarks.evidence.work import make_plan, run_all
 
+    torch.set_num_threads(1)  # as in the workers: results say on how many threads they were found
     if tuning:
         count_settings(programme, options.results or RESULTS)
         if options.out is None:
