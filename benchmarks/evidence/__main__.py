@@ -16,7 +16,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.evidence.plan import RESULTS, SETTINGS, make_plan, read_settings, seed_list
+from benchmarks.evidence.programme import RESULTS, SETTINGS, make_programme, read_settings
+from sapo_lite.compare.grid import seed_list
 from sapo_lite.errors import SapoLiteError
 
 OUT = Path("runs/evidence")
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, console: Console) -> None:
     settings = read_settings(options.settings)
-    plan = make_plan(
+    programme = make_programme(
         settings,
         options.out or OUT,
         recipe=options.recipe,
@@ -53,19 +54,22 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         data=options.data,
         only=options.only,
     )
-    tuning = set(plan.seeds) <= set(seed_list(settings["tuning_seeds"]))
-    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the workers
-    from benchmarks.evidence.raw import collect, count_settings, digest
-    from benchmarks.evidence.report import brief
-    from benchmarks.evidence.work import run_all
+    tuning = set(programme.grid.seeds) <= set(seed_list(settings["tuning_seeds"]))
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
+    import torch
 
+    from benchmarks.evidence.raw import collect, count_settings
+    from benchmarks.evidence.report import brief
+    from benchmarks.evidence.work import make_plan, run_all
+
+    torch.set_num_threads(1)  # as in the workers: results say on how many threads they were found
     if tuning:
-        count_settings(plan, options.results or RESULTS)
+        count_settings(programme, options.results or RESULTS)
         if options.out is None:
-            plan = replace(plan, out=OUT / f"tuning-{digest(plan)}")
-    results = options.results or (plan.out / "results" if tuning else RESULTS)
-    run_all(plan, options.jobs, console)
-    for path in collect(plan, results):
+            programme = replace(programme, out=OUT / f"tuning-{programme.grid.digest}")
+    results = options.results or (programme.out / "results" if tuning else RESULTS)
+    run_all(make_plan(programme), options.jobs, console)
+    for path in collect(programme, results):
         console.print(f"wrote {path}", highlight=False)
     print(brief(results))
 

@@ -1,24 +1,19 @@
-"""From raw results to the numbers that the document reports."""
+"""From raw results to the numbers that the document reports: tests on probes, differences of sequences."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.statistics import (
-    Correlation,
-    Interval,
-    holm,
-    mean_interval,
-    paired,
-    pooled_correlation,
-    rank_correlation,
-)
+from benchmarks.evidence.correlation import Correlation, pooled_correlation, rank_correlation
+from sapo_lite.compare.findings import Finding, findings, grouped
+from sapo_lite.compare.read import Run
+from sapo_lite.compare.statistics import Interval, holm, mean_interval
+from sapo_lite.evaluation.continual import FORMULAS
+from sapo_lite.evaluation.metrics import PUBLISHED_METRIC as METRIC
 
-METRIC = "rougeL"  # the published one
 KINDS = {"chosen": "own", "original": "original", "unseen": "unseen"}
-CONTINUAL = ("ap", "bwt", "fwt")
-BASELINE = "fixed"
 _SEED = 0  # of the permutations
 
 # (what, kind of prompt) of the tests on probes. Earlier and later tasks were not learned with another
@@ -88,46 +83,40 @@ def probe_tests(content: Mapping[str, Any]) -> list[ProbeTest]:
     ]
 
 
-@dataclass(frozen=True)
-class Compared:
-    """A continual-learning metric of one strategy on one adapter, over seeds, in percent.
-
-    difference: to the baseline on the same seeds; None for the baseline itself
-    higher: in how many seeds it was above the baseline
-    p: of the difference, adjusted by Holm for all differences of the document
-    """
-
-    strategy: str
-    adapter: str
-    kind: str
-    metric: str
-    values: list[float]
-    over_seeds: Interval
-    difference: Interval | None
-    higher: int
-    p: float | None
+def findings_by_kind(content: Mapping[str, Any]) -> dict[str, list[Finding]]:
+    """Differences of all runs to the baseline, by kind of prompt; p is adjusted for all kinds together."""
+    groups = grouped([_run(content, cell) for cell in content["cells"]])
+    found = {kind: findings(groups, kind) for kind in KINDS}
+    raw = [one.difference.p for of_kind in found.values() for one in of_kind if one.difference]
+    adjusted = iter(holm([p for p in raw if p is not None]))
+    return {
+        kind: [replace(one, p=None if one.p is None else next(adjusted)) for one in of_kind]
+        for kind, of_kind in found.items()
+    }
 
 
-def comparisons(content: Mapping[str, Any]) -> list[Compared]:
-    """All of them: strategies x adapters x kinds of prompt x metrics."""
-    seeds: Sequence[int] = content["seeds"]
-    cells = {(c["strategy"], c["adapter"], c["seed"]): c["metrics"] for c in content["cells"]}
-    ways = list(dict.fromkeys((strategy, adapter) for strategy, adapter, _ in cells))
-    found: list[tuple[Any, ...]] = []
-    for kind in KINDS:
-        for metric in CONTINUAL:
-            # Tasks that are not learned yet have no other wording of their own than the original.
-            for strategy, adapter in ways if (kind, metric) != ("chosen", "fwt") else ():
-                values = [cells[strategy, adapter, seed][kind][METRIC][metric] for seed in seeds]
-                base = [cells[BASELINE, adapter, seed][kind][METRIC][metric] for seed in seeds]
-                difference = None if strategy == BASELINE else paired(values, base)
-                higher = sum(a > b for a, b in zip(values, base, strict=True))
-                found.append((strategy, adapter, kind, metric, values, difference, higher))
-    adjusted = iter(holm([d.p for *_, d, _ in found if d and d.p is not None]))
-    return [
-        Compared(
-            *(strategy, adapter, kind, metric, values, mean_interval(values), difference, higher),
-            p=next(adjusted) if difference and difference.p is not None else None,
-        )
-        for strategy, adapter, kind, metric, values, difference, higher in found
-    ]
+def _run(content: Mapping[str, Any], cell: Mapping[str, Any]) -> Run:
+    """A run as far as it is recorded."""
+    own = {
+        "seed": cell["seed"],
+        "sequence.draw": cell["seed"],
+        "sequence.tasks": cell["tasks"],
+        "prompt.strategy": cell["strategy"],
+        "adapter.method": cell["adapter"],
+    }
+    # Tasks that are not learned yet have no other wording of their own than the original.
+    values = {
+        kind: {m: by_metric[METRIC][m.lower()] for m in FORMULAS if (kind, m) != ("chosen", "FWT")}
+        for kind, by_metric in cell["metrics"].items()
+    }
+    return Run(
+        path=Path("{strategy}-{adapter}-{seed}".format(**cell)),
+        name=content["recipe"],
+        settings={**content["settings"], **own},
+        data=dict.fromkeys(cell["tasks"], ""),
+        candidates="",
+        values=values,
+        seconds={},
+        peak_memory={},
+        command=cell["command"],
+    )

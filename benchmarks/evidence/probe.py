@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.plan import Plan, Transition
+from benchmarks.evidence.programme import Programme, Transition
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.learning.adapters.blocks import BlockAdapter
@@ -29,6 +29,8 @@ from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder, Stage
 from sapo_lite.run.pipeline import bind
+from sapo_lite.run.stages import stage_seed
+from sapo_lite.run.workplan import Work
 from sapo_lite.support.files import read_json
 from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
@@ -56,8 +58,8 @@ class Probe:
 
     @property
     def seed(self) -> int:
-        """That of the run's next stage (learner.Learner)."""
-        return self.recipe.seed * 1000 + self.learned + 1
+        """That of the run's next stage."""
+        return stage_seed(self.recipe, self.learned + 1)
 
     @property
     def candidates(self) -> Sequence[Candidate]:
@@ -126,7 +128,20 @@ class Probe:
         return (task.instruction,)
 
 
-def run_transition(plan: Plan, transition: Transition) -> float:
+def probe_work(recipe: Recipe, tasks: Sequence[Task], learned: int) -> Work:
+    """All work of a transition from `learned` of the tasks to one more."""
+    candidates, rows = recipe.paraphrase.count + 1, len(tasks[learned].train)
+    # With original and held-out wordings; the task in question with the candidate, too.
+    answers = 2 * sum(len(task.test) for task in tasks) + len(tasks[learned].test)
+    return Work(
+        forwards=candidates * min(recipe.scoring.score_examples, rows),
+        steps=candidates * recipe.training.steps(rows),
+        rows=candidates * rows * recipe.training.epochs,
+        answers=candidates * answers,
+    )
+
+
+def run_transition(programme: Programme, transition: Transition) -> float:
     """Probe a transition, or go on with it. Returns the seconds that this call took; 0 if it was done.
 
     Every candidate's outcome is a file of its own, written whole.
@@ -135,14 +150,14 @@ def run_transition(plan: Plan, transition: Transition) -> float:
         SapoLiteError: as a run does; also where the folder holds a probe of other settings.
     """
     start, cpu = time.perf_counter(), time.process_time()
-    recipe, path = plan.load(transition.base), plan.folder(transition)
-    tasks = load_sequence(recipe.sequence, plan.data)
+    recipe, path = programme.recipe(transition), programme.folder(transition)
+    tasks = load_sequence(recipe.sequence, programme.data)
     with RunFolder(path) as folder, chatter_to(path / "log.txt"):
         bind(folder, recipe, tasks)
         outcomes = Stage(path / "outcomes")
         if outcomes.done:
             return 0.0
-        probe = _prepare(recipe, tasks, plan.folder(transition.base), transition.learned)
+        probe = _prepare(recipe, tasks, programme.folder(transition.base), transition.learned)
         outcomes.cached("losses", probe.losses)
         for candidate in probe.candidates:
             checkpoints = outcomes.path / f"checkpoints-{candidate.index}"
@@ -167,11 +182,11 @@ def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> 
     return Probe(recipe, run, tasks, pools, backbone, adapter, learned)
 
 
-def probe_rows(plan: Plan, transition: Transition) -> dict[str, Any]:
+def probe_rows(programme: Programme, transition: Transition) -> dict[str, Any]:
     """What a finished transition found: small enough to keep. Losses in nats per answer token."""
-    recipe = plan.load(transition.base)
-    run, found = plan.folder(transition.base), Stage(plan.folder(transition) / "outcomes")
-    tasks = load_sequence(recipe.sequence, plan.data)
+    recipe = programme.recipe(transition)
+    run, found = programme.folder(transition.base), Stage(programme.folder(transition) / "outcomes")
+    tasks = load_sequence(recipe.sequence, programme.data)
     names = [task.key for task in tasks]
     losses = {s.index: s.loss for s in scores_from_json(read_json(found.path / "losses.json"))}
     task = tasks[transition.learned]

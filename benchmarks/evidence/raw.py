@@ -7,34 +7,30 @@
 Scores are in percent, rounded to 3 places; losses in nats per answer token, as they are.
 """
 
-import hashlib
-import json
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.plan import Cell, Plan
 from benchmarks.evidence.probe import probe_rows
-from benchmarks.scoring.clock import machine
-from sapo_lite.recipe import flat
+from benchmarks.evidence.programme import Programme
+from benchmarks.speed.scoring.clock import machine
+from sapo_lite.compare.grid import Cell
 from sapo_lite.support.files import read_json, write_json
 
 METRICS = ("rougeL", "exact_match")
-# What differs between the cells of one plan.
-OF_A_CELL = ("name", "seed", "sequence.tasks", "sequence.draw", "prompt.strategy", "adapter.method")
+DRAWN = ("sequence.tasks", "sequence.draw")  # by the seed
 
 
-def collect(plan: Plan, results: Path) -> list[Path]:
-    """Write the raw results of a plan of which everything is done. Returns the files."""
+def collect(programme: Programme, results: Path) -> list[Path]:
+    """Write the raw results of a programme of which everything is done. Returns the files."""
     results.mkdir(parents=True, exist_ok=True)
     written = []
-    if plan.only != "probe":
-        cells = [_cell(plan, cell) for cell in plan.cells]
-        written.append(_write(results / "sequences.json", _about(plan) | {"cells": cells}))
-    if plan.transitions:
-        rows = [probe_rows(plan, transition) for transition in plan.transitions]
-        content = _about(plan) | {"permutations": plan.permutations, "transitions": rows}
+    if programme.only != "probe":
+        cells = [_cell(programme, cell) for cell in programme.cells]
+        written.append(_write(results / "sequences.json", _about(programme) | {"cells": cells}))
+    if programme.transitions:
+        rows = [probe_rows(programme, transition) for transition in programme.transitions]
+        content = _about(programme) | {"permutations": programme.permutations, "transitions": rows}
         written.append(_write(results / "probe.json", content))
     return written
 
@@ -57,33 +53,26 @@ def _rounded(value: Any, key: str = "") -> Any:
     return round(value, 3) if isinstance(value, float) and key not in ("loss", "rates") else value
 
 
-def _about(plan: Plan) -> dict[str, Any]:
+def _about(programme: Programme) -> dict[str, Any]:
     """What was run, and on what. No names of hosts or folders."""
-    environment = read_json(plan.folder((plan.cells or plan.transitions)[0].base) / "environment.json")
+    environment = read_json(programme.folder(programme.cells[0]) / "environment.json")
     return {
-        "recipe": plan.recipe,
-        "settings": shared_settings(plan),
-        "seeds": list(plan.seeds),
+        "recipe": programme.grid.spec,
+        "settings": shared_settings(programme),
+        "seeds": list(programme.grid.seeds),
         "machine": {"device": machine()["device"], "system": environment["machine"]},
         "python": environment["python"],
         "packages": environment["packages"],
     }
 
 
-def shared_settings(plan: Plan) -> dict[str, Any]:
-    """The settings of all cells by `section.key`, less those that differ between them."""
-    settings = flat(plan.load(plan.cells[0]).resolved())
-    return {key: value for key, value in settings.items() if key not in OF_A_CELL}
+def shared_settings(programme: Programme) -> dict[str, Any]:
+    """The settings of all cells by `section.key`, less what their seeds draw."""
+    return {key: value for key, value in programme.grid.settings.items() if key not in DRAWN}
 
 
-def digest(plan: Plan) -> str:
-    """Eight hex digits that name the settings of a plan."""
-    text = json.dumps([plan.recipe, shared_settings(plan)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _cell(plan: Plan, cell: Cell) -> dict[str, Any]:
-    folder = plan.folder(cell)
+def _cell(programme: Programme, cell: Cell) -> dict[str, Any]:
+    folder = programme.folder(cell)
     results = read_json(folder / "results.json")
     return {
         "strategy": cell.strategy,
@@ -95,26 +84,20 @@ def _cell(plan: Plan, cell: Cell) -> dict[str, Any]:
         "metrics": {kind: {m: r[m] for m in METRICS} for kind, r in results["metrics"].items()},
         "notices": results["notices"],
         "seconds": read_json(folder / "seconds.json")["cpu"],
-        "command": plan.command(cell),
+        "command": programme.grid.command(cell),
     }
 
 
-def count_settings(plan: Plan, results: Path) -> None:
-    """Enter a plan for tuning seeds in tried.json before it is run: looking is what counts."""
+def count_settings(programme: Programme, results: Path) -> None:
+    """Enter a programme for tuning seeds in tried.json before it is run: looking is what counts."""
     path = results / "tried.json"
     tried: list[dict[str, Any]] = read_json(path) if path.exists() else []
-    ours = {"recipe": plan.recipe, "settings": shared_settings(plan)}
+    ours = {"recipe": programme.grid.spec, "settings": shared_settings(programme)}
     for entry in tried:
         if {key: entry[key] for key in ours} == ours:
-            entry["seeds"] = sorted({*entry["seeds"], *plan.seeds})
+            entry["seeds"] = sorted({*entry["seeds"], *programme.grid.seeds})
             break
     else:
-        tried.append({**ours, "seeds": sorted(plan.seeds)})
+        tried.append({**ours, "seeds": sorted(programme.grid.seeds)})
     results.mkdir(parents=True, exist_ok=True)
     _write(path, tried)  # type: ignore[arg-type]
-
-
-def differing(settings: dict[str, Any], frozen: dict[str, Any]) -> list[str]:
-    """What settings have that the frozen ones have not: `key = value`, in words for a document."""
-    keys: Sequence[str] = list({**settings, **frozen})
-    return [f"{key} = {settings.get(key)}" for key in keys if settings.get(key) != frozen.get(key)]

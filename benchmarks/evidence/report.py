@@ -1,21 +1,15 @@
 """docs/evidence.md: every sentence and table is made from the raw results. It says what came out."""
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.analysis import Compared, ProbeTest, comparisons, probe_tests
-from benchmarks.evidence.drawings import draw
-from benchmarks.evidence.plan import read_settings
-from benchmarks.evidence.raw import differing
-from benchmarks.evidence.tables import (
-    best_known,
-    continual_table,
-    correlation_table,
-    transition_table,
-)
-from benchmarks.evidence.wording import about_probe, about_sequences, wrapped
+from benchmarks.evidence import report_probe, report_sequences
+from benchmarks.evidence.analysis import ProbeTest, findings_by_kind, probe_tests
+from benchmarks.evidence.programme import read_settings
+from sapo_lite.compare.findings import Finding
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import many, markdown
 
@@ -41,7 +35,9 @@ def write_report(results: Path, docs: Path, settings: Path) -> Path:
     raw = load(results)
     plots = docs / "evidence"
     plots.mkdir(parents=True, exist_ok=True)
-    drawn = draw(raw.get(PROBE), raw.get(SEQUENCES))
+    drawn = report_probe.plots(raw[PROBE]) if PROBE in raw else {}
+    if SEQUENCES in raw:
+        drawn |= report_sequences.plots(findings_by_kind(raw[SEQUENCES]))
     for name, svg in drawn.items():
         (plots / name).write_text(svg, encoding="utf-8")
     path = docs / "evidence.md"
@@ -51,13 +47,13 @@ def write_report(results: Path, docs: Path, settings: Path) -> Path:
 
 def document(raw: dict[str, Any], settings: dict[str, Any], plots: Sequence[str]) -> str:
     tests = probe_tests(raw[PROBE]) if PROBE in raw else []
-    found = comparisons(raw[SEQUENCES]) if SEQUENCES in raw else []
+    found = findings_by_kind(raw[SEQUENCES]) if SEQUENCES in raw else {}
     parts = [
         _opening(raw),
         _findings(tests, found),
         _settings(raw, settings),
-        _probe(raw[PROBE], tests, plots) if tests else "",
-        _sequences(raw[SEQUENCES], found, plots) if found else "",
+        report_probe.section(raw[PROBE], tests, _images(plots, "probe")) if tests else "",
+        report_sequences.section(raw[SEQUENCES], found, _images(plots, "sequences")) if found else "",
         _limits(raw),
         _again(raw),
     ]
@@ -68,7 +64,7 @@ def brief(results: Path) -> str:
     """What came out, for a terminal."""
     raw = load(results)
     tests = probe_tests(raw[PROBE]) if PROBE in raw else []
-    found = comparisons(raw[SEQUENCES]) if SEQUENCES in raw else []
+    found = findings_by_kind(raw[SEQUENCES]) if SEQUENCES in raw else {}
     return "\n".join(_bullets(tests, found))
 
 
@@ -91,12 +87,12 @@ percent, losses nats per answer token.
 """
 
 
-def _findings(tests: Sequence[ProbeTest], found: Sequence[Compared]) -> str:
+def _findings(tests: Sequence[ProbeTest], found: Mapping[str, Sequence[Finding]]) -> str:
     return "## What came out\n\n" + "\n".join(_bullets(tests, found))
 
 
-def _bullets(tests: Sequence[ProbeTest], found: Sequence[Compared]) -> list[str]:
-    return [f"- {line}" for line in [*about_probe(tests), *about_sequences(found)]]
+def _bullets(tests: Sequence[ProbeTest], found: Mapping[str, Sequence[Finding]]) -> list[str]:
+    return [f"- {line}" for line in [*report_probe.sentences(tests), *report_sequences.sentences(found)]]
 
 
 def _settings(raw: dict[str, Any], settings: dict[str, Any]) -> str:
@@ -135,71 +131,10 @@ def _settings(raw: dict[str, Any], settings: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _probe(content: dict[str, Any], tests: Sequence[ProbeTest], plots: Sequence[str]) -> str:
-    transitions = content["transitions"]
-    same = sum(t["one_start"] for t in transitions)
-    again = sum(t["repeats_the_run"] for t in transitions)
-    return f"""
-## Probe
-
-{many(len(transitions), "transition")}: some tasks are learned with their original instructions (LoRAInc),
-then one more task is learned from that state with each of its candidates. The state is loaded anew for
-each: the weights before training were bit-identical for all candidates in {same} of {len(transitions)}
-transitions. With the original instruction, the probe repeats an ordinary run: all scores were equal to
-that run's in {again} of {len(transitions)}.
-
-The loss is that before training, on the scoring examples, without a race. Outcomes: the mean change of
-the scores of earlier tasks (below 0: forgetting) and of later ones (generalisation), and the score of the
-task itself. A negative correlation says that prompts of lower loss ended with higher scores, which is
-SAPO's claim for earlier and later tasks. Earlier tasks' own wordings are those they were learned with.
-
-{correlation_table(tests)}
-
-The unit of the permutation test is a prompt: outcomes are permuted within each transition
-({content["permutations"]} times, two-sided), under the null that loss and outcome have nothing to do with
-each other there. It speaks of these tasks and this backbone. Prompts that share their core phrase are
-alike in both, so they are fewer than they look, and p-values are smaller than they would be for unlike
-ones. The interval has transitions as units (t interval of their correlations); those of one seed share
-their earlier tasks. Holm's correction is over the {sum(t.pooled is not None for t in tests)} tests of
-this table.
-
-By transition (Spearman; a dash where loss or outcome did not vary, or where there are no such tasks):
-
-{transition_table(content, tests)}
-
-Each point is a prompt, the larger one the original instruction:
-
-{_images(plots, "probe")}
-"""
-
-
-def _sequences(content: dict[str, Any], found: Sequence[Compared], plots: Sequence[str]) -> str:
-    kinds = {
-        "chosen": "Learned tasks tested with their own wordings",
-        "original": "All tasks tested with their original wordings",
-        "unseen": "All tasks tested with held-out paraphrases, each for its share of the examples",
-    }
-    tests = sum(c.p is not None for c in found)
-    tables = "\n\n".join(f"### {title}\n\n{continual_table(found, kind)}" for kind, title in kinds.items())
-    return f"""
-## Sequences
-
-{many(len(content["cells"]), "run")} over {many(len(content["seeds"]), "seed")}. Mean (standard deviation
-over seeds); the difference to `fixed` on the same seeds with its 95 % paired t interval, and in how many
-seeds it was above. Seeds are the units. There are {tests} differences below: by chance alone, about
-{tests / 20:.0f} of their
-intervals would leave 0 out if nothing made a difference. * marks those whose paired t test holds after
-Holm's correction for all of them (p < 0.05). AP: mean over j of R[N,j]. BWT: mean over i=2..N of mean
-over j<i of (R[i,j] - R[j,j]). FWT: mean over i=1..N-1 of mean over j>i of (R[i,j] - R[0,j]).
-
-{tables}
-
-Large points are means over seeds, small ones seeds; lines are 95 % t intervals:
-
-{_images(plots, "sequences")}
-
-{best_known(content)}
-"""
+def differing(settings: dict[str, Any], frozen: dict[str, Any]) -> list[str]:
+    """Settings that are not the frozen ones, as `key = value`."""
+    keys = {**settings, **frozen}
+    return [f"{key} = {settings.get(key)}" for key in keys if settings.get(key) != frozen.get(key)]
 
 
 def _images(plots: Sequence[str], what: str) -> str:
@@ -246,3 +181,20 @@ It took {seconds / 3600:.1f} hours of CPU time, less what interrupted processes 
 
 The raw results are in `benchmarks/evidence/results/`, with the command of every cell.
 """
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs and list items in lines of at most 110 characters; tables, code and images as they are."""
+    blocks, code = [], False
+    for block in text.split("\n\n"):
+        if not code and block[:1].isalnum():
+            block = textwrap.fill(block, 110, break_long_words=False, break_on_hyphens=False)
+        elif not code and block.startswith("- "):
+            block = "\n".join(_item(line) for line in block.splitlines())
+        code ^= block.count("```") % 2 == 1
+        blocks.append(block)
+    return "\n\n".join(blocks)
+
+
+def _item(line: str) -> str:
+    return textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -1,64 +1,83 @@
-"""Does all cells and transitions of a plan, in worker processes, and says how far it is.
+"""Does all runs and probes of a programme in worker processes, and says how far it is.
 
-Three waves, because some start from what others have finished: base cells; their probes and the other
-strategies with LoRAInc; everything else. The parent holds no state: what is done is in the folders.
+The parent holds no state: what is done is in the folders.
 """
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator
+import gc
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.evidence.plan import BASE_ADAPTER, Cell, Plan, Transition
-from benchmarks.evidence.worker import do, prepare
+from benchmarks.evidence.probe import probe_work, run_transition
+from benchmarks.evidence.programme import Item, Programme, Transition
+from sapo_lite.compare.cells import run_cell
 from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.grid import Cell
+from sapo_lite.compare.places import load_tasks
 from sapo_lite.compare.progress import Eta
-from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.compare.reuse import lenders
+from sapo_lite.run.workplan import Work, work_of
+from sapo_lite.support.files import write_json
 from sapo_lite.support.messages import duration, many
 
-Item = Cell | Transition
+
+@dataclass(frozen=True)
+class Plan:
+    """A programme's runs and probes in an order in which nothing is done twice.
+
+    sources: the items that each one starts from, which come before it
+    work: at most; what a run copies from its sources is not in it
+    """
+
+    programme: Programme
+    sources: Mapping[Item, Sequence[Cell]]
+    work: Mapping[Item, Work]
+
+    @property
+    def items(self) -> list[Item]:
+        return list(self.work)
+
+    def seconds(self, item: Item) -> float:
+        """Seconds of one thread that an item takes, from the rates of the settings."""
+        work, rates = self.work[item], self.programme.rates
+        return (
+            rates["start"]
+            + work.rows / rates["trained_rows"]
+            + work.forwards / rates["scored_examples"]
+            + work.answers / rates["answers"]
+        )
+
+    def do(self, item: Item) -> float:
+        """Finish an item. Returns the seconds that it took, 0 if it was done before.
+
+        Raises:
+            SapoLiteError: as a run does; also where its folder holds a run of other settings.
+        """
+        programme = self.programme
+        if isinstance(item, Transition):
+            return run_transition(programme, item)
+        cpu, path = time.process_time(), programme.folder(item)
+        sources = map(programme.folder, self.sources[item])
+        took = run_cell(programme.recipe(item), path, sources, programme.data)
+        if took:
+            # Of the last call alone: what an interrupted one had spent is lost.
+            write_json(path / "seconds.json", {"cpu": round(time.process_time() - cpu, 1)})
+        return took
 
 
-def waves(plan: Plan) -> list[list[Item]]:
-    """Everything to do, in an order in which nothing has to be done twice."""
-    bases = [cell.base for cell in plan.cells] + [transition.base for transition in plan.transitions]
-    others = [cell for cell in plan.cells if cell != cell.base]
-    second: list[Item] = [*plan.transitions, *(cell for cell in others if cell.adapter == BASE_ADAPTER)]
-    return [list(dict.fromkeys(bases)), second, [cell for cell in others if cell.adapter != BASE_ADAPTER]]
-
-
-def estimate(plan: Plan, item: Item) -> float:
-    """Seconds of one thread that an item takes, from the rates of the settings."""
-    recipe, rates = plan.load(item.base), plan.rates
-    tasks, kinds = len(recipe.sequence.tasks), len(recipe.evaluation.kinds)
-    trained = recipe.sequence.train_examples * recipe.training.epochs
-    scored = (recipe.paraphrase.count + 1) * recipe.scoring.score_examples
-    answers = float(tasks * recipe.sequence.test_examples)
-    if isinstance(item, Transition):
-        # Earlier and later tasks have two wordings, the new one three.
-        answers *= 2 + 1 / tasks
-        count = recipe.paraphrase.count + 1
-        return _seconds(rates, count * trained, scored, count * answers)
-    strategy = STRATEGIES[item.strategy]
-    # A race of the lab's candidates measures about a third (benchmarks/racing.py).
-    share = (1 / 3 if strategy.races and recipe.scoring.race else 1.0) if strategy.needs_losses else 0.0
-    first = 1 if item == item.base else 0  # the others copy the zero-shot stage
-    of_kinds = kinds if strategy.needs_candidates else kinds - 1
-    return _seconds(rates, tasks * trained, share * tasks * scored, (tasks + first) * answers * of_kinds)
-
-
-def _seconds(rates: dict[str, float], trained: float, scored: float, answers: float) -> float:
-    return (
-        rates["start"]
-        + trained / rates["trained_rows"]
-        + scored / rates["scored_examples"]
-        + answers / rates["answers"]
-    )
+def make_plan(programme: Programme) -> Plan:
+    """Raises DataError as a run does."""
+    recipes, tasks = programme.grid.recipes, load_tasks(programme.grid, programme.data)
+    lent = lenders({cell: recipe.resolved() for cell, recipe in recipes.items()})
+    sources: dict[Item, list[Cell]] = {cell: list(dict.fromkeys(lent[cell].values())) for cell in recipes}
+    work: dict[Item, Work] = {cell: work_of(recipes[cell], tasks[cell], lent[cell]) for cell in recipes}
+    for transition in programme.transitions:
+        base = transition.base
+        sources[transition] = [base]
+        work[transition] = probe_work(recipes[base], tasks[base], transition.learned)
+    return Plan(programme, sources, work)
 
 
 def run_all(plan: Plan, jobs: int, console: Console) -> None:
@@ -67,58 +86,51 @@ def run_all(plan: Plan, jobs: int, console: Console) -> None:
     Raises:
         SapoLiteError: what an item raised; those after it were not begun.
     """
-    rounds = waves(plan)
-    items = [item for wave in rounds for item in wave]
-    before = {item: set(chain(*rounds[:number])) for number, wave in enumerate(rounds) for item in wave}
-    estimates = {item: estimate(plan, item) for item in items}
-    tally = Eta(len(items), sum(estimates.values()), jobs)
+    programme, items = plan.programme, plan.items
+    eta = Eta(len(items), sum(map(plan.seconds, items)), jobs)
     console.print(
-        f"{many(len(items) - len(plan.transitions), 'run')} and "
-        f"{many(len(plan.transitions), 'transition')} to probe: about "
-        f"{duration(tally.left)} in all with --jobs {jobs}, less what is done already",
+        f"{many(len(programme.cells), 'run')} and {many(len(programme.transitions), 'transition')} to probe: "
+        f"about {duration(eta.left)} in all with --jobs {jobs}, less what is done already",
         highlight=False,
         soft_wrap=True,
     )
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
-    plan.out.mkdir(parents=True, exist_ok=True)
-    workers = Workers(jobs, plan.out / "workers.log", prepare)
-    with _progress(tally, console) as show:
-        do_all(
-            items,
-            partial(do, plan),
-            workers,
-            _Counting(estimates, tally, show),
-            ready=lambda item, finished: before[item] <= set(finished),
-        )
+    programme.out.mkdir(parents=True, exist_ok=True)
+    workers = Workers(jobs, programme.out / "workers.log", _prepare)
+    do_all(
+        items,
+        plan.do,
+        workers,
+        _Lines(plan, eta, console),
+        ready=lambda item, finished: set(plan.sources[item]) <= set(finished),
+    )
 
 
 @dataclass(frozen=True)
-class _Counting:
-    """Counts what is finished, and shows it."""
+class _Lines:
+    """Prints a line for each item that is finished."""
 
-    estimates: dict[Item, float]
-    tally: Eta
-    show: Callable[[str], None]
+    plan: Plan
+    eta: Eta
+    console: Console
 
     def started(self, item: Item) -> None:
         pass
 
     def finished(self, item: Item, took: float) -> None:
-        self.tally.add(self.estimates[item], took)
-        self.show(f"{item.name} ({f'{took:.0f} s' if took else 'was done'})")
+        eta = self.eta
+        eta.add(self.plan.seconds(item), took)
+        did = f"{took:.0f} s" if took else "was done"
+        text = f"{eta.items}/{eta.total}, about {duration(eta.left)} left: {item.name} ({did})"
+        self.console.print(text, highlight=False, soft_wrap=True)
 
 
-@contextlib.contextmanager
-def _progress(tally: Eta, console: Console) -> Iterator[Callable[[str], None]]:
-    """One bar on a terminal, a line an item elsewhere."""
+def _prepare() -> None:
+    """One thread, and the libraries."""
+    import torch
 
-    def text(what: str) -> str:
-        return f"{tally.items}/{tally.total}, about {duration(tally.left)} left: {what}"
+    torch.set_num_threads(1)
+    from trl import SFTTrainer  # noqa: F401
 
-    if not console.is_terminal:
-        yield lambda what: console.print(text(what), highlight=False, soft_wrap=True)
-        return
-    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("starting", total=tally.work)
-        yield lambda what: progress.update(bar, completed=tally.done, description=text(what))
+    # The Trainer collects garbage several times a task, among a million objects of imported modules.
+    gc.collect()
+    gc.freeze()

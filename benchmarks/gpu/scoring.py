@@ -21,12 +21,12 @@ from rich.console import Console
 
 from benchmarks.gpu import rows
 from benchmarks.gpu.shapes import SHAPES, Shape
-from benchmarks.scoring import tables
-from benchmarks.scoring.clock import machine, main_clock
-from benchmarks.scoring.compare import compare
-from benchmarks.scoring.limit import matrix_rate
-from benchmarks.scoring.released import ReleasedLoop
-from benchmarks.scoring.steps import attach, compare_steps
+from benchmarks.speed.scoring import tables
+from benchmarks.speed.scoring.clock import machine, main_clock
+from benchmarks.speed.scoring.compare import compare
+from benchmarks.speed.scoring.limit import matrix_rate
+from benchmarks.speed.scoring.released import ReleasedLoop
+from benchmarks.speed.scoring.steps import attach, compare_steps
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig

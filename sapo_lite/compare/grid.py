@@ -80,10 +80,10 @@ def make_grid(
     *,
     strategies: str,
     adapters: str | None,
-    seeds: str,
+    seeds: str | Sequence[int],
     draw: bool = False,
 ) -> Grid:
-    """The grid of a recipe; lists are as on the command line. Without `adapters`, that of the recipe.
+    """The grid of a recipe; texts are as on the command line. Without `adapters`, that of the recipe.
 
     Every cell has the settings of the recipe, and then its own. Where strategies come with different
     numbers of paraphrases held out, all get the largest: candidates are then the same for all.
@@ -96,7 +96,7 @@ def make_grid(
     # With the first strategy, not the recipe's own: some settings fit one strategy alone.
     base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
     methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, tuple(METHODS))
-    numbers = seeds_of(seeds)
+    numbers = seeds_of(seeds) if isinstance(seeds, str) else tuple(seeds)
     cells = _cells(ways, methods, numbers)
     tasks = base.sequence.tasks if draw else None
     overrides = {cell: (*settings, *cell_settings(cell, tasks)) for cell in cells}

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 # Chance that a race drops the candidate it looks for, as far as means of paired differences follow
-# the t distribution: benchmarks/racing.py counts how often it happens on recorded losses. They do not
+# the t distribution: benchmarks/speed/racing.py counts how often it happens on recorded losses. They do not
 # where all of a candidate's advantage is in few examples, say in a label that one in thirty has.
 ERROR = 0.01
 

@@ -26,6 +26,11 @@ from sapo_lite.support.progress import Display, Meter
 from sapo_lite.types import Candidate, Task, TrainingSet
 
 
+def stage_seed(recipe: Recipe, number: int) -> int:
+    """Seed of the `number`-th stage, from 1; a resumed run so draws what an uninterrupted one would."""
+    return recipe.seed * 1000 + number
+
+
 @dataclass(frozen=True)
 class Learner:
     """A backbone with an adapter that learns tasks and is tested on them, one stage at a time."""
@@ -211,5 +216,4 @@ class Learner:
         return f"task {list(self.pools).index(task.id) + 1} of {len(self.pools)}: {task.name}"
 
     def _seed(self, number: int) -> int:
-        """Every stage has its own seed, so that a resumed run draws what an uninterrupted one would."""
-        return self.recipe.seed * 1000 + number
+        return stage_seed(self.recipe, number)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.scoring.limit import projections, work
-from benchmarks.scoring.models import make_backbone
+from benchmarks.speed.scoring.limit import projections, work
+from benchmarks.speed.scoring.models import make_backbone
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.types import Candidate
@@ -31,7 +31,7 @@ def run(module: str, written: Path, *options: str) -> tuple[dict[str, Any], str]
 @pytest.mark.slow
 def test_every_way_of_scoring_and_training_finds_the_same_losses(tmp_path: Path) -> None:
     tasks = ["oldest", "stars"]
-    content, shown = run("benchmarks.scoring", tmp_path / "cpu.json", "--tasks", *tasks, "--profile")
+    content, shown = run("benchmarks.speed.scoring", tmp_path / "cpu.json", "--tasks", *tasks, "--profile")
     assert [scored["task"] for scored in content["scoring"]] == tasks
     for scored in content["scoring"]:
         assert scored["difference"] < 1e-5

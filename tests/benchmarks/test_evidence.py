@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,18 @@ import pytest
 from scipy import stats
 
 from benchmarks.evidence import raw
-from benchmarks.evidence.plan import BASE_ADAPTER, SETTINGS, Plan, make_plan, read_settings, seed_list
-from benchmarks.evidence.plots import ticks
-from benchmarks.evidence.report import document, write_report
-from benchmarks.evidence.statistics import (
-    holm,
-    mean_interval,
-    paired,
-    pooled_correlation,
-    rank_correlation,
+from benchmarks.evidence.correlation import pooled_correlation, rank_correlation
+from benchmarks.evidence.programme import (
+    PROBED_ADAPTER,
+    RESULTS,
+    SETTINGS,
+    Programme,
+    make_programme,
+    read_settings,
 )
-from benchmarks.evidence.wording import wrapped
+from benchmarks.evidence.report import differing, document, wrapped, write_report
+from benchmarks.evidence.work import make_plan
+from sapo_lite.compare.grid import Cell, seed_list
 from sapo_lite.errors import DataError, RecipeError
 from sapo_lite.recipe import load_recipe
 
@@ -99,77 +100,79 @@ def test_a_planted_correlation_is_found() -> None:
     assert found.p < 0.001
 
 
-def test_holms_correction_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+# --- the programme
 
 
-def test_paired_intervals_are_those_of_the_t_test() -> None:
-    rng = random.Random(5)
-    a, b = ([rng.gauss(50, 10) for _ in range(10)] for _ in range(2))
-    found, test = paired(a, b), stats.ttest_rel(a, b)
-    interval = test.confidence_interval(0.95)
-    assert (found.low, found.high, found.p) == pytest.approx((interval.low, interval.high, test.pvalue))
-    assert found.mean == pytest.approx(np.mean(a) - np.mean(b))
-    assert found.deviation == pytest.approx(np.std(np.subtract(a, b), ddof=1))
+SMALL_SIZES = [
+    "sequence.train_examples=24",
+    "sequence.test_examples=6",
+    "scoring.score_examples=16",
+    "paraphrase.count=2",
+    "paraphrase.held_out=2",
+    "training.epochs=1",
+    "training.batch_size=8",
+]
 
 
-def test_an_interval_needs_two_values_that_differ() -> None:
-    assert mean_interval([3.0]).low is None
-    same = mean_interval([0.1 + 0.2, 0.3, 0.3])  # equal but for rounding
-    assert (same.deviation, same.p) == (0.0, 0.0)
-    assert mean_interval([0.0, 0.0]).p == 1.0
+def programme_of(tmp_path: Path, *, learned: Sequence[int] = (1, 2, 3), **options: Any) -> Programme:
+    settings = read_settings()
+    settings["probe"]["learned"] = list(learned)
+    return make_programme(settings, tmp_path, **options)
 
 
-# --- the plan
+def test_the_recorded_runs_are_those_of_the_frozen_settings(tmp_path: Path) -> None:
+    programme = programme_of(tmp_path)
+    recorded = json.loads((RESULTS / "sequences.json").read_text(encoding="utf-8"))["cells"]
+    assert [Cell(c["strategy"], c["adapter"], c["seed"]) for c in recorded] == programme.cells
+    assert [c["command"] for c in recorded] == [programme.grid.command(cell) for cell in programme.cells]
+    assert [tuple(c["tasks"]) for c in recorded] == [
+        programme.recipe(cell).sequence.tasks for cell in programme.cells
+    ]
+    probed = json.loads((RESULTS / "probe.json").read_text(encoding="utf-8"))["transitions"]
+    assert [(t["seed"], t["learned"]) for t in probed] == [(t.seed, t.learned) for t in programme.transitions]
 
 
-def plan_of(tmp_path: Path, **options: Any) -> Plan:
-    return make_plan(read_settings(), tmp_path, **options)
-
-
-def test_the_frozen_settings_are_a_plan_for_the_recipes_own_tasks(tmp_path: Path) -> None:
-    plan, tasks = plan_of(tmp_path), set(load_recipe(read_settings()["recipe"]).sequence.tasks)
-    assert len(plan.cells) == 10 * 2 * 5
-    assert len(plan.transitions) >= 6
-    orders = {plan.load(cell).sequence.tasks for cell in plan.cells}
+def test_the_frozen_settings_are_a_programme_for_the_recipes_own_tasks(tmp_path: Path) -> None:
+    programme, tasks = programme_of(tmp_path), set(load_recipe(read_settings()["recipe"]).sequence.tasks)
+    assert len(programme.cells) == 10 * 2 * 5
+    assert len(programme.transitions) >= 6
+    orders = {programme.recipe(cell).sequence.tasks for cell in programme.cells}
     assert all(set(order) == tasks for order in orders)
     assert len(orders) > 5
-    for cell in plan.cells[:10]:  # one seed: the same for all but strategy and adapter
-        recipe, base = plan.load(cell), plan.load(cell.base)
+    for cell in programme.cells[:10]:  # one seed: the same for all but strategy and adapter
+        recipe, base = programme.recipe(cell), programme.recipe(Cell("fixed", "lorainc", cell.seed))
         assert (recipe.seed, recipe.sequence) == (base.seed, base.sequence)
         assert recipe.sequence.draw == recipe.seed == cell.seed
 
 
 def test_the_printed_command_is_the_cell(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path)
-    for cell in plan.cells[:3]:
-        words = shlex.split(plan.command(cell))
+    programme = programme_of(tmp_path)
+    for cell in programme.cells[:3]:
+        words = shlex.split(programme.grid.command(cell))
         assert words[:2] == ["sapo-lite", "run"]
-        assert load_recipe(words[2], words[4::2]).resolved() == plan.load(cell).resolved()
+        assert load_recipe(words[2], words[4::2]).resolved() == programme.recipe(cell).resolved()
 
 
 def test_settings_are_changed_on_tuning_seeds_only(tmp_path: Path) -> None:
     change = ["training.learning_rate=1e-3"]
     with pytest.raises(RecipeError, match=r"expected seeds for tuning \(100-109\), found 7, 110"):
-        plan_of(tmp_path, seeds="7,100,110", overrides=change)
-    plan = plan_of(tmp_path, seeds="100", overrides=[*change, "paraphrase.held_out=3"])
-    recipe = plan.load(plan.cells[0])
+        programme_of(tmp_path, seeds="7,100,110", overrides=change)
+    programme = programme_of(tmp_path, seeds="100", overrides=[*change, "paraphrase.held_out=3"])
+    recipe = programme.recipe(programme.cells[0])
     assert (recipe.training.learning_rate, recipe.paraphrase.held_out) == (1e-3, 3)
 
 
 def test_every_set_of_settings_that_was_looked_at_is_counted_once(tmp_path: Path) -> None:
     for seeds, overrides in (("100", []), ("101", []), ("100", ["training.epochs=9"])):
-        raw.count_settings(plan_of(tmp_path, seeds=seeds, overrides=overrides), tmp_path)
+        raw.count_settings(programme_of(tmp_path, seeds=seeds, overrides=overrides), tmp_path)
     tried = json.loads((tmp_path / "tried.json").read_text())
     assert [entry["seeds"] for entry in tried] == [[100, 101], [100]]
-    assert raw.differing(tried[1]["settings"], tried[0]["settings"]) == ["training.epochs = 9"]
+    assert differing(tried[1]["settings"], tried[0]["settings"]) == ["training.epochs = 9"]
 
 
 def test_settings_that_are_tried_have_folders_of_their_own(tmp_path: Path) -> None:
     one, again, other = (
-        raw.digest(plan_of(tmp_path, seeds=seeds, overrides=overrides))
+        programme_of(tmp_path, seeds=seeds, overrides=overrides).grid.digest
         for seeds, overrides in (("100", []), ("101-103", []), ("100", ["training.epochs=9"]))
     )
     assert one == again != other
@@ -177,26 +180,40 @@ def test_settings_that_are_tried_have_folders_of_their_own(tmp_path: Path) -> No
 
 def test_what_would_not_run_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r'evaluation.prompts: expected "all", found "both"'):
-        plan_of(tmp_path, seeds="100", overrides=["evaluation.prompts=both"])
+        programme_of(tmp_path, seeds="100", overrides=["evaluation.prompts=both"])
     with pytest.raises(RecipeError, match=r"probe.learned: expected fewer than the 2 tasks of lab, found 3"):
-        plan_of(tmp_path, seeds="100", overrides=[f"sequence.tasks={json.dumps(some_tasks(2))}"])
+        programme_of(tmp_path, seeds="100", overrides=[f"sequence.tasks={json.dumps(some_tasks(2))}"])
     with pytest.raises(RecipeError, match="expected seeds such as 0-9 or 0,3,7, found 'all'"):
         seed_list("all")
     assert seed_list("0-2,7") == (0, 1, 2, 7)
 
 
-def test_every_item_is_done_once_after_what_it_starts_from(tmp_path: Path) -> None:
-    from benchmarks.evidence.work import estimate, waves
+@pytest.mark.parametrize("only", [None, "probe", "sequences"])
+def test_every_item_is_done_once_after_what_it_starts_from(tmp_path: Path, only: str | None) -> None:
+    programme = programme_of(tmp_path, only=only, seeds="0-6")
+    plan = make_plan(programme)
+    assert set(plan.items) == {*programme.cells, *programme.transitions}
+    assert len(plan.items) == {None: 7 * 10 + 6 * 3, "probe": 6 + 6 * 3, "sequences": 7 * 10}[only]
+    for place, item in enumerate(plan.items):
+        assert set(plan.sources[item]) <= set(plan.items[:place])
+        assert {source.seed for source in plan.sources[item]} <= {item.seed}
+        assert plan.seconds(item) > 0
+    assert all(plan.sources[transition] == [transition.base] for transition in programme.transitions)
 
-    for only in (None, "probe", "sequences"):
-        plan = plan_of(tmp_path, only=only)
-        first, second, third = waves(plan)
-        items = [*first, *second, *third]
-        assert len(items) == len(set(items))
-        assert set(items) >= {*plan.cells, *plan.transitions}
-        assert {item.base for item in second} <= set(first)
-        assert all(cell.adapter != BASE_ADAPTER for cell in third)
-        assert all(estimate(plan, item) > 0 for item in items[:20])
+
+def test_the_estimate_counts_what_a_probe_does(tmp_path: Path) -> None:
+    settings = [*SMALL_SIZES, f"sequence.tasks={json.dumps(some_tasks(3))}"]
+    programme = programme_of(tmp_path, seeds="100", overrides=settings, only="probe", learned=[1])
+    work = make_plan(programme).work[programme.transitions[0]]
+    # Three candidates, trained and scored on 24 and 16 rows; 6 answers a task, of three tasks under two
+    # wordings and of the new one under its own.
+    assert (work.rows, work.forwards, work.answers) == (3 * 24, 3 * 16, 3 * 6 * 7)
+
+
+def test_a_baseline_that_is_not_the_first_strategy_is_refused(tmp_path: Path) -> None:
+    settings = read_settings() | {"strategies": ["sapo", "fixed"]}
+    with pytest.raises(RecipeError, match=r"expected 'fixed' as the first strategy .*found strategies sapo"):
+        make_programme(settings, tmp_path)
 
 
 # --- the report
@@ -303,18 +320,30 @@ def test_the_report_is_written_with_plots_that_are_xml(tmp_path: Path) -> None:
         write_report(tmp_path / "docs", tmp_path, SETTINGS)
 
 
+def test_the_document_is_that_of_the_recorded_results(tmp_path: Path) -> None:
+    write_report(RESULTS, tmp_path, SETTINGS)
+    written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert len(written) == 6
+    assert written == {path: (ROOT / "docs" / path).read_bytes() for path in written}
+
+
+def test_equal_differences_in_all_seeds_are_not_called_a_single_seed() -> None:
+    results = made_up(8.0, 0.0, seeds=2)
+    for cell in results["sequences.json"]["cells"]:
+        level = 50.0 + (8 if cell["strategy"] == "sapo" else 0)
+        metrics = {"rougeL": {"ap": level, "bwt": level - 60, "fwt": 0.0}}
+        cell["metrics"] = dict.fromkeys(cell["metrics"], metrics)
+    text = report_of(results)
+    assert "AP differs from fixed by the same in all seeds, which leaves nothing to test (+8.0 points" in text
+    assert "single seed" not in text
+
+
 def test_paragraphs_are_wrapped_and_code_is_not() -> None:
     long = "word " * 40
     text = f"{long}\n\n- {long}\n\n```\n{long}\n\n{long}\n```\n\n| {long} |"
     lines = wrapped(text).splitlines()
     assert sum(len(line) > 110 for line in lines) == 3
     assert max(len(line) for line in lines[:6]) <= 110
-
-
-def test_ticks_are_round_numbers_within_the_bounds() -> None:
-    assert ticks(0, 100) == [0, 20, 40, 60, 80, 100]
-    assert ticks(-0.03, 0.09) == [0.0, 0.05]
-    assert ticks(3, 3) == [3]
 
 
 def test_raw_results_keep_texts_as_they_are(tmp_path: Path) -> None:
@@ -330,16 +359,7 @@ def test_raw_results_keep_texts_as_they_are(tmp_path: Path) -> None:
 def programme(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
     """The command of a tiny programme into a folder of that name, and the folder."""
     root = tmp_path_factory.mktemp("evidence")
-    small = [
-        f"sequence.tasks={json.dumps(some_tasks(3))}",
-        "sequence.train_examples=24",
-        "sequence.test_examples=6",
-        "scoring.score_examples=16",
-        "paraphrase.count=2",
-        "paraphrase.held_out=2",
-        "training.epochs=1",
-        "training.batch_size=8",
-    ]
+    small = [f"sequence.tasks={json.dumps(some_tasks(3))}", *SMALL_SIZES]
     text = SETTINGS.read_text(encoding="utf-8")
     text = text.replace('"evaluation.prompts=all",', '"evaluation.prompts=all", ' + f"{small}"[1:-1] + ",")
     text = text.replace('"paraphrase.held_out=10",', "").replace('"worst", "random", "paft"', '"paft"')
@@ -402,7 +422,7 @@ def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Pa
 
     plan_file = json.loads((finished / "results" / "sequences.json").read_text())
     for cell in plan_file["cells"]:
-        if cell["adapter"] == BASE_ADAPTER:
+        if cell["adapter"] == PROBED_ADAPTER:
             continue
         name = f"{cell['strategy']}-{cell['adapter']}-100"
         words = shlex.split(cell["command"])

@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.evidence.plan import make_plan as evidence_plan
-from benchmarks.evidence.plan import read_settings
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
 from sapo_lite.compare.command import check
@@ -81,15 +79,10 @@ def test_seeds_change_the_seed_alone_unless_they_draw() -> None:
     assert len(set(orders.values())) == 2
 
 
-def test_drawn_cells_are_those_of_the_evidence(tmp_path: Path) -> None:
-    settings = read_settings()
-    plan = evidence_plan(settings, tmp_path, seeds="3")
-    grid = make_grid("lab", settings["settings"], strategies="sapo", adapters="olora", seeds="3-3", draw=True)
-    (ours,) = grid.recipes.values()
-    theirs = next(
-        plan.load(cell) for cell in plan.cells if (cell.strategy, cell.adapter) == ("sapo", "olora")
-    )
-    assert ours.resolved() == theirs.resolved()
+def test_seeds_are_numbers_or_as_on_the_command_line() -> None:
+    for seeds in ((7, 3), "7,3"):
+        grid = make_grid("lab", SETTINGS, strategies="fixed", adapters=None, seeds=seeds)
+        assert [cell.seed for cell in grid.recipes] == [7, 3]
 
 
 def test_all_cells_hold_out_as_many_paraphrases_as_the_keenest_strategy(

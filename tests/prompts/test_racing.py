@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from scipy import stats
 
-from benchmarks.racing import FOLDER, NAMES, load, simulate, table
+from benchmarks.speed.racing import FOLDER, NAMES, load, simulate, table
 from sapo_lite.prompts.racing import ERROR, Race, Round, leader, race, rounds, survivors
 
 Matrix = list[list[float]]  # [candidates][examples], in nats

@@ -1,7 +1,7 @@
 """Does a race find the candidate that full scoring would choose, and what work does it save?
 
-    python -m benchmarks.racing                                       simulate, on recorded losses
-    python -m benchmarks.racing --record [NAME ...] [--data FOLDER]   record them anew (minutes)
+    python -m benchmarks.speed.racing                                       simulate, on recorded losses
+    python -m benchmarks.speed.racing --record [NAME ...] [--data FOLDER]   record them anew (minutes)
 
 Losses of all candidates on all examples are in `tests/losses/`, one file a matrix: measured ones, of the
 embedded backbone before any training, on the lab's tasks and on three of SUPERNI (for which FOLDER must
@@ -30,7 +30,7 @@ from sapo_lite.recipe import ModelConfig, SequenceConfig
 from sapo_lite.support.shipped import shipped
 from sapo_lite.types import Task, TrainingRow
 
-FOLDER = Path(__file__).resolve().parents[1] / "tests" / "losses"
+FOLDER = Path(__file__).resolve().parents[2] / "tests" / "losses"
 EXAMPLES = 250  # as published
 PUBLISHED = ("task195", "task1310", "task224")
 ENDINGS = ("", " ", "  ", "\n", ".", " .", "..", "!", " !", "?", ":", ";", ",", " ,", "-")
@@ -163,7 +163,7 @@ def candidates(task: Task, kind: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.racing")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.racing")
     parser.add_argument("--record", nargs="*", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder that holds SUPERNI/")
     parser.add_argument("--orders", type=int, default=1000, help="races of each matrix (1000)")

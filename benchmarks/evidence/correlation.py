@@ -1,7 +1,4 @@
-"""Rank correlations within groups and their permutation tests; means and differences are the package's.
-
-What is tested and what the units are is said by who calls; here are the formulas.
-"""
+"""Rank correlations within groups, and their permutation tests."""
 
 import math
 from collections.abc import Sequence
@@ -10,19 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-
-from sapo_lite.compare.statistics import Interval, holm, mean_interval, paired
-
-__all__ = [
-    "Correlation",
-    "Group",
-    "Interval",
-    "holm",
-    "mean_interval",
-    "paired",
-    "pooled_correlation",
-    "rank_correlation",
-]
 
 _ROUNDING = 1e-9  # correlations that differ by less are equal: sums in another order
 

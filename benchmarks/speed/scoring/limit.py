@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks.scoring.clock import Clock, timed
+from benchmarks.speed.scoring.clock import Clock, timed
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import shared_prefix
 from sapo_lite.model.chat import EncodedRow

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from benchmarks.scoring.clock import CLOCKS, Clock, total
-from benchmarks.scoring.compare import Scored
-from benchmarks.scoring.steps import Trained
+from benchmarks.speed.scoring.clock import CLOCKS, Clock, total
+from benchmarks.speed.scoring.compare import Scored
+from benchmarks.speed.scoring.steps import Trained
 
 # Goals on two CPU cores in float32: times faster than the released loop, by task.
 SCORING_GOALS = {"task195": 4, "task1310": 5, "task224": 6}

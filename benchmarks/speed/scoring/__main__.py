@@ -1,6 +1,6 @@
 """Scoring and training beside the released code, and beside the machine's limit.
 
-    python -m benchmarks.scoring --data FOLDER
+    python -m benchmarks.speed.scoring --data FOLDER
 
 FOLDER holds SUPERNI/, whose tasks 195, 1310 and 224 have short, medium and long inputs; tasks of the lab
 need none. Ways of doing the same are run alternately in one process, and every ratio is the median over
@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from rich.console import Console, RenderableType
 
-from benchmarks.racing import candidates as wordings
-from benchmarks.scoring import profile, tables
-from benchmarks.scoring.clock import machine, main_clock
-from benchmarks.scoring.compare import compare
-from benchmarks.scoring.limit import matrix_rate
-from benchmarks.scoring.models import MODELS, make_backbone
-from benchmarks.scoring.released import ReleasedLoop
-from benchmarks.scoring.steps import attach, compare_steps
+from benchmarks.speed.racing import candidates as wordings
+from benchmarks.speed.scoring import profile, tables
+from benchmarks.speed.scoring.clock import machine, main_clock
+from benchmarks.speed.scoring.compare import compare
+from benchmarks.speed.scoring.limit import matrix_rate
+from benchmarks.speed.scoring.models import MODELS, make_backbone
+from benchmarks.speed.scoring.released import ReleasedLoop
+from benchmarks.speed.scoring.steps import attach, compare_steps
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.lab.heldout import TASKS
 from sapo_lite.model.backbone import Backbone
@@ -115,7 +115,7 @@ def _about_rates(rates: dict[str, float]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scoring",
+        prog="python -m benchmarks.speed.scoring",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
+from benchmarks.speed.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rows import RowBatcher

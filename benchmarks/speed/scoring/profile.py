@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.scoring.clock import timed
+from benchmarks.speed.scoring.clock import timed
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.scoring import score
 from sapo_lite.types import Candidate, Task, TrainingRow

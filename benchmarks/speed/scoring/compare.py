@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
-from benchmarks.scoring.limit import Work, work
-from benchmarks.scoring.released import ReleasedLoop
+from benchmarks.speed.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
+from benchmarks.speed.scoring.limit import Work, work
+from benchmarks.speed.scoring.released import ReleasedLoop
 from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss, lowest
 from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.types import Candidate, Task
