@@ -114,9 +114,11 @@ def _run(content: Mapping[str, Any], cell: Mapping[str, Any]) -> Run:
         name=content["recipe"],
         settings={**content["settings"], **own},
         data=dict.fromkeys(cell["tasks"], ""),
+        inputs={},
         candidates="",
         values=values,
         seconds={},
+        seconds_alone=0.0,
         peak_memory={},
         command=cell["command"],
     )
