@@ -15,6 +15,7 @@ from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.reuse import lenders
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError
+from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.learning.methods import METHODS, Method
 from sapo_lite.prompts.schedules import AfterTraining
 from sapo_lite.prompts.sources import SOURCES, SourceKind
@@ -253,3 +254,17 @@ def test_a_run_takes_its_paraphrases_from_a_new_source(suffixed: str, tmp_path: 
     results, shown = small_run(tmp_path, suffixed, "paraphrase.path=x", "training.epochs=1")
     assert "paraphrasing with suffixed" in shown
     assert len(list(tmp_path.glob("candidates/*.json"))) == len(results.tasks)
+
+
+# --- a metric
+
+
+def test_a_metric_is_in_the_results_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(
+        METRICS, "one_word", lambda prediction, reference: float(len(prediction.split()) == 1)
+    )
+    results, _ = small_run(tmp_path, "prompt.strategy=fixed", "training.epochs=1")
+    for by_metric in results.matrices.values():
+        assert all(len(row) == 2 and all(0 <= score <= 100 for score in row) for row in by_metric["one_word"])
+        assert max(by_metric["one_word"][-1]) > 0
+    assert results.metrics["chosen"]["one_word"].keys() == results.metrics["chosen"]["rougeL"].keys()

@@ -8,7 +8,7 @@ import pytest
 
 from sapo_lite.evaluation import evaluate as evaluation
 from sapo_lite.evaluation.evaluate import evaluate
-from sapo_lite.evaluation.metrics import METRICS, PUBLISHED_METRIC, answer_scores, mean_scores
+from sapo_lite.evaluation.metrics import METRICS, PUBLISHED_METRIC, mean_scores
 from sapo_lite.model.chat import ChatFormat
 from sapo_lite.recipe import EvaluationConfig
 from sapo_lite.types import Example
@@ -51,7 +51,7 @@ def f1(matches: int, predicted: int, expected: int) -> float:
 def test_scores_of_one_answer(
     prediction: str, reference: str, rouge_l: float, rouge1: float, exact: float
 ) -> None:
-    scores = answer_scores(prediction, reference)
+    scores = {name: metric(prediction, reference) for name, metric in METRICS.items()}
     assert scores == {
         "rougeL": pytest.approx(rouge_l),
         "exact_match": exact,
@@ -76,7 +76,7 @@ def test_every_example_needs_its_prediction() -> None:
 
 def test_the_published_metric_is_among_those_stored() -> None:
     assert PUBLISHED_METRIC == "rougeL"
-    assert METRICS == ("rougeL", "exact_match", "rouge1")
+    assert list(METRICS) == ["rougeL", "exact_match", "rouge1"]
 
 
 def test_all_test_examples_are_answered_behind_the_given_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
