@@ -363,7 +363,10 @@ def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
     next(model.parameters()).grad = torch.ones_like(next(model.parameters()))
     next(model.modules()).register_forward_hook(lambda *_: None)
     with left_as_found(model, tokenizer):
-        score_prompts(model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True)))
+        board = score_prompts(
+            model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True))
+        )
+    assert len(board.rows) == 2
 
 
 class Broken(PlainDisplay):
