@@ -21,7 +21,6 @@ from rich.console import Console
 
 from ollama_server import Fail, FakeOllama, Reply, Trouble
 from openai_server import FakeOpenAI
-from sapo_lite.cli import main
 from sapo_lite.errors import BackboneError
 from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.prompts.sources import concurrent as in_flight
@@ -97,16 +96,12 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def say(typed: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Done]:
     """`say("paraphrase", ...)`: the command in this process."""
 
     def said(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["sapo-lite", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return Done(int(ended.value.code or 0), out, err)
+        done = typed(*arguments)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return said
 
