@@ -78,6 +78,7 @@ def test_shapes_have_the_tensors_of_transformers_models(tmp_path: Path, shape: A
     assert round(shape.size / 2 / sum(p.numel() for p in model.parameters()), 6) == 1
 
 
+@pytest.mark.slow
 def test_a_model_folder_is_written_once_and_never_over_another(tmp_path: Path) -> None:
     assert write_model(tmp_path, SHAPES["tiny"])
     weights = tmp_path / "model-00001.safetensors"

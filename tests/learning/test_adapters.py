@@ -305,6 +305,7 @@ def test_the_olora_penalty_is_zero_for_the_first_task(make_backbone: MAKE) -> No
     assert not any(a.grad is not None and a.grad.any() for a, _ in adapter.pairs)
 
 
+@pytest.mark.slow
 def test_olora_learns_a_block_that_overlaps_less(make_backbone: MAKE, tmp_path: Path) -> None:
     overlaps = {}
     for method in ("lorainc", "olora"):
@@ -341,6 +342,7 @@ def test_the_other_methods_have_no_penalty(make_backbone: MAKE, method: str) -> 
     assert attach(make_backbone("qwen3"), method).penalty is None
 
 
+@pytest.mark.slow
 @quantizations
 @pytest.mark.parametrize("method", ["sequential", "ewc", "replay", "joint"])
 def test_the_methods_of_one_block_go_on_with_it(

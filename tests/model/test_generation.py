@@ -204,6 +204,7 @@ def test_what_all_prompts_begin_with_is_fed_once(make_backbone: MAKE, layout: st
     assert shapes == [(1, shared)] * (shared > 0) + [(len(batch), batch[0]) for batch in batches]
 
 
+@pytest.mark.slow
 def test_prompts_of_a_model_with_a_sliding_window_are_answered_as_alone_too(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
