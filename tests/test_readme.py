@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sapo_lite.recipe import recipe_text, shipped_recipes
 from small import ROOT, call, command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,6 +37,32 @@ def test_make_lab_runs_the_lab_recipe_and_make_test_this_suite() -> None:
         assert lines.endswith(f"bin/python -m pytest -n logical {ending}")
 
 
+def shown_by(words: Sequence[str]) -> list[str]:
+    """What a command writes to stdout if it did what the README says, whatever the numbers are."""
+    match words:
+        case ["run", name, *_] if "--dry-run" in words:
+            return [f"plan of {name}", "forwards", "first training example of", "its answer:"]
+        case ["run", *_]:
+            return ["R: ROUGE-L in percent", "BWT", "prompts trained with", "peak memory", "everything is in"]
+        case ["compare", *_]:
+            return ["runs, by seeds, in ", "in all"]
+        case ["recipes"]:
+            return [path.stem for path in shipped_recipes()]
+        case ["recipes", "show", name]:
+            return [recipe_text(name)]
+        case ["paraphrase", given, *_]:
+            return [f"{given}\n" if " " in given else "# task"]
+        case ["score", *_]:
+            return ["prompts by answer loss, in nats per token", "best: #"]
+    raise AssertionError(f"what {words} shows is not known: add it")
+
+
+def test_what_each_readme_command_shows_is_known() -> None:
+    lines = [shlex.split(line)[1:] for line in COMMANDS if line.startswith("sapo-lite")]
+    assert len(lines) > 8
+    assert all(shown_by(words) for words in lines)
+
+
 @pytest.mark.slow
 @pytest.mark.benchmarks_data
 @pytest.mark.parametrize("line", [c for c in COMMANDS if c.startswith("sapo-lite")])
@@ -47,3 +75,4 @@ def test_a_readme_command_works(line: str, benchmarks: Path, tmp_path: Path) -> 
         words += ["--out", str(tmp_path / "run")]
     done = call(command(*words), cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    assert [text for text in shown_by(words) if text not in done.stdout] == []

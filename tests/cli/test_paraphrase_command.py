@@ -173,7 +173,7 @@ def test_texts_go_to_stdout_and_what_happened_to_stderr(say: Callable[..., Done]
     assert not server.loaded
 
 
-def test_letters_are_labels_too(say: Callable[..., Done]) -> None:
+def test_letters_may_be_labels(say: Callable[..., Done]) -> None:
     text = "Choose the best ending and answer with A, B or C."
     kept = "Three endings are given, and one of them is best: A, B or C?"
     lost = "Three endings are given, a, b and c. Name the best one."

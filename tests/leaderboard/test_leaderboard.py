@@ -389,7 +389,7 @@ class Broken(PlainDisplay):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
-def test_they_are_left_as_found_after_an_error_too(
+def test_model_and_tokenizer_are_left_as_found_after_an_error(
     bare: Callable[..., tuple[Any, Any]], error: BaseException
 ) -> None:
     model, tokenizer = in_training("qwen3", bare)

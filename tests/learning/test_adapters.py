@@ -338,7 +338,7 @@ def test_from_the_second_task_on_an_overlap_of_zero_is_refused(make_backbone: MA
 
 
 @pytest.mark.parametrize("method", ["lorainc", "sequential", "replay", "joint", "zero"])
-def test_the_other_methods_have_no_penalty(make_backbone: MAKE, method: str) -> None:
+def test_methods_other_than_olora_and_ewc_have_no_penalty(make_backbone: MAKE, method: str) -> None:
     assert attach(make_backbone("qwen3"), method).penalty is None
 
 

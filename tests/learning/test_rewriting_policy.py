@@ -110,7 +110,7 @@ def test_within_the_policys_lora_the_base_answers_and_afterwards_the_learner(
     assert_same(state(backbone), before)
 
 
-def test_the_policy_is_gone_after_an_error_too(make_backbone: MAKE) -> None:
+def test_the_policy_is_gone_after_an_error(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     learned(backbone)
     before = state(backbone)

@@ -246,7 +246,7 @@ def test_a_temperature_and_a_number_of_draws_are_above_zero(write_recipe: Callab
     ]
 
 
-def test_a_count_that_is_no_number_is_one_fault_for_paft_too(write_recipe: Callable[..., str]) -> None:
+def test_a_count_that_is_no_number_is_one_fault_for_paft(write_recipe: Callable[..., str]) -> None:
     for count in ("many", "-20"):
         written = f"paraphrase.count={count}"
         (fault,) = faults(write_recipe(), "prompt.strategy=paft", written)
