@@ -7,6 +7,7 @@ PYTHON  ?= python3
 UNSLOTH := 2026.10.9
 
 BIN     := $(VENV)/bin
+PYTEST  := $(BIN)/python -m pytest -n logical --dist loadfile
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 MACHINE := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 STAMP   := $(VENV)/.sapo-lite-$(MACHINE)
@@ -21,7 +22,7 @@ KEEP  := cat
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test install clean
+.PHONY: help lab check test lint install clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -29,11 +30,16 @@ help:  ## say what can be made
 lab: $(STAMP)  ## install, then learn the five lab tasks in a row, offline
 	$(BIN)/sapo-lite run recipes/lab.toml
 
-test: $(STAMP)-dev  ## install, then run every check: ruff, mypy, pytest
+check: lint  ## install, then run the fast checks: ruff, mypy, and the tests that are not slow
+	$(PYTEST) -m "not slow"
+
+test: lint  ## install, then run every check: ruff, mypy, all tests
+	$(PYTEST)
+
+lint: $(STAMP)-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n logical --dist loadfile
 
 install: $(STAMP)  ## create the virtual environment, for this machine's CPU or CUDA card
 

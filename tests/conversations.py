@@ -5,10 +5,10 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sapo_lite.lab.tokenizer import train_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
+from pretraining.tokenizer import train_tokenizer
 from tiny import bpe, llama_tokenizer, qwen3_tokenizer
 
 CHATML = (

@@ -98,6 +98,7 @@ def test_pins_carry_no_addresses() -> None:
     assert not list(ROOT.glob("*.lock"))
 
 
+@pytest.mark.slow
 def test_the_wheel_is_the_package_with_its_recipes_data_and_licence(wheel: Path) -> None:
     names = names_in(wheel)
     metadata = f"sapo_lite-{__version__}.dist-info"
@@ -115,6 +116,7 @@ def test_the_wheel_holds_the_lab_without_the_program_that_trained_its_backbones(
     assert not {name for name in names if "pretraining" in name or "families" in name}
 
 
+@pytest.mark.slow
 def test_a_wheel_built_from_the_sdist_is_the_same(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     assert names_in(build("wheel", sdist, tmp_path)) == names_in(wheel)
 

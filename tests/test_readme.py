@@ -2,10 +2,12 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from sapo_lite.recipe import recipe_text, shipped_recipes
 from small import ROOT, call, command
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -18,9 +20,8 @@ COMMANDS = [
 
 
 def make_target(name: str) -> str:
-    """The recipe lines of a Makefile target."""
-    rules = re.findall(r"^(\w+):.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    return dict(rules)[name]
+    """What make would run for a target, without running it."""
+    return call(["make", "--dry-run", "--always-make", name], cwd=ROOT).stdout
 
 
 def test_the_readme_starts_with_two_commands() -> None:
@@ -29,8 +30,37 @@ def test_the_readme_starts_with_two_commands() -> None:
 
 def test_make_lab_runs_the_lab_recipe_and_make_test_this_suite() -> None:
     assert "sapo-lite run recipes/lab.toml" in make_target("lab")
-    assert "pytest" in make_target("test")
     assert "make test" in (ROOT / ".ci/run").read_text()
+    for target, ending in (("test", "--dist loadfile\n"), ("check", '--dist loadfile -m "not slow"\n')):
+        lines = make_target(target)
+        assert all(f"bin/{tool}" in lines for tool in ("ruff check", "ruff format --check", "mypy"))
+        assert lines.endswith(f"bin/python -m pytest -n logical {ending}")
+
+
+def shown_by(words: Sequence[str]) -> list[str]:
+    """What a command writes to stdout if it did what the README says, whatever the numbers are."""
+    match words:
+        case ["run", name, *_] if "--dry-run" in words:
+            return [f"plan of {name}", "forwards", "first training example of", "its answer:"]
+        case ["run", *_]:
+            return ["R: ROUGE-L in percent", "BWT", "prompts trained with", "peak memory", "everything is in"]
+        case ["compare", *_]:
+            return ["runs, by seeds, in ", "in all"]
+        case ["recipes"]:
+            return [path.stem for path in shipped_recipes()]
+        case ["recipes", "show", name]:
+            return [recipe_text(name)]
+        case ["paraphrase", given, *_]:
+            return [f"{given}\n" if " " in given else "# task"]
+        case ["score", *_]:
+            return ["prompts by answer loss, in nats per token", "best: #"]
+    raise AssertionError(f"what {words} shows is not known: add it")
+
+
+def test_what_each_readme_command_shows_is_known() -> None:
+    lines = [shlex.split(line)[1:] for line in COMMANDS if line.startswith("sapo-lite")]
+    assert len(lines) > 8
+    assert all(shown_by(words) for words in lines)
 
 
 @pytest.mark.slow
@@ -45,3 +75,4 @@ def test_a_readme_command_works(line: str, benchmarks: Path, tmp_path: Path) -> 
         words += ["--out", str(tmp_path / "run")]
     done = call(command(*words), cwd=ROOT)
     assert done.returncode == 0, done.stderr
+    assert [text for text in shown_by(words) if text not in done.stdout] == []

@@ -50,7 +50,7 @@ def assert_all_passed(content: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", ["tiny", "tiny-llama"])
-def test_its_logic_holds_on_the_cpu_in_real_4_bit(tmp_path: Path, shape: str) -> None:
+def test_the_smoke_test_holds_on_the_cpu_in_real_4_bit(tmp_path: Path, shape: str) -> None:
     options = ["--shape", shape, "--dtype", "float32", "--steps", "6", "--micro-batch", "2"]
     content = run_smoke(tmp_path, *options)
     assert_all_passed(content)
@@ -78,6 +78,7 @@ def test_shapes_have_the_tensors_of_transformers_models(tmp_path: Path, shape: A
     assert round(shape.size / 2 / sum(p.numel() for p in model.parameters()), 6) == 1
 
 
+@pytest.mark.slow
 def test_a_model_folder_is_written_once_and_never_over_another(tmp_path: Path) -> None:
     assert write_model(tmp_path, SHAPES["tiny"])
     weights = tmp_path / "model-00001.safetensors"

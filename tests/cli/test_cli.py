@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from sapo_lite.recipe import shipped_recipes
 from small import ROOT, call, call_on_a_terminal, command, small_command
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
+Typed = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [path.stem for path in shipped_recipes()]
 
 
@@ -29,22 +32,23 @@ def test_help_imports_nothing_heavy() -> None:
         assert f" {name} " in done.stdout
 
 
-def test_version_is_the_packages() -> None:
-    assert re.fullmatch(r"sapo-lite \d+\.\d+\.\d+\n", call(command("--version")).stdout)
+def test_version_is_the_packages(typed: Typed) -> None:
+    assert re.fullmatch(r"sapo-lite \d+\.\d+\.\d+\n", typed("--version").stdout)
 
 
-def test_recipes_lists_every_recipe_with_its_purpose() -> None:
-    listed = call(command("recipes"), env={**os.environ, "COLUMNS": "200"}).stdout.splitlines()
+def test_recipes_lists_every_recipe_with_its_purpose(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = typed("recipes").stdout.splitlines()
     assert [line.split()[0] for line in listed] == NAMES
     assert all(len(line.split(maxsplit=1)[1]) > 20 for line in listed)
 
 
-def test_a_shipped_recipe_is_shown_and_copied_but_never_over_a_file(tmp_path: Path) -> None:
-    shown = call(command("recipes", "show", "lab"))
+def test_a_shipped_recipe_is_shown_and_copied_but_never_over_a_file(tmp_path: Path, typed: Typed) -> None:
+    shown = typed("recipes", "show", "lab")
     assert shown.stdout == (ROOT / "recipes/lab.toml").read_text(encoding="utf-8")
-    assert call(command("recipes", "copy", "lab", tmp_path)).returncode == 0
+    assert typed("recipes", "copy", "lab", tmp_path).returncode == 0
     assert (tmp_path / "lab.toml").read_text(encoding="utf-8") == shown.stdout
-    again = call(command("recipes", "copy", "lab", tmp_path))
+    again = typed("recipes", "copy", "lab", tmp_path)
     assert again.returncode == 1
     assert (
         again.stderr == f"error: {tmp_path / 'lab.toml'} exists. Choose another path, or delete it first.\n"
@@ -54,11 +58,9 @@ def test_a_shipped_recipe_is_shown_and_copied_but_never_over_a_file(tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.benchmarks_data
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "trace"])
-def test_every_shipped_recipe_dry_runs(name: str, benchmarks: Path) -> None:
+def test_every_shipped_recipe_dry_runs(name: str, benchmarks: Path, typed: Typed) -> None:
     # The published data at hand lacks some train files.
-    done = call(
-        command("run", name, "--dry-run", "--data", benchmarks, "--set", "sequence.missing_train=dev")
-    )
+    done = typed("run", name, "--dry-run", "--data", benchmarks, "--set", "sequence.missing_train=dev")
     assert done.returncode == 0, done.stderr
     assert f"plan of {name}" in done.stdout
     assert "as a user turn:" in done.stdout
@@ -91,7 +93,7 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
 
 
 @pytest.mark.slow
-def test_a_dry_run_counts_what_the_run_would_do() -> None:
+def test_a_dry_run_counts_what_the_run_would_do(typed: Typed) -> None:
     settings = (
         "sequence.tasks=['oldest','odd_one_out']",
         "sequence.train_examples=100",
@@ -100,7 +102,7 @@ def test_a_dry_run_counts_what_the_run_would_do() -> None:
         "training.batch_size=16",
     )
     flags = [flag for setting in settings for flag in ("--set", setting)]
-    done = call(command("run", "lab", "--dry-run", *flags))
+    done = typed("run", "lab", "--dry-run", *flags)
     rows = [line.split() for line in done.stdout.splitlines()]
     # 100 rows in batches of 16, three epochs; 21 x 10 forwards; 60 answers in each of three tests,
     # and once more for every test after it was learned.
@@ -108,8 +110,8 @@ def test_a_dry_run_counts_what_the_run_would_do() -> None:
     assert ["odd_one_out", "100", "60", "21", "210", "21", "up", "to", "240"] in rows
 
 
-def test_a_recipe_fault_is_one_message_and_no_traceback() -> None:
-    done = call(command("run", "lab", "--set", "adapter.rank=0", "--set", "training.epochs='ten'"))
+def test_a_recipe_fault_is_one_message_and_no_traceback(typed: Typed) -> None:
+    done = typed("run", "lab", "--set", "adapter.rank=0", "--set", "training.epochs='ten'")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
@@ -221,11 +223,12 @@ LONG = "a" * 300
     ],
 )
 def test_a_path_that_cannot_be_used_is_one_sentence(
-    tmp_path: Path, arguments: list[str], message: str
+    tmp_path: Path, arguments: list[str], message: str, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "f").write_text("a file")
     (tmp_path / "rows.csv").write_text("text,label\na,b\n")
-    done = call(command(*arguments), cwd=tmp_path)
+    done = typed(*arguments)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -243,16 +246,16 @@ def test_a_model_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) 
     assert f"error: {Path(name)}" in done.stderr or "error: No model at" in done.stderr
 
 
-def test_a_tilde_behind_an_equals_sign_is_the_home_folder(tmp_path: Path) -> None:
-    home = {**os.environ, "HOME": str(tmp_path)}
+def test_a_tilde_behind_an_equals_sign_is_the_home_folder(
+    tmp_path: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "data/lab").mkdir(parents=True)
-    text = call(
-        command("paraphrase", "Say yes.", "--backend=builtin", "-n", "1", "--json=~/c.json"), env=home
-    )
+    text = typed("paraphrase", "Say yes.", "--backend=builtin", "-n", "1", "--json=~/c.json")
     assert text.returncode == 0, text.stderr
     assert (tmp_path / "c.json").is_file()
-    assert call(command("recipes", "copy", "lab", "~/x.toml"), env=home).returncode == 0
-    assert call(command("run", "~/x.toml", "--dry-run"), env=home).returncode == 0
+    assert typed("recipes", "copy", "lab", "~/x.toml").returncode == 0
+    assert typed("run", "~/x.toml", "--dry-run").returncode == 0
     for arguments, message in (
         (["run", "lab", "--out=~/c.json"], f"{tmp_path}/c.json exists and is not a run folder"),
         (["compare", "lab", "--out=~/data"], f"{tmp_path}/data exists and is not a comparison's folder"),
@@ -261,15 +264,18 @@ def test_a_tilde_behind_an_equals_sign_is_the_home_folder(tmp_path: Path) -> Non
         (["score", "lab", "~/e.csv", "~/p.txt"], f"{tmp_path}/e.csv: cannot be read"),
         (["score", "lab", "~/e.csv", "--adapter=~/data"], f"--adapter {tmp_path}/data: expected a folder"),
     ):
-        done = call(command(*arguments), env=home)
+        done = typed(*arguments)
         assert (done.returncode, message in done.stderr) == (1, True), done.stderr
 
 
-def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases() -> None:
+def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     for name in ("", "run", "compare", "paraphrase", "score", "recipes"):
         words = name.split()
-        wide = {**os.environ, "COLUMNS": "200"}
-        short, long = (call(command(*words, flag), env=wide) for flag in ("-h", "--help"))
+        short, long = (typed(*words, flag) for flag in ("-h", "--help"))
+        assert "Options" in long.stdout
         assert (short.returncode, short.stdout) == (0, long.stdout)
         assert not re.search(r"  (Its|Which|Of|Who|What) ", long.stdout)
 

@@ -21,7 +21,6 @@ from rich.console import Console
 
 from ollama_server import Fail, FakeOllama, Reply, Trouble
 from openai_server import FakeOpenAI
-from sapo_lite.cli import main
 from sapo_lite.errors import BackboneError
 from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.prompts.sources import concurrent as in_flight
@@ -97,16 +96,12 @@ def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def say(typed: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Done]:
     """`say("paraphrase", ...)`: the command in this process."""
 
     def said(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["sapo-lite", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return Done(int(ended.value.code or 0), out, err)
+        done = typed(*arguments)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     return said
 
@@ -178,7 +173,7 @@ def test_texts_go_to_stdout_and_what_happened_to_stderr(say: Callable[..., Done]
     assert not server.loaded
 
 
-def test_letters_are_labels_too(say: Callable[..., Done]) -> None:
+def test_letters_may_be_labels(say: Callable[..., Done]) -> None:
     text = "Choose the best ending and answer with A, B or C."
     kept = "Three endings are given, and one of them is best: A, B or C?"
     lost = "Three endings are given, a, b and c. Name the best one."

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 # What may differ between two runs: times, the machine's state, what libraries and the run itself say.
 VARYING = {"usage.json", "environment.json", "log.txt", "shown.txt", "copied.json", ".lock"}
+ONE_TASK = ("sequence.tasks=['oldest']", "training.epochs=1")
 FULL = "scoring.race=false"  # so that sapo and worst have losses in common
 
 
@@ -122,7 +123,7 @@ def test_time_is_that_of_a_run_as_if_alone(whole: tuple[Path, subprocess.Complet
 
 def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path: Path) -> None:
     options = ("--strategies", "fixed,sapo", "--adapters", "lorainc,zero", "--seeds", "2")
-    done = call(compare(tmp_path / "out", *options, settings=("sequence.tasks=['oldest']",)))
+    done = call(compare(tmp_path / "out", *options, settings=ONE_TASK))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in sorted((tmp_path / "out").glob("*-zero-*"))] == [
         "fixed-zero-0",
@@ -181,7 +182,7 @@ def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
     model, out = tmp_path / "model", tmp_path / "out"
     shutil.copytree(ROOT / "data/backbones/lab", model)
-    settings = (f"model.name={model}", "sequence.tasks=['oldest']", "training.epochs=1")
+    settings = (f"model.name={model}", *ONE_TASK)
     options = ("--strategies", "fixed", "--seeds", "2", "--format", "json")
     old = json.loads(call(compare(out, *options, settings=settings)).stdout)
     change_weights(model)
@@ -263,7 +264,7 @@ def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.Complet
 
 def test_on_a_terminal_there_is_one_live_grid(tmp_path: Path) -> None:
     options = ("--strategies", "fixed,worst", "--seeds", "1")
-    arguments = compare(tmp_path / "out", *options, settings=("sequence.tasks=['oldest']",))
+    arguments = compare(tmp_path / "out", *options, settings=ONE_TASK)
     status, text = call_on_a_terminal(arguments)
     assert status == 0
     assert "\x1b[" in text

@@ -165,6 +165,7 @@ def test_only_the_first_examples_are_scored(bare: Callable[..., tuple[Any, Any]]
     assert losses(few) == losses(same)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [
@@ -272,6 +273,7 @@ def in_training(family: str, bare: Callable[..., tuple[Any, Any]]) -> tuple[Any,
     return model, tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_model_and_tokenizer_are_left_as_found(bare: Callable[..., tuple[Any, Any]], family: str) -> None:
     model, tokenizer = in_training(family, bare)
@@ -299,6 +301,7 @@ def gradient_norm(model: Any) -> float:
     return sum(float(p.grad.norm()) for p in model.parameters() if p.grad is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_in_four_bits_learns_afterwards_as_before(
@@ -316,6 +319,7 @@ def test_a_model_in_four_bits_learns_afterwards_as_before(
     assert gradient_norm(model) == before
 
 
+@pytest.mark.slow
 def test_four_bit_weights_that_an_evaluation_has_repacked_are_scored_and_stay_as_they_are(
     bare: Callable[..., tuple[Any, Any]],
 ) -> None:
@@ -356,6 +360,7 @@ def with_a_vision_tower() -> Any:
     return AutoModelForCausalLM.from_config(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [router_in_training, with_a_vision_tower])
 def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
     model, tokenizer = make(), qwen3_tokenizer()
@@ -363,7 +368,10 @@ def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
     next(model.parameters()).grad = torch.ones_like(next(model.parameters()))
     next(model.modules()).register_forward_hook(lambda *_: None)
     with left_as_found(model, tokenizer):
-        score_prompts(model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True)))
+        board = score_prompts(
+            model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True))
+        )
+    assert len(board.rows) == 2
 
 
 class Broken(PlainDisplay):
@@ -381,7 +389,7 @@ class Broken(PlainDisplay):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("lost"), KeyboardInterrupt()])
-def test_they_are_left_as_found_after_an_error_too(
+def test_model_and_tokenizer_are_left_as_found_after_an_error(
     bare: Callable[..., tuple[Any, Any]], error: BaseException
 ) -> None:
     model, tokenizer = in_training("qwen3", bare)
@@ -392,6 +400,7 @@ def test_they_are_left_as_found_after_an_error_too(
     assert show.attention == CHUNKED  # it did happen in the middle
 
 
+@pytest.mark.slow
 def test_training_goes_on_to_the_bit_as_if_nothing_had_been_scored(
     bare: Callable[..., tuple[Any, Any]],
 ) -> None:
@@ -422,6 +431,7 @@ def test_the_callers_autocast_does_not_change_losses(bare: Callable[..., tuple[A
     assert losses(inside) == losses(ranks(model, tokenizer))
 
 
+@pytest.mark.slow
 def test_a_forward_that_accelerate_has_put_its_autocast_over_is_taken(
     bare: Callable[..., tuple[Any, Any]],
 ) -> None:
@@ -431,11 +441,13 @@ def test_a_forward_that_accelerate_has_put_its_autocast_over_is_taken(
     assert losses(ranks(model, tokenizer)) == expected
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_scored_as_what_is_inside(bare: Callable[..., tuple[Any, Any]]) -> None:
     model, tokenizer = bare()
     assert losses(ranks(torch.compile(model), tokenizer)) == losses(ranks(model, tokenizer))
 
 
+@pytest.mark.slow
 def test_weights_beside_lora_count_and_switched_off_adapters_do_not(
     bare: Callable[..., tuple[Any, Any]],
 ) -> None:
@@ -449,6 +461,7 @@ def test_weights_beside_lora_count_and_switched_off_adapters_do_not(
         assert losses(ranks(model, tokenizer)) == pytest.approx(losses(ranks(plain, tokenizer)), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.05), (torch.float16, 0.01)])
 def test_models_in_16_bits_give_nearly_the_same_losses(
     bare: Callable[..., tuple[Any, Any]], dtype: torch.dtype, close: float
@@ -505,6 +518,7 @@ def test_over_long_inputs_are_cut_by_one_budget_and_told_of(bare: Callable[..., 
     assert 500 < longest <= 512
 
 
+@pytest.mark.slow
 def test_the_budget_can_be_set_and_is_the_shortest_that_anyone_names(
     bare: Callable[..., tuple[Any, Any]],
 ) -> None:

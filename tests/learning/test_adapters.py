@@ -305,6 +305,7 @@ def test_the_olora_penalty_is_zero_for_the_first_task(make_backbone: MAKE) -> No
     assert not any(a.grad is not None and a.grad.any() for a, _ in adapter.pairs)
 
 
+@pytest.mark.slow
 def test_olora_learns_a_block_that_overlaps_less(make_backbone: MAKE, tmp_path: Path) -> None:
     overlaps = {}
     for method in ("lorainc", "olora"):
@@ -337,10 +338,11 @@ def test_from_the_second_task_on_an_overlap_of_zero_is_refused(make_backbone: MA
 
 
 @pytest.mark.parametrize("method", ["lorainc", "sequential", "replay", "joint", "zero"])
-def test_the_other_methods_have_no_penalty(make_backbone: MAKE, method: str) -> None:
+def test_methods_other_than_olora_and_ewc_have_no_penalty(make_backbone: MAKE, method: str) -> None:
     assert attach(make_backbone("qwen3"), method).penalty is None
 
 
+@pytest.mark.slow
 @quantizations
 @pytest.mark.parametrize("method", ["sequential", "ewc", "replay", "joint"])
 def test_the_methods_of_one_block_go_on_with_it(

@@ -141,7 +141,7 @@ def test_the_fisher_information_of_earlier_tasks_decays_and_the_anchor_moves_on(
     assert not torch.equal(adapter.memory["anchor"], parameters_to_vector(lora(adapter)))
 
 
-def test_its_progress_is_shown(make_backbone: MAKE) -> None:
+def test_the_progress_of_the_fisher_information_is_shown(make_backbone: MAKE) -> None:
     shown = io.StringIO()
     adapter = attach(make_backbone("qwen3"))
     assert adapter.after_task is not None

@@ -464,4 +464,5 @@ def test_settings_that_contradict_are_refused(overrides: list[str], fault: str) 
 
 
 def test_one_rollout_is_enough_without_training() -> None:
-    load_recipe("lab", ["rewrite.enabled=true", "rewrite.policy=best_of", "rewrite.rollouts=1"])
+    recipe = load_recipe("lab", ["rewrite.enabled=true", "rewrite.policy=best_of", "rewrite.rollouts=1"])
+    assert recipe.rewrite.rollouts == 1

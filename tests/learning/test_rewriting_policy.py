@@ -110,7 +110,7 @@ def test_within_the_policys_lora_the_base_answers_and_afterwards_the_learner(
     assert_same(state(backbone), before)
 
 
-def test_the_policy_is_gone_after_an_error_too(make_backbone: MAKE) -> None:
+def test_the_policy_is_gone_after_an_error(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     learned(backbone)
     before = state(backbone)
@@ -212,6 +212,7 @@ def learn_to_say(
     return rewards, asked
 
 
+@pytest.mark.slow
 def test_a_step_takes_the_gradient_of_all_its_rollouts_weighted_by_their_groups_advantages(
     make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +257,7 @@ def test_a_step_takes_the_gradient_of_all_its_rollouts_weighted_by_their_groups_
         assert (one - other).abs().max() <= 1e-4 * max(other.abs().max(), 1e-3)
 
 
+@pytest.mark.slow
 @families
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_grpo_leaves_no_trace(make_backbone: MAKE, tmp_path: Path, family: str, checkpointing: bool) -> None:

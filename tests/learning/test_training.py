@@ -637,7 +637,7 @@ def test_the_rows_named_are_those_whose_loss_is_not_finite(
         learn(backbone, adapter, settings, tmp_path, rows=rows)
 
 
-def test_a_penalty_that_is_not_finite_stops_too(make_backbone: MAKE, tmp_path: Path) -> None:
+def test_a_penalty_that_is_not_finite_stops_training(make_backbone: MAKE, tmp_path: Path) -> None:
     backbone = make_backbone("qwen3")
     adapter = start(backbone, "olora")
     adapter.penalty = lambda: torch.tensor(torch.inf)

@@ -153,7 +153,8 @@ def test_a_model_stored_in_four_bits_lacks_nothing(
             info()
 
 
-@pytest.mark.parametrize("loader", ["transformers", pytest.param("unsloth", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("loader", ["transformers", "unsloth"])
 def test_no_loader_fills_up_what_is_missing(
     make_backbone: Callable[..., Backbone], tmp_path: Path, loader: str
 ) -> None:

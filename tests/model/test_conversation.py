@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sapo_lite.lab.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from conversations import (
@@ -24,6 +23,7 @@ from conversations import (
     bytes_in_python,
     sentencepiece,
 )
+from pretraining.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from sapo_lite import score_prompts
 from sapo_lite.errors import RenderError, RunFolderError
 from sapo_lite.model.chat import ChatFormat, user_turn

@@ -130,7 +130,7 @@ def test_the_ids_before_the_stop_token_are_the_answer(answering: MAKE, family: s
         assert generate_cached(backbone, prompts(backbone), LIMIT, prefix=None) == expected
 
 
-def test_the_stop_tokens_end_transformers_own_generate_too(answering: MAKE) -> None:
+def test_the_stop_tokens_end_the_generate_of_transformers(answering: MAKE) -> None:
     backbone, expected = answering("llama")
     ends = backbone.causal_lm.generation_config.eos_token_id
     assert [cut(answer, ends) for answer in plain_answers(backbone, prompts(backbone))] == expected
@@ -204,7 +204,8 @@ def test_what_all_prompts_begin_with_is_fed_once(make_backbone: MAKE, layout: st
     assert shapes == [(1, shared)] * (shared > 0) + [(len(batch), batch[0]) for batch in batches]
 
 
-def test_prompts_of_a_model_with_a_sliding_window_are_answered_as_alone_too(
+@pytest.mark.slow
+def test_prompts_of_a_model_with_a_sliding_window_are_answered_as_alone(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(make_backbone("qwen3").config.name, tmp_path / "sliding")

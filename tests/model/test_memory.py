@@ -79,7 +79,7 @@ def test_a_failed_allocation_is_recognised() -> None:
     assert fits_in_memory(lambda: torch.empty(1))
 
 
-def test_so_is_one_on_a_card() -> None:
+def test_a_failed_allocation_on_a_card_is_recognised() -> None:
     """In the words of torch's CUDA allocator."""
     error = torch.OutOfMemoryError(
         "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 7.79 GiB of which "
@@ -101,7 +101,9 @@ def test_so_is_one_on_a_card() -> None:
         "allocate 8589934592 bytes.",  # Windows
     ],
 )
-def test_so_is_one_in_the_words_of_cublas_of_the_driver_or_of_windows(message: str) -> None:
+def test_the_words_of_cublas_the_driver_and_windows_for_no_memory_are_recognised(
+    message: str,
+) -> None:
     def fake_forward() -> None:
         raise RuntimeError(message)
 

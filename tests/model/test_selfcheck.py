@@ -75,7 +75,7 @@ def test_nothing_is_said_of_a_model_that_takes_packs(
     assert backbone.packs
 
 
-def test_nothing_is_said_in_bfloat16_either(make_backbone: MAKE) -> None:
+def test_nothing_is_said_of_a_model_in_bfloat16_that_takes_packs(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     backbone.model.to(torch.bfloat16)
     backbone.dtype = torch.bfloat16
@@ -226,7 +226,7 @@ def test_a_model_that_does_otherwise_is_found_out_by_its_losses(
 
 
 @pytest.mark.parametrize("fault", list(WRONG))
-def test_it_is_found_out_in_bfloat16_too(make_backbone: MAKE, fault: str) -> None:
+def test_a_model_in_bfloat16_that_does_not_take_packs_is_found_out(make_backbone: MAKE, fault: str) -> None:
     backbone = make_backbone("qwen3")
     backbone.model.to(torch.bfloat16)
     backbone.dtype = torch.bfloat16

@@ -95,6 +95,7 @@ def test_weak_families_come_more_often() -> None:
     assert curriculum.weakest(1) == ["reverse"]
 
 
+@pytest.mark.slow
 def test_examples_are_encoded_in_order_with_their_own_suffix() -> None:
     pretraining = Pretraining(PLAN, **TINY)
     examples = drawn(pretraining, 15)

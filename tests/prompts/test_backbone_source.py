@@ -199,7 +199,7 @@ def test_first_tokens_over_many_seeds_follow_the_softmax(
 
 
 @pytest.mark.slow
-def test_later_tokens_of_one_seed_follow_the_softmax_too() -> None:
+def test_later_tokens_of_one_seed_follow_the_softmax() -> None:
     logits = 2 * torch.randn(1, 300, generator=torch.Generator().manual_seed(0))
     for dtype in (torch.float32, torch.bfloat16):
         pick = _drawn([7], 0.8)
@@ -250,7 +250,7 @@ def test_the_adapter_takes_part(make_backbone: MAKE) -> None:
     assert drawn(backbone, turns(backbone), range(5)) != plain
 
 
-def test_the_mode_is_restored_after_a_failure_too(
+def test_the_mode_is_restored_after_a_failed_answer(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backbone = make_backbone("qwen3")
@@ -333,7 +333,7 @@ def test_calls_go_out_in_batches_and_the_backbone_is_loaded_when_it_is_needed(
     assert {(batch["temperature"], batch["max_new_tokens"]) for batch in batches} == {(0.7, MAX_NEW_TOKENS)}
 
 
-def test_its_answers_depend_on_the_backbone_and_how_it_is_loaded() -> None:
+def test_answers_depend_on_the_backbone_and_how_it_is_loaded() -> None:
     def identity(**settings: Any) -> dict[str, Any]:
         config = ParaphraseConfig(backend="self", temperature=settings.pop("temperature", 0.6))
         return OwnModel(config, ModelConfig(**{"name": "lab"} | settings), unloadable).identity()

@@ -54,7 +54,8 @@ def ignore(call: Call, answer: str) -> None:
 
 
 def make(ask: Callable[[Call], Awaitable[str]], **changes: Any) -> InFlight:
-    return InFlight(ask, "The server", **({"parallel": 4, "timeout": 5.0, "deadline": 60.0} | changes))
+    settings = {"check": lambda: None, "parallel": 4, "timeout": 5.0, "deadline": 60.0}
+    return InFlight(ask, "The server", **(settings | changes))
 
 
 def answers(
@@ -98,6 +99,31 @@ def test_an_answer_is_given_while_later_ones_are_still_out() -> None:
     given = make(wait_for_the_number).answers(calls("0", "inf"), ignore)
     assert next(given) == "after 0"
     given.close()
+
+
+def test_the_server_is_checked_once_before_the_first_call() -> None:
+    done = []
+
+    async def ask(call: Call) -> str:
+        done.append(call.request)
+        return call.request
+
+    in_flight = make(ask, check=lambda: done.append("check"), parallel=1)
+    assert list(in_flight.answers([], ignore)) == []
+    assert (done, in_flight.started) == ([], False)
+    for request in "ab":
+        assert list(in_flight.answers(calls(request), ignore)) == [request]
+    assert (done, in_flight.started) == (["check", "a", "b"], True)
+
+
+def test_a_server_that_cannot_be_used_gets_no_call() -> None:
+    def refuse() -> None:
+        raise ParaphraseError("nobody there")
+
+    in_flight = make(failing(), check=refuse)
+    with pytest.raises(ParaphraseError, match="nobody there"):
+        list(in_flight.answers(calls("a"), ignore))
+    assert not in_flight.started
 
 
 def test_no_more_calls_at_once_than_allowed_and_as_many() -> None:

@@ -128,7 +128,7 @@ def test_without_such_a_rival_it_is_the_one_whose_interval_comes_nearest() -> No
     assert not found.within_noise
 
 
-def test_the_highest_loss_has_a_runner_up_too() -> None:
+def test_the_highest_loss_has_a_runner_up() -> None:
     found = certainty([noisy(0, 0), noisy(1, 8), noisy(2, 5), noisy(3, 1)], 1)
     assert found.runner_up.other == 2
     assert found.runner_up.mean > 0

@@ -71,59 +71,59 @@ LEFTOVER = "markers or tags left over"
 # --- the reasons
 
 
-@pytest.mark.parametrize(
-    ("about", "text", "reason"),
-    [
-        (YES_NO, "Say yes for a right translation and no for a wrong one.", None),
-        (YES_NO, "", "empty"),
-        (YES_NO, " \n", "empty"),
-        (YES_NO, "...", "empty"),
-        (YES_NO, "\u200b\u2060\ufeff", "empty"),
-        (YES_NO, "Say yes or no\ufffd", "broken characters"),
-        (YES_NO, "Say yes or no\x00 here.", "broken characters"),
-        (YES_NO, "Say yes or no\x1b[0m here.", "broken characters"),
-        (YES_NO, "Say yes or no \ud83d here.", "broken characters"),
-        (YES_NO, "Say yes if right,\r\n\tno if wrong.", None),
-        (YES_NO, "GENERATE label yes, if the Translation is right; otherwise no!", "equal to the original"),
-        (YES_NO, "taken:  YES, yes? no", "equal to another candidate"),
-        (YES_NO, "Decide whether the translation is right.", 'label "yes" missing'),
-        (YES_NO, "Say Yes or no.", 'label "yes" altered'),
-        (YES_NO, "Say ｙｅｓ or no.", 'label "yes" altered'),
-        (YES_NO, "Say yess or no.", 'label "yes" missing'),
-        (YES_NO, "Say ye\u200bs or no.", 'label "yes" missing'),
-        (YES_NO, "Say yes\u0301 or no.", 'label "yes" missing'),
-        (YES_NO, "Say yes, or nothing: yes and nobody else.", 'label "no" missing'),
-        (YES_NO, "Say **yes** or 'no', then.", None),
-        (YES_NO, "Right translation?\n- yes\n- no", None),
-        (STANCE, "这段文字持什么立场？支持选A，反对选B，中立选C。", None),
-        (STANCE, "支持选Ａ，反对选B，中立选C。", 'label "A" altered'),
-        (STANCE, "支持选a，反对选B，中立选C。", 'label "A" altered'),
-        (STANCE, "支持选AB，反对选B，中立选C。", 'label "A" missing'),
-        (RATING, "Give 1 star to 5 stars.", None),
-        (RATING, "Give one star to 5 stars.", 'label "1" missing'),
-        (RATING, "Give 10 to 5 stars.", 'label "1" missing'),
-    ],
-)
-def test_the_gate_gives_a_reason_for_every_refusal(about: Task, text: str, reason: str | None) -> None:
-    accepted = ["Taken: yes, YES, no."]
-    assert reject_reason(text, about, accepted) == reason
-    # These hold for what people write too.
-    assert reject_reason(text, about, accepted, generated=False) == reason
+REASONS = [
+    (YES_NO, "Say yes for a right translation and no for a wrong one.", None),
+    (YES_NO, "", "empty"),
+    (YES_NO, " \n", "empty"),
+    (YES_NO, "...", "empty"),
+    (YES_NO, "\u200b\u2060\ufeff", "empty"),
+    (YES_NO, "Say yes or no\ufffd", "broken characters"),
+    (YES_NO, "Say yes or no\x00 here.", "broken characters"),
+    (YES_NO, "Say yes or no\x1b[0m here.", "broken characters"),
+    (YES_NO, "Say yes or no \ud83d here.", "broken characters"),
+    (YES_NO, "Say yes if right,\r\n\tno if wrong.", None),
+    (YES_NO, "GENERATE label yes, if the Translation is right; otherwise no!", "equal to the original"),
+    (YES_NO, "taken:  YES, yes? no", "equal to another candidate"),
+    (YES_NO, "Decide whether the translation is right.", 'label "yes" missing'),
+    (YES_NO, "Say Yes or no.", 'label "yes" altered'),
+    (YES_NO, "Say ｙｅｓ or no.", 'label "yes" altered'),
+    (YES_NO, "Say yess or no.", 'label "yes" missing'),
+    (YES_NO, "Say ye\u200bs or no.", 'label "yes" missing'),
+    (YES_NO, "Say yes\u0301 or no.", 'label "yes" missing'),
+    (YES_NO, "Say yes, or nothing: yes and nobody else.", 'label "no" missing'),
+    (YES_NO, "Say **yes** or 'no', then.", None),
+    (YES_NO, "Right translation?\n- yes\n- no", None),
+    (STANCE, "这段文字持什么立场？支持选A，反对选B，中立选C。", None),
+    (STANCE, "支持选Ａ，反对选B，中立选C。", 'label "A" altered'),
+    (STANCE, "支持选a，反对选B，中立选C。", 'label "A" altered'),
+    (STANCE, "支持选AB，反对选B，中立选C。", 'label "A" missing'),
+    (RATING, "Give 1 star to 5 stars.", None),
+    (RATING, "Give one star to 5 stars.", 'label "1" missing'),
+    (RATING, "Give 10 to 5 stars.", 'label "1" missing'),
+]
 
 
-@pytest.mark.parametrize(
-    "rest",
-    [
-        *"<START> </START> <START/> </START ＜START＞ <END> <think> </think> <think/> <THINKING>".split(),
-        *"</thought> <reasoning> ◁think▷ [THINK] [START] [/INST] <<SYS>> <s> </s> <bos> <eos> <pad>".split(),
-        *"<|im_end|> <|eot_id|> <|endoftext|> <｜end▁of▁sentence｜> <start_of_turn>".split(),
-        *"<end_of_turn> <tool_call> </tool_response>".split(),
-        *("</start >", "< START >", "<think>\n\n</think>", "<think>\nThe user wants yes or no.\n"),
-    ],
-)
-def test_markers_thinking_and_tags_of_chat_templates_are_left_over(rest: str) -> None:
-    for text in (f"Say yes or no.{rest}", f"{rest} Say yes or no."):
-        assert reject_reason(text, YES_NO, [], generated=False) == LEFTOVER
+def test_the_gate_gives_a_reason_for_every_refusal() -> None:
+    for about, text, reason in REASONS:
+        accepted = ["Taken: yes, YES, no."]
+        assert reject_reason(text, about, accepted) == reason, text
+        # These hold for what people write too.
+        assert reject_reason(text, about, accepted, generated=False) == reason, text
+
+
+LEFTOVERS = [
+    *"<START> </START> <START/> </START ＜START＞ <END> <think> </think> <think/> <THINKING>".split(),
+    *"</thought> <reasoning> ◁think▷ [THINK] [START] [/INST] <<SYS>> <s> </s> <bos> <eos> <pad>".split(),
+    *"<|im_end|> <|eot_id|> <|endoftext|> <｜end▁of▁sentence｜> <start_of_turn>".split(),
+    *"<end_of_turn> <tool_call> </tool_response>".split(),
+    *("</start >", "< START >", "<think>\n\n</think>", "<think>\nThe user wants yes or no.\n"),
+]
+
+
+def test_markers_thinking_and_tags_of_chat_templates_are_left_over() -> None:
+    for rest in LEFTOVERS:
+        for text in (f"Say yes or no.{rest}", f"{rest} Say yes or no."):
+            assert reject_reason(text, YES_NO, [], generated=False) == LEFTOVER, rest
 
 
 @pytest.mark.parametrize("tag", ["<s>", "<end>", "[INST]", "\ufffd", "\x0c", "<|sep|>"])
@@ -190,49 +190,49 @@ def test_a_tenth_of_a_long_instruction_has_lost_its_conditions() -> None:
     assert reject_reason("Keep to all twenty.", about, []) == "too short"
 
 
-@pytest.mark.parametrize(
-    ("about", "text", "reason"),
-    [
-        (YES_NO, "Ist die Übersetzung richtig, dann „yes“, sonst „no“.", "not in English"),
-        (YES_NO, "Prüfe, ob die Übersetzung korrekt ist, und gib yes oder no aus.", "not in English"),
-        (FREE, "Schreibe eine Zusammenfassung der Rezension.", "not in English"),
-        (FREE, "Fasse das Wichtigste zusammen.", "not in English"),
-        (FREE, "Rédigez un résumé de la critique.", "not in English"),
-        (YES_NO, "Indiquez yes si la traduction est correcte et no dans le cas contraire.", "not in English"),
-        (FREE, "Escribe un resumen de la siguiente reseña.", "not in English"),
-        (FREE, "Scrivi un riassunto della recensione che segue.", "not in English"),
-        (FREE, "Escreva um resumo da avaliação, por favor.", "not in English"),
-        (FREE, "Schrijf een samenvatting van het volgende.", "not in English"),
-        (FREE, "Hãy viết một bản tóm tắt cho bài đánh giá này.", "not in English"),
-        (FREE, "Напишите краткое изложение отзыва.", "not in English"),
-        (FREE, "请写出这条评论的摘要。", "not in English"),
-        (FREE, "レビューの要約を書いてください。", "not in English"),
-        (FREE, "Sum up the review. 只输出摘要。", "not in English"),
-        (YES_NO, "如果翻译正确，输出 yes，否则输出 no。", "not in English"),
-        (STANCE, "State the stance: A, B or C.", "not in Chinese"),
-        (
-            STANCE,
-            "Determine the author's attitude to the target (目标): A for 支持, B for 反对, C.",
-            "not in Chinese",
-        ),
-        (STANCE, "対象に対する態度を判断してください。支持ならA、反対ならB、中立ならC。", "not in Chinese"),
-        (STANCE, "대상에 대한 태도를 판단하세요. A, B 또는 C.", "not in Chinese"),
-        (PLAIN_GERMAN, "Vereinfache den folgenden Absatz auf Deutsch.", "not in English"),
-        (PLAIN_GERMAN, "Say in simple German (einfaches Deutsch) what the paragraph says.", None),
-        (YES_NO, "Is the translation from Bulgarian (български) into English right? yes or no.", None),
-        (task("Translate en-fr."), "From en to fr: translate.", None),
-        (task("Is 你好 a greeting?"), "Tell whether 你好 is used to greet someone.", None),
-        (
-            task("Mots et phrases du texte: lesquels sont dans la liste?"),
-            "Quels mots sont dans la liste ?",
-            None,
-        ),
-        (FREE, "Review in, summary out: short, café style, no fluff.", None),
-    ],
-)
-def test_a_paraphrase_is_in_the_language_of_the_task(about: Task, text: str, reason: str | None) -> None:
-    assert reject_reason(text, about, []) == reason
-    assert reject_reason(text, about, [], generated=False) is None
+LANGUAGES = [
+    (YES_NO, "Ist die Übersetzung richtig, dann „yes“, sonst „no“.", "not in English"),
+    (YES_NO, "Prüfe, ob die Übersetzung korrekt ist, und gib yes oder no aus.", "not in English"),
+    (FREE, "Schreibe eine Zusammenfassung der Rezension.", "not in English"),
+    (FREE, "Fasse das Wichtigste zusammen.", "not in English"),
+    (FREE, "Rédigez un résumé de la critique.", "not in English"),
+    (YES_NO, "Indiquez yes si la traduction est correcte et no dans le cas contraire.", "not in English"),
+    (FREE, "Escribe un resumen de la siguiente reseña.", "not in English"),
+    (FREE, "Scrivi un riassunto della recensione che segue.", "not in English"),
+    (FREE, "Escreva um resumo da avaliação, por favor.", "not in English"),
+    (FREE, "Schrijf een samenvatting van het volgende.", "not in English"),
+    (FREE, "Hãy viết một bản tóm tắt cho bài đánh giá này.", "not in English"),
+    (FREE, "Напишите краткое изложение отзыва.", "not in English"),
+    (FREE, "请写出这条评论的摘要。", "not in English"),
+    (FREE, "レビューの要約を書いてください。", "not in English"),
+    (FREE, "Sum up the review. 只输出摘要。", "not in English"),
+    (YES_NO, "如果翻译正确，输出 yes，否则输出 no。", "not in English"),
+    (STANCE, "State the stance: A, B or C.", "not in Chinese"),
+    (
+        STANCE,
+        "Determine the author's attitude to the target (目标): A for 支持, B for 反对, C.",
+        "not in Chinese",
+    ),
+    (STANCE, "対象に対する態度を判断してください。支持ならA、反対ならB、中立ならC。", "not in Chinese"),
+    (STANCE, "대상에 대한 태도를 판단하세요. A, B 또는 C.", "not in Chinese"),
+    (PLAIN_GERMAN, "Vereinfache den folgenden Absatz auf Deutsch.", "not in English"),
+    (PLAIN_GERMAN, "Say in simple German (einfaches Deutsch) what the paragraph says.", None),
+    (YES_NO, "Is the translation from Bulgarian (български) into English right? yes or no.", None),
+    (task("Translate en-fr."), "From en to fr: translate.", None),
+    (task("Is 你好 a greeting?"), "Tell whether 你好 is used to greet someone.", None),
+    (
+        task("Mots et phrases du texte: lesquels sont dans la liste?"),
+        "Quels mots sont dans la liste ?",
+        None,
+    ),
+    (FREE, "Review in, summary out: short, café style, no fluff.", None),
+]
+
+
+def test_a_paraphrase_is_in_the_language_of_the_task() -> None:
+    for about, text, reason in LANGUAGES:
+        assert reject_reason(text, about, []) == reason, text
+        assert reject_reason(text, about, [], generated=False) is None, text
 
 
 # --- what small local models say
@@ -372,14 +372,14 @@ GOOD: list[tuple[Task, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("about", "text", "reason"), BAD)
-def test_what_is_no_paraphrase_is_told_by_its_look(about: Task, text: str, reason: str) -> None:
-    assert reject_reason(text, about, []) == reason
+def test_what_is_no_paraphrase_is_told_by_its_look() -> None:
+    for about, text, reason in BAD:
+        assert reject_reason(text, about, []) == reason, text
 
 
-@pytest.mark.parametrize(("about", "text"), GOOD)
-def test_a_good_paraphrase_passes_whatever_its_style(about: Task, text: str) -> None:
-    assert reject_reason(text, about, []) is None
+def test_a_good_paraphrase_passes_whatever_its_style() -> None:
+    for about, text in GOOD:
+        assert reject_reason(text, about, []) is None, text
 
 
 def test_curly_apostrophes_are_read_as_straight_ones() -> None:
@@ -387,10 +387,13 @@ def test_curly_apostrophes_are_read_as_straight_ones() -> None:
     assert reject_reason(text, TWEETS, []) == "refuses"
 
 
-@pytest.mark.parametrize("text", [text for _, text, reason in BAD if reason in (TALK, "refuses", ANSWER)])
-def test_a_person_may_write_what_looks_like_talk(text: str) -> None:
-    about = task("Something else altogether.")
-    assert reject_reason(text, about, [], generated=False) is None
+LOOKS_LIKE_TALK = [text for _, text, reason in BAD if reason in (TALK, "refuses", ANSWER)]
+
+
+def test_a_person_may_write_what_looks_like_talk() -> None:
+    for text in LOOKS_LIKE_TALK:
+        about = task("Something else altogether.")
+        assert reject_reason(text, about, [], generated=False) is None, text
 
 
 # --- real paraphrases
@@ -467,95 +470,96 @@ def test_the_instruction_of_another_task_lacks_the_labels(benchmarks: Path) -> N
 # --- labels
 
 
-@pytest.mark.parametrize(
-    ("about", "named"),
-    [
-        (RATING, ("1", "5")),
-        (task("Rate it. 1: poor, 2: fair, 3: good.", ("1", "2", "3")), ("1", "3")),  # the ends of a scale
-        (task("Answer 1 or 2 or 4.", ("1", "2", "4")), ("1", "2", "4")),
-        (STANCE, ("A", "B", "C")),
-        (task("In this task, choose the best option.", ("A", "B", "C")), ()),
-        (task("A text is given. Choose the best option.", ("A", "B", "C")), ()),  # an article
-        (task("There is no text without a claim. Is it so?", ("yes", "no")), ()),  # an ordinary word
-        (task("这是一段文本，请判断真假。", ("是", "否"), language="zh"), ()),
-        (task("是真的吗？回答是或否。", ("是", "否"), language="zh"), ("是", "否")),
-        (task("Two options a and b are given.", ("a", "b")), ("a", "b")),
-        (task("Say 'Positive Review' or 'Negative'.", ("Positive Review", "neg")), ("Positive Review",)),
-        (task("Is it not entailment?", ("entailment", "not entailment")), ("not entailment",)),
-        (task("true, or mostly-true?", ("true", "mostly-true")), ("true", "mostly-true")),
-        (task("支持还是不支持？", ("支持", "不支持"), language="zh"), ("支持", "不支持")),
-        (task("Is it C++ or C?", ("C", "C++")), ("C", "C++")),
-        (task("Free text."), ()),
-    ],
-)
-def test_only_labels_that_the_original_names_are_required(about: Task, named: tuple[str, ...]) -> None:
-    assert required_labels(about) == named
+NAMED = [
+    (RATING, ("1", "5")),
+    (task("Rate it. 1: poor, 2: fair, 3: good.", ("1", "2", "3")), ("1", "3")),  # the ends of a scale
+    (task("Answer 1 or 2 or 4.", ("1", "2", "4")), ("1", "2", "4")),
+    (STANCE, ("A", "B", "C")),
+    (task("In this task, choose the best option.", ("A", "B", "C")), ()),
+    (task("A text is given. Choose the best option.", ("A", "B", "C")), ()),  # an article
+    (task("There is no text without a claim. Is it so?", ("yes", "no")), ()),  # an ordinary word
+    (task("这是一段文本，请判断真假。", ("是", "否"), language="zh"), ()),
+    (task("是真的吗？回答是或否。", ("是", "否"), language="zh"), ("是", "否")),
+    (task("Two options a and b are given.", ("a", "b")), ("a", "b")),
+    (task("Say 'Positive Review' or 'Negative'.", ("Positive Review", "neg")), ("Positive Review",)),
+    (task("Is it not entailment?", ("entailment", "not entailment")), ("not entailment",)),
+    (task("true, or mostly-true?", ("true", "mostly-true")), ("true", "mostly-true")),
+    (task("支持还是不支持？", ("支持", "不支持"), language="zh"), ("支持", "不支持")),
+    (task("Is it C++ or C?", ("C", "C++")), ("C", "C++")),
+    (task("Free text."), ()),
+]
 
 
-@pytest.mark.parametrize(
-    ("about", "text", "missing"),
-    [
-        (
-            task("Say entailment or not entailment.", ("entailment", "not entailment")),
-            "Is it not entailment?",
-            "entailment",
-        ),
-        (task("true, or mostly-true?", ("true", "mostly-true")), "Is the claim mostly-true?", "true"),
-        (task("支持还是不支持？", ("支持", "不支持"), language="zh"), "他是不是不支持这件事？", "支持"),
-        (task("Say a 10 or a 0.", ("10", "0")), "Say a 100 or a 10.", "0"),
-    ],
-)
-def test_a_label_within_a_longer_label_does_not_count(about: Task, text: str, missing: str) -> None:
-    assert reject_reason(text, about, []) == f'label "{missing}" missing'
+def test_only_labels_that_the_original_names_are_required() -> None:
+    for about, named in NAMED:
+        assert required_labels(about) == named, about
 
 
-@pytest.mark.parametrize(
-    "label", ["(a)", "C++", "a|b", ".*", "\\d", "[x]", "$1", "né", "yes and no", "_x_", "👍"]
-)
-def test_labels_are_no_patterns(label: str) -> None:
-    about = task(f"Say {label} where it fits the text.", (label, "other one"))
-    assert required_labels(about) == (label,)
-    assert reject_reason(f"Where it fits, the word to use is {label}, always.", about, []) is None
-    assert (
-        reject_reason("Where it fits, the word to use is zzz, always.", about, [])
-        == f'label "{label}" missing'
-    )
+WITHIN_LONGER = [
+    (
+        task("Say entailment or not entailment.", ("entailment", "not entailment")),
+        "Is it not entailment?",
+        "entailment",
+    ),
+    (task("true, or mostly-true?", ("true", "mostly-true")), "Is the claim mostly-true?", "true"),
+    (task("支持还是不支持？", ("支持", "不支持"), language="zh"), "他是不是不支持这件事？", "支持"),
+    (task("Say a 10 or a 0.", ("10", "0")), "Say a 100 or a 10.", "0"),
+]
+
+
+def test_a_label_within_a_longer_label_does_not_count() -> None:
+    for about, text, missing in WITHIN_LONGER:
+        assert reject_reason(text, about, []) == f'label "{missing}" missing', text
+
+
+LABELS = ["(a)", "C++", "a|b", ".*", "\\d", "[x]", "$1", "né", "yes and no", "_x_", "👍"]
+
+
+def test_labels_are_no_patterns() -> None:
+    for label in LABELS:
+        about = task(f"Say {label} where it fits the text.", (label, "other one"))
+        assert required_labels(about) == (label,), label
+        assert reject_reason(f"Where it fits, the word to use is {label}, always.", about, []) is None, label
+        assert (
+            reject_reason("Where it fits, the word to use is zzz, always.", about, [])
+            == f'label "{label}" missing'
+        ), label
 
 
 # --- normalisation and overlap
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Say  YES,\nplease!", "say yes please"),
-        ("输出Ａ，B。", "输出a、b"),
-        ("Straße", "STRASSE"),
-        ("“a”", "'a'"),
-    ],
-)
-def test_texts_that_differ_in_case_space_or_punctuation_are_equal(one: str, other: str) -> None:
-    assert normalise(one) == normalise(other)
+EQUAL_TEXTS = [
+    ("Say  YES,\nplease!", "say yes please"),
+    ("输出Ａ，B。", "输出a、b"),
+    ("Straße", "STRASSE"),
+    ("“a”", "'a'"),
+]
+
+
+def test_texts_that_differ_in_case_space_or_punctuation_are_equal() -> None:
+    for one, other in EQUAL_TEXTS:
+        assert normalise(one) == normalise(other), one
 
 
 def test_signs_that_carry_meaning_are_kept_by_normalisation() -> None:
     assert normalise("a + b") != normalise("a = b")
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "share"),
-    [
-        ("", "", 1),
-        ("", "a", 0),
-        ("a b", "A, b!", 1),
-        ("a b c", "c b a", 0),
-        ("a b c d", "a b x d", 3 / 7),
-        ("判断情感", "判断态度", 2 / 8),
-        ("a a a a", "a a", 3 / 5),
-    ],
-)
-def test_overlap_is_the_share_of_neighbouring_words(one: str, other: str, share: float) -> None:
-    assert overlap(one, other) == share
+OVERLAPS = [
+    ("", "", 1),
+    ("", "a", 0),
+    ("a b", "A, b!", 1),
+    ("a b c", "c b a", 0),
+    ("a b c d", "a b x d", 3 / 7),
+    ("判断情感", "判断态度", 2 / 8),
+    ("a a a a", "a a", 3 / 5),
+]
+
+
+def test_overlap_is_the_share_of_neighbouring_words() -> None:
+    for one, other, share in OVERLAPS:
+        assert overlap(one, other) == share, one
 
 
 ANY_TEXT = st.text(st.characters(), max_size=60)  # half surrogate pairs too

@@ -1,4 +1,4 @@
-"""The fake OpenAI server (openai_server.py), through httpx."""
+"""The fake OpenAI server (openai_server.py), through httpx; common to all: test_servers.py."""
 
 import httpx
 import pytest
@@ -14,7 +14,7 @@ def complete(server: FakeOpenAI, timeout: float = 5.0, model: str = "tiny", **he
     return HTTP.post(f"{server.url}/chat/completions", json=body, headers=headers, timeout=timeout)
 
 
-def test_completions() -> None:
+def test_a_completion_has_the_body_of_openai() -> None:
     replies = [
         Answer("Yes.", thinking="Hm."),
         Trouble.GARBAGE,
@@ -64,22 +64,3 @@ def test_keys_and_models_are_checked() -> None:
     assert "Incorrect API key provided: sk-proj-*******9876." in long.json()["error"]["message"]
     assert "Incorrect API key provided: dummy." in short.json()["error"]["message"]
     assert [model["id"] for model in listed["data"]] == ["tiny", "small"]
-
-
-def test_completions_that_do_not_come() -> None:
-    with FakeOpenAI([Trouble.DROP, Trouble.CUT, Trouble.HANG, Trouble.STALL]) as server:
-        for kind in (httpx.RemoteProtocolError, httpx.ReadTimeout):
-            for _ in range(2):
-                with pytest.raises(kind):
-                    complete(server, timeout=0.05)
-        assert complete(server).status_code == 200
-        assert server.in_flight_most == 1
-
-
-def test_an_error_in_a_callable_comes_out_at_the_end() -> None:
-    def converse() -> None:
-        with FakeOpenAI(lambda body: body["nothing"]) as server, pytest.raises(httpx.RemoteProtocolError):
-            complete(server)
-
-    with pytest.raises(KeyError, match="nothing"):
-        converse()

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.recipe import load_recipe, paraphrase_section
+from sapo_lite.recipe import AdapterConfig, ParaphraseConfig, load_recipe, paraphrase_section, shipped_recipes
 from sapo_lite.recipe.toml_lines import line_numbers
+
+SECTIONS = "model, sequence, prompt, paraphrase, scoring, adapter, training, evaluation, rewrite"
 
 
 def faults(spec: str | Path, *overrides: str) -> list[str]:
@@ -27,11 +29,14 @@ def test_an_override_of_one_value_cannot_carry_another(write_recipe: Callable[..
     )
 
 
-@pytest.mark.parametrize("override", ["adapter", "adapter.rank", "adapter.=3", "=3", "a.b.c=3", ""])
-def test_an_override_of_another_form_is_refused(write_recipe: Callable[..., str], override: str) -> None:
-    assert faults(write_recipe(), override) == [
-        f"--set {override}: expected section.key=value, such as adapter.rank=4"
-    ]
+NO_OVERRIDES = ["adapter", "adapter.rank", "adapter.=3", "=3", "a.b.c=3", ""]
+
+
+def test_an_override_of_another_form_is_refused(write_recipe: Callable[..., str]) -> None:
+    for override in NO_OVERRIDES:
+        assert faults(write_recipe(), override) == [
+            f"--set {override}: expected section.key=value, such as adapter.rank=4"
+        ], override
 
 
 def test_faults_of_overrides_name_the_override(write_recipe: Callable[..., str]) -> None:
@@ -106,8 +111,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'such as ["q_proj", "v_proj"], found the item 3',
         "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate "
         "or rewrite.learning_rate?",
-        "x.toml, line 26: adapter.zzz: no such key; [adapter] takes method, rank, alpha, dropout, "
-        "target_modules, penalty_weight, fisher_examples, fisher_decay, replay_share, replay_by",
+        f"x.toml, line 26: adapter.zzz: no such key; [adapter] takes {', '.join(AdapterConfig.model_fields)}",
         "x.toml, line 27: adapter.batch_size: no such key; did you mean training.batch_size, "
         "evaluation.batch_size or rewrite.batch_size?",
         "x.toml, line 28: [trianing]: no such section; did you mean [training]?",
@@ -132,39 +136,37 @@ def test_an_empty_recipe_misses_four_things(write_recipe: Callable[..., str]) ->
     ]
 
 
-@pytest.mark.parametrize(
-    ("tasks", "found"),
-    [('"195"', '"195"'), ("[]", "an empty list"), ('[""]', 'the item ""'), ("[true]", "the item true")],
-)
-def test_tasks_are_a_list_of_names(write_recipe: Callable[..., str], tasks: str, found: str) -> None:
-    assert faults(write_recipe(), f"sequence.tasks={tasks}") == [
-        f"--set sequence.tasks={tasks}: sequence.tasks: expected a list of different task ids, "
-        f'such as ["195", "1310"], found {found}'
-    ]
+NO_TASKS = [('"195"', '"195"'), ("[]", "an empty list"), ('[""]', 'the item ""'), ("[true]", "the item true")]
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("training.learning_rate=0", "a number above 0, found 0"),
-        ("training.warmup=-0.1", "a number from 0 to below 1, found -0.1"),
-        ("adapter.penalty_weight=inf", "a number of at least 0, found inf"),
-        ("adapter.fisher_examples=0", "a whole number of at least 1, found 0"),
-        ("adapter.fisher_decay=1.1", "a number from 0 to 1, found 1.1"),
-        ("adapter.replay_share=0", "a number above 0, found 0"),
-        ("adapter.replay_by=random", '"similarity" or "uniform", found "random"'),
-        ("paraphrase.timeout=false", "a number above 0, found false"),
-        ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
-        ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
-        ("model.name={a = 1}", "a text in quotes, found {...}"),
-        ("training.micro_batch_size=[1]", "a whole number of at least 1, found [1]"),
-    ],
-)
-def test_impossible_values_are_refused(
-    write_recipe: Callable[..., str], override: str, expected: str
-) -> None:
-    key = override.partition("=")[0]
-    assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"]
+def test_tasks_are_a_list_of_names(write_recipe: Callable[..., str]) -> None:
+    for tasks, found in NO_TASKS:
+        assert faults(write_recipe(), f"sequence.tasks={tasks}") == [
+            f"--set sequence.tasks={tasks}: sequence.tasks: expected a list of different task ids, "
+            f'such as ["195", "1310"], found {found}'
+        ], tasks
+
+
+IMPOSSIBLE = [
+    ("training.learning_rate=0", "a number above 0, found 0"),
+    ("training.warmup=-0.1", "a number from 0 to below 1, found -0.1"),
+    ("adapter.penalty_weight=inf", "a number of at least 0, found inf"),
+    ("adapter.fisher_examples=0", "a whole number of at least 1, found 0"),
+    ("adapter.fisher_decay=1.1", "a number from 0 to 1, found 1.1"),
+    ("adapter.replay_share=0", "a number above 0, found 0"),
+    ("adapter.replay_by=random", '"similarity" or "uniform", found "random"'),
+    ("paraphrase.timeout=false", "a number above 0, found false"),
+    ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
+    ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
+    ("model.name={a = 1}", "a text in quotes, found {...}"),
+    ("training.micro_batch_size=[1]", "a whole number of at least 1, found [1]"),
+]
+
+
+def test_impossible_values_are_refused(write_recipe: Callable[..., str]) -> None:
+    for override, expected in IMPOSSIBLE:
+        key = override.partition("=")[0]
+        assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"], override
 
 
 def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) -> None:
@@ -174,12 +176,10 @@ def test_a_value_that_is_long_is_quoted_short(write_recipe: Callable[..., str]) 
 
 def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Callable[..., str]) -> None:
     assert faults(write_recipe(before="zzz = 1\n")) == [
-        "x.toml, line 1: zzz: no such key; at the top stand seed, protocol and the sections model, sequence, "
-        "prompt, paraphrase, scoring, adapter, training, evaluation, rewrite"
+        f"x.toml, line 1: zzz: no such key; at the top stand seed, protocol and the sections {SECTIONS}"
     ]
     assert faults(write_recipe(more="[zzz]\n")) == [
-        "x.toml, line 8: [zzz]: no such section; there are model, sequence, prompt, paraphrase, scoring, "
-        "adapter, training, evaluation, rewrite"
+        f"x.toml, line 8: [zzz]: no such section; there are {SECTIONS}"
     ]
 
 
@@ -202,36 +202,34 @@ def test_a_race_is_for_the_mean_over_tokens(write_recipe: Callable[..., str]) ->
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.top_k=2"])  # nothing races
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        (
-            ["sampling=importance"],
-            'sampling: expected "uniform" (prompt.strategy is "sapo"), found "importance"',
-        ),
-        (
-            ["sampling=adversarial", "strategy=random"],
-            'sampling: expected "uniform" (prompt.strategy is "random"), found "adversarial"',
-        ),
-        (["top_k=3", "strategy=paft"], 'top_k: expected 1 (prompt.strategy is "paft"), found 3'),
-        (["top_k=2", "strategy=worst"], 'top_k: expected 1 (prompt.strategy is "worst"), found 2'),
-        (
-            ["rescore=epoch", "strategy=paft"],
-            'rescore: expected "never" (prompt.strategy is "paft"), found "epoch"',
-        ),
-        (["rescore=epoch", "top_k=2"], 'rescore: expected "never" (prompt.top_k is 2), found "epoch"'),
-        (
-            ["temperature=1", "strategy=paft"],
-            'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
-        ),
-        (["draws=2", "strategy=paft"], 'draws: expected 4 (prompt.sampling is "uniform"), found 2'),
-    ],
-)
-def test_what_a_strategy_would_ignore_is_refused(
-    write_recipe: Callable[..., str], settings: list[str], expected: str
-) -> None:
-    overrides = [f"prompt.{setting}" for setting in settings]
-    assert faults(write_recipe(), *overrides) == [f"--set {overrides[0]}: prompt.{expected}"]
+IGNORED = [
+    (
+        ["sampling=importance"],
+        'sampling: expected "uniform" (prompt.strategy is "sapo"), found "importance"',
+    ),
+    (
+        ["sampling=adversarial", "strategy=random"],
+        'sampling: expected "uniform" (prompt.strategy is "random"), found "adversarial"',
+    ),
+    (["top_k=3", "strategy=paft"], 'top_k: expected 1 (prompt.strategy is "paft"), found 3'),
+    (["top_k=2", "strategy=worst"], 'top_k: expected 1 (prompt.strategy is "worst"), found 2'),
+    (
+        ["rescore=epoch", "strategy=paft"],
+        'rescore: expected "never" (prompt.strategy is "paft"), found "epoch"',
+    ),
+    (["rescore=epoch", "top_k=2"], 'rescore: expected "never" (prompt.top_k is 2), found "epoch"'),
+    (
+        ["temperature=1", "strategy=paft"],
+        'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
+    ),
+    (["draws=2", "strategy=paft"], 'draws: expected 4 (prompt.sampling is "uniform"), found 2'),
+]
+
+
+def test_what_a_strategy_would_ignore_is_refused(write_recipe: Callable[..., str]) -> None:
+    for settings, expected in IGNORED:
+        overrides = [f"prompt.{setting}" for setting in settings]
+        assert faults(write_recipe(), *overrides) == [f"--set {overrides[0]}: prompt.{expected}"], settings
 
 
 def test_nothing_is_scored_again_in_a_single_epoch(write_recipe: Callable[..., str]) -> None:
@@ -248,7 +246,7 @@ def test_a_temperature_and_a_number_of_draws_are_above_zero(write_recipe: Callab
     ]
 
 
-def test_a_count_that_is_no_number_is_one_fault_for_paft_too(write_recipe: Callable[..., str]) -> None:
+def test_a_count_that_is_no_number_is_one_fault_for_paft(write_recipe: Callable[..., str]) -> None:
     for count in ("many", "-20"):
         written = f"paraphrase.count={count}"
         (fault,) = faults(write_recipe(), "prompt.strategy=paft", written)
@@ -294,60 +292,55 @@ NO_ADDRESS = (
     'paraphrase.base_url: expected the address of an endpoint (paraphrase.backend has "openai"), '
     "found nothing"
 )
-TAKES = (
-    "[paraphrase] takes backend, count, held_out, minimum, attempts, temperature, unlike, model, host, "
-    "base_url, allow_cloud, parallel, timeout, deadline, path"
-)
+TAKES = f"[paraphrase] takes {', '.join(ParaphraseConfig.model_fields)}"
 NO_FILE = 'paraphrase.path: expected a file of candidates (paraphrase.backend has "file"), found nothing'
 
 
-@pytest.mark.parametrize(
-    ("backend", "expected"),
-    [
-        ("ollama", [NO_MODEL]),
-        ("openai", [NO_MODEL, NO_ADDRESS]),
-        ("openai/m", [NO_ADDRESS]),
-        ("file", [NO_FILE]),
-        ("['builtin', 'file']", [NO_FILE]),
-        ("['ollama/a', 'ollama']", [NO_MODEL]),
-        ("['file', 'ollama', 'openai']", [NO_MODEL, NO_ADDRESS, NO_FILE]),
-    ],
-)
-def test_a_source_needs_its_model_its_address_or_its_file(
-    write_recipe: Callable[..., str], backend: str, expected: list[str]
-) -> None:
-    written = f"paraphrase.backend={backend}"
-    assert faults(write_recipe(), written) == [f"--set {written}: {fault}" for fault in expected]
+NEEDS = [
+    ("ollama", [NO_MODEL]),
+    ("openai", [NO_MODEL, NO_ADDRESS]),
+    ("openai/m", [NO_ADDRESS]),
+    ("file", [NO_FILE]),
+    ("['builtin', 'file']", [NO_FILE]),
+    ("['ollama/a', 'ollama']", [NO_MODEL]),
+    ("['file', 'ollama', 'openai']", [NO_MODEL, NO_ADDRESS, NO_FILE]),
+]
 
 
-@pytest.mark.parametrize(
-    ("backend", "found"),
-    [
-        ("ollma", '"ollma"; did you mean "ollama"?'),
-        ("Ollama", '"Ollama"; did you mean "ollama"?'),
-        ("['builtin', 'opnai/m']", '"opnai/m"; did you mean "openai"?'),
-        ("zzz", '"zzz"'),
-        ("''", 'the item ""'),
-        ("[]", "an empty list"),
-        ("['']", 'the item ""'),
-        ("['ollama', 3]", "the item 3"),
-        ("[['ollama']]", 'the item ["ollama"]'),
-        ("['file', 'file']", '"file" twice'),
-        ("3", "3"),
-        ("true", "true"),
-        ("{ a = 1 }", "{...}"),
-        ("'ollama/'", '"ollama/"'),
-        ("/", '"/"'),
-        ("'self/x'", '"self/x"'),
-        ("'file/c.json'", '"file/c.json"'),
-    ],
-)
-def test_sources_are_those_there_are(write_recipe: Callable[..., str], backend: str, found: str) -> None:
-    written = f"paraphrase.backend={backend}"
-    assert faults(write_recipe(), written) == [
-        f'--set {written}: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or '
-        f'"lab", or a list of them, found {found}'
-    ]
+def test_a_source_needs_its_model_its_address_or_its_file(write_recipe: Callable[..., str]) -> None:
+    for backend, expected in NEEDS:
+        written = f"paraphrase.backend={backend}"
+        assert faults(write_recipe(), written) == [f"--set {written}: {fault}" for fault in expected], backend
+
+
+NO_SOURCES = [
+    ("ollma", '"ollma"; did you mean "ollama"?'),
+    ("Ollama", '"Ollama"; did you mean "ollama"?'),
+    ("['builtin', 'opnai/m']", '"opnai/m"; did you mean "openai"?'),
+    ("zzz", '"zzz"'),
+    ("''", 'the item ""'),
+    ("[]", "an empty list"),
+    ("['']", 'the item ""'),
+    ("['ollama', 3]", "the item 3"),
+    ("[['ollama']]", 'the item ["ollama"]'),
+    ("['file', 'file']", '"file" twice'),
+    ("3", "3"),
+    ("true", "true"),
+    ("{ a = 1 }", "{...}"),
+    ("'ollama/'", '"ollama/"'),
+    ("/", '"/"'),
+    ("'self/x'", '"self/x"'),
+    ("'file/c.json'", '"file/c.json"'),
+]
+
+
+def test_sources_are_those_there_are(write_recipe: Callable[..., str]) -> None:
+    for backend, found in NO_SOURCES:
+        written = f"paraphrase.backend={backend}"
+        assert faults(write_recipe(), written) == [
+            f'--set {written}: paraphrase.backend: expected "ollama", "openai", "self", "builtin", "file" or '
+            f'"lab", or a list of them, found {found}'
+        ], backend
 
 
 @pytest.mark.parametrize("backend", ["['self', 'ollama/m']", "['ollama/a', 'self', 'builtin', 'ollama/b']"])
@@ -364,43 +357,41 @@ def test_the_backbone_is_not_loaded_before_ollama_is_done(
     load_recipe("x.toml", ["paraphrase.backend=['ollama/m', 'self', 'builtin']"])
 
 
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
-        ("127.0.0.1:8000/v1", '"127.0.0.1:8000/v1"'),
-        ("localhost:8000", '"localhost:8000"'),
-        ("ftp://host/v1", '"ftp://host/v1"'),
-        ("http://", '"http://"'),
-        ("http://:8000", '"http://:8000"'),
-        ("'http://[::1/v1'", '"http://[::1/v1"'),
-        ("'http://host:port/v1'", '"http://host:port/v1"'),
-        ("http://host:123456/v1", '"http://host:123456/v1"'),
-        ("''", '""'),
-        ("3", "3"),
-        ("['http://host']", '["http://host"]'),
-        (
-            "http://me:secret@host/v1",
-            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
-        ),
-        (
-            "http://secret@host/v1",
-            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
-        ),
-        (
-            "http://host/v1?key=se",
-            "an address with a key or a password in it, which belong in OPENAI_API_KEY",
-        ),
-        ("'http://host/v1#se'", "an address with a key or a password in it, which belong in OPENAI_API_KEY"),
-    ],
-)
-def test_the_address_of_an_endpoint_is_one_and_holds_no_secret(
-    write_recipe: Callable[..., str], url: str, found: str
-) -> None:
-    written = f"paraphrase.base_url={url}"
-    assert faults(write_recipe(), written) == [
-        f"--set {written}: paraphrase.base_url: expected an address such as http://127.0.0.1:8000/v1, "
-        f"found {found}"
-    ]
+BAD_ADDRESSES = [
+    ("127.0.0.1:8000/v1", '"127.0.0.1:8000/v1"'),
+    ("localhost:8000", '"localhost:8000"'),
+    ("ftp://host/v1", '"ftp://host/v1"'),
+    ("http://", '"http://"'),
+    ("http://:8000", '"http://:8000"'),
+    ("'http://[::1/v1'", '"http://[::1/v1"'),
+    ("'http://host:port/v1'", '"http://host:port/v1"'),
+    ("http://host:123456/v1", '"http://host:123456/v1"'),
+    ("''", '""'),
+    ("3", "3"),
+    ("['http://host']", '["http://host"]'),
+    (
+        "http://me:secret@host/v1",
+        "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+    ),
+    (
+        "http://secret@host/v1",
+        "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+    ),
+    (
+        "http://host/v1?key=se",
+        "an address with a key or a password in it, which belong in OPENAI_API_KEY",
+    ),
+    ("'http://host/v1#se'", "an address with a key or a password in it, which belong in OPENAI_API_KEY"),
+]
+
+
+def test_the_address_of_an_endpoint_is_one_and_holds_no_secret(write_recipe: Callable[..., str]) -> None:
+    for url, found in BAD_ADDRESSES:
+        written = f"paraphrase.base_url={url}"
+        assert faults(write_recipe(), written) == [
+            f"--set {written}: paraphrase.base_url: expected an address such as http://127.0.0.1:8000/v1, "
+            f"found {found}"
+        ], url
 
 
 def test_a_secret_in_an_address_is_not_repeated(write_recipe: Callable[..., str]) -> None:
@@ -420,31 +411,29 @@ def test_no_more_paraphrases_are_insisted_on_than_asked_for(
     ]
 
 
-@pytest.mark.parametrize(
-    ("override", "expected"),
-    [
-        ("paraphrase.minimum=-1", "a whole number of at least 0, found -1"),
-        ("paraphrase.minimum=0.5", "a whole number of at least 0, found 0.5"),
-        ("paraphrase.attempts=0", "a whole number of at least 1, found 0"),
-        ("paraphrase.parallel=0", "a whole number of at least 1, found 0"),
-        ("paraphrase.unlike=1", "true or false, found 1"),
-        ("paraphrase.unlike=yes", 'true or false, found "yes"'),
-        ("paraphrase.allow_cloud='true'", 'true or false, found "true"'),
-        ("paraphrase.temperature=-0.1", "a number of at least 0, found -0.1"),
-        ("paraphrase.temperature=nan", "a number of at least 0, found nan"),
-        ("paraphrase.timeout=0", "a number above 0, found 0"),
-        ("paraphrase.deadline=inf", "a number above 0, found inf"),
-        ("paraphrase.model=''", 'a text in quotes, found ""'),
-        ("paraphrase.model=8", "a text in quotes, found 8"),
-        ("paraphrase.host=11434", "a text in quotes, found 11434"),
-        ("paraphrase.path=[]", "a text in quotes, found []"),
-    ],
-)
-def test_impossible_settings_of_paraphrasing_are_refused(
-    write_recipe: Callable[..., str], override: str, expected: str
-) -> None:
-    key = override.partition("=")[0]
-    assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"]
+IMPOSSIBLE_PARAPHRASING = [
+    ("paraphrase.minimum=-1", "a whole number of at least 0, found -1"),
+    ("paraphrase.minimum=0.5", "a whole number of at least 0, found 0.5"),
+    ("paraphrase.attempts=0", "a whole number of at least 1, found 0"),
+    ("paraphrase.parallel=0", "a whole number of at least 1, found 0"),
+    ("paraphrase.unlike=1", "true or false, found 1"),
+    ("paraphrase.unlike=yes", 'true or false, found "yes"'),
+    ("paraphrase.allow_cloud='true'", 'true or false, found "true"'),
+    ("paraphrase.temperature=-0.1", "a number of at least 0, found -0.1"),
+    ("paraphrase.temperature=nan", "a number of at least 0, found nan"),
+    ("paraphrase.timeout=0", "a number above 0, found 0"),
+    ("paraphrase.deadline=inf", "a number above 0, found inf"),
+    ("paraphrase.model=''", 'a text in quotes, found ""'),
+    ("paraphrase.model=8", "a text in quotes, found 8"),
+    ("paraphrase.host=11434", "a text in quotes, found 11434"),
+    ("paraphrase.path=[]", "a text in quotes, found []"),
+]
+
+
+def test_impossible_settings_of_paraphrasing_are_refused(write_recipe: Callable[..., str]) -> None:
+    for override, expected in IMPOSSIBLE_PARAPHRASING:
+        key = override.partition("=")[0]
+        assert faults(write_recipe(), override) == [f"--set {override}: {key}: expected {expected}"], override
 
 
 def test_a_misspelt_key_of_paraphrasing_finds_its_neighbour(write_recipe: Callable[..., str]) -> None:
@@ -511,8 +500,7 @@ def test_a_recipe_that_is_not_utf8_is_refused_and_a_byte_order_mark_is_not(
 def test_a_missing_recipe_lists_the_shipped_ones_and_the_nearest(tmp_path: Path, spec: str) -> None:
     assert faults(spec) == [
         f"{spec}: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe: "
-        "lab, lab_long, lab_mixed, ni_seq_c1, ni_seq_c1_4b, ni_seq_c1_cpu, ni_seq_c1_llama, ni_seq_g1, "
-        "ni_seq_m1, trace; "
+        f"{', '.join(path.stem for path in shipped_recipes())}; "
         'did you mean "ni_seq_c1"?'
     ]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from small import call, small_command
+from forked import start_small_run
+from small import call, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -28,18 +29,17 @@ MOMENTS = {
 VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
 
 
-def kill_when(out: Path, appears: str, number: int, settings: Sequence[str] = ()) -> int:
-    """Start the run, send it signal `number` as soon as the file appears; its exit status."""
-    command = small_command(out, *settings)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def kill_when(out: Path, appears: str, settings: Sequence[str] = ()) -> None:
+    """Start or resume the run in a process, and kill it as soon as the file appears."""
+    process = start_small_run(out, *settings)
     deadline = time.monotonic() + 300
     while not (out / appears).exists():
-        assert process.poll() is None, f"ended before {appears}: {process.stderr.read()!r}"  # type: ignore[union-attr]
+        assert process.is_alive(), f"ended before {appears}"
         assert time.monotonic() < deadline, f"{appears} never appeared"
         time.sleep(0.002)
-    process.send_signal(number)
-    process.communicate()
-    return process.returncode
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def files(out: Path) -> set[str]:
@@ -54,11 +54,11 @@ def assert_same_bytes(whole: Path, broken: Path) -> None:
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole, REPORT)).returncode == 0
+    small_run(whole, REPORT)
     for moment in MOMENTS.values():
-        assert kill_when(broken, moment, signal.SIGKILL, [REPORT]) == -signal.SIGKILL
+        kill_when(broken, moment, [REPORT])
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken, REPORT))
+    last = call(small_command(broken, REPORT))  # a new program, as a user starts it
     assert last.returncode == 0, last.stderr
     assert_same_bytes(whole, broken)
 
@@ -77,12 +77,11 @@ def test_wordings_that_the_model_decides_survive_kills_between_decisions(
     """Six steps in three epochs: killed when something was decided, then in a hold and in an epoch."""
     settings = [*settings, "sequence.tasks=['odd_one_out']", "training.epochs=3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole, *settings)).returncode == 0
+    small_run(whole, *settings)
     for moment in ("wordings.json", "checkpoints/checkpoint-3/trainer_state.json"):
-        assert kill_when(broken, f"01-odd_one_out/{moment}", signal.SIGKILL, settings) == -signal.SIGKILL
+        kill_when(broken, f"01-odd_one_out/{moment}", settings)
         assert not (broken / "01-odd_one_out/adapter").exists()
-    last = call(small_command(broken, *settings))
-    assert last.returncode == 0, last.stderr
+    small_run(broken, *settings)
     assert (whole / "01-odd_one_out/wordings.json").exists()
     assert_same_bytes(whole, broken)
 
@@ -92,11 +91,10 @@ def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, me
     """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     settings = [f"adapter.method={method}", "prompt.strategy=fixed", "evaluation.prompts=original"]
-    assert call(small_command(whole, *settings)).returncode == 0
-    moment = MOMENTS["training the second task"]
-    assert kill_when(broken, moment, signal.SIGKILL, settings) == -signal.SIGKILL
+    small_run(whole, *settings)
+    kill_when(broken, MOMENTS["training the second task"], settings)
     assert not (broken / "02-odd_one_out/adapter").exists()
-    assert call(small_command(broken, *settings)).returncode == 0
+    small_run(broken, *settings)
     assert ("02-odd_one_out/adapter/memory.safetensors" in files(whole)) == (method == "ewc")
     assert_same_bytes(whole, broken)
 

@@ -9,6 +9,7 @@ import pytest
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
+from sapo_lite.run.results import Results
 from sapo_lite.support.shipped import shipped
 from small import change_weights, small_run
 
@@ -202,14 +203,22 @@ def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
         choose_folder("trace", None, resume=True, parent=tmp_path)
 
 
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]:
+    """A run of one task with its original instruction; asks for more examples to score than there are."""
+    out = tmp_path_factory.mktemp("runs") / "fixed"
+    settings = ("prompt.strategy=fixed", "sequence.tasks=['oldest']", "training.epochs=1")
+    return out, *small_run(out, *settings, "scoring.score_examples=80")
+
+
 @pytest.mark.slow
-def test_fixed_paraphrases_and_scores_nothing(tmp_path: Path) -> None:
-    results, shown = small_run(tmp_path, "prompt.strategy=fixed", "sequence.tasks=['oldest']")
+def test_fixed_paraphrases_and_scores_nothing(fixed: tuple[Path, Results, str]) -> None:
+    out, results, shown = fixed
     assert results.chosen["oldest"].index == 0
     assert "paraphrasing" not in shown
-    assert "scoring" not in shown
-    assert not (tmp_path / "candidates").exists()
-    assert not (tmp_path / "01-oldest/losses.json").exists()
+    assert "· scoring" not in shown
+    assert not (out / "candidates").exists()
+    assert not (out / "01-oldest/losses.json").exists()
     assert results.metrics["chosen"]["rougeL"] == {
         "ap": results.matrices["chosen"]["rougeL"][1][0],
         "bwt": None,
@@ -232,7 +241,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished: Path,
 
 @pytest.mark.slow
 def test_evaluation_prompts_decides_which_matrices_there_are(tmp_path: Path) -> None:
-    results, _ = small_run(tmp_path, "evaluation.prompts=chosen", "sequence.tasks=['oldest']")
+    one_task = ("sequence.tasks=['oldest']", "training.epochs=1")
+    results, _ = small_run(tmp_path, "evaluation.prompts=chosen", *one_task)
     assert list(results.matrices) == ["chosen"]
     assert {p.name for p in (tmp_path / "00-zero-shot/predictions").iterdir()} == {"oldest-original.json"}
 
@@ -257,17 +267,28 @@ def say_it(root: Path, *names: str) -> tuple[str, ...]:
         f"sequence.tasks={json.dumps(names)}",
         "sequence.train_examples=16",
         "sequence.test_examples=8",
+        "paraphrase.backend=builtin",
         "training.epochs=6",
         "training.learning_rate=4e-3",
     )
 
 
+ORIGINAL = ("prompt.strategy=fixed", "paraphrase.held_out=1", "evaluation.robustness=1")
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """What a run finds whose tasks are called yes and no."""
+    folder = tmp_path_factory.mktemp("short")
+    return small_run(folder / "run", *say_it(folder, "yes", "no"), *ORIGINAL)[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("names", [("task_yes", "task_no"), ("task7_yes", "task7_no")])
-def test_r_is_the_same_whatever_tasks_are_called(tmp_path: Path, names: tuple[str, ...]) -> None:
-    fixed = ("prompt.strategy=fixed", "paraphrase.held_out=1", "evaluation.robustness=1")
-    short, _ = small_run(tmp_path / "short", *say_it(tmp_path / "a", "yes", "no"), *fixed)
-    long, shown = small_run(tmp_path / "long", *say_it(tmp_path / "b", *names), *fixed)
+def test_r_is_the_same_whatever_tasks_are_called(
+    tmp_path: Path, names: tuple[str, ...], short: Results
+) -> None:
+    long, shown = small_run(tmp_path / "long", *say_it(tmp_path, *names), *ORIGINAL)
     assert long.matrices == short.matrices
     before, first, second = long.matrices["original"]["rougeL"]
     assert (first, second) == ([100.0, 0.0], [0.0, 100.0])
@@ -327,16 +348,12 @@ def test_a_run_of_other_weights_or_candidates_is_refused(
 
 
 @pytest.mark.slow
-def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(tmp_path: Path) -> None:
-    results, shown = small_run(
-        tmp_path / "run",
-        "sequence.tasks=['oldest']",
-        "prompt.strategy=fixed",
-        "training.epochs=1",
-        "scoring.score_examples=80",
-    )
+def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(
+    fixed: tuple[Path, Results, str],
+) -> None:
+    out, results, shown = fixed
     notice = "scoring.score_examples is 32 instead of 80: sequence.train_examples is 32"
     assert shown.startswith(f"note: {notice}\n")
     assert results.notices == [notice]
-    assert read(tmp_path / "run/results.json")["notices"] == [notice]
-    assert read(tmp_path / "run/recipe.json")["recipe"]["scoring"]["score_examples"] == 32
+    assert read(out / "results.json")["notices"] == [notice]
+    assert read(out / "recipe.json")["recipe"]["scoring"]["score_examples"] == 32

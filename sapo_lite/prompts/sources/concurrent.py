@@ -34,6 +34,7 @@ class UnreadableError(Exception):
 class InFlight:
     """Makes calls with `ask`, which raises BusyError, UnreadableError, TimeoutError or ParaphraseError.
 
+    `check` runs once, before the first call, and raises ParaphraseError unless the server can be used.
     `timeout` is that of a call, `deadline` that of all calls from the first one on, in seconds.
     `server` is what messages call it.
     """
@@ -43,16 +44,23 @@ class InFlight:
         ask: Callable[[Call], Awaitable[str]],
         server: str,
         *,
+        check: Callable[[], None],
         parallel: int,
         timeout: float,
         deadline: float,
     ) -> None:
         self._ask = ask
         self._server = server
+        self._check = check
         self._parallel = parallel
         self._timeout = timeout
         self._deadline = deadline
         self._ends: float | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the server was found usable, and calls were made."""
+        return self._ends is not None
 
     def answers(self, calls: Sequence[Call], keep: Keep) -> Answers:
         """The answers in the order of the calls; `keep` gets each as soon as it is there.
@@ -61,7 +69,10 @@ class InFlight:
         there by then. Raises ParaphraseError, with which all other calls end, if the server is lost or
         refuses.
         """
+        if not calls:
+            return
         if self._ends is None:
+            self._check()
             self._ends = time.monotonic() + self._deadline
         late = LastRejection("", f"paraphrase.deadline of {self._deadline:g} s reached")
         if time.monotonic() >= self._ends:

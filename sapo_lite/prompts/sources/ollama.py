@@ -64,7 +64,14 @@ class OllamaModel:
             "num_predict": NUM_PREDICT,
         }
         self._think: bool | None = False
-        self._calls: InFlight | None = None
+        self._calls = InFlight(
+            self._ask,
+            f"Ollama at {self._server.url}",
+            check=self._check,
+            parallel=config.parallel,
+            timeout=config.timeout,
+            deadline=config.deadline,
+        )
         self._digest: tuple[str | None] | None = None
 
     def identity(self) -> dict[str, Any]:
@@ -76,23 +83,11 @@ class OllamaModel:
         return self._digest[0]
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
-        if not calls:
-            return
-        if self._calls is None:
-            self._check()
-            config = self._config
-            self._calls = InFlight(
-                self._ask,
-                f"Ollama at {self._server.url}",
-                parallel=config.parallel,
-                timeout=config.timeout,
-                deadline=config.deadline,
-            )
-        yield from self._calls.answers(calls, keep)
+        return self._calls.answers(calls, keep)
 
     def unload(self, *, wait: bool = True) -> str | None:
         """Free the memory of a model that was called. Returns a notice if that failed."""
-        return self._server.unload(self._model, wait=wait) if self._calls else None
+        return self._server.unload(self._model, wait=wait) if self._calls.started else None
 
     def _check(self) -> None:
         """Raise ParaphraseError, within seconds, unless the server is there and has the model."""

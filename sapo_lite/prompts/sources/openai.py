@@ -38,7 +38,14 @@ class OpenAIModel:
         self._config = config
         self._options: dict[str, Any] = {"temperature": config.temperature}
         self._refused: set[str] = set()  # options that this model does not take
-        self._calls: InFlight | None = None
+        self._calls = InFlight(
+            self._ask,
+            self.url,
+            check=self._check,
+            parallel=config.parallel,
+            timeout=config.timeout,
+            deadline=config.deadline,
+        )
 
     def identity(self) -> dict[str, Any]:
         return {"source": "openai", "url": self.url, "model": self._model, "options": self._options}
@@ -47,19 +54,7 @@ class OpenAIModel:
         return None  # the protocol has none
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
-        if not calls:
-            return
-        if self._calls is None:
-            self._check()
-            config = self._config
-            self._calls = InFlight(
-                self._ask,
-                self.url,
-                parallel=config.parallel,
-                timeout=config.timeout,
-                deadline=config.deadline,
-            )
-        yield from self._calls.answers(calls, keep)
+        return self._calls.answers(calls, keep)
 
     def _check(self) -> None:
         """Raise ParaphraseError, within seconds, if nobody answers or the key is refused.
