@@ -13,6 +13,7 @@ from sapo_lite.report.svg import Panel, Points, figure
 from sapo_lite.support.messages import many, markdown, number
 
 Found = Mapping[str, Sequence[Finding]]  # by kind of prompt
+Rows = list[tuple[str, Interval | None, list[float]]]  # name, mean with interval, the values it is of
 
 _TITLES = {
     "chosen": "Learned tasks tested with their own wordings",
@@ -69,9 +70,9 @@ def plots(found: Found) -> dict[str, str]:
         means, differences = [], []
         for kind, of_kind in found.items():
             rows = [one for one in of_kind if one.metric == metric][::-1]  # the first strategy on top
-            every = [(_label(one), one.over_seeds, list(one.values.values())) for one in rows]
+            every: Rows = [(_label(one), one.over_seeds, list(one.values.values())) for one in rows]
             means.append(_dots(f"{metric}, {KINDS[kind]} wordings", "percent", every))
-            compared = [(_label(one), one.difference, []) for one in rows if one.difference is not None]
+            compared: Rows = [(_label(one), one.difference, []) for one in rows if one.difference is not None]
             if compared:
                 title = f"{metric} less that of {BASELINE}, {KINDS[kind]}"
                 differences.append(_dots(title, "points", compared))
@@ -79,8 +80,8 @@ def plots(found: Found) -> dict[str, str]:
     return drawn
 
 
-def _dots(title: str, unit: str, rows: Sequence[tuple[str, Interval | None, list[float]]]) -> Panel:
-    """Means with intervals, and smaller the values that they are of; rows have a name."""
+def _dots(title: str, unit: str, rows: Rows) -> Panel:
+    """Means with intervals; the values that they are of are smaller points."""
     means = [(interval.mean, float(y)) for y, (_, interval, _) in enumerate(rows) if interval]
     seeds = [(value, float(y)) for y, (_, _, values) in enumerate(rows) for value in values]
     intervals = [
