@@ -81,7 +81,10 @@ def as_table(plan: Plan) -> RenderableType:
     notes = list(plan.grid.notices)
     notes += [f"{cell.name} is {path}" for cell, path in plan.borrowed.items()]
     notes += plan.notes
-    notes.append("at most: a race ends early; what equal runs have in common is counted once")
+    notes.append(
+        "at most: a race ends early, and a chosen prompt may be the original; what equal runs have in common "
+        "is counted once"
+    )
     title = f"{plan.grid.name}: {many(len(plan.places), 'run')}, by seeds, in {plan.out}"
     headings = ["strategy", "adapter", "finished", "begun", "to run", "forwards", "steps", "answers"]
     table = NumberTable(title, headings, rows, texts=5, fold=True)

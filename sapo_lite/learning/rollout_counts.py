@@ -1,4 +1,4 @@
-"""How many answers are sampled to rewrite those of a task. Nothing here brings torch, so a plan is made at once."""
+"""How many answers are sampled to rewrite those of a task. Nothing here brings torch."""
 
 from typing import TYPE_CHECKING
 

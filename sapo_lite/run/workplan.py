@@ -190,9 +190,7 @@ def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:
     pool, training = candidates(recipe, task), recipe.training
     if pool < 2:
         return NONE
-    sizes = Sizes(
-        len(task.train), pool, _examples(recipe, task), steps, training.epochs, training.batch_size
-    )
+    sizes = Sizes(len(task.train), pool, _examples(recipe, task), steps, training.epochs, training.batch_size)
     most = strategy_of(recipe.prompt.model_dump()).forwards_in_training(recipe.prompt, sizes)
     return Amount(most, exact=not most)
 
