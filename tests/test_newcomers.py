@@ -141,7 +141,7 @@ def turns(monkeypatch: pytest.MonkeyPatch) -> list[Turns]:
 def test_a_strategy_that_acts_in_training_says_what_it_takes(turns: list[Turns]) -> None:
     recipe = load_recipe("lab", [*SETTINGS, "prompt.strategy=turns", "prompt.hold=2"])
     assert (recipe.paraphrase.held_out, recipe.needs.losses) == (1, False)
-    assert planned("prompt.strategy=turns")[3:5] == ["4", "64"]  # 4 steps of 16 rows
+    assert planned("prompt.strategy=turns")[3:7] == ["4", "up", "to", "64"]  # 4 steps of 16 rows
     others = refused("prompt.strategy=sapo", "prompt.hold=2")
     assert 'prompt.hold: expected 4 (prompt.strategy is "sapo"), found 2' in others
 

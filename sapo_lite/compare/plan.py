@@ -11,7 +11,7 @@ from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.compare.places import STATES, Place, check_folder, find_places, load_tasks
 from sapo_lite.compare.reuse import lenders
 from sapo_lite.report.number_table import NumberTable
-from sapo_lite.run.workplan import Work, work_of
+from sapo_lite.run.workplan import Work, plan_of
 from sapo_lite.support.messages import many
 from sapo_lite.types import Task
 
@@ -43,7 +43,7 @@ class Plan:
         return list(dict.fromkeys(note for place in self.places.values() for note in place.notes))
 
     def work(self, cell: Cell) -> Work:
-        return work_of(self.grid.recipes[cell], self.tasks[cell], self.lenders[cell])
+        return plan_of(self.grid.recipes[cell], self.tasks[cell]).less(self.lenders[cell]).total
 
     def command(self, cell: Cell) -> str:
         return self.grid.command(cell, self.data)
@@ -81,7 +81,10 @@ def as_table(plan: Plan) -> RenderableType:
     notes = list(plan.grid.notices)
     notes += [f"{cell.name} is {path}" for cell, path in plan.borrowed.items()]
     notes += plan.notes
-    notes.append("at most: a race ends early; what equal runs have in common is counted once")
+    notes.append(
+        "at most: a race ends early, and a chosen prompt may be the original; what equal runs have in common "
+        "is counted once"
+    )
     title = f"{plan.grid.name}: {many(len(plan.places), 'run')}, by seeds, in {plan.out}"
     headings = ["strategy", "adapter", "finished", "begun", "to run", "forwards", "steps", "answers"]
     table = NumberTable(title, headings, rows, texts=5, fold=True)
@@ -93,4 +96,4 @@ def _seeds(plan: Plan, cells: Sequence[Cell], state: str) -> str:
 
 
 def _amounts(work: Work) -> list[str]:
-    return [f"{count:,}" for count in (work.forwards, work.steps, work.answers)]
+    return [f"{count:,}" for count in (work.forwards.most, work.steps, work.answers.most)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 
 from sapo_lite.support.messages import number
 
@@ -50,9 +50,9 @@ def mean_interval(values: Sequence[float]) -> Interval:
     deviation = float(np.std(values, ddof=1))
     if deviation < _ROUNDING * max(map(abs, values)):
         deviation = 0.0
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * deviation / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(n)
     if deviation:
-        p = float(2 * stats.t.sf(abs(mean) / (deviation / math.sqrt(n)), n - 1))
+        p = float(2 * stdtr(n - 1, -abs(mean) / (deviation / math.sqrt(n))))
     else:
         p = 1.0 if mean == 0 else 0.0
     return Interval(mean, deviation, mean - half, mean + half, p, n)

@@ -16,9 +16,6 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from scipy.special import stdtrit
-
 # Chance that a race drops the candidate it looks for, as far as means of paired differences follow
 # the t distribution: benchmarks/speed/racing.py counts how often it happens on recorded losses. They do not
 # where all of a candidate's advantage is in few examples, say in a label that one in thirty has.
@@ -113,6 +110,9 @@ def survivors(losses: Mapping[int, Sequence[float]], total: float, *, comparison
     leaders, so the chances of losing it sum to ERROR. The last factor is for drawing without
     replacement; when nothing is left to draw, only exact ties stay.
     """
+    import numpy as np  # here, since plans ask for `rounds` alone
+    from scipy.special import stdtrit
+
     first = leader(losses)
     lowest, measured = math.fsum(losses[first]), len(losses[first])
     if measured == total:

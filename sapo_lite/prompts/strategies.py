@@ -55,7 +55,7 @@ class Sizes:
 
     rows: of the task; candidates: to choose from
     scored: examples that a candidate is scored on
-    steps, epochs, batch_size: of its training; rows replayed from earlier tasks not counted
+    steps, epochs, batch_size: of its training, which may have rows of other tasks
     """
 
     rows: int
@@ -85,7 +85,8 @@ class Strategy:
     races: full losses of the lowest ones suffice (scoring.race)
     schedule: what the task is trained with instead; the candidate of `choose` is then for testing (and for
         the first epoch of `Rescored`)
-    forwards_in_training: rows under candidates that such a schedule has scored during training
+    forwards_in_training: rows under candidates that such a schedule has scored during training, at most
+    keeps_original: the candidate that it is tested with is always the original instruction
     held_out: of a number of candidates, the paraphrases that are held out by default
     rewrites: turns the section [rewrite] on
     settings: keys of the section `prompt` that no other strategy takes
@@ -99,6 +100,7 @@ class Strategy:
     races: bool = False
     schedule: Callable[[StrategyInput], PromptSchedule] | None = None
     forwards_in_training: Callable[["PromptConfig", Sizes], int] = _none_in_training
+    keeps_original: bool = False
     held_out: Callable[[int], int] = _none_held_out
     rewrites: bool = False
     settings: tuple[str, ...] = ()
@@ -178,7 +180,9 @@ def _adversarial(given: StrategyInput) -> Adversarial:
 
 def _drawn_in_training(config: "PromptConfig", sizes: Sizes) -> int:
     holds = math.ceil(sizes.steps / config.hold)
-    return holds * min(config.draws, sizes.candidates) * sizes.batch_size
+    # A hold scores the task's rows of one step; no row is in two steps of an epoch.
+    rows = min(holds * min(sizes.rows, sizes.batch_size), sizes.epochs * sizes.rows)
+    return min(config.draws, sizes.candidates) * rows
 
 
 def _rescored(given: StrategyInput) -> Rescored:
@@ -210,6 +214,7 @@ _IMPORTANCE = Strategy(
     "draws candidates by their pre-update losses while training",
     _original,
     schedule=_importance,
+    keeps_original=True,
     settings=("temperature",),
 )
 _ADVERSARIAL = Strategy(
@@ -218,6 +223,7 @@ _ADVERSARIAL = Strategy(
     needs_losses=False,
     schedule=_adversarial,
     forwards_in_training=_drawn_in_training,
+    keeps_original=True,
     settings=("draws",),
 )
 STRATEGIES: dict[str, Strategy] = {
@@ -236,6 +242,7 @@ STRATEGIES: dict[str, Strategy] = {
         _original,
         needs_losses=False,
         schedule=_uniform,
+        keeps_original=True,
         held_out=_one_to_eight,
         settings=("sampling",),
         variants=(

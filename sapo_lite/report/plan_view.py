@@ -9,14 +9,15 @@ from sapo_lite.model.chat import user_turn
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import spaced
-from sapo_lite.run.workplan import _rows
+from sapo_lite.run.workplan import RunPlan, Work, candidates, plan_of
+from sapo_lite.support.messages import many
 from sapo_lite.types import Task
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """Settings, counts by task, and the first training example as the model would read it."""
-    headings = ["task", "train", "test", "candidates", "forwards", "steps", "answers"]
-    table = NumberTable(f"plan of {recipe.name}", headings, list(_rows(recipe, tasks)))
+    planned = plan_of(recipe, tasks)
+    table = _table(recipe, tasks, planned)
     example = tasks[0]
     settings = (
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
@@ -32,4 +33,30 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text(first.answer),
     ]
     notes = [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
+    if prompts := planned.total.prompts:
+        asked = f"{many(prompts, 'paraphrase')} to make; of fewer, less is scored and tested"
+        notes.insert(0, Text(asked))
     return Group(*spaced([Text(settings), table, *notes, Group(*rendered)]))
+
+
+def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTable:
+    """A row for each task, and their sums. Optimiser steps that tasks share are in the sums alone."""
+    total, epochs = planned.total, recipe.training.epochs
+    headings = ["task", "train", "test", "candidates", "forwards", "steps", "answers"]
+    if total.rollouts:
+        headings.append("rollouts")
+
+    def row(name: str, tests: int, pool: str, work: Work) -> list[str]:
+        new, old = (work.rows - work.replayed) // epochs, work.replayed // epochs
+        trained = f"{new:,}+{old:,}" if old else f"{new:,}"
+        steps = f"{work.steps:,}" if work.steps or not work.rows else ""
+        cells = [name, trained, f"{tests:,}", pool, str(work.forwards), steps, str(work.answers)]
+        return [*cells, f"{work.rollouts:,}"][: len(headings)]
+
+    rows = []
+    for task in tasks:
+        name = f"{task.name} (dev)" if task.train_split == "dev" else task.name
+        rows.append(row(name, len(task.test), str(candidates(recipe, task)), planned.of_task(task)))
+    if len(tasks) > 1:
+        rows.append(row("in all", sum(len(task.test) for task in tasks), "", total))
+    return NumberTable(f"plan of {recipe.name}", headings, rows)

@@ -1,146 +1,217 @@
-"""The plan of a run: what it would do, counted without loading the backbone."""
+"""The plan of a run: the work of every stage and every task, counted without loading the backbone.
 
-from collections.abc import Collection, Iterator, Sequence
+    plan = plan_of(recipe, tasks)
+    plan.total.answers, plan.of_task(tasks[0]).forwards, plan.of_stage(1).steps
+
+`run --dry-run`, `compare --dry-run` and the time that a comparison has left all read this plan.
+tests/run/test_workplan.py counts what runs do, and expects the plan.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sapo_lite.learning.methods import METHODS, Lesson
+from sapo_lite.learning.rollout_counts import rollouts_drawn
+from sapo_lite.prompts.racing import rounds
 from sapo_lite.prompts.strategies import Sizes, strategy_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.types import Task
 
 
-def _rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
-    """A row for each task, and one for all where they are learned together."""
-    method = METHODS[recipe.adapter.method]
-    lessons, past = method.lessons(tasks), 0
-    for task in tasks:
-        lesson = next((lesson for lesson in lessons if task in lesson), ())
-        rows = len(task.train) if lesson else 0
-        old = method.replay_count(recipe.adapter, past, rows) if rows else 0
-        past += rows
-        pool = pool_size(recipe, task) if lesson else 1
-        forwards = scored(recipe, rows, pool) + scored_meanwhile(recipe, rows, pool)
-        paraphrased = recipe.wants_candidates and task.instruction.strip()
-        yield (
-            task.name + (" (dev)" if task.train_split == "dev" else ""),
-            f"{rows}+{old}" if old else str(rows),
-            *map(str, (len(task.test), pool, forwards)),
-            str(recipe.training.steps(rows + old)) if len(lesson) < 2 else "",
-            f"{'up to ' if paraphrased else ''}{len(task.test) * _tests(recipe, lessons, task)}",
-        )
-    if len(lessons) == 1 < len(tasks):
-        yield ("all together", str(past), "", "", "", str(recipe.training.steps(past)), "")
+@dataclass(frozen=True)
+class Amount:
+    """A number of things to do: `most` of them, and no fewer if it is `exact`."""
+
+    most: int = 0
+    exact: bool = True
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.most + other.most, self.exact and other.exact)
+
+    def __str__(self) -> str:
+        return f"{self.most:,}" if self.exact else f"up to {self.most:,}"
 
 
-def pool_size(recipe: Recipe, task: Task) -> int:
-    """How many candidates the strategy has to choose from: at least the original instruction."""
-    return 1 + recipe.paraphrase.count * _may_choose(recipe, task)
-
-
-def _may_choose(recipe: Recipe, task: Task) -> bool:
-    """Whether the strategy has candidates of the task to choose from."""
-    return recipe.needs.choice and bool(task.instruction.strip())
-
-
-def scored(recipe: Recipe, rows: int, pool: int) -> int:
-    """Rows under candidates that are scored before a task of `rows` is trained, at most."""
-    return pool * _examples(recipe, rows) if recipe.needs.losses and pool > 1 else 0
-
-
-def scored_meanwhile(recipe: Recipe, rows: int, pool: int) -> int:
-    """The same while it is trained."""
-    if pool < 2:
-        return 0
-    training = recipe.training
-    sizes = Sizes(
-        rows, pool, _examples(recipe, rows), training.steps(rows), training.epochs, training.batch_size
-    )
-    return strategy_of(recipe.prompt.model_dump()).forwards_in_training(recipe.prompt, sizes)
-
-
-def _examples(recipe: Recipe, rows: int) -> int:
-    """On how many examples a candidate is scored, at most."""
-    return min(recipe.scoring.score_examples, rows)
-
-
-def _tests(recipe: Recipe, lessons: Sequence[Lesson], task: Task) -> int:
-    """How many times, at most, a run answers all test examples of a task."""
-    stages = 1 + len(lessons)
-    if not task.instruction.strip():
-        return stages  # under its one wording
-    untaught = next((n for n, lesson in enumerate(lessons, start=1) if task in lesson), stages)
-    kinds, held_out = set(recipe.evaluation.kinds), recipe.paraphrase.held_out
-    # Every stage tests once, once more under a wording chosen for a task that is learned, and once more
-    # under wordings held out, each for its share. The report at the end takes these one by one.
-    return (
-        stages
-        + (stages - untaught) * (_may_choose(recipe, task) and {"chosen", "original"} <= kinds)
-        + stages * ("unseen" in kinds)
-        + min(recipe.evaluation.robustness, held_out)
-    )
+NONE = Amount()
 
 
 @dataclass(frozen=True)
 class Work:
-    """At most: a race ends early, and wordings that come to the same are tested once.
+    """What is to be done, where every paraphrase that is asked for is made. Of fewer, it is less.
 
+    prompts: paraphrases to make
     forwards: examples under candidates, to be scored
-    steps: of the optimiser; rows: that these see
-    answers: to be generated
+    rollouts: answers to sample, to rewrite training answers
+    steps: of the optimiser (not of a rewriter's)
+    rows: training rows that these see, in all epochs; replayed: those of earlier tasks among them
+    answers: to test examples
     """
 
-    forwards: int = 0
+    prompts: int = 0
+    forwards: Amount = NONE
+    rollouts: int = 0
     steps: int = 0
     rows: int = 0
-    answers: int = 0
+    replayed: int = 0
+    answers: Amount = NONE
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
+            self.prompts + other.prompts,
             self.forwards + other.forwards,
+            self.rollouts + other.rollouts,
             self.steps + other.steps,
             self.rows + other.rows,
+            self.replayed + other.replayed,
             self.answers + other.answers,
         )
 
     @property
     def weight(self) -> float:
-        """For a bar: in forwards. A row trained takes about 3, an answer 2, of the embedded backbone."""
-        return 1.0 + self.forwards + 3 * self.rows + 2 * self.answers
+        """For a bar: in forwards. A row trained takes about 3, an answer 2, of the embedded backbone.
+
+        A rollout is an answer that is scored, too. Paraphrases are made before, for all runs.
+        """
+        return 1.0 + self.forwards.most + 3 * self.rows + 2 * self.answers.most + 3 * self.rollouts
 
 
-def work_of(recipe: Recipe, tasks: Sequence[Task], copied: Collection[str] = ()) -> Work:
-    """All work of a run, less the pieces that are copied from others (sapo_lite.compare.reuse)."""
-    method, past = METHODS[recipe.adapter.method], 0
-    robustness = min(recipe.evaluation.robustness, recipe.paraphrase.held_out)
-    work = Work(answers=robustness * sum(len(task.test) for task in tasks))
-    if "zero-shot" not in copied:
-        work += Work(answers=_answers(recipe, tasks, []))
-    learned: list[Task] = []
+@dataclass(frozen=True)
+class Piece:
+    """Work of a stage (0: before any training) on one task, or on all of its tasks where that is None.
+
+    copied_with: pieces of other runs (sapo_lite.compare.reuse) that have it in them
+    """
+
+    stage: int
+    task: Task | None
+    work: Work
+    copied_with: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All work of a run."""
+
+    pieces: tuple[Piece, ...]
+
+    def less(self, copied: Collection[str]) -> "RunPlan":
+        """What is left where pieces with these names are copied from other runs."""
+        return RunPlan(tuple(piece for piece in self.pieces if piece.copied_with.isdisjoint(copied)))
+
+    @property
+    def total(self) -> Work:
+        return _sum(self.pieces)
+
+    def of_task(self, task: Task) -> Work:
+        """Its own: optimiser steps that it shares with other tasks are those of their stage."""
+        return _sum(piece for piece in self.pieces if piece.task is not None and piece.task.key == task.key)
+
+    def of_stage(self, number: int) -> Work:
+        return _sum(piece for piece in self.pieces if piece.stage == number)
+
+
+def _sum(pieces: Iterable[Piece]) -> Work:
+    return sum((piece.work for piece in pieces), Work())
+
+
+def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
+    """All that a run of the recipe on these tasks does."""
+    method, past, learned = METHODS[recipe.adapter.method], 0, list[Task]()
+    pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, frozenset({"zero-shot"}))]
     for number, lesson in enumerate(method.lessons(tasks), start=1):
         learned += lesson
         new = sum(len(task.train) for task in lesson)
-        rows = new + method.replay_count(recipe.adapter, past, new)
+        replayed = method.replay_count(recipe.adapter, past, new)
         past += new
-        if number > 1 or "first stage" not in copied:
-            work += Work(
-                _forwards(recipe, lesson, again=number > 1 or "losses" not in copied),
-                recipe.training.steps(rows),
-                rows * recipe.training.epochs,
-                _answers(recipe, tasks, learned),
-            )
-    return work
+        copied_with = frozenset({"first stage"} if number == 1 else ())
+        pieces += _learning(recipe, lesson, replayed, number, copied_with)
+        pieces += _tests(recipe, tasks, learned, number, copied_with)
+    last = pieces[-1].stage
+    robustness = recipe.evaluation.robustness
+    for task in tasks:
+        prompts = min(robustness, held_out(recipe, task))
+        pieces.append(Piece(last, task, Work(answers=Amount(prompts * len(task.test)))))
+    return RunPlan(tuple(pieces))
 
 
-def _forwards(recipe: Recipe, lesson: Sequence[Task], *, again: bool) -> int:
-    """Of one lesson; those before training only where they are not copied."""
-    sizes = [(len(task.train), pool_size(recipe, task)) for task in lesson]
-    before = sum(scored(recipe, *size) for size in sizes) if again else 0
-    return before + sum(scored_meanwhile(recipe, *size) for size in sizes)
+def candidates(recipe: Recipe, task: Task) -> int:
+    """How many candidates there are to choose from: at least the original instruction."""
+    chooses = recipe.needs.choice and bool(task.instruction.strip())
+    return 1 + recipe.paraphrase.count * chooses
 
 
-def _answers(recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task]) -> int:
-    """Of one stage. Only learned tasks can have a chosen wording besides their original one."""
+def held_out(recipe: Recipe, task: Task) -> int:
+    """How many paraphrases the task is only tested with."""
+    return recipe.paraphrase.held_out if task.instruction.strip() else 0
+
+
+def _prompts(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[Piece]:
+    for task in tasks:
+        if recipe.wants_candidates and task.instruction.strip():
+            yield Piece(0, task, Work(prompts=recipe.paraphrase.wanted), frozenset({"candidates"}))
+
+
+def _learning(
+    recipe: Recipe, lesson: Lesson, replayed: int, number: int, copied_with: frozenset[str]
+) -> Iterator[Piece]:
+    """Choosing and training of one stage."""
+    training = recipe.training
+    steps = training.steps(sum(len(task.train) for task in lesson) + replayed)
+    for task in lesson:
+        before = Work(forwards=_scored_before(recipe, task))
+        yield Piece(number, task, before, copied_with | ({"losses"} if number == 1 else set()))
+        rollouts = rollouts_drawn(recipe.rewrite, len(task.train)) if recipe.rewrite.enabled else 0
+        yield Piece(
+            number,
+            task,
+            Work(
+                forwards=_scored_in_training(recipe, task, steps),
+                rollouts=rollouts,
+                rows=training.epochs * len(task.train),
+            ),
+            copied_with,
+        )
+    seen = training.epochs * replayed
+    alone = lesson[0] if len(lesson) == 1 else None
+    yield Piece(number, alone, Work(steps=steps, rows=seen, replayed=seen), copied_with)
+
+
+def _scored_before(recipe: Recipe, task: Task) -> Amount:
+    """Examples under candidates before the task is trained. A race of more than one round ends early."""
+    pool, examples = candidates(recipe, task), _examples(recipe, task)
+    if not recipe.needs.losses or pool < 2:
+        return NONE
+    races = recipe.scoring.race and strategy_of(recipe.prompt.model_dump()).races
+    return Amount(pool * examples, exact=not races or len(rounds(examples)) == 1)
+
+
+def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:
+    """The same while it is trained, in so many steps: what the strategy's schedule asks for, at most."""
+    pool, training = candidates(recipe, task), recipe.training
+    if pool < 2:
+        return NONE
+    sizes = Sizes(len(task.train), pool, _examples(recipe, task), steps, training.epochs, training.batch_size)
+    most = strategy_of(recipe.prompt.model_dump()).forwards_in_training(recipe.prompt, sizes)
+    return Amount(most, exact=not most)
+
+
+def _examples(recipe: Recipe, task: Task) -> int:
+    """On how many examples a candidate is scored."""
+    return min(recipe.scoring.score_examples, len(task.train))
+
+
+def _tests(
+    recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task], number: int, copied_with: frozenset[str]
+) -> Iterator[Piece]:
+    """Answers of one stage. A kind of prompt that a task has none of is the original one."""
     kinds = set(recipe.evaluation.kinds)
-    chooses = recipe.needs.choice and {"chosen", "original"} <= kinds
-    wordings = len(kinds - {"chosen"} or kinds)
-    return sum(len(task.test) * (wordings + (chooses and task in learned)) for task in tasks)
+    keeps = strategy_of(recipe.prompt.model_dump()).keeps_original
+    for task in tasks:
+        chosen = "chosen" in kinds and task in learned and candidates(recipe, task) > 1 and not keeps
+        unseen = "unseen" in kinds and held_out(recipe, task) > 0
+        original = len(kinds) > chosen + unseen
+        answers = Amount(
+            (chosen + unseen + original) * len(task.test),
+            exact=not (chosen and original),  # the original may be the one chosen
+        )
+        yield Piece(number, task, Work(answers=answers), copied_with)

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
 from sapo_lite.recipe import Recipe, load_recipe
 from sapo_lite.run.inputs import inputs_of
-from sapo_lite.run.workplan import Work, work_of
+from sapo_lite.run.workplan import Amount, Work, plan_of
 from small import SETTINGS, call, command
 
 
@@ -469,12 +470,14 @@ def test_work_is_counted_as_a_run_does_it() -> None:
     settings = ["sequence.train_examples=40", "training.epochs=3", "training.batch_size=16"]
     grid = small_grid(*settings, strategies="sapo", adapters="lorainc,joint,zero", seeds="1")
     tasks = load_tasks(grid, None)
-    lorainc, joint, zero = (work_of(recipe, tasks[cell]) for cell, recipe in grid.recipes.items())
+    lorainc, joint, zero = (plan_of(recipe, tasks[cell]).total for cell, recipe in grid.recipes.items())
     # Two tasks of 40 rows and 12 test examples; 4 candidates on 16 examples; three tests of both tasks, of
     # which learned ones have two wordings.
-    assert lorainc == Work(forwards=2 * 4 * 16, steps=2 * 3 * 3, rows=2 * 3 * 40, answers=24 + (24 + 12) + 48)
-    assert joint == Work(forwards=2 * 4 * 16, steps=3 * 5, rows=2 * 3 * 40, answers=24 + 48)
-    assert zero == Work(answers=24)
+    common = Work(prompts=2 * 3, forwards=Amount(2 * 4 * 16), rows=2 * 3 * 40)
+    answers = Amount(24 + (24 + 12) + 48, exact=False)
+    assert lorainc == replace(common, steps=2 * 3 * 3, answers=answers)
+    assert joint == replace(common, steps=3 * 5, answers=Amount(24 + 48, exact=False))
+    assert zero == Work(answers=Amount(24))
 
 
 def test_work_has_what_methods_add() -> None:
@@ -483,20 +486,28 @@ def test_work_has_what_methods_add() -> None:
     more += ["paraphrase.held_out=1", "evaluation.robustness=1"]
     grid = small_grid(*settings, *more, strategies="sapo", adapters="replay", seeds="1")
     ((cell, recipe),) = grid.recipes.items()
-    work = work_of(recipe, load_tasks(grid, None)[cell])
+    work = plan_of(recipe, load_tasks(grid, None)[cell]).total
     # Candidates are scored thrice; the second task has 20 rows of the first; a held-out wording at the end.
     assert work == Work(
-        forwards=3 * 2 * 4 * 16, steps=3 * (3 + 4), rows=3 * (40 + 60), answers=24 + (24 + 12) + 48 + 24
+        prompts=2 * 4,
+        forwards=Amount(3 * 2 * 4 * 16, exact=False),
+        steps=3 * (3 + 4),
+        rows=3 * (40 + 60),
+        replayed=3 * 20,
+        answers=Amount(24 + (24 + 12) + 48 + 24, exact=False),
     )
 
 
 def test_what_is_copied_is_no_work() -> None:
     grid = small_grid(strategies="sapo", adapters="lorainc", seeds="1")
     (cell, recipe), tasks = next(iter(grid.recipes.items())), load_tasks(grid, None)
-    everything = work_of(recipe, tasks[cell])
-    less = work_of(recipe, tasks[cell], {"zero-shot", "losses"})
-    assert (everything.forwards - less.forwards, everything.answers - less.answers) == (4 * 16, 24)
-    assert work_of(recipe, tasks[cell], {"zero-shot", "first stage"}).answers == 48
+    plan = plan_of(recipe, tasks[cell])
+    everything, less = plan.total, plan.less({"zero-shot", "losses", "candidates"}).total
+    assert (everything.prompts, less.prompts) == (2 * 3, 0)
+    assert everything.forwards.most - less.forwards.most == 4 * 16
+    assert everything.answers.most - less.answers.most == 24
+    last = plan.less({"zero-shot", "first stage"})
+    assert (last.total.answers, last.of_stage(1)) == (Amount(48, exact=False), Work())
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rewriting import Rewriting, rewrite
 from sapo_lite.learning.rewriting.lora import base_alone, policy_lora, undisturbed
-from sapo_lite.learning.rewriting.policy import policy_loss, policy_steps, train_policy
+from sapo_lite.learning.rewriting.policy import policy_loss, train_policy
 from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
+from sapo_lite.learning.rollout_counts import policy_steps
 from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.load import load_backbone

@@ -50,13 +50,18 @@ def plan_lines(method: str, *settings: str) -> list[str]:
 
 @pytest.mark.parametrize("method", ["lorainc", "olora", "sequential", "ewc"])
 def test_a_sequence_is_planned_task_by_task(method: str) -> None:
-    assert plan_lines(method) == ["mood 100 100 21 420 13 up to 500", "stars 50 10 21 420 7 up to 40"]
+    assert plan_lines(method) == [
+        "mood 100 100 21 420 13 up to 500",
+        "stars 50 10 21 420 7 up to 40",
+        "in all 150 110 840 20 up to 540",
+    ]
 
 
 def test_replayed_rows_are_planned() -> None:
     assert plan_lines("replay", "adapter.replay_share=0.3") == [
         "mood 100 100 21 420 13 up to 500",
         "stars 50+15 10 21 420 9 up to 40",
+        "in all 150+15 110 840 22 up to 540",
     ]
 
 
@@ -64,13 +69,13 @@ def test_joint_is_planned_as_one_training_and_two_stages_of_tests() -> None:
     assert plan_lines("joint") == [
         "mood 100 100 21 420 up to 300",
         "stars 50 10 21 420 up to 30",
-        "all together 150 19",
+        "in all 150 110 840 19 up to 330",
     ]
     assert plan_lines("joint", "prompt.strategy=fixed")[0] == "mood 100 100 1 0 200"
 
 
 def test_for_zero_nothing_is_planned_but_one_stage_of_tests() -> None:
-    assert plan_lines("zero") == ["mood 0 100 1 0 0 100", "stars 0 10 1 0 0 10"]
+    assert plan_lines("zero") == ["mood 0 100 1 0 0 100", "stars 0 10 1 0 0 10", "in all 0 110 0 0 110"]
 
 
 # --- joint

@@ -211,9 +211,9 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
         (UNIFORM, "0"),
         (IMPORTANCE, "64"),
         (TOP_K, "64"),
-        (RESCORED, "128"),
-        (ADVERSARIAL, "128"),  # 4 holds x 2 wordings x 16 rows
-        ((*ADVERSARIAL, "prompt.hold=3", "prompt.draws=9"), "128"),  # 2 holds x 4 wordings x 16 rows
+        (RESCORED, "up to 128"),
+        (ADVERSARIAL, "up to 128"),  # 4 holds x 2 wordings x 16 rows
+        ((*ADVERSARIAL, "prompt.hold=3", "prompt.draws=9"), "up to 128"),  # 2 holds x 4 wordings x 16 rows
     ],
 )
 def test_the_plan_counts_what_is_scored_before_and_while_a_task_is_trained(
@@ -224,4 +224,4 @@ def test_the_plan_counts_what_is_scored_before_and_while_a_task_is_trained(
     with console.capture() as capture:
         console.print(plan(recipe, load_sequence(recipe.sequence)))
     (row,) = [line.split() for line in capture.get().splitlines() if line.startswith("oldest ")]
-    assert row[3:6] == ["4", forwards, "4"]
+    assert " ".join(row[3:]).startswith(f"4 {forwards} 4 ")

@@ -21,10 +21,11 @@ from torch import nn
 
 from sapo_lite.evaluation.final_answers import Answers, Kind, answers_of, extracted_scores
 from sapo_lite.learning.rewriting.lora import base_alone, policy_lora, undisturbed
-from sapo_lite.learning.rewriting.policy import policy_steps, train_policy
+from sapo_lite.learning.rewriting.policy import train_policy
 from sapo_lite.learning.rewriting.request import encode_requests
 from sapo_lite.learning.rewriting.reward import Judged, judge
 from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
+from sapo_lite.learning.rollout_counts import TRIED, policy_steps
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.types import Task, TrainingRow, TrainingSet
 
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from sapo_lite.support.progress import Display
 
 __all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite", "rewriting_from_json"]
-
-# Rows on which both ways to ask the policy are tried.
-TRIED = 16
 
 
 @dataclass(frozen=True)

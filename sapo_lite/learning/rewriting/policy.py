@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sapo_lite.learning.rewriting.rollouts import Rollout
+from sapo_lite.learning.rollout_counts import policy_steps, rows_of_a_step
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import batches
 from sapo_lite.model.chat import EncodedRow
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 # `config.rollouts` rollouts of each numbered row, as neighbours, and their rewards.
 Roll = Callable[[Sequence[int]], list[Rollout]]
 Reward = Callable[[Sequence[int], Sequence[Rollout]], list[float]]
-
-
-def policy_steps(rows: int, config: "RewriteConfig") -> int:
-    """Optimiser steps; rows that do not fill the last step of an epoch are left out of it."""
-    return config.epochs * (rows // _rows_of_a_step(rows, config))
-
-
-def _rows_of_a_step(rows: int, config: "RewriteConfig") -> int:
-    return min(rows, config.batch_size)
 
 
 def train_policy(
@@ -156,7 +148,7 @@ def _grpo_config(
         num_generations=config.rollouts,
         # As many rollouts at a time as a row has; all of a step are drawn before its first backward pass.
         per_device_train_batch_size=config.rollouts,
-        gradient_accumulation_steps=_rows_of_a_step(rows, config),
+        gradient_accumulation_steps=rows_of_a_step(rows, config),
         max_completion_length=backbone.config.max_answer_tokens,
         temperature=config.temperature,
         beta=0.0,

@@ -1,0 +1,74 @@
+"""What needs no model is there at once: neither torch nor transformers is imported for it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from made_runs import made_run, two_tasks
+from small import ROOT
+
+# The command line in a process of its own, which says at the end what it has imported of these.
+HEAVY = ("torch", "transformers", "unsloth", "datasets", "scipy.stats")
+CODE = f"""
+import json, sys
+from sapo_lite.cli import main
+sys.argv = ["sapo-lite", *json.loads(sys.argv[1])]
+try:
+    main()
+    status = 0
+except SystemExit as end:
+    status = end.code
+print(json.dumps([status or 0, [name for name in {HEAVY} if name in sys.modules]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two strategies on two seeds."""
+    root = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        made_run(root / f"fixed-{seed}", two_tasks(40.0 + seed), strategy="fixed", seed=seed)
+        made_run(root / f"sapo-{seed}", two_tasks(60.0 - seed), strategy="sapo", seed=seed)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "shown"),
+    [
+        ("--help", 0, "Prompt-aware continual fine-tuning"),
+        ("--version", 0, "sapo-lite"),
+        ("run --help", 0, "--dry-run"),
+        ("recipes", 0, "ni_seq_c1"),
+        ("recipes show lab", 0, "[adapter]"),
+        ("run lab --dry-run --set nonsense=1", 1, "nonsense: no such key"),
+        ("run nowhere", 1, "nowhere: no such recipe"),
+        ("run lab --dry-run", 0, "plan of lab"),
+        ("run lab --dry-run --set prompt.strategy=rewrite", 0, "rollouts"),
+        ("compare lab --dry-run", 0, "lab: 10 runs"),
+        ("compare RUNS/fixed-0 RUNS/fixed-1 RUNS/sapo-0 RUNS/sapo-1", 0, "sapo"),
+        ("compare RUNS/fixed-0 RUNS/sapo-0 --format markdown", 0, "sapo"),
+        ("compare RUNS/fixed-0 RUNS/sapo-0 --format csv", 0, "sapo"),
+        ("compare RUNS/fixed-0 RUNS/sapo-0 --format json", 0, "sapo"),
+        ("compare RUNS", 1, "expected the folder of a finished run"),
+    ],
+)
+def test_a_command_that_needs_no_model_starts_without_torch(
+    command: str, status: int, shown: str, finished: Path
+) -> None:
+    words = [word.replace("RUNS", str(finished)) for word in command.split()]
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(words)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [status, []], done.stderr
+    assert shown in done.stdout + done.stderr
+
+
+def test_what_reads_a_finished_run_starts_without_torch() -> None:
+    modules = ("prompts.confidence", "prompts.choice", "prompts.racing", "run.workplan", "compare.read")
+    imports = "; ".join(f"import sapo_lite.{module}" for module in modules)
+    code = f"import sys; {imports}; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n"

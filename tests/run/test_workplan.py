@@ -1,0 +1,180 @@
+"""The plan of a run is what the run does: real runs are counted while they do their work."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapo_lite.compare.grid import make_grid
+from sapo_lite.compare.plan import make_plan
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.learning import rewriting
+from sapo_lite.learning.rows import RowBatcher
+from sapo_lite.prompts import scoring
+from sapo_lite.recipe import load_recipe
+from sapo_lite.run.workplan import Amount, RunPlan, plan_of
+from small import ROOT, SETTINGS, small_run
+
+# So few rows that the last step of an epoch is not full.
+FEW = (
+    "sequence.train_examples=12",
+    "sequence.test_examples=5",
+    "scoring.score_examples=10",
+    "training.batch_size=8",
+    "training.micro_batch_size=4",
+    "training.checkpoint_every=0",
+)
+ALL_PROMPTS = ("evaluation.prompts=all", "paraphrase.held_out=2")
+
+
+@dataclass
+class Counted:
+    """What runs have done."""
+
+    forwards: int = 0
+    rollouts: int = 0
+    steps: int = 0
+    rows: int = 0
+    answers: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def read_answers(self, run: Path) -> None:
+        for path in run.glob("*/predictions/*.json"):
+            found = json.loads(path.read_text(encoding="utf-8"))["predictions"]
+            self.answers[int(path.parts[-3][:2]), path.name.split("-")[0].removesuffix(".json")] += len(found)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Counts while the real functions do their work."""
+    found = Counted()
+    nll, begin, loss, roll_out = (
+        scoring.answer_nll,
+        RowBatcher.begin,
+        RowBatcher._loss,
+        rewriting.roll_out,
+    )
+
+    def counting_nll(backbone: Any, rows: Any) -> Any:
+        found.forwards += len(rows)
+        return nll(backbone, rows)
+
+    def counting_begin(self: RowBatcher, step: int, epoch: int, numbers: Any) -> None:
+        found.steps += 1
+        found.rows += len(numbers)
+        begin(self, step, epoch, numbers)
+
+    def counting_loss(self: RowBatcher, numbers: Any, wording: str) -> float:
+        found.forwards += len(numbers)
+        return loss(self, numbers, wording)
+
+    def counting_rollouts(*args: Any, **options: Any) -> Any:
+        rollouts = roll_out(*args, **options)
+        found.rollouts += len(rollouts)
+        return rollouts
+
+    monkeypatch.setattr(scoring, "answer_nll", counting_nll)
+    monkeypatch.setattr(RowBatcher, "begin", counting_begin)
+    monkeypatch.setattr(RowBatcher, "_loss", counting_loss)
+    monkeypatch.setattr(rewriting, "roll_out", counting_rollouts)
+    return found
+
+
+def planned(*settings: str) -> RunPlan:
+    recipe = load_recipe("lab", [*SETTINGS, *settings])
+    return plan_of(recipe, load_sequence(recipe.sequence))
+
+
+def expect(amount: Amount, count: int) -> None:
+    assert (count == amount.most) if amount.exact else (0 < count <= amount.most)
+
+
+REWRITE = ("prompt.strategy=rewrite", "rewrite.rollouts=2", "rewrite.batch_size=4", "rewrite.prompts=10")
+RUNS = {
+    "fixed": ("prompt.strategy=fixed",),
+    "sapo, no race": ("scoring.race=false", *ALL_PROMPTS, "evaluation.robustness=1"),
+    "race": ("sequence.train_examples=40", "scoring.score_examples=40"),
+    "chosen prompts alone": ("evaluation.prompts=chosen",),
+    "paft": ("prompt.strategy=paft", "prompt.hold=1"),
+    "adversarial": ("prompt.strategy=paft", "prompt.sampling=adversarial", "prompt.draws=2", "prompt.hold=1"),
+    "adversarial, joint": (
+        *("prompt.strategy=paft", "prompt.sampling=adversarial", "prompt.draws=3", "prompt.hold=3"),
+        "adapter.method=joint",
+    ),
+    "rescore": ("prompt.rescore=epoch", "scoring.race=false"),
+    "replay": ("adapter.method=replay", "adapter.replay_share=0.5", "prompt.strategy=random"),
+    "joint": ("adapter.method=joint", *ALL_PROMPTS, "prompt.strategy=worst"),
+    "zero": ("adapter.method=zero", *ALL_PROMPTS, "evaluation.robustness=2"),
+    "rewrite by best_of": (*REWRITE, "rewrite.policy=best_of", "sequence.train_examples=20"),
+    "rewrite by rl": (*REWRITE, "rewrite.epochs=2", "sequence.tasks=['oldest']"),
+}
+
+
+def check(run: Path, found: Counted, *settings: str) -> None:
+    plan = planned(*settings)
+    small_run(run, *settings)
+    found.read_answers(run)
+    pools = [json.loads(path.read_text(encoding="utf-8")) for path in run.glob("candidates/[!.]*.json")]
+    assert sum(len(pool["candidates"]) - 1 for pool in pools) == plan.total.prompts
+    expect(plan.total.forwards, found.forwards)
+    done = (found.rollouts, found.steps, found.rows)
+    assert done == (plan.total.rollouts, plan.total.steps, plan.total.rows)
+    tasks = load_sequence(load_recipe("lab", [*SETTINGS, *settings]).sequence)
+    for stage in {number for number, _ in found.answers}:
+        expect(plan.of_stage(stage).answers, sum(n for (s, _), n in found.answers.items() if s == stage))
+    for task in tasks:
+        expect(plan.of_task(task).answers, sum(n for (_, k), n in found.answers.items() if k == task.key))
+    expect(plan.total.answers, found.answers.total())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_does_what_its_plan_says(name: str, tmp_path: Path, counted: Counted) -> None:
+    check(tmp_path / "run", counted, *FEW, *RUNS[name])
+
+
+def without_an_instruction(folder: Path) -> tuple[str, ...]:
+    """Settings of the lab's data, the first task's instruction taken away."""
+    shutil.copytree(ROOT / "data/lab", folder / "lab")
+    file = folder / "lab/instructions.json"
+    about = json.loads(file.read_text(encoding="utf-8"))
+    about["oldest"]["instruction"] = ""
+    file.write_text(json.dumps(about))
+    return (f"sequence.data={folder}",)
+
+
+@pytest.mark.slow
+def test_a_run_of_a_task_without_an_instruction_does_what_its_plan_says(
+    tmp_path: Path, counted: Counted
+) -> None:
+    blank = without_an_instruction(tmp_path / "data")
+    check(tmp_path / "run", counted, *FEW, *blank, *ALL_PROMPTS, "evaluation.robustness=2")
+
+
+# --- both dry runs
+
+
+@pytest.mark.parametrize(
+    ("settings", "answers"), [((), 36 + 48), (("evaluation.prompts=all", "paraphrase.held_out=2"), 36 + 84)]
+)
+def test_both_dry_runs_count_the_same_answers_of_a_task_without_an_instruction(
+    tmp_path: Path, settings: tuple[str, ...], answers: int
+) -> None:
+    overrides = [*SETTINGS, *without_an_instruction(tmp_path / "data"), *settings]
+    assert planned(*overrides).total.answers == Amount(answers, exact=False)
+    grid = make_grid("lab", overrides, strategies="sapo", adapters="lorainc", seeds="1")
+    compared = make_plan(grid, tmp_path / "out", None)
+    assert compared.work(next(iter(grid.recipes))) == planned(*overrides).total
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_both_dry_runs_count_the_same_work(tmp_path: Path, name: str) -> None:
+    settings = [*SETTINGS, *FEW, *RUNS[name]]
+    recipe = load_recipe("lab", settings)
+    own = [s for s in settings if not s.startswith(("prompt.strategy=", "adapter.method="))]
+    grid = make_grid("lab", own, strategies=recipe.prompt.strategy, adapters=recipe.adapter.method, seeds="1")
+    (cell,) = grid.recipes
+    assert make_plan(grid, tmp_path / "out", None).work(cell) == planned(*settings).total
