@@ -130,10 +130,10 @@ def _run(request: "Request", plain: bool) -> "Comparison":
         comparison_folder(plan.out, plan.grid),
     ):
         command.begin(plan)
-        with display(title, plain) as show, chatter_to(plan.out / "log.txt"):
+        with display(title, plain) as progress, chatter_to(plan.out / "log.txt"):
             for note in plan.notes:
-                show.notice(note)
-            command.make_candidates(plan, show, pull=request.pull)
+                progress.notice(note)
+            command.make_candidates(plan, progress, pull=request.pull)
         progress = Progress(plan, request.jobs)
         live = console.is_terminal and not plain
         with LiveGrid(progress, console, title) if live else PlainGrid(progress, console) as watcher:

@@ -113,10 +113,10 @@ def _paraphrase(request: "Request", json_file: Path | None, plain: bool) -> None
     tables = wide_console(sys.stderr)
     with (
         interruptible("the same command goes on where it stopped"),
-        display("paraphrase", plain) as show,
+        display("paraphrase", plain) as progress,
         chatter_to(Path(os.devnull)),
     ):
-        pools = command.paraphrase(request, show)
+        pools = command.paraphrase(request, progress)
     for pool in pools:
         # On a terminal the accepted texts follow in full.
         listed = on_stdout or not sys.stdout.isatty()

@@ -75,13 +75,13 @@ def _run(
     with (
         RunFolder(path, fresh=resume is False) as folder,
         interruptible(f"the same command with --out {path} goes on where it stopped"),
-        display(recipe.name, plain) as show,
+        display(recipe.name, plain) as progress,
         chatter_to(path / "log.txt"),
     ):
-        show.stage("starting")
+        progress.stage("starting")
         from sapo_lite.run.pipeline import run as run_pipeline
 
-        results = run_pipeline(recipe, folder, show, data, pull=pull)
+        results = run_pipeline(recipe, folder, progress, data, pull=pull)
         usage = folder.usage
     from sapo_lite.report.run_summary import summary
 

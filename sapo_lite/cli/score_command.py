@@ -111,6 +111,7 @@ def score(
 
 def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
     from sapo_lite.leaderboard import command
+    from sapo_lite.report.tables import leaderboard_view
     from sapo_lite.support.library_logs import chatter_to
 
     on_stdout = is_stdout(json_file)
@@ -118,10 +119,10 @@ def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
     table = wide_console(sys.stderr if on_stdout else sys.stdout)
     with (
         interruptible("no result was written"),
-        display(f"score {request.model}", plain) as show,
+        display(f"score {request.model}", plain) as progress,
         chatter_to(Path(os.devnull)),
     ):
-        result = command.score(request, show)
-    table.print(result.board)
+        result = command.score(request, progress)
+    table.print(leaderboard_view(result.board))
     if json_file is not None:
         write_json(json_file, result.to_json())

@@ -19,6 +19,7 @@ from sapo_lite.compare.read import other_candidates, read_run
 from sapo_lite.compare.reuse import LENT, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.comparison_view import as_markdown
@@ -27,7 +28,6 @@ from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.pipeline import bind, paraphrase
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.files import write_json
-from sapo_lite.support.progress import Display
 
 
 def check(plan: Plan, jobs: int, kind: str | None) -> None:
@@ -51,7 +51,7 @@ def begin(plan: Plan) -> None:
     write_json(plan.out / COMPARISON, content)
 
 
-def make_candidates(plan: Plan, show: Display, *, pull: bool) -> None:
+def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None:
     """The candidates of all cells, before any backbone is in memory: on one card, no two models are.
 
     Where the backbone itself paraphrases, a cell makes its own when it has loaded it.
@@ -67,7 +67,7 @@ def make_candidates(plan: Plan, show: Display, *, pull: bool) -> None:
         with RunFolder(plan.places[cell].path) as folder:
             bind(folder, recipe, tasks)
             with Usage(folder).measure("paraphrase"):
-                paraphrase(recipe, tasks, folder, show, partial(load_backbone, recipe.model), pull=pull)
+                paraphrase(recipe, tasks, folder, progress, partial(load_backbone, recipe.model), pull=pull)
 
 
 def run_cells(plan: Plan, jobs: int, watcher: Watcher[Cell], *, pull: bool) -> None:

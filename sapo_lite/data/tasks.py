@@ -5,18 +5,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.language import language_of
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index, read_json
 from sapo_lite.data.task_keys import task_keys
 from sapo_lite.errors import DataError
-from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
 
+if TYPE_CHECKING:
+    from sapo_lite.recipe import SequenceConfig
 
-def load_sequence(sequence: SequenceConfig, data: Path | None = None) -> list[Task]:
+
+def load_sequence(sequence: "SequenceConfig", data: Path | None = None) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is looked at before the other folders.
 
     Raises DataError listing, one a line, everything that is wrong with any of the tasks.
@@ -50,7 +52,7 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _load_task(suite: Path, name: str, entry: object, sequence: SequenceConfig) -> Task:
+def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig") -> Task:
     """Raises DataError with everything that is wrong with the task's entry and files."""
     folder = suite / name
     problems: list[str] = []

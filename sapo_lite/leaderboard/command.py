@@ -14,8 +14,8 @@ from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
     from sapo_lite.leaderboard.board import Leaderboard
+    from sapo_lite.prompts.progress import PromptProgress
     from sapo_lite.recipe import ModelConfig
-    from sapo_lite.support.progress import Display
 
 # A file with as many different answers or fewer has labels, which paraphrases must not alter.
 _MOST_LABELS = 20
@@ -57,7 +57,7 @@ class Result:
         return json.dumps({**self.settings, **self.board.to_json()}, indent=2, ensure_ascii=False) + "\n"
 
 
-def score(request: Request, show: "Display") -> Result:
+def score(request: Request, progress: "PromptProgress") -> Result:
     """Files are read and prompts generated before the model is loaded: faults come early, and a
     paraphrasing model has left the memory.
 
@@ -69,18 +69,18 @@ def score(request: Request, show: "Display") -> Result:
     file = read_examples(request.examples, request.input_name, request.answer_name)
     if None in (request.input_name, request.answer_name):
         names = f"inputs from column {file.input_name}, answers from column {file.answer_name}"
-        show.notice(f"{request.examples}: {len(file.examples)} examples, {names}")
-    pool = _candidates(request, file, show)
+        progress.notice(f"{request.examples}: {len(file.examples)} examples, {names}")
+    pool = _candidates(request, file, progress)
     from sapo_lite.data.language import language_of
 
     language = language_of(pool[0].text + request.suffix)
-    show.stage(f"loading {request.model}")
+    progress.stage(f"loading {request.model}")
     from sapo_lite.leaderboard.api import make_task, rank, unseen_answers
     from sapo_lite.leaderboard.from_disk import load
 
     loaded = load(request)
 
-    show.stage(f"scoring {len(pool)} prompts")
+    progress.stage(f"scoring {len(pool)} prompts")
     board = rank(
         loaded.model,
         loaded.tokenizer,
@@ -89,7 +89,7 @@ def score(request: Request, show: "Display") -> Result:
         race=request.race,
         seed=request.seed,
         max_tokens=request.max_tokens,
-        show=show,
+        progress=progress,
         notices=[*loaded.notices, *unseen_answers(file.examples, request.limit)],
     )
     return Result(board, _settings(request, file, loaded.config))
@@ -133,10 +133,10 @@ def _settings(request: Request, file: ExampleFile, config: "ModelConfig") -> dic
     }
 
 
-def _candidates(request: Request, file: ExampleFile, show: "Display") -> list[Candidate]:
+def _candidates(request: Request, file: ExampleFile, progress: "PromptProgress") -> list[Candidate]:
     """The original first: the instruction, where one is given, else the first of the file."""
     if request.generate is not None:
-        return _generated(request, request.generate, file, show)
+        return _generated(request, request.generate, file, progress)
     if request.prompts is None and request.instruction is None:
         raise DataError(
             "expected prompts, found none: name a file of them, one a line, or let them be generated with "
@@ -148,12 +148,14 @@ def _candidates(request: Request, file: ExampleFile, show: "Display") -> list[Ca
     if request.prompts is not None:
         listed, notice = read_prompts(request.prompts, request.task, request.instruction)
         if notice:
-            show.notice(notice)
+            progress.notice(notice)
         texts = list(dict.fromkeys([*texts, *listed]))
     return [Candidate(i, text, "file" if i else "original") for i, text in enumerate(texts)]
 
 
-def _generated(request: Request, count: int, file: ExampleFile, show: "Display") -> list[Candidate]:
+def _generated(
+    request: Request, count: int, file: ExampleFile, progress: "PromptProgress"
+) -> list[Candidate]:
     if request.prompts is not None or request.instruction is None or not request.instruction.strip():
         raise DataError(
             "--generate: expected the original prompt as --instruction TEXT, and no file of prompts"
@@ -178,5 +180,5 @@ def _generated(request: Request, count: int, file: ExampleFile, show: "Display")
         train=(),
         test=(),
     )
-    (pool,) = make_pools([task], config, SourceContext(show, seed=request.seed))
+    (pool,) = make_pools([task], config, SourceContext(progress, seed=request.seed))
     return list(pool.candidates)

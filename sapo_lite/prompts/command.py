@@ -20,7 +20,7 @@ from sapo_lite.types import Task
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
-    from sapo_lite.support.progress import Display
+    from sapo_lite.prompts.progress import PromptProgress
 
 DEFAULT_MODEL = "qwen3:8b"  # in Ollama: that of the recipes
 
@@ -39,7 +39,7 @@ class Request:
     pull: bool
 
 
-def paraphrase(request: Request, show: "Display") -> list[Pool]:
+def paraphrase(request: Request, progress: "PromptProgress") -> list[Pool]:
     """A pool for each task.
 
     Raises:
@@ -47,7 +47,7 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
     """
     if (count := request.settings.get("count", 1)) < 1:
         raise RecipeError(f"--count: expected a whole number of at least 1, found {count}")
-    return _of_recipe(request, show) if _is_recipe(request.what) else _of_instruction(request, show)
+    return _of_recipe(request, progress) if _is_recipe(request.what) else _of_instruction(request, progress)
 
 
 def _is_recipe(what: str) -> bool:
@@ -55,7 +55,7 @@ def _is_recipe(what: str) -> bool:
     return what.endswith(".toml") or re.fullmatch(r"[a-z0-9_./~-]*[a-z0-9_]", what) is not None
 
 
-def _of_instruction(request: Request, show: "Display") -> list[Pool]:
+def _of_instruction(request: Request, progress: "PromptProgress") -> list[Pool]:
     if request.overrides or request.data:
         raise RecipeError(
             f"--set and --data belong to a recipe; found an instruction, {quoted(request.what)}"
@@ -76,12 +76,12 @@ def _of_instruction(request: Request, show: "Display") -> list[Pool]:
         test=(),
     )
     if unnamed := [label for label in task.labels if label not in task.instruction]:
-        show.notice(f"not in the instruction, so not asked for: {', '.join(map(quoted, unnamed))}")
-    around = SourceContext(show, seed=request.seed or 0, fresh=request.fresh, pull=request.pull)
+        progress.notice(f"not in the instruction, so not asked for: {', '.join(map(quoted, unnamed))}")
+    around = SourceContext(progress, seed=request.seed or 0, fresh=request.fresh, pull=request.pull)
     return make_pools([task], config, around)
 
 
-def _of_recipe(request: Request, show: "Display") -> list[Pool]:
+def _of_recipe(request: Request, progress: "PromptProgress") -> list[Pool]:
     """As the run will make them: with the same settings and seed they are then there already."""
     if request.labels:
         raise RecipeError(
@@ -98,7 +98,7 @@ def _of_recipe(request: Request, show: "Display") -> list[Pool]:
         return load_backbone(recipe.model)
 
     own = (recipe.model, cache(load))
-    around = SourceContext(show, seed=recipe.seed, fresh=request.fresh, pull=request.pull, own=own)
+    around = SourceContext(progress, seed=recipe.seed, fresh=request.fresh, pull=request.pull, own=own)
     return make_pools(tasks, recipe.paraphrase, around)
 
 

@@ -250,9 +250,9 @@ def test_an_instruction_goes_before_the_prompts_of_a_file(model: str, files: tup
 
 def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> None:
     files[1].write_text("\n".join([*PROMPTS, PROMPTS[0]]), encoding="utf-8")
-    show = Heard()
-    score(request(model, prompts=files[1], input_name="text", answer_name="label"), show)
-    notes = [line for line in show.lines if line.startswith("note")]
+    progress = Heard()
+    score(request(model, prompts=files[1], input_name="text", answer_name="label"), progress)
+    notes = [line for line in progress.lines if line.startswith("note")]
     assert notes == ["note: prompts.txt: 1 of 4 prompts repeat others and are left out"]
 
 

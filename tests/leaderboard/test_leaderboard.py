@@ -363,7 +363,7 @@ def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
     next(model.parameters()).grad = torch.ones_like(next(model.parameters()))
     next(model.modules()).register_forward_hook(lambda *_: None)
     with left_as_found(model, tokenizer):
-        score_prompts(model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True)))
+        score_prompts(model, tokenizer, TASK.train, PROMPTS[:2], progress=PlainDisplay(Console(quiet=True)))
 
 
 class Broken(PlainDisplay):
@@ -385,11 +385,11 @@ def test_they_are_left_as_found_after_an_error_too(
     bare: Callable[..., tuple[Any, Any]], error: BaseException
 ) -> None:
     model, tokenizer = in_training("qwen3", bare)
-    show = Broken(error)
-    show.model = model
+    progress = Broken(error)
+    progress.model = model
     with left_as_found(model, tokenizer), pytest.raises(type(error)):
-        ranks(model, tokenizer, show=show)
-    assert show.attention == CHUNKED  # it did happen in the middle
+        ranks(model, tokenizer, progress=progress)
+    assert progress.attention == CHUNKED  # it did happen in the middle
 
 
 def test_training_goes_on_to_the_bit_as_if_nothing_had_been_scored(
@@ -805,7 +805,7 @@ def test_progress_is_shown_where_asked_for_and_the_final_table_is_the_boards_own
     capsys.readouterr()
     ranks(model, tokenizer, race=False)
     assert capsys.readouterr() == ("", "")
-    ranks(model, tokenizer, race=False, show=PlainDisplay(Console(width=100)))
+    ranks(model, tokenizer, race=False, progress=PlainDisplay(Console(width=100)))
     shown = capsys.readouterr().out
     assert "scoring: 80/160 examples" in shown
     assert "candidates scored" not in shown

@@ -100,8 +100,8 @@ class Heard(PlainDisplay):
         self.notices.append(text)
 
 
-def make(*tasks: Task, seed: int = 0, show: Heard | None = None, **settings: Any) -> list[Pool]:
-    return make_pools(tasks, ParaphraseConfig(**settings), SourceContext(show or Heard(), seed=seed))
+def make(*tasks: Task, seed: int = 0, progress: Heard | None = None, **settings: Any) -> list[Pool]:
+    return make_pools(tasks, ParaphraseConfig(**settings), SourceContext(progress or Heard(), seed=seed))
 
 
 def texts(pool: Pool) -> list[tuple[str, str]]:
@@ -392,10 +392,10 @@ def test_with_a_minimum_of_none_the_original_may_stand_alone(opened: list[tuple[
 def test_notices_of_the_pools_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "few.json"
     path.write_text(json.dumps({"task273": ["One."], "task141": ["Two.", "Three."]}), encoding="utf-8")
-    show = Heard()
-    make(FREE, OTHER, backend="file", path=str(path), count=2, show=show)
-    assert show.notices == ["task273: 1 of the 2 paraphrases asked for; the source had no more."]
-    assert "paraphrasing with file" in show.written.getvalue()
+    progress = Heard()
+    make(FREE, OTHER, backend="file", path=str(path), count=2, progress=progress)
+    assert progress.notices == ["task273: 1 of the 2 paraphrases asked for; the source had no more."]
+    assert "paraphrasing with file" in progress.written.getvalue()
 
 
 def test_a_file_and_a_chat_model_share_and_the_model_is_unloaded(tmp_path: Path) -> None:

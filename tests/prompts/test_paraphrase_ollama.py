@@ -103,16 +103,16 @@ def config(server: FakeOllama, **changes: Any) -> ParaphraseConfig:
 def make(
     server: FakeOllama,
     *tasks: Task,
-    show: Heard | None = None,
+    progress: Heard | None = None,
     seed: int = 0,
     fresh: bool = False,
     pull: bool = False,
     **changes: Any,
 ) -> tuple[list[Pool], list[str]]:
     """Pools of the tasks (of TASK if none is named), and all notices."""
-    show = show or Heard()
-    around = SourceContext(show, seed=seed, fresh=fresh, pull=pull)
-    return make_pools(tasks or (TASK,), config(server, **changes), around), show.notices
+    progress = progress or Heard()
+    around = SourceContext(progress, seed=seed, fresh=fresh, pull=pull)
+    return make_pools(tasks or (TASK,), config(server, **changes), around), progress.notices
 
 
 def failure(server: FakeOllama, **changes: Any) -> str:
@@ -605,12 +605,12 @@ def test_two_models_of_one_server_take_turns_in_memory() -> None:
 
 
 def test_a_missing_model_is_pulled_where_that_is_allowed_and_shown_while_it_comes() -> None:
-    show = Heard()
+    progress = Heard()
     with FakeOllama(models=[]) as server:
-        [pool], _ = make(server, show=show, pull=True)
+        [pool], _ = make(server, progress=progress, pull=True)
     assert len(pool.texts) == 2
     assert server.routes[:3] == [VERSION, SHOW, PULL]
-    pulls = [meter for meter in show.meters if meter[0] != "paraphrases"]
+    pulls = [meter for meter in progress.meters if meter[0] != "paraphrases"]
     assert [(label, total, unit) for label, total, unit, _ in pulls] == [
         ("pulling tiny", 523, "MB"),
         ("pulling tiny", 1, "MB"),
@@ -706,8 +706,8 @@ def test_a_list_of_models_that_cannot_be_read_is_a_notice(garbage: Reply) -> Non
 
 def test_a_server_that_has_died_is_a_notice() -> None:
     with FakeOllama() as server:
-        show = Heard(lambda candidates: server.close() if candidates == 3 else None)
-        [pool], [notice] = make(server, show=show, parallel=1)
+        progress = Heard(lambda candidates: server.close() if candidates == 3 else None)
+        [pool], [notice] = make(server, progress=progress, parallel=1)
     assert len(pool.texts) == 2
     assert "does not answer" in notice
 
@@ -719,7 +719,7 @@ def test_an_interrupted_run_unloads_without_waiting_and_keeps_what_was_said(cach
 
     with FakeOllama(polls_until_gone=10**6) as server:
         with pytest.raises(KeyboardInterrupt):
-            make(server, show=Heard(interrupt), count=5, parallel=1)
+            make(server, progress=Heard(interrupt), count=5, parallel=1)
         assert server.routes[-1] == UNLOAD
         said = saved(cache)
         calls = len(server.bodies(CHAT))

@@ -94,9 +94,9 @@ def make(server: FakeOpenAI, seed: int = 0, **changes: Any) -> tuple[Pool, list[
     """The pool of TASK, and all notices."""
     settings: dict[str, Any] = {"backend": "openai", "model": "tiny", "base_url": server.url}
     settings |= {"count": 2, "attempts": 2, "timeout": 5.0}
-    show = Heard()
-    [pool] = make_pools([TASK], ParaphraseConfig(**(settings | changes)), SourceContext(show, seed=seed))
-    return pool, show.notices
+    progress = Heard()
+    [pool] = make_pools([TASK], ParaphraseConfig(**(settings | changes)), SourceContext(progress, seed=seed))
+    return pool, progress.notices
 
 
 def error_of(server: FakeOpenAI, **changes: Any) -> ParaphraseError:
