@@ -3,7 +3,8 @@
 import time
 
 from benchmarks.evidence.plan import BASE_ADAPTER, Cell, Plan
-from sapo_lite.compare.cells import run_cell as run_one
+from sapo_lite.compare.execution import run_cell as run_one
+from sapo_lite.report.plain import plain_file
 from sapo_lite.support.files import write_json
 
 
@@ -14,8 +15,8 @@ def run_cell(plan: Plan, cell: Cell) -> float:
         SapoLiteError: as a run does; also where its folder holds a run of other settings.
     """
     cpu, path = time.process_time(), plan.folder(cell)
-    donors = [cell.base, Cell(cell.strategy, BASE_ADAPTER, cell.seed)]
-    took = run_one(plan.load(cell), path, map(plan.folder, donors), plan.data)
+    sources = [cell.base, Cell(cell.strategy, BASE_ADAPTER, cell.seed)]
+    took = run_one(plan.load(cell), path, map(plan.folder, sources), plain_file, plan.data)
     if took:
         # Of the last call alone: what an interrupted one had spent is lost.
         write_json(path / "seconds.json", {"cpu": round(time.process_time() - cpu, 1)})

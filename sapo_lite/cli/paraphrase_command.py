@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli import options
+from sapo_lite.cli.options import Data, Plain, Pull, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.sources import SOURCES
@@ -68,12 +68,12 @@ def paraphrase(
     temperature: _Temperature = None,
     seed: _Seed = None,
     unlike: _Unlike = None,
-    settings: options.Settings = None,
-    data: options.Data = None,
-    pull: options.Pull = False,
+    settings: Settings = None,
+    data: Data = None,
+    pull: Pull = False,
     fresh: _Fresh = False,
     json_file: _JsonFile = None,
-    plain: options.Plain = False,
+    plain: Plain = False,
 ) -> None:
     """Other wordings of an instruction, or of all tasks of a recipe ahead of its run."""
     on_stdout = is_stdout(json_file)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli import options
+from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
 from sapo_lite.support.shipped import typed_path
 
@@ -28,13 +28,13 @@ _Resume = Annotated[
 
 def run(
     recipe: _Recipe,
-    settings: options.Settings = None,
+    settings: Settings = None,
     out: _Out = None,
-    data: options.Data = None,
+    data: Data = None,
     resume: _Resume = None,
-    pull: options.Pull = False,
-    dry_run: options.DryRun = False,
-    plain: options.Plain = False,
+    pull: Pull = False,
+    dry_run: DryRun = False,
+    plain: Plain = False,
 ) -> None:
     """Learn a sequence of tasks as a recipe says, and report what was learned and forgotten."""
     from sapo_lite.recipe import load_recipe
