@@ -72,7 +72,7 @@ class ChatProtocol:
         self,
         server: LoopbackServer,
         *tasks: Task,
-        show: Heard | None = None,
+        progress: Heard | None = None,
         seed: int = 0,
         fresh: bool = False,
         pull: bool = False,
@@ -81,9 +81,11 @@ class ChatProtocol:
         """Pools of the tasks (of TASK if none is named), and all notices."""
         settings: dict[str, Any] = {"backend": self.backend, "model": "tiny", self.address: server.url}
         settings |= {"count": 2, "attempts": 2, "timeout": 5.0}
-        show = show or Heard()
-        around = SourceContext(show, seed=seed, fresh=fresh, pull=pull)
-        return make_pools(tasks or (TASK,), ParaphraseConfig(**(settings | changes)), around), show.notices
+        progress = progress or Heard()
+        around = SourceContext(progress, seed=seed, fresh=fresh, pull=pull)
+        return make_pools(
+            tasks or (TASK,), ParaphraseConfig(**(settings | changes)), around
+        ), progress.notices
 
     def error(self, server: LoopbackServer, **changes: Any) -> ParaphraseError:
         with pytest.raises(ParaphraseError) as caught:

@@ -40,8 +40,8 @@ def small_run(out: Path, *settings: str) -> tuple[Results, str]:
     """Run `lab` with the small settings, then these, into `out`. Returns results and what was shown."""
     shown = io.StringIO()
     with RunFolder(out) as folder:
-        show = PlainDisplay(Console(file=shown, width=110))
-        results = run(load_recipe("lab", [*SETTINGS, *settings]), folder, show)
+        progress = PlainDisplay(Console(file=shown, width=110))
+        results = run(load_recipe("lab", [*SETTINGS, *settings]), folder, progress)
     return results, shown.getvalue()
 
 

@@ -1,144 +1,161 @@
 """`sapo-lite compare`."""
 
+import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
+from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
 from sapo_lite.cli.terminal import display, interruptible, wide_console
+from sapo_lite.errors import SapoLiteError
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.compare.comparison import Comparison
-    from sapo_lite.compare.request import Request
+    from sapo_lite.compare.plan import Plan
+
+_What = Annotated[
+    list[str],
+    typer.Argument(metavar="RECIPE|FOLDER", help="A recipe to run; or finished runs and comparisons."),
+]
+_Strategies = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C", help="Strategies to compare; the first is the baseline.", show_default="fixed,sapo"
+    ),
+]
+_Adapters = Annotated[
+    str | None,
+    typer.Option(metavar="A,B,C", help="Adapter methods to compare them on.", show_default="the recipe's"),
+]
+_Seeds = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.", show_default="5"),
+]
+_Draw = Annotated[
+    bool, typer.Option("--draw", help="Draw the order of the tasks and the examples by the seed, too.")
+]
+_Jobs = Annotated[int, typer.Option(min=1, help="Number of runs at a time, on a CPU.")]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the comparison to write to.",
+        metavar="FOLDER",
+        parser=typed_path,
+        show_default="runs/compare-RECIPE-SETTINGS",
+    ),
+]
+_Prompts = Annotated[
+    Literal["chosen", "original", "unseen"] | None,
+    typer.Option(help="Kind of test prompts to show.", show_default="the first kind tested with"),
+]
+_Format = Annotated[
+    Literal["text", "markdown", "csv", "json"],
+    typer.Option("--format", help="Format of the tables on stdout."),
+]
 
 
 def compare(
-    what: Annotated[
-        list[str],
-        typer.Argument(metavar="RECIPE|FOLDER", help="A recipe to run; or finished runs and comparisons."),
-    ],
-    strategies: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            help="Strategies to compare; the first is the baseline.",
-            show_default="fixed,sapo",
-        ),
-    ] = None,
-    adapters: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C", help="Adapter methods to compare them on.", show_default="the recipe's"
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.", show_default="5"),
-    ] = None,
-    draw: Annotated[
-        bool, typer.Option("--draw", help="Draw the order of the tasks and the examples by the seed, too.")
-    ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Number of runs at a time, on a CPU.")] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the comparison to write to.",
-            metavar="FOLDER",
-            parser=typed_path,
-            show_default="runs/compare-RECIPE-SETTINGS",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that holds SUPERNI/ or TRACE/.",
-            metavar="FOLDER",
-            parser=typed_path,
-            show_default="$SAPO_LITE_DATA",
-        ),
-    ] = None,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
-    ] = False,
-    prompts: Annotated[
-        Literal["chosen", "original", "unseen"] | None,
-        typer.Option(help="Kind of test prompts to show.", show_default="the first kind tested with"),
-    ] = None,
-    form: Annotated[
-        Literal["text", "markdown", "csv", "json"],
-        typer.Option("--format", help="Format of the tables on stdout."),
-    ] = "text",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the grid; load no model.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    what: _What,
+    strategies: _Strategies = None,
+    adapters: _Adapters = None,
+    seeds: _Seeds = None,
+    draw: _Draw = False,
+    jobs: _Jobs = 1,
+    settings: Settings = None,
+    out: _Out = None,
+    data: Data = None,
+    pull: Pull = False,
+    prompts: _Prompts = None,
+    form: _Format = "text",
+    dry_run: DryRun = False,
+    plain: Plain = False,
 ) -> None:
     """Strategies and adapters side by side over seeds: run them, or read finished runs."""
-    from sapo_lite.compare.request import Request
+    if len(what) > 1 or not _is_recipe(what[0]):
+        for_a_recipe: dict[str, Any] = {
+            "strategies": strategies,
+            "adapters": adapters,
+            "seeds": seeds,
+            "draw": draw,
+        }
+        for_a_recipe |= {"set": settings, "out": out, "data": data, "pull": pull, "dry-run": dry_run}
+        _refuse(for_a_recipe, what)
+        from sapo_lite.compare.comparison import compare_folders
 
-    request = Request(
-        what=tuple(what),
-        strategies=strategies,
-        adapters=adapters,
-        seeds=seeds,
-        draw=draw,
-        set=tuple(settings or []),
-        out=out,
-        data=data,
-        pull=pull,
-        jobs=jobs,
-        prompts=prompts,
-        dry_run=dry_run,
+        _print(compare_folders([typed_path(name) for name in what], prompts), form)
+        return
+    from sapo_lite.compare.grid import make_grid
+
+    strategies, seeds = strategies or "fixed,sapo", seeds or "5"
+    grid = make_grid(
+        what[0], settings or (), strategies=strategies, adapters=adapters, seeds=seeds, draw=draw
     )
-    if request.folders:
-        _print(_read(request), form)
-    elif dry_run:
-        _print_plan(request)
+    # Seconds: it brings torch.
+    from sapo_lite.compare.plan import make_plan
+
+    plan = make_plan(grid, out, data)
+    if dry_run:
+        _print_plan(plan)
     else:
-        _print(_run(request, plain), form)
+        _print(_run(plan, jobs, prompts, pull=pull, plain=plain), form)
 
 
-def _read(request: "Request") -> "Comparison":
-    from sapo_lite.compare.comparison import compare_folders
+def _is_recipe(name: str) -> bool:
+    """Whether a name is a shipped recipe, a TOML file, or a typo of these, which recipes report better."""
+    from sapo_lite.recipe import shipped_recipes
 
-    return compare_folders(request.folders, request.prompts)
-
-
-def _print_plan(request: "Request") -> None:
-    from sapo_lite.compare.plan import as_table
-
-    wide_console(sys.stdout).print(as_table(request.plan()))
+    if name in {path.stem for path in shipped_recipes()} or name.endswith(".toml"):
+        return True
+    return not typed_path(name).is_dir() and os.sep not in name
 
 
-def _run(request: "Request", plain: bool) -> "Comparison":
-    from sapo_lite.compare import command
-    from sapo_lite.compare.places import comparison_folder
-    from sapo_lite.compare.progress import Progress
+def _refuse(for_a_recipe: Mapping[str, object], folders: Sequence[str]) -> None:
+    """Raises SapoLiteError if folders are to be read, and an option was given that is for a recipe."""
+    if given := [f"--{name}" for name, value in for_a_recipe.items() if value]:
+        raise SapoLiteError(
+            f"{', '.join(given)}: expected one recipe to run, found the folders {', '.join(folders)}"
+        )
+
+
+def _print_plan(plan: "Plan") -> None:
+    from sapo_lite.report.plan_view import comparison_plan
+
+    wide_console(sys.stdout).print(comparison_plan(plan))
+
+
+def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: bool) -> "Comparison":
+    from sapo_lite.compare import execution
+    from sapo_lite.compare.folders import comparison_folder
+    from sapo_lite.compare.progress import GridProgress
     from sapo_lite.report.compare_live import LiveGrid, PlainGrid
+    from sapo_lite.report.export import write_comparison
+    from sapo_lite.report.plain import plain_file
     from sapo_lite.support.library_logs import chatter_to
 
-    plan, console = request.plan(), Console(file=sys.stderr)
-    command.check(plan, request.jobs, request.prompts)
+    console = Console(file=sys.stderr)
+    execution.check(plan, jobs, prompts)
     title = f"compare {plan.grid.name}"
     with (
         interruptible("the same command goes on where it stopped"),
         comparison_folder(plan.out, plan.grid),
     ):
-        command.begin(plan)
-        with display(title, plain) as show, chatter_to(plan.out / "log.txt"):
+        execution.begin(plan)
+        with display(title, plain) as progress, chatter_to(plan.out / "log.txt"):
             for note in plan.notes:
-                show.notice(note)
-            command.make_candidates(plan, show, pull=request.pull)
-        progress = Progress(plan, request.jobs)
+                progress.notice(note)
+            execution.make_candidates(plan, progress, pull=pull)
+        cells = GridProgress(plan, jobs)
         live = console.is_terminal and not plain
-        with LiveGrid(progress, console, title) if live else PlainGrid(progress, console) as watcher:
-            command.run_cells(plan, request.jobs, watcher, pull=request.pull)
-        return command.conclude(plan, request.prompts)
+        with LiveGrid(cells, console, title) if live else PlainGrid(cells, console) as watcher:
+            execution.run_cells(plan, jobs, watcher, plain_file, pull=pull)
+        comparison = execution.conclude(plan, prompts)
+        write_comparison(comparison, plan.out)
+        return comparison
 
 
 def _print(comparison: "Comparison", form: str) -> None:

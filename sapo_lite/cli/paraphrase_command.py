@@ -1,127 +1,124 @@
 """`sapo-lite paraphrase`."""
 
-import os
+import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
+from sapo_lite.cli.options import Data, Plain, Pull, Settings
+from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
+from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.sources import SOURCES
-from sapo_lite.support.messages import one_of
+from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
-    from sapo_lite.prompts.command import Request
+    from sapo_lite.prompts.pool import Pool
+
+_What = Annotated[
+    str, typer.Argument(metavar="INSTRUCTION|RECIPE", help="A text in quotes, or a recipe's name or path.")
+]
+_Count = Annotated[
+    int | None, typer.Option("--count", "-n", help="Number of paraphrases to make.", show_default="20")
+]
+_Labels = Annotated[str, typer.Option(metavar="A,B,C", help="Labels to keep letter for letter.")]
+_Backend = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Source of paraphrases: {one_of(SOURCES)}; or ollama/MODEL; repeatable.", show_default="ollama"
+    ),
+]
+_Model = Annotated[
+    str | None, typer.Option(help="Name of the chat model.", show_default="qwen3:8b, or the recipe's")
+]
+_Host = Annotated[str | None, typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST")]
+_BaseUrl = Annotated[
+    str | None, typer.Option(help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.")
+]
+_File = Annotated[str | None, typer.Option(metavar="FILE", help="File of candidates, for --backend file.")]
+_Temperature = Annotated[
+    float | None, typer.Option(help="Sampling temperature of the chat model.", show_default="0.6")
+]
+_Seed = Annotated[
+    int | None, typer.Option(help="Seed of everything that is drawn.", show_default="0, or the recipe's")
+]
+_Unlike = Annotated[
+    bool | None, typer.Option("--unlike", help="Show the model what it has said, and ask for another.")
+]
+_Fresh = Annotated[bool, typer.Option("--fresh", help="Ask again for what earlier runs have saved.")]
+_JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", parser=typed_path, help="Write a candidates file; - for stdout."),
+]
 
 
 def paraphrase(
-    what: Annotated[
-        str,
-        typer.Argument(metavar="INSTRUCTION|RECIPE", help="A text in quotes, or a recipe's name or path."),
-    ],
-    count: Annotated[
-        int | None, typer.Option("--count", "-n", help="Number of paraphrases to make.", show_default="20")
-    ] = None,
-    labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels to keep letter for letter.")] = "",
-    backend: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Source of paraphrases: {one_of(SOURCES)}; or ollama/MODEL; repeatable.",
-            show_default="ollama",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Name of the chat model.", show_default="qwen3:8b, or the recipe's")
-    ] = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST")
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.")
-    ] = None,
-    path: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File of candidates, for --backend file.")
-    ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="Sampling temperature of the chat model.", show_default="0.6")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of everything that is drawn.", show_default="0, or the recipe's")
-    ] = None,
-    unlike: Annotated[
-        bool | None, typer.Option("--unlike", help="Show the model what it has said, and ask for another.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe; repeatable."
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that holds the recipe's SUPERNI/ or TRACE/.", metavar="FOLDER", parser=typed_path
-        ),
-    ] = None,
-    pull: Annotated[bool, typer.Option("--pull", help="Have Ollama fetch the model if it lacks it.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask again for what earlier runs have saved.")
-    ] = False,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", parser=typed_path, help="Write a candidates file; - for stdout."
-        ),
-    ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    what: _What,
+    count: _Count = None,
+    labels: _Labels = "",
+    backend: _Backend = None,
+    model: _Model = None,
+    host: _Host = None,
+    base_url: _BaseUrl = None,
+    path: _File = None,
+    temperature: _Temperature = None,
+    seed: _Seed = None,
+    unlike: _Unlike = None,
+    settings: Settings = None,
+    data: Data = None,
+    pull: Pull = False,
+    fresh: _Fresh = False,
+    json_file: _JsonFile = None,
+    plain: Plain = False,
 ) -> None:
     """Other wordings of an instruction, or of all tasks of a recipe ahead of its run."""
-    from sapo_lite.prompts.command import Request
-
-    options = {
+    on_stdout = is_stdout(json_file)
+    given: dict[str, Any] = {
         "count": count,
         "backend": backend,
         "model": model,
         "host": host,
         "base_url": base_url,
-        "path": path,
-        "temperature": temperature,
-        "unlike": unlike,
     }
-    request = Request(
-        what=what,
-        labels=[label.strip() for label in labels.split(",") if label.strip()],
-        settings={key: value for key, value in options.items() if value is not None},
-        overrides=settings or [],
-        data=data,
-        seed=seed,
-        fresh=fresh,
-        pull=pull,
-    )
-    _paraphrase(request, json_file, plain)
-
-
-def _paraphrase(request: "Request", json_file: Path | None, plain: bool) -> None:
-    from sapo_lite.prompts import command
+    given |= {"path": path, "temperature": temperature, "unlike": unlike}
+    section = {key: value for key, value in given.items() if value is not None}
+    named = [label.strip() for label in labels.split(",") if label.strip()]
+    if count is not None and count < 1:
+        raise RecipeError(f"--count: expected a whole number of at least 1, found {count}")
+    from sapo_lite.prompts.pool import candidates_file, pools_to_text
     from sapo_lite.report.tables import pool_table
-    from sapo_lite.support.library_logs import chatter_to
+    from sapo_lite.run.paraphrase_ahead import paraphrase_instruction, paraphrase_recipe
 
-    on_stdout = is_stdout(json_file)
+    make: Callable[..., list[Pool]]
+    if _is_recipe(what):
+        if named:
+            raise RecipeError(
+                "--labels belongs to an instruction; the tasks of a recipe have labels of their own"
+            )
+        seeded = [*(settings or []), *([] if seed is None else [f"seed={seed}"])]
+        make = partial(paraphrase_recipe, what, seeded, section, data=data)
+    else:
+        if settings or data:
+            raise RecipeError(f"--set and --data belong to a recipe; found an instruction, {quoted(what)}")
+        make = partial(paraphrase_instruction, what, named, section, seed=seed or 0)
     # Made before stdout and stderr are taken from the libraries.
     tables = wide_console(sys.stderr)
-    with (
-        interruptible("the same command goes on where it stopped"),
-        display("paraphrase", plain) as show,
-        chatter_to(Path(os.devnull)),
-    ):
-        pools = command.paraphrase(request, show)
+    with working("paraphrase", plain, then="the same command goes on where it stopped") as progress:
+        pools = make(fresh=fresh, pull=pull, progress=progress)
+    # On a terminal the accepted texts follow in full.
+    accepted = on_stdout or not sys.stdout.isatty()
     for pool in pools:
-        # On a terminal the accepted texts follow in full.
-        listed = on_stdout or not sys.stdout.isatty()
-        tables.print(pool_table(pool.task, pool.candidates, pool.rejected, accepted=listed))
+        tables.print(pool_table(pool.task, pool.candidates, pool.rejected, accepted=accepted))
     if not on_stdout:
-        typer.echo(command.as_text(pools), nl=False)
+        typer.echo(pools_to_text(pools), nl=False)
     if json_file is not None:
-        write_json(json_file, command.as_json(pools))
+        write_json(json_file, candidates_file(pools))
+
+
+def _is_recipe(what: str) -> bool:
+    """Whether a recipe is meant: a name or a path rather than a sentence, English or Chinese."""
+    return what.endswith(".toml") or re.fullmatch(r"[a-z0-9_./~-]*[a-z0-9_]", what) is not None

@@ -6,46 +6,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.terminal import display, interruptible, wide_console
+from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
+from sapo_lite.cli.terminal import wide_console, working
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
 
+_Recipe = Annotated[str, typer.Argument(help="A path to a TOML file, or the name of a shipped recipe.")]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run folder to write to.", metavar="FOLDER", parser=typed_path, show_default="runs/RECIPE-TIME"
+    ),
+]
+_Resume = Annotated[
+    bool | None,
+    typer.Option("--resume/--fresh", help="Go on with the latest run, or discard what --out holds."),
+]
+
 
 def run(
-    recipe: Annotated[str, typer.Argument(help="A path to a TOML file, or the name of a shipped recipe.")],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting; repeatable."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run folder to write to.",
-            metavar="FOLDER",
-            parser=typed_path,
-            show_default="runs/RECIPE-TIME",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that holds SUPERNI/ or TRACE/.",
-            metavar="FOLDER",
-            parser=typed_path,
-            show_default="$SAPO_LITE_DATA",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool | None,
-        typer.Option("--resume/--fresh", help="Go on with the latest run, or discard what --out holds."),
-    ] = None,
-    pull: Annotated[
-        bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan; load no model.")] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    recipe: _Recipe,
+    settings: Settings = None,
+    out: _Out = None,
+    data: Data = None,
+    resume: _Resume = None,
+    pull: Pull = False,
+    dry_run: DryRun = False,
+    plain: Plain = False,
 ) -> None:
     """Learn a sequence of tasks as a recipe says, and report what was learned and forgotten."""
     from sapo_lite.recipe import load_recipe
@@ -72,20 +61,18 @@ def _run(
     recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
 ) -> None:
     from sapo_lite.run.folder import RunFolder, choose_folder
-    from sapo_lite.support.library_logs import chatter_to
 
     path = choose_folder(recipe.name, out, resume=resume)
     stdout = wide_console(sys.stdout)
+    then = f"the same command with --out {path} goes on where it stopped"
     with (
         RunFolder(path, fresh=resume is False) as folder,
-        interruptible(f"the same command with --out {path} goes on where it stopped"),
-        display(recipe.name, plain) as show,
-        chatter_to(path / "log.txt"),
+        working(recipe.name, plain, then=then, log=path / "log.txt") as progress,
     ):
-        show.stage("starting")
+        progress.stage("starting")
         from sapo_lite.run.pipeline import run as run_pipeline
 
-        results = run_pipeline(recipe, folder, show, data, pull=pull)
+        results = run_pipeline(recipe, folder, progress, data, pull=pull)
         usage = folder.usage
     from sapo_lite.report.run_summary import summary
 

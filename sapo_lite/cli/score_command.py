@@ -1,127 +1,121 @@
 """`sapo-lite score`."""
 
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from sapo_lite.cli.terminal import display, interruptible, is_stdout, wide_console, write_json
+from sapo_lite.cli.options import Plain
+from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.shipped import typed_path
 
-if TYPE_CHECKING:
-    from sapo_lite.leaderboard.command import Request
-
 _BACKENDS = [name for name, source in SOURCES.items() if source.stands_alone]
+
+_Model = Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")]
+_Examples = Annotated[
+    Path, typer.Argument(help="File of examples: .jsonl, .json, .csv or .tsv.", parser=typed_path)
+]
+_Prompts = Annotated[
+    Path | None,
+    typer.Argument(
+        help="File of prompts, the original first: text, one a line; a .json list; or a candidates file.",
+        parser=typed_path,
+    ),
+]
+_Task = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Task of a candidates file that has several.")
+]
+_Generate = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
+]
+_Backend = Annotated[str, typer.Option(metavar="|".join(_BACKENDS), help="Source of the paraphrases.")]
+_Paraphraser = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the paraphrasing model in Ollama.")
+]
+_Adapter = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a PEFT adapter to put on the model.", metavar="FOLDER", parser=typed_path),
+]
+_Limit = Annotated[
+    int, typer.Option("--examples", min=1, help="Number of examples to use, from the first on.")
+]
+_Race = Annotated[
+    bool, typer.Option("--race/--all", help="Drop prompts that are clearly not the best, or score all.")
+]
+_MaxTokens = Annotated[
+    int | None,
+    typer.Option(min=1, help="Length in tokens to cut inputs to.", show_default="what the model reads"),
+]
+_Quantization = Annotated[
+    Literal["none", "nf4"] | None,
+    typer.Option(help="Load the weights in 4 bits, or not.", show_default="as it is stored"),
+]
+_Dtype = Annotated[
+    Literal["bfloat16", "float32"] | None,
+    typer.Option(help="Number format to compute in.", show_default="float32 on a CPU"),
+]
+_Loader = Annotated[Literal["transformers", "unsloth"], typer.Option(help="Library that loads the model.")]
+_JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", parser=typed_path, help="Write the result as JSON; - for stdout."),
+]
 
 
 def score(
-    model: Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")],
-    examples: Annotated[
-        Path,
-        typer.Argument(help="File of examples: .jsonl, .json, .csv or .tsv.", parser=typed_path),
-    ],
-    prompts: Annotated[
-        Path | None,
-        typer.Argument(
-            help="File of prompts, the original first: text, one a line; a .json list; or a candidates file.",
-            parser=typed_path,
-        ),
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Task of a candidates file that has several.")
-    ] = None,
+    model: _Model,
+    examples: _Examples,
+    prompts: _Prompts = None,
+    task: _Task = None,
     instruction: Annotated[str | None, typer.Option(help="Original prompt.")] = None,
-    generate: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Score N paraphrases of --instruction.")
-    ] = None,
-    backend: Annotated[
-        str, typer.Option(metavar="|".join(_BACKENDS), help="Source of the paraphrases.")
-    ] = "ollama",
-    paraphraser: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the paraphrasing model in Ollama.")
-    ] = None,
-    adapter: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of a PEFT adapter to put on the model.", metavar="FOLDER", parser=typed_path
-        ),
-    ] = None,
+    generate: _Generate = None,
+    backend: _Backend = "ollama",
+    paraphraser: _Paraphraser = None,
+    adapter: _Adapter = None,
     suffix: Annotated[str, typer.Option(help="Text that closes every prompt, after the input.")] = "",
-    limit: Annotated[
-        int, typer.Option("--examples", min=1, help="Number of examples to use, from the first on.")
-    ] = 250,
-    race: Annotated[
-        bool, typer.Option("--race/--all", help="Drop prompts that are clearly not the best, or score all.")
-    ] = True,
+    limit: _Limit = 250,
+    race: _Race = True,
     input_name: Annotated[str | None, typer.Option("--input", help="Column of the inputs.")] = None,
     answer_name: Annotated[str | None, typer.Option("--answer", help="Column of the answers.")] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(min=1, help="Length in tokens to cut inputs to.", show_default="what the model reads"),
-    ] = None,
-    quantization: Annotated[
-        Literal["none", "nf4"] | None,
-        typer.Option(help="Load the weights in 4 bits, or not.", show_default="as it is stored"),
-    ] = None,
-    dtype: Annotated[
-        Literal["bfloat16", "float32"] | None,
-        typer.Option(help="Number format to compute in.", show_default="float32 on a CPU"),
-    ] = None,
-    loader: Annotated[
-        Literal["transformers", "unsloth"], typer.Option(help="Library that loads the model.")
-    ] = "transformers",
+    max_tokens: _MaxTokens = None,
+    quantization: _Quantization = None,
+    dtype: _Dtype = None,
+    loader: _Loader = "transformers",
     seed: Annotated[int, typer.Option(help="Seed of the paraphrases and of the order of a race.")] = 0,
-    json_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", parser=typed_path, help="Write the result as JSON; - for stdout."
-        ),
-    ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")] = False,
+    json_file: _JsonFile = None,
+    plain: Plain = False,
 ) -> None:
     """Rank prompts by their answer loss under a model as it is: a leaderboard for your own trainer."""
-    from sapo_lite.leaderboard.command import Request
-
-    request = Request(
-        model=model,
-        examples=examples,
-        prompts=prompts,
-        task=task,
-        instruction=instruction,
-        generate=generate,
-        backend=backend,
-        paraphraser=paraphraser,
-        adapter=adapter,
-        suffix=suffix,
-        limit=limit,
-        race=race,
-        input_name=input_name,
-        answer_name=answer_name,
-        max_tokens=max_tokens,
-        quantization=quantization,
-        dtype=dtype,
-        loader=loader,
-        seed=seed,
-    )
-    _score(request, json_file, plain)
-
-
-def _score(request: "Request", json_file: Path | None, plain: bool) -> None:
-    from sapo_lite.leaderboard import command
-    from sapo_lite.support.library_logs import chatter_to
+    from sapo_lite.leaderboard.score_files import score_files
+    from sapo_lite.report.tables import leaderboard_view
 
     on_stdout = is_stdout(json_file)
     # Made before stdout and stderr are taken from the libraries.
     table = wide_console(sys.stderr if on_stdout else sys.stdout)
-    with (
-        interruptible("no result was written"),
-        display(f"score {request.model}", plain) as show,
-        chatter_to(Path(os.devnull)),
-    ):
-        result = command.score(request, show)
-    table.print(result.board)
+    with working(f"score {model}", plain, then="no result was written") as progress:
+        result = score_files(
+            model,
+            examples,
+            prompts,
+            task=task,
+            instruction=instruction,
+            generate=generate,
+            backend=backend,
+            paraphraser=paraphraser,
+            adapter=adapter,
+            suffix=suffix,
+            limit=limit,
+            race=race,
+            input_name=input_name,
+            answer_name=answer_name,
+            max_tokens=max_tokens,
+            quantization=quantization,
+            dtype=dtype,
+            loader=loader,
+            seed=seed,
+            progress=progress,
+        )
+    table.print(leaderboard_view(result.board))
     if json_file is not None:
         write_json(json_file, result.to_json())

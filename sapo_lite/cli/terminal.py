@@ -16,6 +16,7 @@ from sapo_lite.errors import SapoLiteError
 if TYPE_CHECKING:
     from sapo_lite.report.live import LiveDisplay
     from sapo_lite.report.plain import PlainDisplay
+    from sapo_lite.run.progress import RunProgress
 
 
 def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
@@ -56,6 +57,15 @@ def interruptible(then: str) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, *alarm)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def working(title: str, plain: bool, *, then: str, log: Path = Path(os.devnull)) -> "Iterator[RunProgress]":
+    """A display on stderr, while libraries write to `log`. Ctrl-C ends with what `then` can be done."""
+    from sapo_lite.support.library_logs import chatter_to
+
+    with interruptible(then), display(title, plain) as progress, chatter_to(log):
+        yield progress
 
 
 def is_stdout(json_file: Path | None) -> bool:

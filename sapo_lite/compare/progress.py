@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from sapo_lite.compare.cells import SHOWN
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
@@ -10,57 +9,59 @@ from sapo_lite.learning.methods import METHODS
 from sapo_lite.support.files import read_json
 from sapo_lite.support.messages import duration
 
+SHOWN = "shown.txt"  # in the folder of a cell: its progress, in plain lines
 
-class Progress:
+
+class GridProgress:
     """What is finished and what is running. `average` has the AP of every finished cell, in percent."""
 
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
         self.running: list[Cell] = []
-        self.average = {cell: self._read(cell) for cell in plan.places if cell not in plan.unfinished}
+        self.average = {cell: self._read(cell) for cell in plan.folders if cell not in plan.unfinished}
         self._weights = {cell: plan.work(cell).weight for cell in plan.unfinished}
-        self._tally = Eta(len(self._weights), sum(self._weights.values()), jobs)
+        self._eta = Eta(len(self._weights), sum(self._weights.values()), jobs)
 
     def start(self, cell: Cell) -> None:
         self.running.append(cell)
 
     def finish(self, cell: Cell, took: float) -> None:
         self.running.remove(cell)
-        self._tally.add(self._weights[cell], took)
+        self._eta.add(self._weights[cell], took)
         self.average[cell] = self._read(cell)
 
     def _read(self, cell: Cell) -> float:
-        by_kind = read_json(self.plan.places[cell].path / "results.json")["metrics"]
+        by_kind = read_json(self.plan.folders[cell].path / "results.json")["metrics"]
         average: float = next(iter(by_kind.values()))[PUBLISHED_METRIC]["ap"]
         return average
 
     @property
     def share(self) -> float:
         """Of all work, what is done; of a cell that is running, by its stages."""
-        done = self._tally.done + sum(self._weights[cell] * self._stages(cell) for cell in self.running)
-        return done / self._tally.work if self._tally.work else 1.0
+        done = self._eta.done + sum(self._weights[cell] * self._stages(cell) for cell in self.running)
+        return done / self._eta.work if self._eta.work else 1.0
 
     def _stages(self, cell: Cell) -> float:
         stages = 1 + len(METHODS[cell.adapter].lessons(self.plan.tasks[cell]))
-        return len(list(self.plan.places[cell].path.glob("[0-9]*/done"))) / stages
+        return len(list(self.plan.folders[cell].path.glob("[0-9]*/done"))) / stages
 
     @property
     def counted(self) -> str:
         """ "3/8 runs, about 5 min left"; how long is not known before the first one has ended."""
-        tally = self._tally
-        left = f", about {duration(tally.left)} left" if tally.measured and tally.items < tally.total else ""
-        return f"{tally.items}/{tally.total} runs{left}"
+        eta = self._eta
+        left = f", about {duration(eta.left)} left" if eta.measured and eta.items < eta.total else ""
+        return f"{eta.items}/{eta.total} runs{left}"
 
     def stage(self, cell: Cell) -> str:
-        """The latest heading of what a running cell shows (display.PlainDisplay.stage)."""
-        shown = self.plan.places[cell].path / SHOWN
+        """The latest stage of a running cell: the last heading of its file of progress."""
+        shown = self.plan.folders[cell].path / SHOWN
         lines = shown.read_text("utf-8", "replace").splitlines() if shown.exists() else []
         return next((line[3:] for line in reversed(lines) if line.startswith("== ")), "starting")
 
 
 @dataclass
 class Eta:
-    """What is done, in items and in estimated work, and what that took.
+    """Estimated time left, from the work that is done and what it took.
 
     total: items
     work: of all of them, in estimated seconds of one process; in other units, `left` needs a measured item
@@ -77,7 +78,7 @@ class Eta:
     def add(self, estimated: float, took: float) -> None:
         self.items += 1
         self.done += estimated
-        if took:  # what an earlier call had finished tells nothing of this machine
+        if took:  # what an earlier call had finished says nothing of this machine
             self.spent += took
             self.measured += estimated
 

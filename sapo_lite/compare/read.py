@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sapo_lite.compare.places import COMPARISON
+from sapo_lite.compare.folders import COMPARISON
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy

@@ -29,8 +29,8 @@ from sapo_lite.support.files import read_json
 
 Item = TypeVar("Item")
 
-# What is there once a run can lend the piece.
-LENT = {
+# A file that exists in a run folder once the piece can be copied from it.
+READY = {
     "candidates": "00-zero-shot/done",
     "zero-shot": "00-zero-shot/done",
     "losses": "01-*/done",
@@ -71,59 +71,59 @@ def _read_by(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in others}
 
 
-def lenders(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, Item]]:
-    """Of resolved recipes, in the order in which they are begun: who can lend each piece of each of them."""
+def sources_of(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, Item]]:
+    """By run, in the order in which runs begin, and by piece: the run that the piece is copied from."""
     first: dict[tuple[str, str], Item] = {}
     found = {}
     for item, recipe in recipes.items():
         own = pieces(recipe).items()
         found[item] = {piece[0]: first[piece] for piece in own if piece in first}
-        if _lends(recipe):
+        if _is_source(recipe):
             first = dict.fromkeys(own, item) | first
     return found
 
 
-def _lends(recipe: Mapping[str, Any]) -> bool:
+def _is_source(recipe: Mapping[str, Any]) -> bool:
     """Not if nothing is trained: the first stage is then the last, which may hold more."""
     return trains(recipe["adapter"]["method"])
 
 
-def borrow(path: Path, donors: Iterable[Path]) -> None:
+def copy_pieces(path: Path, sources: Iterable[Path]) -> None:
     """Copy into the run folder `path`, bound to its recipe, what other folders have that it would have.
 
-    What is there already stays. Folders of runs that were not begun lend nothing. What the copied pieces took
+    What is there already stays. Nothing is copied from runs that were not begun. What the copied pieces took
     in the other runs is written down.
     """
-    common = {donor: _in_common(donor, path) for donor in donors if donor != path}
-    for donor, names in common.items():
-        if "candidates" in names and _copy(donor / "candidates", path / "candidates"):
-            note_copied(path, donor, "candidates")
+    common = {source: _in_common(source, path) for source in sources if source != path}
+    for source, names in common.items():
+        if "candidates" in names and _copy(source / "candidates", path / "candidates"):
+            note_copied(path, source, "candidates")
     # An earlier call may have made its own, and not every source makes the same ones again.
     ours = _contents(path / "candidates")
-    common = {donor: names for donor, names in common.items() if _contents(donor / "candidates") == ours}
-    for donor, names in common.items():
-        tested = "zero-shot" in names and (donor / "00-zero-shot/done").exists()
-        if tested and _copy(donor / "00-zero-shot", path / "00-zero-shot"):
-            note_copied(path, donor, "zero-shot")
+    common = {source: names for source, names in common.items() if _contents(source / "candidates") == ours}
+    for source, names in common.items():
+        tested = "zero-shot" in names and (source / "00-zero-shot/done").exists()
+        if tested and _copy(source / "00-zero-shot", path / "00-zero-shot"):
+            note_copied(path, source, "zero-shot")
         if "first stage" in names:
-            for done in donor.glob("01-*/done"):
+            for done in source.glob("01-*/done"):
                 if _copy(done.parent, path / done.parent.name):
-                    note_copied(path, donor, "first stage")
+                    note_copied(path, source, "first stage")
     # Last: a whole stage would not be copied over its losses.
-    for donor, names in common.items():
+    for source, names in common.items():
         if "losses" in names:
-            found = list(donor.glob("01-*/losses*.json"))
-            copied = [_copy(losses, path / losses.relative_to(donor)) for losses in found]
+            found = list(source.glob("01-*/losses*.json"))
+            copied = [_copy(losses, path / losses.relative_to(source)) for losses in found]
             if any(copied):
-                note_copied(path, donor, "losses")
+                note_copied(path, source, "losses")
 
 
-def _in_common(donor: Path, path: Path) -> set[str]:
-    if not (donor / "recipe.json").exists():
+def _in_common(source: Path, path: Path) -> set[str]:
+    if not (source / "recipe.json").exists():
         return set()
-    theirs, ours = read_json(donor / "recipe.json"), read_json(path / "recipe.json")
+    theirs, ours = read_json(source / "recipe.json"), read_json(path / "recipe.json")
     read_alike = all(theirs.get(kind) == ours.get(kind) for kind in ("data", "inputs"))
-    if not read_alike or not _lends(theirs["recipe"]):
+    if not read_alike or not _is_source(theirs["recipe"]):
         return set()
     return {piece for piece, _ in pieces(theirs["recipe"]).items() & pieces(ours["recipe"]).items()}
 

@@ -8,20 +8,22 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapo_lite.data.readers import parse_json, read_text
 from sapo_lite.errors import DataError
-from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import shipped, typed_path
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import SequenceConfig
 
 PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
 _INDEX = "instructions.json"
 _LISTED = 10  # names of tasks that an error lists where nothing is near
 
 
-def find_suite(sequence: SequenceConfig, data: Path | None) -> Path:
+def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
     """Folder of the suite, from `--data`, the recipe, SAPO_LITE_DATA or the shipped data, in this order.
 
     Each of them is the folder that holds the suite's folder, or that folder itself. Raises

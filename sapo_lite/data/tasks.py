@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.language import language_of
 from sapo_lite.data.readers import READERS, read_rows
@@ -13,9 +13,11 @@ from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
 from sapo_lite.errors import DataError
-from sapo_lite.recipe import SequenceConfig
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import SequenceConfig
 
 Notify = Callable[[str], None]
 
@@ -60,7 +62,7 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _load_task(suite: Path, name: str, entry: object, sequence: SequenceConfig, notify: Notify) -> Task:
+def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
     """Raises DataError with everything that is wrong with the task's entry and files."""
     folder = suite / name
     problems: list[str] = []

@@ -6,23 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from sapo_lite.data.rows import as_examples
 from sapo_lite.errors import DataError, RenderError
 from sapo_lite.leaderboard.board import Leaderboard, board
-from sapo_lite.leaderboard.external_model import as_found, borrow, precision, reach
+from sapo_lite.leaderboard.external_model import as_backbone, as_found, precision, reach
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
 from sapo_lite.model.chat_frame import date_notice
 from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
-from sapo_lite.prompts.losses import CandidateLoss, lowest
+from sapo_lite.prompts.losses import lowest
+from sapo_lite.prompts.progress import PromptProgress, Silent
 from sapo_lite.prompts.scoring import measure
-from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.support.messages import quoted
-from sapo_lite.support.progress import Display
 from sapo_lite.types import Candidate, Example, Language, Task, TrainingRow
 
 # Tokens, where neither model nor tokenizer names a limit.
@@ -41,7 +39,7 @@ def score_prompts(
     race: bool = True,
     seed: int = 0,
     max_tokens: int | None = None,
-    show: Display | None = None,
+    progress: PromptProgress | None = None,
 ) -> Leaderboard:
     """Rank prompts by the loss of the answers under a model as it is now: a forward pass each, no update.
 
@@ -60,7 +58,7 @@ def score_prompts(
         limit: the first so many examples are used
         race: drop a prompt once it is clearly not the best; its losses stay partial
         max_tokens: cut longer inputs, by one budget for all prompts; by default what the model reads
-        show: where progress and notices go; by default notices become warnings
+        progress: where progress and notices go; by default notices become warnings
 
     Raises:
         SapoLiteError: anything a caller can put right; the message says how.
@@ -76,10 +74,10 @@ def score_prompts(
         race=race,
         seed=seed,
         max_tokens=max_tokens,
-        show=show or PlainDisplay(Console(quiet=True)),
+        progress=progress or Silent(),
         notices=unseen_answers(pairs, limit),
     )
-    for notice in ranked.notices if show is None else ():
+    for notice in ranked.notices if progress is None else ():
         warnings.warn(notice, stacklevel=2)
     return ranked
 
@@ -129,42 +127,42 @@ def rank(
     race: bool,
     seed: int,
     max_tokens: int | None,
-    show: Display,
+    progress: PromptProgress,
     notices: Sequence[str] = (),
 ) -> Leaderboard:
     """All candidates scored on the training examples of `task`; `notices` and more are shown and kept."""
-    told: list[str] = []
+    given: list[str] = []
 
-    def tell(notice: str | None) -> None:
+    def notify(notice: str | None) -> None:
         if notice:
-            told.append(notice)
-            show.notice(notice)
+            given.append(notice)
+            progress.notice(notice)
 
     for notice in notices:
-        tell(notice)
+        notify(notice)
     with as_found(model, tokenizer):
         vocabulary = len(model.get_output_embeddings().weight)
         chat, longest = _chat(tokenizer, vocabulary, reach(model, tokenizer), max_tokens)
-        tell(date_notice(tokenizer, chat.frame))
+        notify(date_notice(tokenizer, chat.frame))
         fitted = _fit(chat, task, [candidate.text for candidate in pool], longest)
-        tell(_cut_notice(task, fitted, longest))
+        notify(_cut_notice(task, fitted, longest))
         rows = [_encode(chat, fitted, candidate) for candidate in pool]
-        backbone = borrow(model, tokenizer, max(len(row.ids) for own in rows for row in own))
-        tell(_check(backbone, rows))
+        backbone = as_backbone(model, tokenizer, max(len(row.ids) for own in rows for row in own))
+        notify(_check(backbone, rows))
         scores = measure(
             backbone,
             fitted,
             pool,
             examples=len(fitted.train),
-            race=race and len(pool) > 1,  # a race does not measure who has no rival
+            race=race and len(pool) > 1,  # a race does not score a candidate without a rival
             reduction="token_mean",
             seed=seed,
-            show=_WithoutFinalTable(show),
+            progress=progress,
         )
         exact = precision(model) is torch.float32 and not is_repacked(model)
         resolution = 0.0 if exact else BFLOAT16_RESOLUTION
-    worth = certainty(scores, lowest(scores).index, resolution=resolution) if len(pool) > 1 else None
-    return board(pool, scores, worth, told)
+    margin = certainty(scores, lowest(scores).index, resolution=resolution) if len(pool) > 1 else None
+    return board(pool, scores, margin, given)
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | None:
@@ -227,18 +225,3 @@ def _cut_notice(task: Task, fitted: Task, longest: int) -> str | None:
 
 def _encode(chat: ChatFormat, task: Task, candidate: Candidate) -> list[EncodedRow]:
     return chat.encode(task, [TrainingRow(candidate.text, e.input, e.answer) for e in task.train])
-
-
-class _WithoutFinalTable:
-    """A display that is not shown the last table of candidates: the leaderboard is that table."""
-
-    def __init__(self, show: Display) -> None:
-        self._show = show
-        self.stage, self.work, self.pool = show.stage, show.work, show.pool
-        self.scores, self.notice = show.scores, show.notice
-
-    def candidates(
-        self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
-    ) -> None:
-        if not final:
-            self._show.candidates(pool, scores)

@@ -1,26 +1,70 @@
-"""The leaderboard: prompts by their loss under a model, and what the lead of the first is worth."""
+"""The leaderboard: prompts by their loss under a model, and the margin of the first."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.text import Text
-
+from sapo_lite.leaderboard.layout import leaderboard_lines
 from sapo_lite.prompts.confidence import Margin, statement
-from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.report.candidate_table import CandidateTable, Row, rows_of
+from sapo_lite.prompts.losses import CandidateLoss, comparable_loss, excess, ranked
 from sapo_lite.types import Candidate
 
-_PARTIAL = "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all."
+_PRINTED = 110  # columns of a leaderboard that Python prints
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt's place. Losses in nats per answer token.
+
+    index: the prompt's place in the list that was given; 0 is the original
+    loss: on the `examples_scored` of `examples`. Examples differ more than prompts, so losses on fewer of
+        them than another prompt was scored on say nothing against it
+    comparable_loss: on as many examples as the best was scored on. Where the prompt was scored on fewer,
+        the best's loss plus the difference to it on the examples that both have
+    difference_to_original: on the examples that both have; None for the original itself
+    """
+
+    rank: int
+    index: int
+    prompt: str
+    loss: float
+    comparable_loss: float
+    difference_to_original: float | None
+    partial: bool
+    examples_scored: int
+    examples: int
+
+
+def rows_of(pool: Sequence[Candidate], scores: Sequence[CandidateLoss]) -> tuple[Row, ...]:
+    """The scored candidates, the best first; empty without scores."""
+    if not scores:
+        return ()
+    texts = {candidate.index: candidate.text for candidate in pool}
+    original = next((score for score in scores if score.index == 0), None)
+    order = ranked(scores)
+    return tuple(
+        Row(
+            rank=rank,
+            index=score.index,
+            prompt=texts[score.index],
+            loss=score.loss,
+            comparable_loss=comparable_loss(score, order[0]),
+            difference_to_original=(
+                None if original is None or score is original else excess(score, original)
+            ),
+            partial=score.partial,
+            examples_scored=len(score.examples),
+            examples=score.total,
+        )
+        for rank, score in enumerate(order, start=1)
+    )
 
 
 @dataclass(frozen=True, repr=False)
 class Leaderboard:
     """Ranked prompts, the best first. Printed, it is a table.
 
-    certainty: what the lead of the best is worth; None where there is no rival
+    certainty: the margin of the best over its rivals; None where there is none
     notices: what to know about these losses, a sentence each
     """
 
@@ -48,22 +92,8 @@ class Leaderboard:
             "notices": list(self.notices),
         }
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        number = len(self.rows)
-        what = "1 prompt" if number == 1 else f"{number} prompts"
-        yield CandidateTable(f"{what} by answer loss, in nats per token", self.rows)
-        if any(row.partial for row in self.rows):
-            yield Text(_PARTIAL, style="dim")
-        best = self.best
-        name = f"#{best.index}" if best.index else "#0, the original"
-        yield Text(f"\nbest: {name}{f', {self.statement}' if self.statement else ''}")
-        # In full: the table has room for its beginning only.
-        yield Text(best.prompt or "(an empty prompt)", style="bold green")
-
     def __repr__(self) -> str:
-        text = io.StringIO()
-        Console(file=text, width=110, no_color=True, force_terminal=False).print(self)
-        return text.getvalue().rstrip()
+        return "\n".join(line.text for line in leaderboard_lines(self, _PRINTED))
 
 
 def board(

@@ -1,4 +1,4 @@
-"""A model that belongs to somebody else's program: used as a backbone, and given back as it was found."""
+"""A model of another program: used as a backbone, and left in the state in which it was found."""
 
 import contextlib
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]
             fast.enable_padding(**padding)
 
 
-def borrow(model: Any, tokenizer: "PreTrainedTokenizerBase", longest: int) -> Backbone:
+def as_backbone(model: Any, tokenizer: "PreTrainedTokenizerBase", longest: int) -> Backbone:
     """The model as a backbone for rows of at most `longest` tokens. Used within `as_found`."""
     config = ModelConfig(
         name=model.config.name_or_path or type(model).__name__,

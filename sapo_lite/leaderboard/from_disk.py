@@ -5,7 +5,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
@@ -15,54 +15,69 @@ from sapo_lite.model.hub import is_hub_name, locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
-if TYPE_CHECKING:
-    from sapo_lite.leaderboard.command import Request
-
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, frozen, its tokenizer, and notices of what may not be as intended."""
+    """A model, frozen, its tokenizer, and notices of what may not be as intended.
 
-    config: ModelConfig
+    settings: model, adapter, quantization and dtype, as a result names them
+    """
+
+    settings: dict[str, str | None]
     model: Any
     tokenizer: Any
     notices: tuple[str, ...]
 
 
-def load(request: "Request") -> Loaded:
-    """The model as asked, with its adapter, and the tokenizer it was trained with.
+def load(
+    name: str,
+    adapter: Path | None = None,
+    quantization: Literal["none", "nf4"] | None = None,
+    dtype: Literal["bfloat16", "float32"] | None = None,
+    loader: Literal["transformers", "unsloth"] = "transformers",
+    max_tokens: int | None = None,
+) -> Loaded:
+    """The model of this name with its adapter, and the tokenizer it was trained with.
+
+    Without `quantization`, the weights are as they are stored; without `dtype`, the machine decides.
 
     Raises:
         BackboneError: model or adapter cannot be loaded, or do not fit each other.
     """
-    config = _model_config(request)
-    backbone = load_backbone(config)
-    model, tokenizer, notices = backbone.model, backbone.tokenizer, [backbone.unused_weights]
-    if request.adapter is not None:
-        notices.append(_of_another_model(request.adapter, request.model))
-        model = _with_adapter(model, request.adapter, request.model)
-        tokenizer = _tokenizer_beside(request.adapter) or tokenizer
-    return Loaded(config, model, tokenizer, tuple(filter(None, notices)))
-
-
-def _model_config(request: "Request") -> ModelConfig:
-    try:
-        found = AutoConfig.from_pretrained(locate_model(request.model))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # its content may be anything
-        raise BackboneError(f"{request.model}: its config.json cannot be used: {error}") from None
+    found = _config_of(name)
     quantized = getattr(found, "quantization_config", None) or {}
     is_4bit = bool(quantized.get("load_in_4bit"))  # by bitsandbytes: asked for again, it stays as it is
     # Most CPUs are very slow in bfloat16, and not all cards know it.
     native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     longest = getattr(found.get_text_config(), "max_position_embeddings", 2048)
-    return ModelConfig(
-        name=request.model,
-        quantization=request.quantization or ("nf4" if is_4bit else "none"),
-        dtype=request.dtype or ("bfloat16" if native else "float32"),
-        loader=request.loader,
-        max_source_tokens=max(1, min(longest, request.max_tokens or longest) - 1),
+    config = ModelConfig(
+        name=name,
+        quantization=quantization or ("nf4" if is_4bit else "none"),
+        dtype=dtype or ("bfloat16" if native else "float32"),
+        loader=loader,
+        max_source_tokens=max(1, min(longest, max_tokens or longest) - 1),
         max_answer_tokens=1,
     )
+    backbone = load_backbone(config)
+    model, tokenizer, notices = backbone.model, backbone.tokenizer, [backbone.unused_weights]
+    if adapter is not None:
+        notices.append(_of_another_model(adapter, name))
+        model = _with_adapter(model, adapter, name)
+        tokenizer = _tokenizer_beside(adapter) or tokenizer
+    settings = {
+        "model": name,
+        "adapter": None if adapter is None else str(adapter),
+        "quantization": config.quantization,
+        "dtype": config.dtype,
+    }
+    return Loaded(settings, model, tokenizer, tuple(filter(None, notices)))
+
+
+def _config_of(name: str) -> Any:
+    try:
+        return AutoConfig.from_pretrained(locate_model(name))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # its content may be anything
+        raise BackboneError(f"{name}: its config.json cannot be used: {error}") from None
 
 
 def _of_another_model(adapter: Path, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""From candidates to the one a task is trained with: its losses measured, shown, and judged."""
+"""The candidate that a task is trained with, its loss and its margin over the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """The wording a task is trained with and, where losses were measured, what its lead is worth.
+    """The wording a task is trained with and, where losses were measured, the margin of its lead.
 
     Of the two losses, each says on how many examples it was measured, and whether it is `partial`: of a
     candidate that left a race before it had seen all.
@@ -31,17 +31,19 @@ class Choice:
     original_partial: bool | None
 
 
-def judge(backbone: "Backbone", strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> Choice:
-    """The choice with what the scores (none, or those of at least two candidates) say about it."""
+def describe_choice(
+    backbone: "Backbone", strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]
+) -> Choice:
+    """The choice with its losses and their margin; `scores` are none, or those of at least two candidates."""
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
-    worth = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
+    margin = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
     return Choice(
         strategy,
         chosen,
         loss=own.loss if own else None,
         original_loss=original.loss if original else None,
-        certainty=worth,
+        certainty=margin,
         examples_scored=len(own.examples) if own else None,
         partial=own.partial if own else None,
         original_examples_scored=len(original.examples) if original else None,

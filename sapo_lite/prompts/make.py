@@ -1,6 +1,6 @@
 """Other wordings of a task's instruction: where they come from, and which of them may be used.
 
-    pools = make_pools(tasks, recipe.paraphrase, Surroundings(show))
+    pools = make_pools(tasks, recipe.paraphrase, SourceContext(progress))
 
 A source only supplies texts; `gate` judges every one of them and `pool` collects what passes. The
 sources take turns over all tasks: each is released before the next is opened, so that on one card no two
@@ -16,8 +16,9 @@ from sapo_lite.prompts.sources.openers import SourceContext, open_source
 from sapo_lite.types import Task
 
 if TYPE_CHECKING:
+    from sapo_lite.prompts.progress import PromptProgress
     from sapo_lite.recipe import ParaphraseConfig
-    from sapo_lite.support.progress import Display, Meter
+    from sapo_lite.support.progress import Meter
 
 __all__ = ["Pool", "SourceContext", "make_pools", "original_alone", "pool_from_json", "pool_to_json"]
 
@@ -34,8 +35,8 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
     spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
     if not spoken:
         return list(pools.values())
-    around.show.stage(f"paraphrasing with {', '.join(config.backend)}")
-    with around.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
+    around.progress.stage(f"paraphrasing with {', '.join(config.backend)}")
+    with around.progress.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
         for turn, name in enumerate(config.backend, start=1):
             last = turn == len(config.backend)
             with open_source(name, config, around) as source:
@@ -48,22 +49,24 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
                         count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
-                        on_answer=_shower(task, pools[task.id], meter, around.show),
+                        on_answer=_on_answer(task, pools[task.id], meter, around.progress),
                     )
                     pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
                     if notice := pools[task.id].notice:
-                        around.show.notice(notice)
+                        around.progress.notice(notice)
     return list(pools.values())
 
 
-def _shower(task: Task, before: Pool, meter: "Meter", show: "Display") -> Callable[[Pool], None]:
-    """Shows a task's pool after every answer."""
+def _on_answer(
+    task: Task, before: Pool, meter: "Meter", progress: "PromptProgress"
+) -> Callable[[Pool], None]:
+    """A callback that shows a task's pool after every answer."""
     accepted = len(before.texts)
 
     def on_answer(pool: Pool) -> None:
         nonlocal accepted
         meter.advance(len(pool.texts) - accepted, task.name)
         accepted = len(pool.texts)
-        show.pool(task.name, pool.candidates, pool.rejected)
+        progress.pool(task.name, pool.candidates, pool.rejected)
 
     return on_answer

@@ -1,5 +1,6 @@
 """The candidates of one task: collected from sources, and as the JSON that files hold."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -176,3 +177,20 @@ def _get(data: Any, key: str, kind: Any, default: Any = None) -> Any:
     if not isinstance(value, kind):
         raise TypeError(f'{quoted(value)} as "{key}"')
     return writable(value) if isinstance(value, str) else value
+
+
+def pools_to_text(pools: Sequence[Pool]) -> str:
+    """The texts, one a line, the original first: a file of prompts for `sapo-lite score`.
+
+    Line breaks within a text become spaces. Several tasks stand under their names.
+    """
+    blocks = [[" ".join(candidate.text.split()) for candidate in pool.candidates] for pool in pools]
+    if len(pools) > 1:
+        blocks = [[f"# {pool.task}", *block] for pool, block in zip(pools, blocks, strict=True)]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def candidates_file(pools: Sequence[Pool]) -> str:
+    """The text of a candidates file, which `paraphrase.backend = "file"` and `sapo-lite score` read."""
+    value = pool_to_json(pools[0]) if len(pools) == 1 else {"pools": [pool_to_json(pool) for pool in pools]}
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

@@ -11,8 +11,9 @@ from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.loss import answer_nll
 from sapo_lite.prompts.losses import CandidateLoss, Reduction
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.racing import Round, race
-from sapo_lite.support.progress import Display, Meter
+from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate, Task, TrainingRow
 
 
@@ -99,42 +100,39 @@ def measure(
     race: bool,
     reduction: Reduction,
     seed: int,
-    show: Display,
+    progress: PromptProgress,
 ) -> list[CandidateLoss]:
-    """Scores of all candidates on the task's first `examples` training examples, shown as they come."""
+    """Losses of all candidates on the task's first `examples` training examples, shown as they come."""
     examples = min(examples, len(task.train))
-    with show.work("scoring", len(pool) * examples, "examples") as meter:
-        progress = _Progress(pool, examples, meter, show)
+    with progress.work("scoring", len(pool) * examples, "examples") as meter:
+        counter = _Counter(pool, examples, meter, progress)
         if race:
-            scores = race_scores(
+            return race_scores(
                 backbone,
                 task,
                 pool,
                 examples=examples,
                 seed=seed,
-                on_score=progress.scored,
-                on_round=progress.round_ended,
+                on_score=counter.scored,
+                on_round=counter.round_ended,
             )
-        else:
-            scores = score(
-                backbone, task, pool, examples=examples, reduction=reduction, on_score=progress.scored
-            )
-    show.candidates(pool, scores, final=True)
-    return scores
+        return score(backbone, task, pool, examples=examples, reduction=reduction, on_score=counter.scored)
 
 
-class _Progress:
+class _Counter:
     """Counts examples of candidates; those that a race need not measure any more count as done."""
 
-    def __init__(self, pool: Sequence[Candidate], examples: int, meter: Meter, show: Display) -> None:
-        self._pool, self._examples, self._meter, self._show = pool, examples, meter, show
+    def __init__(
+        self, pool: Sequence[Candidate], examples: int, meter: Meter, progress: PromptProgress
+    ) -> None:
+        self._pool, self._examples, self._meter, self._progress = pool, examples, meter, progress
         self._scores: dict[int, CandidateLoss] = {}
         self._note = ""
 
     def scored(self, score: CandidateLoss) -> None:
         before = self._scores.get(score.index)
         self._scores[score.index] = score
-        self._show.candidates(self._pool, list(self._scores.values()))
+        self._progress.candidates(self._pool, list(self._scores.values()))
         self._meter.advance(len(score.examples) - (len(before.examples) if before else 0), self._note)
 
     def round_ended(self, ended: Round) -> None:

@@ -1,4 +1,4 @@
-"""What is seen while the cells of a grid run: a live grid on a terminal, a line for each cell elsewhere."""
+"""Displays of a grid while its cells run: a live grid on a terminal, a line for each cell elsewhere."""
 
 from statistics import fmean
 
@@ -9,16 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.compare.grid import Cell
-from sapo_lite.compare.progress import Progress
+from sapo_lite.compare.progress import GridProgress
 from sapo_lite.support.messages import duration
 
 _MOST_MARKS = 10  # seeds that are shown one by one
 
 
 class PlainGrid:
-    """Hears of every cell, and prints a line."""
+    """Prints a line for every cell that starts or finishes."""
 
-    def __init__(self, progress: Progress, console: Console) -> None:
+    def __init__(self, progress: GridProgress, console: Console) -> None:
         self._progress = progress
         self._console = console
 
@@ -42,9 +42,9 @@ class PlainGrid:
 
 
 class LiveGrid:
-    """Hears of every cell, and draws all of them in place."""
+    """Draws all cells in place."""
 
-    def __init__(self, progress: Progress, console: Console, title: str) -> None:
+    def __init__(self, progress: GridProgress, console: Console, title: str) -> None:
         self._progress = progress
         self._title = title
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
@@ -71,7 +71,7 @@ class LiveGrid:
 
     def _grid(self) -> RenderableType:
         """Strategies by adapters: a mark for each seed, and the mean AP so far."""
-        cells = list(self._progress.plan.places)
+        cells = list(self._progress.plan.folders)
         table = Table(box=None, pad_edge=False)
         table.add_column("AP so far, %")
         adapters = list(dict.fromkeys(cell.adapter for cell in cells))

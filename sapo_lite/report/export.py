@@ -1,14 +1,18 @@
-"""A comparison as JSON and as CSV: everything, for other programs."""
+"""A comparison as JSON and as CSV, with everything, for other programs; and the files of its folder."""
 
 import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from sapo_lite.compare.comparison import Comparison
 from sapo_lite.compare.findings import Finding, Group, statement
+from sapo_lite.compare.folders import COMPARISON
 from sapo_lite.compare.statistics import Interval, mean_interval
+from sapo_lite.report.comparison_view import as_markdown
+from sapo_lite.support.files import write_json
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -49,6 +53,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         ],
         "notes": list(comparison.notes),
     }
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> None:
+    """Write comparison.json and comparison.md."""
+    write_json(folder / COMPARISON, as_json(comparison))
+    (folder / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
 
 
 def to_text(content: Any) -> str:

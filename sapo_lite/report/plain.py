@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 
@@ -60,3 +61,8 @@ class PlainDisplay:
 
     def notice(self, text: str) -> None:
         self._print(f"note: {text}")
+
+
+def plain_file(file: TextIO) -> PlainDisplay:
+    """A display that writes to a file, in lines of up to 110 columns."""
+    return PlainDisplay(Console(file=file, width=110))

@@ -1,10 +1,13 @@
-"""The plan of a run, as a table."""
+"""The plans of a run and of a comparison, as tables."""
 
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sapo_lite.compare.folders import STATES
+from sapo_lite.compare.grid import Cell
+from sapo_lite.compare.plan import Plan
 from sapo_lite.model.chat import user_turn
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.number_table import NumberTable
@@ -60,3 +63,34 @@ def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTab
     if len(tasks) > 1:
         rows.append(row("in all", sum(len(task.test) for task in tasks), "", total))
     return NumberTable(f"plan of {recipe.name}", headings, rows)
+
+
+def comparison_plan(plan: Plan) -> RenderableType:
+    """For each strategy on each adapter: what is finished, what is not, and how much work that is."""
+    rows, total = list[list[str | Text]](), Work()
+    for strategy, adapter in dict.fromkeys((cell.strategy, cell.adapter) for cell in plan.folders):
+        cells = [cell for cell in plan.folders if (cell.strategy, cell.adapter) == (strategy, adapter)]
+        work = sum((plan.work(cell) for cell in cells if cell in plan.unfinished), Work())
+        seeds = [_seeds(plan, cells, state) for state in STATES]
+        rows.append([strategy, adapter, *seeds, *_amounts(work)])
+        total += work
+    rows.append([Text(cell, style="bold") for cell in ("in all", "", "", "", "", *_amounts(total))])
+    notes = list(plan.grid.notices)
+    notes += [f"{cell.name} is {path}" for cell, path in plan.reused.items()]
+    notes += plan.notes
+    notes.append(
+        "at most: a race ends early, and a chosen prompt may be the original; what equal runs have in common "
+        "is counted once"
+    )
+    title = f"{plan.grid.name}: {many(len(plan.folders), 'run')}, by seeds, in {plan.out}"
+    headings = ["strategy", "adapter", "finished", "begun", "to run", "forwards", "steps", "answers"]
+    table = NumberTable(title, headings, rows, texts=5, fold=True)
+    return Group(table, Text(), *map(Text, notes))
+
+
+def _seeds(plan: Plan, cells: Sequence[Cell], state: str) -> str:
+    return ", ".join(str(cell.seed) for cell in cells if plan.folders[cell].state == state) or "-"
+
+
+def _amounts(work: Work) -> list[str]:
+    return [f"{count:,}" for count in (work.forwards.most, work.steps, work.answers.most)]

@@ -1,16 +1,32 @@
 """Tables of candidates and of scores, as rich renderables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.leaderboard.board import Leaderboard, rows_of
+from sapo_lite.leaderboard.layout import Line, candidate_lines, leaderboard_lines
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
-from sapo_lite.report.candidate_table import CandidateTable, rows_of
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.types import Candidate
+
+# Of the lines of a leaderboard.
+_STYLES = {"title": "italic", "heading": "bold", "best": "bold green", "original": "cyan", "note": "dim"}
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """Lines that are laid out for the width of the console."""
+
+    lines: Callable[[int], Iterable[Line]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self.lines(options.max_width):
+            yield Text(line.text, style=_STYLES.get(line.role, ""))
 
 
 def candidate_table(
@@ -18,7 +34,13 @@ def candidate_table(
 ) -> RenderableType:
     """The `rows` best candidates, and always the original; losses in nats per answer token."""
     title = f"{len(scores)} of {len(pool)} candidates scored"
-    return CandidateTable(title, rows_of(pool, scores), rows)
+    ranks = rows_of(pool, scores)
+    return _Fitted(lambda width: candidate_lines(title, ranks, width, shown=rows))
+
+
+def leaderboard_view(board: Leaderboard) -> RenderableType:
+    """All prompts by loss, and the best in full."""
+    return _Fitted(lambda width: leaderboard_lines(board, width))
 
 
 def pool_table(

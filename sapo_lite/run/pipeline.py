@@ -17,17 +17,18 @@ from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import Results, collect, published_row, stand_ins
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stages import Learner
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
-from sapo_lite.support.progress import Display
 from sapo_lite.types import Task, TrainingRow
 
 # Rows of a task that fill the pack which is checked before a run.
@@ -35,7 +36,7 @@ _FIRST = 64
 
 
 def run(
-    recipe: Recipe, folder: RunFolder, show: Display, data: Path | None = None, *, pull: bool = False
+    recipe: Recipe, folder: RunFolder, progress: RunProgress, data: Path | None = None, *, pull: bool = False
 ) -> Results:
     """Learn the recipe's tasks one after another; go on where an earlier process stopped.
 
@@ -45,23 +46,23 @@ def run(
     Raises:
         SapoLiteError: anything a user can put right; the message says how.
     """
-    tasks = load_sequence(recipe.sequence, data, show.notice)
+    tasks = load_sequence(recipe.sequence, data, progress.notice)
     bind_all = partial(bind, folder, recipe, tasks)
     bind_all()
     for notice in (*recipe.notices, *stand_ins(tasks)):
-        show.notice(notice)
+        progress.notice(notice)
     usage = Usage(folder)
     load = cache(partial(_load, recipe, folder, bind_all))
     with usage.measure("paraphrase"):
-        pools = paraphrase(recipe, tasks, folder, show, load, pull=pull)
+        pools = paraphrase(recipe, tasks, folder, progress, load, pull=pull)
     # Only now that other paraphrasing models have left the memory is the backbone loaded.
     with usage.measure("load"):
-        show.stage("loading the backbone")
+        progress.stage("loading the backbone")
         backbone = load()
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
-        adapter = _adapter(recipe, backbone, tasks, pools, show)
+        adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
-    learner = Learner(recipe, backbone, adapter, pools, usage, show)
+    learner = Learner(recipe, backbone, adapter, pools, usage, progress)
     learned: dict[str, TrainedTask] = {}
     stage, lessons = folder.stage(0, "zero-shot"), METHODS[recipe.adapter.method].lessons(tasks)
     scores = [learner.test(tasks, learned, stage)]
@@ -69,12 +70,12 @@ def run(
         stage = folder.stage(number, name_of(lesson))
         learned |= learner.learn(number, lesson, learned, stage)
         scores.append(learner.test(tasks, learned, stage))
-        show.scores(
+        progress.scores(
             [task.name for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
         )
     with usage.measure("evaluate"):
         held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
-        robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, show)
+        robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, progress)
     results = collect(recipe, tasks, pools, learned, scores, robustness)
     folder.write_results(asdict(results))
     return results
@@ -92,7 +93,7 @@ def paraphrase(
     recipe: Recipe,
     tasks: Sequence[Task],
     folder: RunFolder,
-    show: Display,
+    progress: PromptProgress,
     load: Callable[[], Backbone],
     *,
     pull: bool,
@@ -104,7 +105,7 @@ def paraphrase(
     if not recipe.wants_candidates:
         return {task.id: original_alone(task) for task in tasks}
     missing = [task for task in tasks if not folder.candidates.has(task.file_name)]
-    around = SourceContext(show, seed=recipe.seed, pull=pull, own=(recipe.model, load))
+    around = SourceContext(progress, seed=recipe.seed, pull=pull, own=(recipe.model, load))
     made = {pool.task: pool_to_json(pool) for pool in make_pools(missing, recipe.paraphrase, around)}
     return {
         task.id: pool_from_json(
@@ -124,7 +125,11 @@ def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None]) -> Ba
 
 
 def _adapter(
-    recipe: Recipe, backbone: Backbone, tasks: Sequence[Task], pools: Mapping[str, Pool], show: Display
+    recipe: Recipe,
+    backbone: Backbone,
+    tasks: Sequence[Task],
+    pools: Mapping[str, Pool],
+    progress: RunProgress,
 ) -> BlockAdapter:
     """The method's adapter, in which the backbone was seen to compute what it should."""
     adapter = METHODS[recipe.adapter.method].build(
@@ -132,7 +137,7 @@ def _adapter(
     )
     # The first block is opened for the check only: without it there is no gradient to compare.
     adapter.open_block(0, seed=recipe.seed)
-    _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], show)
+    _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], progress)
     return adapter
 
 
@@ -144,7 +149,7 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
     return backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
 
 
-def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], show: Display) -> None:
+def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: RunProgress) -> None:
     """Compare packs and batches of rows, given by task, with plain forward passes; notify of what differs.
 
     Raises:
@@ -162,4 +167,4 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], show: Displ
     unpacked = check_packs(backbone, longest, gradients=True)
     for warning in (backbone.unused_weights, backbone.notice, unpacked):
         if warning:
-            show.notice(warning)
+            progress.notice(warning)

@@ -9,7 +9,7 @@ from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.run.folder import Stage
-from sapo_lite.support.progress import Display
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import Candidate, Task
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def measure_robustness(
     held_out: Mapping[str, Sequence[Candidate]],
     config: "EvaluationConfig",
     stage: Stage,
-    show: Display,
+    progress: Progress,
 ) -> dict[str, Robustness | None]:
     """Test all tasks on all their test examples under each of their first `config.robustness` prompts.
 
@@ -34,8 +34,8 @@ def measure_robustness(
         return {}
     prompts = {task.id: held_out[task.id][: config.robustness] for task in tasks}
     missing = [task for task in tasks for p in prompts[task.id] if not stage.has(_file(task, p))]
-    show.stage(f"testing under up to {config.robustness} prompts held out")
-    with show.work("testing", sum(len(task.test) for task in missing), "answers") as meter:
+    progress.stage(f"testing under up to {config.robustness} prompts held out")
+    with progress.work("testing", sum(len(task.test) for task in missing), "answers") as meter:
 
         def score(task: Task, prompt: Candidate) -> float:
             def answers() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sapo_lite.learning.methods import METHODS, Lesson
 from sapo_lite.learning.rewriting import Rewriting, extracted_scores, rewrite, rewriting_from_json
 from sapo_lite.learning.trainer import Step, train
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.prompts.choice import judge
+from sapo_lite.prompts.choice import describe_choice
 from sapo_lite.prompts.confidence import resolution
 from sapo_lite.prompts.losses import CandidateLoss, scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool
@@ -19,10 +19,11 @@ from sapo_lite.prompts.scoring import measure
 from sapo_lite.prompts.strategies import select, strategy_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import Stage
+from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import StageScores
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
-from sapo_lite.support.progress import Display, Meter
+from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate, Task, TrainingSet
 
 
@@ -40,7 +41,7 @@ class Learner:
     adapter: BlockAdapter
     pools: Mapping[str, Pool]
     usage: Usage
-    show: Display
+    progress: RunProgress
 
     def learn(
         self, number: int, lesson: Lesson, past: Mapping[str, TrainedTask], stage: Stage
@@ -58,7 +59,7 @@ class Learner:
             self._train(number, lesson, learned, past, stage)
             learned = {task: found.after_training() for task, found in learned.items()}
             if self.adapter.after_task is not None:
-                self.adapter.after_task([found.part for found in learned.values()], self.show)
+                self.adapter.after_task([found.part for found in learned.values()], self.progress)
             stage.keep_adapter(self.adapter.save)
         return learned
 
@@ -75,10 +76,10 @@ class Learner:
             rescore=lambda: self._measure(number, task, pool, race=False),
             resolution=resolution(self.backbone),
             epochs=self.recipe.training.epochs,
-            notify=lambda found: self.show.notice(f"{task.name}, {found}"),
+            notify=lambda found: self.progress.notice(f"{task.name}, {found}"),
         )
         selection = select(prompt, task, pool, scores, seed=self._seed(number), training=training)
-        choice = judge(self.backbone, prompt.strategy, selection.chosen, scores)
+        choice = describe_choice(self.backbone, prompt.strategy, selection.chosen, scores)
         stage.cached(f"selection{suffix}", lambda: asdict(choice))
         part, rewriting = self._rewritten(number, selection.part, stage, f"rewrites{suffix}")
         return TrainedTask(part, choice, selection.chosen, rewriting)
@@ -91,9 +92,11 @@ class Learner:
             return part, None
 
         def made() -> dict[str, Any]:
-            self.show.stage(f"{self._heading(part.task)} · rewriting {len(part.rows)} answers")
+            self.progress.stage(f"{self._heading(part.task)} · rewriting {len(part.rows)} answers")
             seed, scratch = self._seed(number), stage.checkpoints
-            found = rewrite(self.backbone, part, self.recipe, seed=seed, scratch=scratch, show=self.show)
+            found = rewrite(
+                self.backbone, part, self.recipe, seed=seed, scratch=scratch, progress=self.progress
+            )
             return asdict(found)
 
         with self.usage.measure("rewrite"):
@@ -108,7 +111,7 @@ class Learner:
             return []
 
         def measured() -> list[dict[str, Any]]:
-            self.show.stage(f"{self._heading(task)} · scoring {len(pool)} candidates")
+            self.progress.stage(f"{self._heading(task)} · scoring {len(pool)} candidates")
             race = self.recipe.scoring.race and strategy_of(self.recipe.prompt.model_dump()).races
             return scores_to_json(self._measure(number, task, pool, race=race))
 
@@ -119,7 +122,7 @@ class Learner:
         self, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
     ) -> list[CandidateLoss]:
         config = self.recipe.scoring
-        return measure(
+        scores = measure(
             self.backbone,
             task,
             pool,
@@ -127,8 +130,10 @@ class Learner:
             race=race,
             reduction=config.reduction,
             seed=self._seed(number),
-            show=self.show,
+            progress=self.progress,
         )
+        self.progress.candidates(pool, scores, final=True)
+        return scores
 
     def _train(
         self,
@@ -144,8 +149,8 @@ class Learner:
         rows = sum(len(part.rows) for part in [*new, *old])
         heading = self._heading(lesson[0]) if len(lesson) == 1 else f"all {len(lesson)} tasks"
         again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
-        self.show.stage(f"{heading} · training on {rows} examples{again}")
-        with self.show.work("training", self.recipe.training.steps(rows), "steps") as meter:
+        self.progress.stage(f"{heading} · training on {rows} examples{again}")
+        with self.progress.work("training", self.recipe.training.steps(rows), "steps") as meter:
             reached = 0
 
             def report(step: Step) -> None:
@@ -166,12 +171,12 @@ class Learner:
 
     def test(self, tasks: Sequence[Task], learned: Mapping[str, TrainedTask], stage: Stage) -> StageScores:
         """Scores of all tasks, under the wordings that the recipe asks for. Finishes the stage."""
-        self.show.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
+        self.progress.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
         kinds = self.recipe.evaluation.kinds
         todo = [(task, {kind: self._wordings(task, learned, kind) for kind in kinds}) for task in tasks]
         answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
         scores: StageScores = {kind: [] for kind in kinds}
-        with self.usage.measure("evaluate"), self.show.work("testing", answers, "answers") as meter:
+        with self.usage.measure("evaluate"), self.progress.work("testing", answers, "answers") as meter:
             for task, by_kind in todo:
                 for kind, wordings in by_kind.items():
                     # Kinds that come to the same have the same answers.

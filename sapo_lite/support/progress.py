@@ -1,12 +1,7 @@
-"""What long work reports to: protocols, without a display."""
+"""Protocols that long work reports to. They know neither what is worked on nor how it is drawn."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
-
-from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.pool import Rejection
-from sapo_lite.types import Candidate
 
 
 class Meter(Protocol):
@@ -15,21 +10,14 @@ class Meter(Protocol):
     def advance(self, amount: int = 1, note: str = "") -> None: ...
 
 
-class Display(Protocol):
-    """What the pipeline tells about itself."""
+class Progress(Protocol):
+    """Stages of the work, pieces of known length within them, and notices.
+
+    Rooms that show things of their own extend it: `prompts/progress.py`, `run/progress.py`.
+    """
 
     def stage(self, title: str) -> None: ...
 
     def work(self, label: str, total: int, unit: str) -> AbstractContextManager[Meter]: ...
-
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None: ...
-
-    def candidates(
-        self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
-    ) -> None: ...
-
-    def scores(
-        self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]
-    ) -> None: ...
 
     def notice(self, text: str) -> None: ...

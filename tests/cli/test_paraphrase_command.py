@@ -386,8 +386,8 @@ def test_after_it_a_run_needs_no_server_for_its_candidates(
     tasks = pipeline.load_sequence(loaded.sequence, None)
     shown = io.StringIO()
     with RunFolder(tmp_path / "run") as folder:
-        show = PlainDisplay(Console(file=shown, width=110))
-        pipeline.paraphrase(loaded, tasks, folder, show, pipeline.load_backbone, pull=False)  # type: ignore[arg-type]
+        progress = PlainDisplay(Console(file=shown, width=110))
+        pipeline.paraphrase(loaded, tasks, folder, progress, pipeline.load_backbone, pull=False)  # type: ignore[arg-type]
         kept = [json.loads((folder.path / f"candidates/{t.file_name}.json").read_text()) for t in tasks]
     assert kept == json.loads(Path("out.json").read_text())["pools"]
     assert shown.getvalue().count("are used again") == 2

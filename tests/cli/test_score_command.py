@@ -15,7 +15,6 @@ from typing import Any
 import peft
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -23,8 +22,8 @@ from ollama_server import FakeOllama
 from sapo_lite import score_prompts
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.lab.wordings import original, wordings
-from sapo_lite.leaderboard.command import Request, score
 from sapo_lite.leaderboard.from_disk import _of_another_model, load
+from sapo_lite.leaderboard.score_files import Result, score_files
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.report.plain import PlainDisplay
 from small import ROOT, call, command
@@ -74,7 +73,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 def in_memory(model: str, adapter: Path | None = None, **options: Any) -> Any:
     """What `score_prompts` gives for the same."""
-    loaded = load(request(model, adapter=adapter))
+    loaded = load(model, adapter=adapter)
     return score_prompts(loaded.model, loaded.tokenizer, TASK.train, PROMPTS, **options)
 
 
@@ -219,40 +218,37 @@ class Heard(PlainDisplay):
         self.lines.append(text)
 
 
-def request(model: str, examples: Path = Path("reviews.csv"), **given: Any) -> Request:
-    defaults: dict[str, Any] = dict.fromkeys(
-        "prompts task instruction generate paraphraser adapter max_tokens quantization dtype input_name "
-        "answer_name".split()
-    )
-    defaults |= {"backend": "ollama", "suffix": "", "limit": 250, "race": False, "loader": "transformers"}
-    return Request(model=model, examples=examples, **{**defaults, "seed": 0, **given})
+def scored(model: str, progress: PlainDisplay | None = None, **options: Any) -> Result:
+    """The result with these options, without a race."""
+    options = {"race": False, "progress": progress or Heard(), **options}
+    return score_files(model, Path("reviews.csv"), **options)
 
 
-def fault(asked: Request) -> str:
+def fault(model: str, **options: Any) -> str:
     with pytest.raises(SapoLiteError) as caught:
-        score(asked, Heard())
+        scored(model, **options)
     return str(caught.value)
 
 
-def texts(asked: Request) -> dict[int, str]:
-    return {row.index: row.prompt for row in score(asked, Heard()).board.rows}
+def texts(model: str, **options: Any) -> dict[int, str]:
+    return {row.index: row.prompt for row in scored(model, **options).board.rows}
 
 
 def test_an_instruction_goes_before_the_prompts_of_a_file(model: str, files: tuple[Path, Path]) -> None:
-    assert texts(request(model, prompts=files[1])) == dict(enumerate(PROMPTS))
-    found = texts(request(model, prompts=files[1], instruction="Label it."))
+    assert texts(model, prompts=files[1]) == dict(enumerate(PROMPTS))
+    found = texts(model, prompts=files[1], instruction="Label it.")
     assert found == dict(enumerate(["Label it.", *PROMPTS]))
     # Where the file holds it too, it comes once.
-    found = texts(request(model, prompts=files[1], instruction=PROMPTS[1]))
+    found = texts(model, prompts=files[1], instruction=PROMPTS[1])
     assert found == dict(enumerate([PROMPTS[1], PROMPTS[0], PROMPTS[2]]))
-    assert texts(request(model, instruction="Label it.")) == {0: "Label it."}
+    assert texts(model, instruction="Label it.") == {0: "Label it."}
 
 
 def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> None:
     files[1].write_text("\n".join([*PROMPTS, PROMPTS[0]]), encoding="utf-8")
-    show = Heard()
-    score(request(model, prompts=files[1], input_name="text", answer_name="label"), show)
-    notes = [line for line in show.lines if line.startswith("note")]
+    progress = Heard()
+    scored(model, progress, prompts=files[1], input_name="text", answer_name="label")
+    notes = [line for line in progress.lines if line.startswith("note")]
     assert notes == ["note: prompts.txt: 1 of 4 prompts repeat others and are left out"]
 
 
@@ -262,13 +258,13 @@ def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
     good = "<START>Is the text positive or negative?</START>"
     with FakeOllama(replies=["<START>Is the text good?</START>", good]) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
-        found = texts(request(model, instruction=PROMPTS[0], generate=1, paraphraser="tiny"))
+        found = texts(model, instruction=PROMPTS[0], generate=1, paraphraser="tiny")
     assert found == {0: PROMPTS[0], 1: "Is the text positive or negative?"}
     assert not server.loaded
 
 
 def test_any_instruction_is_paraphrased_without_a_model(model: str, files: tuple[Path, Path]) -> None:
-    found = texts(request(model, instruction=PROMPTS[0], generate=4, backend="builtin"))
+    found = texts(model, instruction=PROMPTS[0], generate=4, backend="builtin")
     assert found[0] == PROMPTS[0]
     assert len(set(found.values())) == 5
     assert all("positive" in text and "negative" in text for text in found.values())
@@ -308,14 +304,14 @@ def test_any_instruction_is_paraphrased_without_a_model(model: str, files: tuple
 def test_what_cannot_be_done_is_one_sentence(
     model: str, files: tuple[Path, Path], given: dict[str, Any], message: str
 ) -> None:
-    assert fault(request(model, **given)) == message
+    assert fault(model, **given) == message
 
 
 # --- the model
 
 
 def test_an_adapter_given_as_the_model_is_told_of(adapter: Path, files: tuple[Path, Path]) -> None:
-    assert fault(request(str(adapter), prompts=files[1])) == (
+    assert fault(str(adapter), prompts=files[1]) == (
         f"{adapter}: expected a model, found an adapter. Name its base model here, and this folder as "
         "--adapter."
     )
@@ -329,14 +325,14 @@ def test_an_adapter_of_another_model_is_refused(
     for name, other in {"narrower": AutoModelForCausalLM.from_config(wrong), "as wide": base}.items():
         config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"])
         peft.get_peft_model(other, config).save_pretrained(tmp_path / name)
-    message = fault(request(model, prompts=files[1], adapter=tmp_path / "narrower"))
+    message = fault(model, prompts=files[1], adapter=tmp_path / "narrower")
     assert message.startswith(f"--adapter {tmp_path / 'narrower'}: cannot be put on {model}: ")
     assert "size mismatch" in message
     # A file that lacks some of the weights would be used with others at random.
     weights = tmp_path / "as wide" / "adapter_model.safetensors"
     kept = {name: value for name, value in load_file(weights).items() if "layers.0" in name}
     save_file(kept, weights, metadata={"format": "pt"})
-    message = fault(request(model, prompts=files[1], adapter=tmp_path / "as wide"))
+    message = fault(model, prompts=files[1], adapter=tmp_path / "as wide")
     assert "cannot be put on" in message
     assert "missing adapter keys" in message
 
@@ -344,17 +340,17 @@ def test_an_adapter_of_another_model_is_refused(
 def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
     model: str, adapter: Path, tmp_path: Path, files: tuple[Path, Path]
 ) -> None:
-    assert load(request(model, adapter=adapter)).notices == ()
+    assert load(model, adapter=adapter).notices == ()
     renamed, same_name = tmp_path / "renamed", tmp_path / "elsewhere" / Path(model).name
     for copy in (renamed, same_name):
         shutil.copytree(model, copy)
-    assert load(request(str(same_name), adapter=adapter)).notices == ()
+    assert load(str(same_name), adapter=adapter).notices == ()
     notice = (
         f"--adapter {adapter}: it was trained on {model}, and is put on {renamed}. If these differ, its "
         "losses mean nothing"
     )
-    assert load(request(str(renamed), adapter=adapter)).notices == (notice,)
-    board = score(request(str(renamed), adapter=adapter, prompts=files[1]), PlainDisplay(Console(quiet=True)))
+    assert load(str(renamed), adapter=adapter).notices == (notice,)
+    board = scored(str(renamed), adapter=adapter, prompts=files[1])
     assert notice in board.board.notices
 
 
@@ -390,14 +386,14 @@ def test_names_and_revisions_of_base_models_are_compared(
 def test_the_chat_template_saved_with_an_adapter_is_the_one_used(
     model: str, adapter: Path, tmp_path: Path
 ) -> None:
-    loaded = load(request(model, adapter=adapter))
+    loaded = load(model, adapter=adapter)
     tokenizer = loaded.tokenizer
     assert tokenizer.chat_template == AutoTokenizer.from_pretrained(model).chat_template
     peft.PeftModel.from_pretrained(loaded.model.get_base_model(), adapter).save_pretrained(tmp_path)
     tokenizer.chat_template = tokenizer.chat_template.replace("<|im_start|>user", "<|im_start|>human")
     tokenizer.chat_template += "{# trained #}"
     tokenizer.save_pretrained(tmp_path)
-    assert load(request(model, adapter=tmp_path)).tokenizer.chat_template.endswith("{# trained #}")
+    assert load(model, adapter=tmp_path).tokenizer.chat_template.endswith("{# trained #}")
 
 
 def test_precision_follows_the_machine_and_a_stored_quantisation_is_kept(
@@ -406,14 +402,14 @@ def test_precision_follows_the_machine_and_a_stored_quantisation_is_kept(
     four_bits = make_backbone("qwen3", "nf4")
     four_bits.model.save_pretrained(tmp_path)
     four_bits.tokenizer.save_pretrained(tmp_path)
-    loaded = load(request(str(tmp_path)))
-    assert (loaded.config.quantization, loaded.model.is_loaded_in_4bit) == ("nf4", True)
-    loaded = load(request(model))
-    assert loaded.config.quantization == "none"
-    assert loaded.config.dtype == ("bfloat16" if torch.cuda.is_available() else "float32")
-    assert loaded.model.dtype is getattr(torch, loaded.config.dtype)
-    assert load(request(model, quantization="nf4", dtype="float32")).model.is_loaded_in_4bit
-    assert load(request(model, dtype="bfloat16")).model.dtype is torch.bfloat16
+    loaded = load(str(tmp_path))
+    assert (loaded.settings["quantization"], loaded.model.is_loaded_in_4bit) == ("nf4", True)
+    loaded = load(model)
+    assert loaded.settings["quantization"] == "none"
+    assert loaded.settings["dtype"] == ("bfloat16" if torch.cuda.is_available() else "float32")
+    assert loaded.model.dtype is getattr(torch, str(loaded.settings["dtype"]))
+    assert load(model, quantization="nf4", dtype="float32").model.is_loaded_in_4bit
+    assert load(model, dtype="bfloat16").model.dtype is torch.bfloat16
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from scipy import stats
 from made_runs import made_run, made_runs, two_tasks
 from sapo_lite.compare.comparison import TIME, Comparison, compare_folders
 from sapo_lite.compare.findings import Finding, statement
-from sapo_lite.compare.reuse import borrow
+from sapo_lite.compare.reuse import copy_pieces
 from sapo_lite.compare.statistics import holm
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RecipeError, RunFolderError
@@ -457,7 +457,7 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
 
     # The same strategy with another method: all of the first stage. Another one that scores: its losses.
     twin = begun("twin", "sapo", "olora")
-    borrow(twin, [first, twin])
+    copy_pieces(twin, [first, twin])
     did(twin, {"00-zero-shot": {"evaluate": 0.0}, "01-stars": {"evaluate": 0.0}}, paraphrase=0.0)
     assert seconds_alone(twin) == 1.0 + 4.0 + 2.0 + 8.0 + 16.0
     assert json.loads((twin / "copied.json").read_text()) == {
@@ -468,5 +468,5 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
     # From the copy of a copy the same: and what is there already is not counted again.
     third = begun("third", "sapo", "lorainc")
     for _ in range(2):
-        borrow(third, [twin])
+        copy_pieces(third, [twin])
     assert seconds_alone(third) == 4.0 + 2.0 + 8.0 + 16.0

@@ -15,12 +15,12 @@ import pytest
 
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
-from sapo_lite.compare.command import check
+from sapo_lite.compare.execution import check
 from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.folders import CellFolder, check_folder, comparison_folder, find_folders, load_tasks
 from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
-from sapo_lite.compare.places import Place, check_folder, comparison_folder, find_places, load_tasks
 from sapo_lite.compare.plan import make_plan
-from sapo_lite.compare.reuse import borrow, lenders, pieces
+from sapo_lite.compare.reuse import copy_pieces, pieces, sources_of
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
@@ -167,43 +167,43 @@ def test_a_comparison_is_named_by_what_its_cells_share() -> None:
 # --- what is shared
 
 
-def lent(grid: Grid, name: str) -> dict[str, str]:
-    """By piece, who lends it to the cell of this name."""
-    found = lenders({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
+def copied(grid: Grid, name: str) -> dict[str, str]:
+    """By piece, the cell that it is copied from into the cell of this name."""
+    found = sources_of({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
     (own,) = (pieces for cell, pieces in found.items() if cell.name == name)
-    return {piece: lender.name for piece, lender in own.items()}
+    return {piece: source.name for piece, source in own.items()}
 
 
 def test_cells_that_paraphrase_share_their_candidates_and_zero_shot_scores_with_a_seed() -> None:
     grid = small_grid(strategies="fixed,sapo,random", adapters="lorainc,sequential")
-    assert lent(grid, "fixed-lorainc-0") == {}
-    assert lent(grid, "sapo-lorainc-0") == {}  # fixed has no candidates
+    assert copied(grid, "fixed-lorainc-0") == {}
+    assert copied(grid, "sapo-lorainc-0") == {}  # fixed has no candidates
     both = {"candidates": "sapo-lorainc-0", "zero-shot": "sapo-lorainc-0"}
-    assert lent(grid, "random-lorainc-0") == both
-    assert lent(grid, "sapo-sequential-0") == {**both, "losses": "sapo-lorainc-0"}
-    assert lent(grid, "sapo-lorainc-1") == {}  # another seed has other candidates
+    assert copied(grid, "random-lorainc-0") == both
+    assert copied(grid, "sapo-sequential-0") == {**both, "losses": "sapo-lorainc-0"}
+    assert copied(grid, "sapo-lorainc-1") == {}  # another seed has other candidates
 
 
 def test_without_candidates_or_with_a_file_of_them_seeds_share_zero_shot_scores() -> None:
-    assert lent(small_grid(), "fixed-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
+    assert copied(small_grid(), "fixed-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
     file = small_grid("paraphrase.backend=file", "paraphrase.path=x.json")
-    assert lent(file, "sapo-lorainc-1") == {"zero-shot": "sapo-lorainc-0"}
-    assert "zero-shot" not in lent(small_grid(draw=True, seeds="0,1"), "fixed-lorainc-1")
+    assert copied(file, "sapo-lorainc-1") == {"zero-shot": "sapo-lorainc-0"}
+    assert "zero-shot" not in copied(small_grid(draw=True, seeds="0,1"), "fixed-lorainc-1")
 
 
 def test_losses_are_shared_where_all_are_full_and_not_with_a_race() -> None:
     raced = small_grid(strategies="sapo,worst")
-    assert "losses" not in lent(raced, "worst-lorainc-0")
+    assert "losses" not in copied(raced, "worst-lorainc-0")
     full = small_grid("scoring.race=false", strategies="sapo,worst")
-    assert lent(full, "worst-lorainc-0")["losses"] == "sapo-lorainc-0"
+    assert copied(full, "worst-lorainc-0")["losses"] == "sapo-lorainc-0"
 
 
 def test_first_stages_are_shared_between_methods_that_are_alike_without_a_past() -> None:
     grid = small_grid(strategies="fixed,sapo", adapters="lorainc,olora,sequential,joint")
-    assert lent(grid, "sapo-olora-0")["first stage"] == "sapo-lorainc-0"
+    assert copied(grid, "sapo-olora-0")["first stage"] == "sapo-lorainc-0"
     for adapter in ("sequential", "joint"):
-        assert "first stage" not in lent(grid, f"sapo-{adapter}-0")
-    assert "losses" not in lent(grid, "sapo-joint-0")  # it scores all tasks
+        assert "first stage" not in copied(grid, f"sapo-{adapter}-0")
+    assert "losses" not in copied(grid, "sapo-joint-0")  # it scores all tasks
 
 
 def test_a_first_stage_depends_on_the_settings_that_its_method_reads_alone() -> None:
@@ -217,16 +217,16 @@ def test_a_first_stage_depends_on_the_settings_that_its_method_reads_alone() -> 
     assert first_stage("lorainc", "adapter.rank=4") != first_stage("lorainc", "adapter.rank=8")
 
 
-def test_zero_borrows_and_does_not_lend() -> None:
+def test_zero_copies_and_is_not_copied_from() -> None:
     # By itself it makes no candidates but to test with, and inputs are cut to fit the longest candidate.
     grid = small_grid(strategies="sapo", adapters="lorainc,zero")
-    assert lent(grid, "sapo-zero-0") == {}
+    assert copied(grid, "sapo-zero-0") == {}
     grid = small_grid(strategies="fixed,sapo", adapters="lorainc,zero")
-    assert lent(grid, "fixed-zero-0") == {"zero-shot": "fixed-lorainc-0"}
+    assert copied(grid, "fixed-zero-0") == {"zero-shot": "fixed-lorainc-0"}
     grid = small_grid("paraphrase.held_out=1", strategies="sapo", adapters="lorainc,zero")
-    assert set(lent(grid, "sapo-zero-0")) == {"candidates", "zero-shot"}
+    assert set(copied(grid, "sapo-zero-0")) == {"candidates", "zero-shot"}
     alone = small_grid(adapters="zero")
-    assert lent(alone, "fixed-zero-1") == {}
+    assert copied(alone, "fixed-zero-1") == {}
 
 
 def stage(run: Path, name: str, **files: str) -> None:
@@ -249,18 +249,18 @@ def begun(root: Path, name: str, *settings: str) -> Path:
 
 
 def test_finished_pieces_are_copied_and_others_are_not(tmp_path: Path) -> None:
-    donor, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
-    stage(donor, "candidates", stars="a pool", mood="a pool")
-    stage(donor, "00-zero-shot", scores="[0]", done="")
-    stage(donor, "01-stars", losses="[1]", selection="{}")  # not done
-    stage(donor, "02-mood", scores="[2]", done="")
-    borrow(path, [donor, path, tmp_path / "never begun"])
-    expected = {name: text for name, text in contents(donor).items() if name[:2] in ("ca", "00")}
+    source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
+    stage(source, "candidates", stars="a pool", mood="a pool")
+    stage(source, "00-zero-shot", scores="[0]", done="")
+    stage(source, "01-stars", losses="[1]", selection="{}")  # not done
+    stage(source, "02-mood", scores="[2]", done="")
+    copy_pieces(path, [source, path, tmp_path / "never begun"])
+    expected = {name: text for name, text in contents(source).items() if name[:2] in ("ca", "00")}
     assert contents(path) == {**expected, "01-stars/losses.json": "[1]"}
-    stage(donor, "01-stars", done="")
+    stage(source, "01-stars", done="")
     shutil.rmtree(path / "01-stars")
-    borrow(path, [donor])
-    assert contents(path) == {k: v for k, v in contents(donor).items() if not k.startswith("02")}
+    copy_pieces(path, [source])
+    assert contents(path) == {k: v for k, v in contents(source).items() if not k.startswith("02")}
 
 
 def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> None:
@@ -269,32 +269,32 @@ def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> N
     )
     stage(scored, "01-stars", losses="[1]", done="")
     stage(trained, "01-stars", losses="[1]", scores="[2]", done="")
-    borrow(path, [scored, trained])
+    copy_pieces(path, [scored, trained])
     assert contents(path) == contents(trained)
 
 
 def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_path: Path) -> None:
-    donor, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
-    stage(donor, "candidates", stars="a pool")
-    stage(donor, "00-zero-shot", scores="[0]", done="")
+    source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
+    stage(source, "candidates", stars="a pool")
+    stage(source, "00-zero-shot", scores="[0]", done="")
     stage(path, "candidates", stars="another pool")
-    borrow(path, [donor])
+    copy_pieces(path, [source])
     assert contents(path) == {"candidates/stars.json": "another pool"}
     for number, changed in enumerate(("training.epochs=9", "seed=1", "evaluation.max_new_tokens=3")):
         other = begun(tmp_path / str(number), "sapo-lorainc", changed)
-        borrow(other, [donor])
+        copy_pieces(other, [source])
         assert contents(other) == {}
-    made_of = (donor / "recipe.json").read_text()
+    made_of = (source / "recipe.json").read_text()
     new = begun(tmp_path / "new", "sapo-olora")
     for kind, what in (("data", "mood"), ("inputs", "the model lab")):
         recipe = json.loads(made_of)
         recipe[kind][what] = "another"
-        (donor / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
-        borrow(new, [donor])
+        (source / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+        copy_pieces(new, [source])
         assert contents(new) == {}
-    (donor / "recipe.json").write_text(made_of, encoding="utf-8")
-    borrow(new, [donor])
-    assert contents(new) == contents(donor)
+    (source / "recipe.json").write_text(made_of, encoding="utf-8")
+    copy_pieces(new, [source])
+    assert contents(new) == contents(source)
 
 
 # --- where cells are
@@ -323,8 +323,8 @@ def test_cells_are_found_finished_begun_or_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "damaged").mkdir()
     for name in ("recipe.json", "results.json"):
         (tmp_path / "damaged" / name).write_text("{")
-    places = find_places(grid, load_tasks(grid, None), out)
-    assert [(place.path, place.state) for place in places.values()][:5] == [
+    folders = find_folders(grid, load_tasks(grid, None), out)
+    assert [(folder.path, folder.state) for folder in folders.values()][:5] == [
         (out / finished.name, "finished"),
         (out / unfinished.name, "begun"),
         (tmp_path / "lab-20260101-000000", "finished"),
@@ -340,13 +340,13 @@ def test_a_finished_run_is_reused_while_its_file_of_candidates_is_the_same(tmp_p
     grid = small_grid("paraphrase.backend=['builtin', 'file']", f"paraphrase.path={file}", **options)
     ((cell, _),) = grid.recipes.items()
     settle(grid, cell, tmp_path / "lab-20260101-000000")
-    assert find_places(grid, load_tasks(grid, None), out)[cell] == Place(
+    assert find_folders(grid, load_tasks(grid, None), out)[cell] == CellFolder(
         tmp_path / "lab-20260101-000000", "finished"
     )
     file.write_text('{"oldest": ["When?"]}')
-    place = find_places(grid, load_tasks(grid, None), out)[cell]
-    assert (place.path, place.state) == (out / cell.name, "new")
-    assert place.notes == (
+    folder = find_folders(grid, load_tasks(grid, None), out)[cell]
+    assert (folder.path, folder.state) == (out / cell.name, "new")
+    assert folder.notes == (
         f"{tmp_path / 'lab-20260101-000000'} is not reused: "
         f"the file of candidates {file} has changed (content)",
     )
@@ -363,16 +363,16 @@ def test_a_cell_of_another_model_under_the_same_name_is_run_anew_beside_it(tmp_p
     (out / "comparison.json").write_text(json.dumps({"settings": grid.settings}))
     (folder / "model.safetensors").write_text("new")
     plan = make_plan(grid, out, None)
-    anew = plan.places[cell]
+    anew = plan.folders[cell]
     assert (anew.path.parent, anew.state) == (out, "new")
     assert re.fullmatch(rf"{cell.name}-[0-9a-f]{{8}}", anew.path.name)
     reason = f"{out / cell.name} is not reused: the model {folder} has changed (model.safetensors)"
     assert plan.notes == [reason]
-    assert (cell in plan.unfinished, plan.borrowed) == (True, {})
+    assert (cell in plan.unfinished, plan.reused) == (True, {})
     settle(grid, cell, anew.path)
-    assert make_plan(grid, out, None).places[cell] == Place(anew.path, "finished", (reason,))
+    assert make_plan(grid, out, None).folders[cell] == CellFolder(anew.path, "finished", (reason,))
     (folder / "model.safetensors").write_text("old")
-    assert make_plan(grid, out, None).places[cell] == Place(out / cell.name, "finished")
+    assert make_plan(grid, out, None).folders[cell] == CellFolder(out / cell.name, "finished")
 
 
 def test_a_run_that_did_not_note_what_it_read_is_not_reused(tmp_path: Path) -> None:
@@ -383,10 +383,10 @@ def test_a_run_that_did_not_note_what_it_read_is_not_reused(tmp_path: Path) -> N
         about = json.loads((folder / "recipe.json").read_text())
         del about["inputs"]
         (folder / "recipe.json").write_text(json.dumps(about))
-    places = find_places(grid, load_tasks(grid, None), out)
+    folders = find_folders(grid, load_tasks(grid, None), out)
     for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
-        assert places[one].state == "new"
-        assert places[one].notes == (
+        assert folders[one].state == "new"
+        assert folders[one].notes == (
             f"{folder} is not reused: it was made by a version that did not note which model and which "
             "candidates it had read",
         )
@@ -400,7 +400,7 @@ def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tm
     about["data"]["oldest"] = "0" * 64
     (out / cell.name / "recipe.json").write_text(json.dumps(about))
     with pytest.raises(RunFolderError) as refused:
-        find_places(grid, load_tasks(grid, None), out)
+        find_folders(grid, load_tasks(grid, None), out)
     assert "training.epochs: 9 in the run, 2 in the recipe" in str(refused.value)
     assert "the data of oldest has changed" in str(refused.value)
 
@@ -449,7 +449,7 @@ def test_what_a_killed_comparison_left_half_written_is_removed(tmp_path: Path) -
     assert (cell / ".usage.json.123").exists()
 
 
-def test_what_was_finished_or_begun_before_lends_to_what_is_new(tmp_path: Path) -> None:
+def test_what_was_finished_or_begun_before_is_copied_into_what_is_new(tmp_path: Path) -> None:
     earlier = small_grid(strategies="sapo", adapters="lorainc")
     finished, unfinished = earlier.recipes
     settle(earlier, finished, tmp_path / "out" / finished.name)
@@ -457,10 +457,10 @@ def test_what_was_finished_or_begun_before_lends_to_what_is_new(tmp_path: Path) 
     (tmp_path / "out/comparison.json").write_text(json.dumps({"settings": earlier.settings}))
     plan = make_plan(small_grid(strategies="random,sapo", adapters="lorainc"), tmp_path / "out", None)
     assert plan.unfinished == [unfinished, Cell("random", "lorainc", 0), Cell("random", "lorainc", 1)]
-    for lender in (finished, unfinished):
-        new = Cell("random", "lorainc", lender.seed)
-        assert plan.lenders[new] == {"zero-shot": lender, "candidates": lender}
-        assert plan.lenders[lender] == {}
+    for source in (finished, unfinished):
+        new = Cell("random", "lorainc", source.seed)
+        assert plan.sources[new] == {"zero-shot": source, "candidates": source}
+        assert plan.sources[source] == {}
 
 
 # --- work

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from sapo_lite.compare.progress import Progress
-from sapo_lite.compare.request import Request
+from sapo_lite.compare.grid import make_grid
+from sapo_lite.compare.plan import make_plan
+from sapo_lite.compare.progress import GridProgress
 from small import ROOT, SETTINGS, call, call_on_a_terminal, change_weights, command, small_run
 
 pytestmark = pytest.mark.slow
@@ -87,13 +88,13 @@ def test_what_cells_share_is_what_they_would_have_found(
     out, done = whole
     commands = {run["folder"]: run["command"] for run in json.loads(done.stdout)["runs"]}
     # By the time of a file that was copied: the run that it came from.
-    for name, file, donor in (
+    for name, file, source in (
         ("worst-lorainc-0", "candidates/oldest.json", "sapo-lorainc-0"),
         ("worst-lorainc-0", "00-zero-shot/scores.json", "sapo-lorainc-0"),
         ("worst-lorainc-0", "01-oldest/losses.json", "sapo-lorainc-0"),
         ("worst-olora-0", "01-oldest/adapter/adapter_model.safetensors", "worst-lorainc-0"),
     ):
-        ours, theirs = (out / run / file for run in (name, donor))
+        ours, theirs = (out / run / file for run in (name, source))
         assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, file
     for name in ("worst-lorainc-0", "worst-olora-0", "sapo-lorainc-1"):
         assert contents(out / name) == contents(plain_run(tmp_path / name, commands[name])), name
@@ -248,7 +249,9 @@ def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
 
 def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, done = whole
-    progress = Progress(Request(("lab",), *GRID[1::2], set=(*SETTINGS, FULL), out=out).plan(), jobs=1)
+    strategies, adapters, seeds = GRID[1::2]
+    grid = make_grid("lab", (*SETTINGS, FULL), strategies=strategies, adapters=adapters, seeds=seeds)
+    progress = GridProgress(make_plan(grid, out, None), jobs=1)
     found = json.loads(done.stdout)["kinds"]["chosen"]["findings"]
     averages = {
         f"{one['strategy']}-{one['adapter']}-{seed}": value

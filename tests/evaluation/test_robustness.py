@@ -110,10 +110,10 @@ def task(model: Any) -> Any:
 
 
 def report(
-    model: Any, task: Any, stage: Stage, prompts: Any = PROMPTS, show: Any = None, **settings: Any
+    model: Any, task: Any, stage: Stage, prompts: Any = PROMPTS, progress: Any = None, **settings: Any
 ) -> Any:
     config = CONFIG.model_copy(update=settings)
-    return measure_robustness(model, [task], {task.id: prompts}, config, stage, show or Counted())
+    return measure_robustness(model, [task], {task.id: prompts}, config, stage, progress or Counted())
 
 
 def test_each_prompt_is_tested_alone_on_all_test_examples(model: Any, task: Any, tmp_path: Path) -> None:
@@ -146,15 +146,15 @@ def test_a_short_pool_is_tested_with_what_there_is_and_says_how_many(
 
 
 def test_a_task_of_which_nothing_is_held_out_is_left_out(model: Any, task: Any, tmp_path: Path) -> None:
-    show = Counted()
-    assert report(model, task, Stage(tmp_path), (), show) == {"task195": None}
-    assert (show.totals, list(tmp_path.iterdir())) == ([0], [])
+    progress = Counted()
+    assert report(model, task, Stage(tmp_path), (), progress) == {"task195": None}
+    assert (progress.totals, list(tmp_path.iterdir())) == ([0], [])
 
 
 def test_nothing_is_tested_unless_asked_for(model: Any, task: Any, tmp_path: Path) -> None:
-    show = Counted()
-    assert report(model, task, Stage(tmp_path), PROMPTS, show, robustness=0) == {}
-    assert (show.totals, list(tmp_path.iterdir())) == ([], [])
+    progress = Counted()
+    assert report(model, task, Stage(tmp_path), PROMPTS, progress, robustness=0) == {}
+    assert (progress.totals, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_an_interrupted_report_goes_on_with_what_is_missing_and_ends_in_the_same_bytes(
@@ -162,13 +162,13 @@ def test_an_interrupted_report_goes_on_with_what_is_missing_and_ends_in_the_same
 ) -> None:
     whole, broken = Stage(tmp_path / "whole"), Stage(tmp_path / "broken")
     first, interrupted, rest, again = Counted(), Counted(interrupt_after=3), Counted(), Counted()
-    expected = report(model, task, whole, show=first)
+    expected = report(model, task, whole, progress=first)
     with pytest.raises(KeyboardInterrupt):
-        report(model, task, broken, show=interrupted)  # in the second prompt: 7 examples are two batches
-    assert report(model, task, broken, show=rest) == expected
-    assert report(model, task, broken, show=again) == expected
-    assert [show.totals for show in (first, interrupted, rest, again)] == [[21], [21], [14], [0]]
-    assert [show.done for show in (first, rest, again)] == [21, 14, 0]
+        report(model, task, broken, progress=interrupted)  # in the second prompt: 7 examples are two batches
+    assert report(model, task, broken, progress=rest) == expected
+    assert report(model, task, broken, progress=again) == expected
+    assert [progress.totals for progress in (first, interrupted, rest, again)] == [[21], [21], [14], [0]]
+    assert [progress.done for progress in (first, rest, again)] == [21, 14, 0]
     made = {p.name: p.read_bytes() for p in (tmp_path / "whole/predictions").iterdir()}
     assert made == {p.name: p.read_bytes() for p in (tmp_path / "broken/predictions").iterdir()}
     assert len(made) == 3

@@ -369,7 +369,7 @@ def test_other_families_are_left_as_found(make: Callable[[], Any]) -> None:
     next(model.modules()).register_forward_hook(lambda *_: None)
     with left_as_found(model, tokenizer):
         board = score_prompts(
-            model, tokenizer, TASK.train, PROMPTS[:2], show=PlainDisplay(Console(quiet=True))
+            model, tokenizer, TASK.train, PROMPTS[:2], progress=PlainDisplay(Console(quiet=True))
         )
     assert len(board.rows) == 2
 
@@ -393,11 +393,11 @@ def test_model_and_tokenizer_are_left_as_found_after_an_error(
     bare: Callable[..., tuple[Any, Any]], error: BaseException
 ) -> None:
     model, tokenizer = in_training("qwen3", bare)
-    show = Broken(error)
-    show.model = model
+    progress = Broken(error)
+    progress.model = model
     with left_as_found(model, tokenizer), pytest.raises(type(error)):
-        ranks(model, tokenizer, show=show)
-    assert show.attention == CHUNKED  # it did happen in the middle
+        ranks(model, tokenizer, progress=progress)
+    assert progress.attention == CHUNKED  # it did happen in the middle
 
 
 @pytest.mark.slow
@@ -819,7 +819,7 @@ def test_progress_is_shown_where_asked_for_and_the_final_table_is_the_boards_own
     capsys.readouterr()
     ranks(model, tokenizer, race=False)
     assert capsys.readouterr() == ("", "")
-    ranks(model, tokenizer, race=False, show=PlainDisplay(Console(width=100)))
+    ranks(model, tokenizer, race=False, progress=PlainDisplay(Console(width=100)))
     shown = capsys.readouterr().out
     assert "scoring: 80/160 examples" in shown
     assert "candidates scored" not in shown

@@ -358,7 +358,7 @@ def rewrite_with(
     monkeypatch.setattr(rewriting, "roll_out", roll_any)
     display, shown = show()
     found = rewriting.rewrite(
-        backbone, TrainingSet(task, rows), recipe, seed=0, scratch=Path("never"), show=display
+        backbone, TrainingSet(task, rows), recipe, seed=0, scratch=Path("never"), progress=display
     )
     return found, shown.getvalue()
 
@@ -415,7 +415,7 @@ def test_a_model_that_cannot_follow_the_request_is_asked_with_the_tasks_own_prom
     monkeypatch.setattr(rewriting, "roll_out", roll)
     display, _ = show()
     found = rewriting.rewrite(
-        backbone, TrainingSet(TASK, rows), recipe, seed=0, scratch=Path("never"), show=display
+        backbone, TrainingSet(TASK, rows), recipe, seed=0, scratch=Path("never"), progress=display
     )
     assert not found.shown
     assert all(row.rewrite == "positive" for row in found.rows)

@@ -341,7 +341,7 @@ def rewrite_lab(task: str, *overrides: str, learned: bool = False) -> Rewriting:
     (loaded,) = load_sequence(recipe.sequence)
     rows = [TrainingRow(loaded.instruction, e.input, e.answer) for e in loaded.train]
     show = PlainDisplay(Console(file=io.StringIO()))
-    return rewrite(backbone, TrainingSet(loaded, rows), recipe, seed=0, scratch=Path("unused"), show=show)
+    return rewrite(backbone, TrainingSet(loaded, rows), recipe, seed=0, scratch=Path("unused"), progress=show)
 
 
 @pytest.mark.slow

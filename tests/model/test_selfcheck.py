@@ -373,13 +373,13 @@ def test_a_run_of_a_model_whose_rows_depend_on_each_other_is_refused(make_backbo
     backbone = make_backbone("qwen3")
     opened(backbone)
     shown = io.StringIO()
-    show = PlainDisplay(Console(file=shown, width=200))
+    progress = PlainDisplay(Console(file=shown, width=200))
     backbone.unused_weights = "more weights than are used"
-    pipeline._check(backbone, [rows(backbone)], show)
+    pipeline._check(backbone, [rows(backbone)], progress)
     assert shown.getvalue().strip().endswith("more weights than are used")
     scale_by_the_longest(backbone)
     with pytest.raises(BackboneError) as refusal:
-        pipeline._check(backbone, [rows(backbone)], show)
+        pipeline._check(backbone, [rows(backbone)], progress)
     assert "Qwen3ForCausalLM cannot be trained and tested in batches: a row's loss changes" in str(
         refusal.value
     )

@@ -555,17 +555,17 @@ class Heard(PlainDisplay):
         self.notices.append(text)
 
 
-def make(*tasks: Task, show: Heard | None = None, fresh: bool = False, **settings: Any) -> list[Pool]:
+def make(*tasks: Task, progress: Heard | None = None, fresh: bool = False, **settings: Any) -> list[Pool]:
     config = ParaphraseConfig(**{"count": 3, "attempts": 2, "model": "tiny"} | settings)
-    return make_pools(tasks, config, SourceContext(show or Heard(), fresh=fresh))
+    return make_pools(tasks, config, SourceContext(progress or Heard(), fresh=fresh))
 
 
 def test_a_server_is_not_needed_for_what_it_has_said(cache: Path) -> None:
     with FakeOllama() as server:
         first = make(TASK, OTHER, backend="ollama", host=server.url)
-    show = Heard()
-    assert make(TASK, OTHER, backend="ollama", host=server.url, show=show) == first
-    assert [notice.partition(" (")[0] for notice in show.notices] == [
+    progress = Heard()
+    assert make(TASK, OTHER, backend="ollama", host=server.url, progress=progress) == first
+    assert [notice.partition(" (")[0] for notice in progress.notices] == [
         "task273: paraphrases of an earlier run are used again",
         "task141: paraphrases of an earlier run are used again",
     ]
@@ -594,7 +594,7 @@ def test_another_address_of_the_same_model_is_not_another_model() -> None:
 
 @pytest.mark.slow
 def test_a_pulled_update_of_the_model_is_asked_anew(cache: Path) -> None:
-    show = Heard()
+    progress = Heard()
     with FakeOllama() as server:
         make(TASK, backend="ollama", host=server.url)
         assert saved(cache)["source"] == {
@@ -604,9 +604,9 @@ def test_a_pulled_update_of_the_model_is_asked_anew(cache: Path) -> None:
             "digest": server.digest,
         }
         server.digest = "0" * 64
-        make(TASK, backend="ollama", host=server.url, show=show)
+        make(TASK, backend="ollama", host=server.url, progress=progress)
         assert len(server.bodies(CHAT)) == 6
-    assert show.notices == ["task273: ollama has changed since its paraphrases were saved: asking again"]
+    assert progress.notices == ["task273: ollama has changed since its paraphrases were saved: asking again"]
     assert saved(cache)["source"]["digest"] == "0" * 64
 
 

@@ -302,9 +302,9 @@ def pools(
 ) -> list[Pool]:
     """Of the lab's tasks, with two paraphrases and two attempts for each unless told otherwise."""
     config = ParaphraseConfig(**{"backend": "self", "count": 2, "attempts": 2, "minimum": 0} | settings)
-    show = PlainDisplay(Console(file=shown or io.StringIO(), width=200))
+    progress = PlainDisplay(Console(file=shown or io.StringIO(), width=200))
     tasks = load_sequence(LAB.sequence, None)
-    return make_pools(tasks, config, SourceContext(show, seed=seed, own=(LAB.model, load)))
+    return make_pools(tasks, config, SourceContext(progress, seed=seed, own=(LAB.model, load)))
 
 
 def unloadable() -> Backbone:

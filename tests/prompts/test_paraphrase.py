@@ -24,17 +24,18 @@ from sapo_lite.data.files import read_prompts
 from sapo_lite.errors import DataError, ParaphraseError, RecipeError
 from sapo_lite.lab.source import LabWordings
 from sapo_lite.lab.wordings import original, wordings
-from sapo_lite.prompts.command import as_json, as_text
 from sapo_lite.prompts.gate import normalise
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import (
     Pool,
     Rejection,
     Source,
+    candidates_file,
     finished,
     original_alone,
     pool_from_json,
     pool_to_json,
+    pools_to_text,
     top_up,
 )
 from sapo_lite.prompts.sources import ollama_server as server_calls
@@ -100,8 +101,8 @@ class Heard(PlainDisplay):
         self.notices.append(text)
 
 
-def make(*tasks: Task, seed: int = 0, show: Heard | None = None, **settings: Any) -> list[Pool]:
-    return make_pools(tasks, ParaphraseConfig(**settings), SourceContext(show or Heard(), seed=seed))
+def make(*tasks: Task, seed: int = 0, progress: Heard | None = None, **settings: Any) -> list[Pool]:
+    return make_pools(tasks, ParaphraseConfig(**settings), SourceContext(progress or Heard(), seed=seed))
 
 
 def texts(pool: Pool) -> list[tuple[str, str]]:
@@ -392,10 +393,10 @@ def test_with_a_minimum_of_none_the_original_may_stand_alone(opened: list[tuple[
 def test_notices_of_the_pools_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "few.json"
     path.write_text(json.dumps({"task273": ["One."], "task141": ["Two.", "Three."]}), encoding="utf-8")
-    show = Heard()
-    make(FREE, OTHER, backend="file", path=str(path), count=2, show=show)
-    assert show.notices == ["task273: 1 of the 2 paraphrases asked for; the source had no more."]
-    assert "paraphrasing with file" in show.written.getvalue()
+    progress = Heard()
+    make(FREE, OTHER, backend="file", path=str(path), count=2, progress=progress)
+    assert progress.notices == ["task273: 1 of the 2 paraphrases asked for; the source had no more."]
+    assert "paraphrasing with file" in progress.written.getvalue()
 
 
 def test_a_file_and_a_chat_model_share_and_the_model_is_unloaded(tmp_path: Path) -> None:
@@ -610,7 +611,7 @@ def made(about: Task, *wordings: str) -> Pool:
 def test_the_candidates_file_of_one_task_serves_the_file_source_and_the_leaderboard(tmp_path: Path) -> None:
     pool = made(YES_NO, "One: yes, no.", "Two:\nyes, no. 是")
     path = tmp_path / "one.json"
-    path.write_text(as_json([pool]), encoding="utf-8")
+    path.write_text(candidates_file([pool]), encoding="utf-8")
     assert make(YES_NO, backend="file", path=str(path), count=2)[0].candidates == pool.candidates
     assert read_prompts(path) == ([candidate.text for candidate in pool.candidates], None)
     assert pool_from_json(json.loads(path.read_text(encoding="utf-8")), YES_NO) == pool
@@ -619,14 +620,14 @@ def test_the_candidates_file_of_one_task_serves_the_file_source_and_the_leaderbo
 def test_the_candidates_file_of_several_tasks_serves_the_file_source(tmp_path: Path) -> None:
     pools = [made(YES_NO, "One: yes, no."), made(OTHER, "Pick the stranger."), original_alone(SILENT)]
     path = tmp_path / "all.json"
-    path.write_text(as_json(pools), encoding="utf-8")
+    path.write_text(candidates_file(pools), encoding="utf-8")
     again = make(YES_NO, OTHER, SILENT, backend="file", path=str(path), count=1)
     assert [pool.candidates for pool in again] == [pool.candidates for pool in pools]
 
 
 def test_the_leaderboard_takes_the_prompts_of_the_task_that_is_named_or_instructed(tmp_path: Path) -> None:
     path = tmp_path / "all.json"
-    path.write_text(as_json([made(YES_NO, "One: yes, no."), made(OTHER, "Pick.")]), encoding="utf-8")
+    path.write_text(candidates_file([made(YES_NO, "One: yes, no."), made(OTHER, "Pick.")]), encoding="utf-8")
     names = f'"{YES_NO.id}" or "{OTHER.id}"'
     with pytest.raises(DataError, match=re.escape(f"{path}: expected prompts of one task, found {names}. ")):
         read_prompts(path)
@@ -649,7 +650,7 @@ def test_a_task_is_named_where_there_are_several_only(tmp_path: Path) -> None:
 
 def test_the_text_of_one_task_is_a_file_of_prompts(tmp_path: Path) -> None:
     path = tmp_path / "one.txt"
-    path.write_text(as_text([made(YES_NO, "One:\n yes,\tno.", "Two: yes, no.")]), encoding="utf-8")
+    path.write_text(pools_to_text([made(YES_NO, "One:\n yes,\tno.", "Two: yes, no.")]), encoding="utf-8")
     assert read_prompts(path) == ([YES_NO.instruction, "One: yes, no.", "Two: yes, no."], None)
 
 
@@ -839,7 +840,7 @@ def test_of_two_tasks_with_one_instruction_each_has_the_entry_of_its_name(tmp_pa
     twins = [dataclasses.replace(FREE, id=name, own_key=name) for name in ("task7_yes", "task7_no")]
     pools = [made(about, f"{about.id} 1.", f"{about.id} 2.") for about in twins]
     path = tmp_path / "c.json"
-    path.write_text(as_json(pools), encoding="utf-8")
+    path.write_text(candidates_file(pools), encoding="utf-8")
     again = make(*twins, backend="file", path=str(path), count=2)
     assert [pool.texts for pool in again] == [
         ["task7_yes 1.", "task7_yes 2."],

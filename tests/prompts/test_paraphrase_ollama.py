@@ -266,12 +266,12 @@ def test_two_models_of_one_server_take_turns_in_memory() -> None:
 
 
 def test_a_missing_model_is_pulled_where_that_is_allowed_and_shown_while_it_comes() -> None:
-    show = Heard()
+    progress = Heard()
     with FakeOllama(models=[]) as server:
-        [pool], _ = make(server, show=show, pull=True)
+        [pool], _ = make(server, progress=progress, pull=True)
     assert len(pool.texts) == 2
     assert server.routes[:3] == [VERSION, SHOW, PULL]
-    pulls = [meter for meter in show.meters if meter[0] != "paraphrases"]
+    pulls = [meter for meter in progress.meters if meter[0] != "paraphrases"]
     assert [(label, total, unit) for label, total, unit, _ in pulls] == [
         ("pulling tiny", 523, "MB"),
         ("pulling tiny", 1, "MB"),
@@ -367,8 +367,8 @@ def test_a_list_of_models_that_cannot_be_read_is_a_notice(garbage: Reply) -> Non
 
 def test_a_server_that_has_died_is_a_notice() -> None:
     with FakeOllama() as server:
-        show = Heard(lambda candidates: server.close() if candidates == 3 else None)
-        [pool], [notice] = make(server, show=show, parallel=1)
+        progress = Heard(lambda candidates: server.close() if candidates == 3 else None)
+        [pool], [notice] = make(server, progress=progress, parallel=1)
     assert len(pool.texts) == 2
     assert "does not answer" in notice
 
@@ -380,7 +380,7 @@ def test_an_interrupted_run_unloads_without_waiting_and_keeps_what_was_said(cach
 
     with FakeOllama(polls_until_gone=10**6) as server:
         with pytest.raises(KeyboardInterrupt):
-            make(server, show=Heard(interrupt), count=5, parallel=1)
+            make(server, progress=Heard(interrupt), count=5, parallel=1)
         assert server.routes[-1] == UNLOAD
         said = saved(cache)
         calls = len(server.bodies(CHAT))

@@ -9,7 +9,7 @@ from sapo_lite.leaderboard.board import board
 from sapo_lite.prompts.losses import comparable_loss, excess, ranked
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.number_table import NumberTable
-from sapo_lite.report.tables import candidate_table, pool_table, score_matrix
+from sapo_lite.report.tables import candidate_table, leaderboard_view, pool_table, score_matrix
 from sapo_lite.types import Candidate
 from tiny import candidate_score
 
@@ -80,7 +80,10 @@ def test_numbers_of_candidates_are_whole_at_every_width_and_texts_give_way(width
         for i in range(21)
     ]
     board_of_score = board(pool, scores, None)
-    for table, count in ((candidate_table(pool, scores, rows=21), 21), (board_of_score, 21)):
+    for table, count in (
+        (candidate_table(pool, scores, rows=21), 21),
+        (leaderboard_view(board_of_score), 21),
+    ):
         lines = rendered(table, width)
         for score in scores:
             measured = "160" if score.index == 7 else "32 of 160"

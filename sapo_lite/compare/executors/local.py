@@ -25,7 +25,7 @@ _LOOK_AGAIN = 1.0  # seconds, while items wait for what others have in the makin
 
 
 class Watcher(Protocol[_ItemIn]):
-    """Hears of every item; `took` is in seconds, 0 for one that was done before."""
+    """Callbacks for items that start and finish; `took` is in seconds, 0 for one that was done before."""
 
     def started(self, item: _ItemIn) -> None: ...
 
@@ -52,7 +52,7 @@ def do_all(
     watcher: Watcher[Item],
     ready: Callable[[Item, Collection[Item]], bool],
 ) -> None:
-    """Do every item, as far as possible in their order. `do` returns what `Watcher.finished` hears.
+    """Do every item, as far as possible in their order. `do` returns the seconds for `Watcher.finished`.
 
     `ready(item, finished)` says whether an item can begin. It must hold once all before it are finished.
 

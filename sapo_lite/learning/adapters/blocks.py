@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sapo_lite.errors import RunFolderError, TrainingError
-from sapo_lite.support.progress import Display
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class BlockAdapter:
         # A method's extra loss on the open block's parameters, or None where it has none.
         self.penalty: Callable[[], Tensor] | None = None
         # What a method does once a task is learned, or None.
-        self.after_task: Callable[[Sequence[TrainingSet], Display], None] | None = None
+        self.after_task: Callable[[Sequence[TrainingSet], Progress], None] | None = None
         # What a method keeps between tasks beside the blocks; saved and loaded with them.
         self.memory: dict[str, Tensor] = {}
         backbone.attach_lora(

@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.rows import RowBatcher
-from sapo_lite.support.progress import Display
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ def ewc(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpoint
         moved = parameters_to_vector(weights) - adapter.memory["anchor"]
         return strength / 2 * (adapter.memory["fisher"] * moved.square()).sum()
 
-    def after_task(parts: Sequence[TrainingSet], show: Display) -> None:
-        new = fisher(backbone, weights, parts, config.fisher_examples, show)
+    def after_task(parts: Sequence[TrainingSet], progress: Progress) -> None:
+        new = fisher(backbone, weights, parts, config.fisher_examples, progress)
         if "fisher" in adapter.memory:
             new += config.fisher_decay * adapter.memory["fisher"]
         adapter.memory = {"fisher": new, "anchor": parameters_to_vector(weights).detach()}
@@ -61,7 +61,7 @@ def fisher(
     weights: Sequence[nn.Parameter],
     parts: Sequence[TrainingSet],
     examples: int,
-    show: Display,
+    progress: Progress,
 ) -> Tensor:
     """Diagonal of the empirical Fisher information: float32 [all weights], in nats squared.
 
@@ -81,7 +81,7 @@ def fisher(
         backbone, [TrainingSet(p.task, p.rows[:examples], p.schedule) for p in parts], pack=False
     )
     squares = [torch.zeros_like(weight) for weight in weights]
-    with show.work("Fisher information", len(rows.encoded), "examples") as meter:
+    with progress.work("Fisher information", len(rows.encoded), "examples") as meter:
         for number in range(len(rows.encoded)):
             rows.begin(number, 0, [number])
             with _gradients_without_dropout(backbone, weights):

@@ -1,6 +1,6 @@
 """Training answers in the backbone's own words: the RL rewriting agent (arXiv 2602.11220).
 
-    rewriting = rewrite(backbone, part, recipe, seed=seed, scratch=folder, show=show)
+    rewriting = rewrite(backbone, part, recipe, seed=seed, scratch=folder, progress=progress)
     rows = rewriting.applied(part.rows)
 
 Fine-tuning on answers that a model would not have given makes it forget more than fine-tuning on its own.
@@ -31,7 +31,7 @@ from sapo_lite.types import Task, TrainingRow, TrainingSet
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
-    from sapo_lite.support.progress import Display
+    from sapo_lite.support.progress import Progress
 
 __all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite", "rewriting_from_json"]
 
@@ -84,7 +84,7 @@ def rewriting_from_json(saved: dict[str, Any]) -> Rewriting:
 
 
 def rewrite(
-    backbone: Backbone, part: TrainingSet, recipe: "Recipe", *, seed: int, scratch: Path, show: "Display"
+    backbone: Backbone, part: TrainingSet, recipe: "Recipe", *, seed: int, scratch: Path, progress: "Progress"
 ) -> Rewriting:
     """Rewrite the answers of a part's rows, with a policy trained for it or (`best_of`) with the backbone
     as it is.
@@ -102,11 +102,11 @@ def rewrite(
         )
     with undisturbed(backbone), lora as parameters:
         shown = agent.choose_request()
-        rewards = agent.train(parameters, scratch, seed, show) if policy else []
-        rows = agent.rewrite(show)
+        rewards = agent.train(parameters, scratch, seed, progress) if policy else []
+        rows = agent.rewrite(progress)
     rewriting = Rewriting(part.task.name, answers.kind, shown, config.rollouts, rewards, rows)
     if rewriting.notice:
-        show.notice(rewriting.notice)
+        progress.notice(rewriting.notice)
     return rewriting
 
 
@@ -135,12 +135,12 @@ class _Agent:
         return best
 
     def train(
-        self, parameters: Sequence[nn.Parameter], scratch: Path, seed: int, show: "Display"
+        self, parameters: Sequence[nn.Parameter], scratch: Path, seed: int, progress: "Progress"
     ) -> list[float]:
         """Train the policy on the first rows. Returns the mean rewards of its steps."""
         config = self.recipe.rewrite
         prompts = self.prompts[: config.prompts]
-        with show.work("training the rewriter", policy_steps(len(prompts), config), "steps") as meter:
+        with progress.work("training the rewriter", policy_steps(len(prompts), config), "steps") as meter:
             return train_policy(
                 self.backbone,
                 parameters,
@@ -154,11 +154,11 @@ class _Agent:
                 on_step=lambda reward: meter.advance(1, f"mean reward {reward:.3f}"),
             )
 
-    def rewrite(self, show: "Display") -> list[RewrittenRow]:
+    def rewrite(self, progress: "Progress") -> list[RewrittenRow]:
         """For every row the rollout of the highest reward, if its gate is open."""
         found: list[RewrittenRow] = []
         size, copies = self.recipe.rewrite.batch_size, self.recipe.rewrite.rollouts
-        with show.work("rewriting", len(self.rows), "answers") as meter:
+        with progress.work("rewriting", len(self.rows), "answers") as meter:
             for start in range(0, len(self.rows), size):
                 numbers = range(start, min(start + size, len(self.rows)))
                 judged = self._judge(numbers, self._roll(numbers))

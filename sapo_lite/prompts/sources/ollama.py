@@ -18,7 +18,7 @@ from sapo_lite.prompts.sources.ollama_server import GARBAGE, OllamaServer, resol
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import ParaphraseConfig
-    from sapo_lite.support.progress import Display, Meter
+    from sapo_lite.support.progress import Meter, Progress
 
 # Tokens. Ample for an instruction and its paraphrase, and for the thoughts of a model that cannot be
 # told not to think. The context must be named: by default the server cuts long requests in silence.
@@ -29,7 +29,9 @@ _CLOUD_TAG = re.compile(r":(?:[^:/]*-)?cloud$", flags=re.IGNORECASE)
 
 
 @contextmanager
-def ollama_model(config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> Iterator[OllamaModel]:
+def ollama_model(
+    config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool
+) -> Iterator[OllamaModel]:
     """The model, unloaded at the end if it was called. With `pull`, one that is missing is fetched.
 
     Raises ParaphraseError if the model may not be used.
@@ -39,24 +41,24 @@ def ollama_model(config: ParaphraseConfig, model: str, show: Display, *, pull: b
             f'The model "{model}" runs in Ollama\'s cloud, which would be sent your instructions: choose a '
             "local model, or allow it with paraphrase.allow_cloud = true."
         )
-    chat = OllamaModel(config, model, show, pull=pull)
+    chat = OllamaModel(config, model, progress, pull=pull)
     try:
         yield chat
     except BaseException:
         chat.unload(wait=False)  # the run is over, and nobody waits for the memory
         raise
     if trouble := chat.unload():
-        show.notice(trouble)
+        progress.notice(trouble)
 
 
 class OllamaModel:
     """One model on one server, which is asked for nothing before the first call."""
 
-    def __init__(self, config: ParaphraseConfig, model: str, show: Display, *, pull: bool) -> None:
+    def __init__(self, config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool) -> None:
         self._server = OllamaServer(resolve_host(config.host))
         self._model = model
         self._config = config
-        self._show = show
+        self._progress = progress
         self._may_pull = pull
         self._options = {
             "temperature": config.temperature,
@@ -106,7 +108,7 @@ class OllamaModel:
             meters: dict[str, Meter] = {}
             for layer, done, total in self._server.pull(self._model):
                 if layer not in meters:
-                    bar = self._show.work(f"pulling {self._model}", _megabytes(total), "MB")
+                    bar = self._progress.work(f"pulling {self._model}", _megabytes(total), "MB")
                     meters[layer] = bars.enter_context(bar)
                 meters[layer].advance(_megabytes(done) - reached.get(layer, 0))
                 reached[layer] = _megabytes(done)

@@ -17,8 +17,8 @@ from sapo_lite.prompts.sources.openai import OpenAIModel
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
+    from sapo_lite.prompts.progress import PromptProgress
     from sapo_lite.recipe import ModelConfig, ParaphraseConfig
-    from sapo_lite.support.progress import Display
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SourceContext:
     are paraphrased.
     """
 
-    show: "Display"
+    progress: "PromptProgress"
     seed: int = 0
     fresh: bool = False
     pull: bool = False
@@ -63,7 +63,7 @@ def lab(_name: str, _config: "ParaphraseConfig", around: SourceContext) -> Itera
 @contextmanager
 def from_file(_name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
     alone = len(config.backend) == 1
-    notify = None if alone else around.show.notice
+    notify = None if alone else around.progress.notice
     yield FromFile(config.candidates_file(), notify, only=around.tasks == 1)
 
 
@@ -81,7 +81,7 @@ def openai(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iter
 
 @contextmanager
 def ollama(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    with ollama_model(config, _model(name, config), around.show, pull=around.pull) as chat:
+    with ollama_model(config, _model(name, config), around.progress, pull=around.pull) as chat:
         yield _remembered(chat, name, config, around)
 
 
@@ -97,5 +97,5 @@ def _remembered(
     chat: ChatModel, name: str, config: "ParaphraseConfig", around: SourceContext
 ) -> RememberedModel:
     return RememberedModel(
-        chat, name, seed=around.seed, unlike=config.unlike, fresh=around.fresh, notify=around.show.notice
+        chat, name, seed=around.seed, unlike=config.unlike, fresh=around.fresh, notify=around.progress.notice
     )

@@ -38,7 +38,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)
-class Place:
+class CellFolder:
     """The run folder of a cell. `notes` say which other folders are not reused, and why."""
 
     path: Path
@@ -56,7 +56,7 @@ def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
     return {cell: load(recipe.sequence) for cell, recipe in grid.recipes.items()}
 
 
-def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict[Cell, Place]:
+def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict[Cell, CellFolder]:
     """Where every cell is. One that was never begun here may be a finished run beside `out`, or in another
     comparison there: a run of the same settings, data and inputs.
 
@@ -71,14 +71,14 @@ def find_places(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict
     found = {}
     for cell, recipe in grid.recipes.items():
         data, inputs = prints[id(tasks[cell])], inputs_of(recipe)
-        place = _own_place(out, cell, recipe, data, inputs)
-        if place.state == "new":
-            place = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, place)
-        found[cell] = place
+        folder = _own_folder(out, cell, recipe, data, inputs)
+        if folder.state == "new":
+            folder = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, folder)
+        found[cell] = folder
     return found
 
 
-def _own_place(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> Place:
+def _own_folder(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> CellFolder:
     """The cell's folder in the comparison's own; another one beside it, if that is of other inputs."""
     path = out / cell.name
     notes: tuple[str, ...] = ()
@@ -88,12 +88,12 @@ def _own_place(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], i
         path = out / f"{cell.name}-{digest[:8]}"
         _changed(path, recipe, data, inputs)  # its inputs have not: they are in its name
     if not (path / "recipe.json").exists():
-        return Place(path, "new", notes)
-    return Place(path, "finished" if (path / "results.json").exists() else "begun", notes)
+        return CellFolder(path, "new", notes)
+    return CellFolder(path, "finished" if (path / "results.json").exists() else "begun", notes)
 
 
-def _twin(runs: Mapping[Path, Inputs | None], inputs: Inputs, own: Place) -> Place:
-    """A finished run with these inputs, of those with the settings and data of a cell; else its own place."""
+def _twin(runs: Mapping[Path, Inputs | None], inputs: Inputs, own: CellFolder) -> CellFolder:
+    """A finished run with these inputs, of those with the settings and data of a cell; else its own."""
     others = {path: changed_inputs(theirs, inputs) for path, theirs in runs.items()}
     for path, changed in others.items():
         if not changed:

@@ -1,0 +1,28 @@
+"""Options that several commands have, each written once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sapo_lite.support.shipped import typed_path
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Change a setting of the recipe; repeatable."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Folder that holds SUPERNI/ or TRACE/.",
+        metavar="FOLDER",
+        parser=typed_path,
+        show_default="$SAPO_LITE_DATA",
+    ),
+]
+Pull = Annotated[
+    bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
+]
+Plain = Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; load no model.")]

@@ -1,0 +1,164 @@
+"""Runs the cells of a comparison, each an ordinary run in a folder that resumes by itself."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import torch
+
+from sapo_lite.compare.comparison import TIME, Comparison, require_kind
+from sapo_lite.compare.executors.local import Watcher, Workers, do_all
+from sapo_lite.compare.findings import grouped
+from sapo_lite.compare.folders import COMPARISON
+from sapo_lite.compare.grid import Cell
+from sapo_lite.compare.plan import Plan
+from sapo_lite.compare.progress import SHOWN
+from sapo_lite.compare.read import other_candidates, read_run
+from sapo_lite.compare.reuse import READY, copy_pieces, pieces
+from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import SapoLiteError
+from sapo_lite.model.load import load_backbone
+from sapo_lite.prompts.progress import PromptProgress
+from sapo_lite.prompts.sources import SOURCES, kind_of
+from sapo_lite.recipe import Recipe
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.pipeline import bind, paraphrase, run
+from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.usage import Usage, forget_peaks
+from sapo_lite.support.files import write_json
+from sapo_lite.support.library_logs import chatter_to
+
+
+def check(plan: Plan, jobs: int, kind: str | None) -> None:
+    """Raises SapoLiteError for what would fail once the first runs are done."""
+    require_kind(kind, next(iter(plan.grid.recipes.values())).evaluation.kinds)
+    if jobs > 1 and torch.cuda.is_available():
+        raise SapoLiteError(
+            f"--jobs {jobs}: expected 1 on a machine with CUDA, whose memory is for one backbone at a time. "
+            "Leave out --jobs, or hide the device with CUDA_VISIBLE_DEVICES=''."
+        )
+
+
+def begin(plan: Plan) -> None:
+    """Write the settings and the cells of the comparison into its folder, which identify it."""
+    cells = [
+        {"strategy": cell.strategy, "adapter": cell.adapter, "seed": cell.seed}
+        | {"folder": os.path.relpath(folder.path, plan.out), "command": plan.command(cell)}
+        for cell, folder in plan.folders.items()
+    ]
+    content = {"recipe": plan.grid.name, "settings": plan.grid.settings, "runs": cells}
+    write_json(plan.out / COMPARISON, content)
+
+
+def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None:
+    """The candidates of all cells, before any backbone is in memory: on one card, no two models are.
+
+    Where the backbone itself paraphrases, a cell makes its own when it has loaded it.
+
+    Raises:
+        SapoLiteError: as a run does.
+    """
+    for cell in plan.unfinished:
+        recipe, tasks = plan.grid.recipes[cell], plan.tasks[cell]
+        wanted = "candidates" in pieces(recipe.resolved()).keys() - plan.sources[cell].keys()
+        if not wanted or any(SOURCES[kind_of(name)].backbone for name in recipe.paraphrase.backend):
+            continue
+        with RunFolder(plan.folders[cell].path) as folder:
+            bind(folder, recipe, tasks)
+            with Usage(folder).measure("paraphrase"):
+                paraphrase(recipe, tasks, folder, progress, partial(load_backbone, recipe.model), pull=pull)
+
+
+def run_cells(
+    plan: Plan, jobs: int, watcher: Watcher[Cell], to_file: Callable[[TextIO], RunProgress], *, pull: bool
+) -> None:
+    """Run every cell that is not finished, each when what it copies from another is there.
+
+    `to_file` is called in worker processes: it gives the progress of a run that writes to a file.
+
+    Raises:
+        SapoLiteError: what a cell raised; those after it were not begun.
+    """
+    unfinished = plan.unfinished
+
+    def ready(cell: Cell, finished: Collection[Cell]) -> bool:
+        return all(
+            source not in unfinished
+            or source in finished
+            or any(plan.folders[source].path.glob(READY[piece]))
+            for piece, source in plan.sources[cell].items()
+        )
+
+    threads = torch.get_num_threads() // jobs if jobs > 1 and "OMP_NUM_THREADS" not in os.environ else None
+    log, fresh = plan.out / "workers.log", torch.cuda.is_available()
+    workers = Workers(jobs, log, partial(_prepare, threads), fresh=fresh)
+    paths = {cell: folder.path for cell, folder in plan.folders.items()}
+    do_all(unfinished, _Runner(plan.grid.recipes, paths, plan.data, pull, to_file), workers, watcher, ready)
+
+
+def _prepare(threads: int | None) -> None:
+    """With one job, a worker has as many threads as a run by itself: sums then have the same order."""
+    if threads is not None:
+        torch.set_num_threads(max(1, threads))
+
+
+@dataclass(frozen=True)
+class _Runner:
+    """Runs a cell in a worker process."""
+
+    recipes: dict[Cell, Recipe]
+    paths: dict[Cell, Path]
+    data: Path | None
+    pull: bool
+    to_file: Callable[[TextIO], RunProgress]
+
+    def __call__(self, cell: Cell) -> float:
+        try:
+            recipe, path, others = self.recipes[cell], self.paths[cell], self.paths.values()
+            return run_cell(recipe, path, others, self.to_file, self.data, pull=self.pull)
+        except SapoLiteError as error:
+            raise SapoLiteError(f"{cell.name}: {error}") from None
+
+
+def run_cell(
+    recipe: Recipe,
+    path: Path,
+    others: Iterable[Path],
+    to_file: Callable[[TextIO], RunProgress],
+    data: Path | None = None,
+    *,
+    pull: bool = False,
+) -> float:
+    """Run a recipe in the folder `path`, or go on with it. Its progress is written to a file there.
+
+    `others` are folders of runs, from which pieces that come out the same are copied. Returns the seconds
+    that this call took; 0 if the run was finished.
+
+    Raises:
+        SapoLiteError: as a run does; also where its folder holds a run of other settings.
+    """
+    start = time.perf_counter()
+    with RunFolder(path) as folder, chatter_to(path / "log.txt"):
+        bind(folder, recipe, load_sequence(recipe.sequence, data))
+        if (path / "results.json").exists():
+            return 0.0
+        copy_pieces(path, others)
+        forget_peaks()
+        with (path / SHOWN).open("a", encoding="utf-8", buffering=1) as file:
+            run(recipe, folder, to_file(file), data, pull=pull)
+    return time.perf_counter() - start
+
+
+def conclude(plan: Plan, kind: str | None) -> Comparison:
+    """Compare the cells, all of which are finished."""
+    runs = [read_run(folder.path, plan.command(cell)) for cell, folder in plan.folders.items()]
+    notes = [*plan.grid.notices, *plan.notes]
+    notes += [f"{cell.name} is {path}, which was finished before" for cell, path in plan.reused.items()]
+    notes += [*filter(None, [other_candidates(runs)]), TIME]
+    kind = kind or next(iter(runs[0].values))
+    grid = plan.grid
+    return Comparison(grid.name, grid.settings, runs, grouped(runs), kind, plan.out, notes)

@@ -1,0 +1,203 @@
+"""What `sapo-lite score` does: files of examples and prompts, a model from disk, a leaderboard."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
+from sapo_lite.data.language import language_of
+from sapo_lite.data.rows import columns_notice
+from sapo_lite.errors import BackboneError, DataError, ParaphraseError
+from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.support.messages import nearest, one_of, quoted
+from sapo_lite.support.shipped import typed_path
+from sapo_lite.types import Candidate, Task
+
+if TYPE_CHECKING:
+    from sapo_lite.leaderboard.board import Leaderboard
+    from sapo_lite.leaderboard.from_disk import Loaded
+    from sapo_lite.prompts.progress import PromptProgress
+
+# A file with as many different answers or fewer has labels, which paraphrases must not alter.
+_MOST_LABELS = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """A leaderboard and what it was made from."""
+
+    board: "Leaderboard"
+    settings: dict[str, Any]
+
+    def to_json(self) -> str:
+        return json.dumps({**self.settings, **self.board.to_json()}, indent=2, ensure_ascii=False) + "\n"
+
+
+def score_files(
+    model: str,
+    examples: Path,
+    prompts: Path | None = None,
+    *,
+    task: str | None = None,
+    instruction: str | None = None,
+    generate: int | None = None,
+    backend: str = "ollama",
+    paraphraser: str | None = None,
+    adapter: Path | None = None,
+    suffix: str = "",
+    limit: int = 250,
+    race: bool = True,
+    input_name: str | None = None,
+    answer_name: str | None = None,
+    max_tokens: int | None = None,
+    quantization: Literal["none", "nf4"] | None = None,
+    dtype: Literal["bfloat16", "float32"] | None = None,
+    loader: Literal["transformers", "unsloth"] = "transformers",
+    seed: int = 0,
+    progress: "PromptProgress",
+) -> Result:
+    """Rank the prompts of a file, or generated ones; arguments are the options of `sapo-lite score`.
+
+    Files are read and prompts generated before the model is loaded: faults come early, and a paraphrasing
+    model has left the memory. Raises SapoLiteError for anything a user can put right.
+    """
+    _check_adapter(model, adapter)
+    _check_backend(backend)
+    file = _examples(examples, input_name, answer_name, progress)
+    if generate is None:
+        pool = _listed(prompts, task, instruction, progress)
+    else:
+        original = _original(instruction, prompts)
+        pool = _generated(original, suffix, generate, backend, paraphraser, file, seed, progress)
+    progress.stage(f"loading {model}")
+    from sapo_lite.leaderboard.from_disk import load
+
+    loaded = load(model, adapter, quantization, dtype, loader, max_tokens)
+    progress.stage(f"scoring {len(pool)} prompts")
+    board = _ranked(loaded, file, pool, suffix, limit, race, max_tokens, seed, progress)
+    columns = {"file": str(examples), "input": file.input_name, "answer": file.answer_name}
+    how = {"suffix": suffix, "max_tokens": max_tokens, "race": race, "seed": seed}
+    return Result(board, {**loaded.settings, **columns, **how})
+
+
+def _ranked(
+    loaded: "Loaded",
+    file: ExampleFile,
+    pool: Sequence[Candidate],
+    suffix: str,
+    limit: int,
+    race: bool,
+    max_tokens: int | None,
+    seed: int,
+    progress: "PromptProgress",
+) -> "Leaderboard":
+    from sapo_lite.leaderboard.api import make_task, rank, unseen_answers
+
+    language = language_of(pool[0].text + suffix)
+    return rank(
+        loaded.model,
+        loaded.tokenizer,
+        make_task(file.examples, pool[0].text, suffix=suffix, language=language, limit=limit),
+        pool,
+        race=race,
+        seed=seed,
+        max_tokens=max_tokens,
+        progress=progress,
+        notices=[*loaded.notices, *unseen_answers(file.examples, limit)],
+    )
+
+
+def _check_adapter(model: str, adapter: Path | None) -> None:
+    """Raises BackboneError where no adapter is where one is named, or one is where a model should be."""
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        raise BackboneError(f"--adapter {adapter}: expected a folder with adapter_config.json")
+    if (typed_path(model) / "adapter_config.json").is_file():
+        raise BackboneError(
+            f"{model}: expected a model, found an adapter. Name its base model here, and this folder "
+            "as --adapter."
+        )
+
+
+def _check_backend(backend: str) -> None:
+    """Raises ParaphraseError where a source is named that there is not, or that takes a recipe."""
+    names = [name for name, source in SOURCES.items() if source.stands_alone]
+    if backend not in names:
+        close = nearest(backend, names)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise ParaphraseError(
+            f"--backend: expected {one_of(map(quoted, names))}, found {quoted(backend)}{hint}"
+        )
+
+
+def _examples(
+    path: Path, input_name: str | None, answer_name: str | None, progress: "PromptProgress"
+) -> ExampleFile:
+    """The examples of a file; a notice says which columns they are from, where not both were named."""
+    file = read_examples(path, input_name, answer_name)
+    if None in (input_name, answer_name):
+        progress.notice(columns_notice(path, len(file.examples), file.input_name, file.answer_name))
+    return file
+
+
+def _listed(
+    prompts: Path | None, task: str | None, instruction: str | None, progress: "PromptProgress"
+) -> list[Candidate]:
+    """The original first: the instruction, where one is given, else the first of the file."""
+    if prompts is None and instruction is None:
+        raise DataError(
+            "expected prompts, found none: name a file of them, one a line, or let them be generated with "
+            "--instruction TEXT --generate N"
+        )
+    if task is not None and prompts is None:
+        raise DataError(f"--task {task}: expected a candidates file to choose from, found none")
+    texts = [] if instruction is None else [instruction]
+    if prompts is not None:
+        listed, notice = read_prompts(prompts, task, instruction)
+        if notice:
+            progress.notice(notice)
+        texts = list(dict.fromkeys([*texts, *listed]))
+    return [Candidate(i, text, "file" if i else "original") for i, text in enumerate(texts)]
+
+
+def _original(instruction: str | None, prompts: Path | None) -> str:
+    """The instruction to paraphrase. Raises DataError where there is none, or prompts are listed besides."""
+    if prompts is not None or instruction is None or not instruction.strip():
+        raise DataError(
+            "--generate: expected the original prompt as --instruction TEXT, and no file of prompts"
+        )
+    return instruction
+
+
+def _generated(
+    instruction: str,
+    suffix: str,
+    count: int,
+    backend: str,
+    paraphraser: str | None,
+    file: ExampleFile,
+    seed: int,
+    progress: "PromptProgress",
+) -> list[Candidate]:
+    """The instruction and up to `count` paraphrases of it."""
+    if SOURCES[backend].names_a_model and paraphraser is None:
+        raise ParaphraseError("--generate: expected an Ollama model as --paraphraser NAME, such as qwen3:8b")
+    from sapo_lite.prompts.make import make_pools
+    from sapo_lite.prompts.sources.openers import SourceContext
+    from sapo_lite.recipe import ParaphraseConfig
+
+    config = ParaphraseConfig(backend=(backend,), count=count, model=paraphraser)
+    answers = tuple(dict.fromkeys(example.answer for example in file.examples))
+    task = Task(
+        id="prompts",
+        suite="",
+        instruction=instruction,
+        suffix=suffix,
+        labels=answers if len(answers) <= _MOST_LABELS else (),
+        language=language_of(instruction + suffix),
+        train=(),
+        test=(),
+    )
+    (pool,) = make_pools([task], config, SourceContext(progress, seed=seed))
+    return list(pool.candidates)
