@@ -17,6 +17,7 @@ from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe, differences
 from sapo_lite.run.environment import environment
@@ -28,6 +29,7 @@ from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stages import Learner
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import Task, TrainingRow
 
 # Rows of a task that fill the pack which is checked before a run.
@@ -92,7 +94,7 @@ def paraphrase(
     recipe: Recipe,
     tasks: Sequence[Task],
     folder: RunFolder,
-    progress: RunProgress,
+    progress: PromptProgress,
     load: Callable[[], Backbone],
     *,
     pull: bool,
@@ -128,7 +130,7 @@ def _adapter(
     backbone: Backbone,
     tasks: Sequence[Task],
     pools: Mapping[str, Pool],
-    progress: RunProgress,
+    progress: Progress,
 ) -> BlockAdapter:
     """The method's adapter, in which the backbone was seen to compute what it should."""
     adapter = METHODS[recipe.adapter.method].build(
@@ -148,7 +150,7 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
     return backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
 
 
-def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: RunProgress) -> None:
+def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:
     """Compare packs and batches of rows, given by task, with plain forward passes; notify of what differs.
 
     Raises:
