@@ -84,7 +84,7 @@ def test_nothing_that_is_not_trained_asks_for_a_paraphrasing_model() -> None:
 def test_a_new_strategy_is_compared_with_others(terse: str) -> None:
     grid = make_grid("lab", SETTINGS, strategies="fixed,sapo,terse", adapters=None, seeds="1")
     found = sources_of({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
-    by_name = {cell.name: {p: other.name for p, other in lent.items()} for cell, lent in found.items()}
+    by_name = {cell.name: {p: other.name for p, other in copied.items()} for cell, copied in found.items()}
     assert by_name["terse-lorainc-0"] == {"zero-shot": "fixed-lorainc-0"}
 
 
@@ -204,8 +204,8 @@ def test_a_new_method_is_known_to_recipes_and_comparisons(shrinking: str) -> Non
     names = [cell.name for cell in grid.recipes]
     assert names[2:] == ["fixed-shrinking-0", "sapo-shrinking-0", "fixed-zero-0"]
     found = sources_of({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
-    (lent,) = [set(pieces) for cell, pieces in found.items() if cell.name == "sapo-shrinking-0"]
-    assert lent == {"candidates", "zero-shot", "losses"}
+    (copied,) = [set(pieces) for cell, pieces in found.items() if cell.name == "sapo-shrinking-0"]
+    assert copied == {"candidates", "zero-shot", "losses"}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -77,13 +77,9 @@ def compare(
 ) -> None:
     """Strategies and adapters side by side over seeds: run them, or read finished runs."""
     if len(what) > 1 or not _is_recipe(what[0]):
-        for_a_recipe: dict[str, Any] = {
-            "strategies": strategies,
-            "adapters": adapters,
-            "seeds": seeds,
-            "draw": draw,
-        }
-        for_a_recipe |= {"set": settings, "out": out, "data": data, "pull": pull, "dry-run": dry_run}
+        for_a_recipe: dict[str, object] = {"strategies": strategies, "adapters": adapters, "seeds": seeds}
+        for_a_recipe |= {"draw": draw, "set": settings, "out": out, "data": data, "pull": pull}
+        for_a_recipe |= {"dry-run": dry_run}
         _refuse(for_a_recipe, what)
         from sapo_lite.compare.comparison import compare_folders
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -77,14 +77,8 @@ def paraphrase(
 ) -> None:
     """Other wordings of an instruction, or of all tasks of a recipe ahead of its run."""
     on_stdout = is_stdout(json_file)
-    given: dict[str, Any] = {
-        "count": count,
-        "backend": backend,
-        "model": model,
-        "host": host,
-        "base_url": base_url,
-    }
-    given |= {"path": path, "temperature": temperature, "unlike": unlike}
+    given: dict[str, object] = {"count": count, "backend": backend, "model": model, "host": host}
+    given |= {"base_url": base_url, "path": path, "temperature": temperature, "unlike": unlike}
     section = {key: value for key, value in given.items() if value is not None}
     named = [label.strip() for label in labels.split(",") if label.strip()]
     if count is not None and count < 1:

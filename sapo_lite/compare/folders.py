@@ -6,7 +6,7 @@
         fixed-lorainc-0/        a run folder for each cell
         workers.log             what libraries said past the log.txt of the runs
 
-What is finished is told by the run folders alone.
+What is finished is read from the run folders alone.
 """
 
 import contextlib

@@ -58,7 +58,7 @@ class Grid:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What all cells have in common, by `section.key`: it tells one comparison from another."""
+        """What all cells have in common, by `section.key`: they identify the comparison."""
         own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
         first, *others = (flat(recipe.resolved()) for recipe in self.recipes.values())
         common = {k: v for k, v in first.items() if k not in own and all(o[k] == v for o in others)}

@@ -103,7 +103,7 @@ def _runs_unsloth(causal_lm: Any) -> bool:
     """Whether the model's forward is one of Unsloth's own for CUDA.
 
     Unsloth puts it into the class (`pre_patch` in its models/llama.py, qwen3.py, mistral.py, ...), so the
-    class tells, whoever loaded the model. Other families it compiles, into modules of another name, and
+    class shows it, whatever loaded the model. Other families it compiles, into modules of another name, and
     they keep transformers' attention interface. Written from Unsloth's source, not run on a GPU.
     """
     return str(type(causal_lm).forward.__module__).startswith("unsloth.models.")

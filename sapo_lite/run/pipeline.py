@@ -29,6 +29,7 @@ from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stages import Learner
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import Task, TrainingRow
 
 # Rows of a task that fill the pack which is checked before a run.
@@ -129,7 +130,7 @@ def _adapter(
     backbone: Backbone,
     tasks: Sequence[Task],
     pools: Mapping[str, Pool],
-    progress: RunProgress,
+    progress: Progress,
 ) -> BlockAdapter:
     """The method's adapter, in which the backbone was seen to compute what it should."""
     adapter = METHODS[recipe.adapter.method].build(
@@ -149,7 +150,7 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
     return backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
 
 
-def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: RunProgress) -> None:
+def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:
     """Compare packs and batches of rows, given by task, with plain forward passes; notify of what differs.
 
     Raises:

@@ -14,12 +14,12 @@ from sapo_lite.prompts.choice import describe_choice
 from sapo_lite.prompts.confidence import resolution
 from sapo_lite.prompts.losses import CandidateLoss, scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.schedules import TrainingContext
 from sapo_lite.prompts.scoring import measure
 from sapo_lite.prompts.strategies import select, strategy_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import Stage
-from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import StageScores
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
@@ -41,7 +41,7 @@ class Learner:
     adapter: BlockAdapter
     pools: Mapping[str, Pool]
     usage: Usage
-    progress: RunProgress
+    progress: PromptProgress
 
     def learn(
         self, number: int, lesson: Lesson, past: Mapping[str, TrainedTask], stage: Stage

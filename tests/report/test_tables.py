@@ -95,6 +95,12 @@ def test_numbers_of_candidates_are_whole_at_every_width_and_texts_give_way(width
         assert sum("…" in line for line in lines) >= (0 if width == 200 else count)
 
 
+def test_a_leaderboard_that_python_prints_is_the_one_of_the_command_line() -> None:
+    found = board(POOL, SCORES, None)
+    assert repr(found) == str(found)
+    assert [line.rstrip() for line in str(found).splitlines()] == rendered(leaderboard_view(found), 110)
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_matrix_of_twelve_tasks_has_every_number_in_blocks_that_fit(width: int) -> None:
     tasks = (
