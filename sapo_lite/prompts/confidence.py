@@ -8,13 +8,15 @@ luckiest of many.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.losses import CandidateLoss
+
+if TYPE_CHECKING:
+    from sapo_lite.model.backbone import Backbone
 
 RESAMPLES = 2000
 _PERCENTILES = (2.5, 97.5)  # the bounds of a 95 % interval
@@ -142,6 +144,8 @@ def _against(difference: Difference, name: str, unit: str = "", examples: str = 
 BFLOAT16_RESOLUTION = 0.008
 
 
-def resolution(backbone: Backbone) -> float:
+def resolution(backbone: "Backbone") -> float:
     """Nats per token by which arithmetic alone may move a candidate's mean."""
+    import torch  # which finished results are read without
+
     return BFLOAT16_RESOLUTION if backbone.dtype is torch.bfloat16 else 0.0

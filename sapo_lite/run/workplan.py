@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sapo_lite.learning.methods import METHODS, Lesson
+from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.prompts.strategies import Sizes, strategy_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.types import Task
@@ -12,7 +12,7 @@ from sapo_lite.types import Task
 def _rows(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[tuple[str, ...]]:
     """A row for each task, and one for all where they are learned together."""
     method = METHODS[recipe.adapter.method]
-    lessons, past = method.lessons(tasks), 0
+    lessons, past = method.groups(tasks), 0
     for task in tasks:
         lesson = next((lesson for lesson in lessons if task in lesson), ())
         rows = len(task.train) if lesson else 0
@@ -63,7 +63,7 @@ def _examples(recipe: Recipe, rows: int) -> int:
     return min(recipe.scoring.score_examples, rows)
 
 
-def _tests(recipe: Recipe, lessons: Sequence[Lesson], task: Task) -> int:
+def _tests(recipe: Recipe, lessons: Sequence[TaskGroup], task: Task) -> int:
     """How many times, at most, a run answers all test examples of a task."""
     stages = 1 + len(lessons)
     if not task.instruction.strip():
@@ -116,7 +116,7 @@ def work_of(recipe: Recipe, tasks: Sequence[Task], copied: Collection[str] = ())
     if "zero-shot" not in copied:
         work += Work(answers=_answers(recipe, tasks, []))
     learned: list[Task] = []
-    for number, lesson in enumerate(method.lessons(tasks), start=1):
+    for number, lesson in enumerate(method.groups(tasks), start=1):
         learned += lesson
         new = sum(len(task.train) for task in lesson)
         rows = new + method.replay_count(recipe.adapter, past, new)
