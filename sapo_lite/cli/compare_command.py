@@ -120,6 +120,7 @@ def _run(request: "Request", plain: bool) -> "Comparison":
     from sapo_lite.compare.places import comparison_folder
     from sapo_lite.compare.progress import Progress
     from sapo_lite.report.compare_live import LiveGrid, PlainGrid
+    from sapo_lite.run.paths import LOG
     from sapo_lite.support.library_logs import chatter_to
 
     plan, console = request.plan(), Console(file=sys.stderr)
@@ -130,7 +131,7 @@ def _run(request: "Request", plain: bool) -> "Comparison":
         comparison_folder(plan.out, plan.grid),
     ):
         command.begin(plan)
-        with display(title, plain) as show, chatter_to(plan.out / "log.txt"):
+        with display(title, plain) as show, chatter_to(plan.out / LOG):
             for note in plan.notes:
                 show.notice(note)
             command.make_candidates(plan, show, pull=request.pull)

@@ -67,22 +67,26 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
 def _run(
     recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
 ) -> None:
-    from sapo_lite.run.folder import RunFolder, choose_folder
+    from sapo_lite.run.folder import RunFolder, choose_folder, read_usage
+    from sapo_lite.run.paths import LOG
+    from sapo_lite.run.start import finished_results
     from sapo_lite.support.library_logs import chatter_to
 
     path = choose_folder(recipe.name, out, resume=resume)
+    fresh = resume is False
     stdout = wide_console(sys.stdout)
-    with (
-        RunFolder(path, fresh=resume is False) as folder,
-        interruptible(f"the same command with --out {path} goes on where it stopped"),
-        display(recipe.name, plain) as show,
-        chatter_to(path / "log.txt"),
-    ):
-        show.stage("starting")
-        from sapo_lite.run.pipeline import run as run_pipeline
+    results = None if fresh else finished_results(recipe, path, data)
+    if results is None:
+        with (
+            RunFolder(path, fresh=fresh) as folder,
+            interruptible(f"the same command with --out {path} goes on where it stopped"),
+            display(recipe.name, plain) as show,
+            chatter_to(path / LOG),
+        ):
+            show.stage("starting")
+            from sapo_lite.run.pipeline import run as run_pipeline
 
-        results = run_pipeline(recipe, folder, show, data, pull=pull)
-        usage = folder.usage
+            results = run_pipeline(recipe, folder, show, data, pull=pull)
     from sapo_lite.report.run_summary import summary
 
-    stdout.print(summary(results, usage, path))
+    stdout.print(summary(results, read_usage(path), path))

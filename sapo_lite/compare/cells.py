@@ -11,11 +11,12 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.pipeline import bind, run
+from sapo_lite.run.inputs import bind
+from sapo_lite.run.paths import LOG, SHOWN
+from sapo_lite.run.pipeline import run
+from sapo_lite.run.results import is_finished
 from sapo_lite.run.usage import forget_peaks
 from sapo_lite.support.library_logs import chatter_to
-
-SHOWN = "shown.txt"
 
 
 def run_cell(
@@ -30,9 +31,9 @@ def run_cell(
         SapoLiteError: as a run does; also where its folder holds a run of other settings.
     """
     start = time.perf_counter()
-    with RunFolder(path) as folder, chatter_to(path / "log.txt"):
+    with RunFolder(path) as folder, chatter_to(path / LOG):
         bind(folder, recipe, load_sequence(recipe.sequence, data))
-        if (path / "results.json").exists():
+        if is_finished(path):
             return 0.0
         borrow(path, donors)
         forget_peaks()

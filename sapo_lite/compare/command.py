@@ -13,10 +13,9 @@ from sapo_lite.compare.comparison import TIME, Comparison, require_kind
 from sapo_lite.compare.executors.local import Watcher, Workers, do_all
 from sapo_lite.compare.findings import grouped
 from sapo_lite.compare.grid import Cell
-from sapo_lite.compare.places import COMPARISON
 from sapo_lite.compare.plan import Plan
 from sapo_lite.compare.read import other_candidates, read_run
-from sapo_lite.compare.reuse import LENT, pieces
+from sapo_lite.compare.reuse import can_lend, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.sources import SOURCES, kind_of
@@ -24,7 +23,9 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.report.comparison_view import as_markdown
 from sapo_lite.report.export import as_json
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.pipeline import bind, paraphrase
+from sapo_lite.run.inputs import bind
+from sapo_lite.run.paths import COMPARISON, COMPARISON_TEXT, WORKERS_LOG
+from sapo_lite.run.pipeline import paraphrase
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.files import write_json
 from sapo_lite.support.progress import Display
@@ -80,12 +81,12 @@ def run_cells(plan: Plan, jobs: int, watcher: Watcher[Cell], *, pull: bool) -> N
 
     def ready(cell: Cell, finished: Collection[Cell]) -> bool:
         return all(
-            lender not in unfinished or lender in finished or any(plan.places[lender].path.glob(LENT[piece]))
+            lender not in unfinished or lender in finished or can_lend(plan.places[lender].path, piece)
             for piece, lender in plan.lenders[cell].items()
         )
 
     threads = torch.get_num_threads() // jobs if jobs > 1 and "OMP_NUM_THREADS" not in os.environ else None
-    log, fresh = plan.out / "workers.log", torch.cuda.is_available()
+    log, fresh = plan.out / WORKERS_LOG, torch.cuda.is_available()
     workers = Workers(jobs, log, partial(_prepare, threads), fresh=fresh)
     paths = {cell: place.path for cell, place in plan.places.items()}
     do_all(unfinished, _Runner(plan.grid.recipes, paths, plan.data, pull), workers, watcher, ready)
@@ -125,5 +126,5 @@ def conclude(plan: Plan, kind: str | None) -> Comparison:
     grid = plan.grid
     comparison = Comparison(grid.name, grid.settings, runs, grouped(runs), kind, plan.out, notes)
     write_json(plan.out / COMPARISON, as_json(comparison))
-    (plan.out / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
+    (plan.out / COMPARISON_TEXT).write_text(as_markdown(comparison), encoding="utf-8")
     return comparison

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sapo_lite.compare.cells import SHOWN
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.support.files import read_json
+from sapo_lite.run.paths import SHOWN, stages_finished
+from sapo_lite.run.results import read_results
 from sapo_lite.support.messages import duration
 
 
@@ -30,9 +30,8 @@ class Progress:
         self.average[cell] = self._read(cell)
 
     def _read(self, cell: Cell) -> float:
-        by_kind = read_json(self.plan.places[cell].path / "results.json")["metrics"]
-        average: float = next(iter(by_kind.values()))[PUBLISHED_METRIC]["ap"]
-        return average
+        by_kind = read_results(self.plan.places[cell].path).metrics
+        return next(iter(by_kind.values()))[PUBLISHED_METRIC].ap
 
     @property
     def share(self) -> float:
@@ -41,8 +40,8 @@ class Progress:
         return done / self._tally.work if self._tally.work else 1.0
 
     def _stages(self, cell: Cell) -> float:
-        stages = 1 + len(METHODS[cell.adapter].lessons(self.plan.tasks[cell]))
-        return len(list(self.plan.places[cell].path.glob("[0-9]*/done"))) / stages
+        stages = 1 + len(METHODS[cell.adapter].groups(self.plan.tasks[cell]))
+        return stages_finished(self.plan.places[cell].path) / stages
 
     @property
     def counted(self) -> str:

@@ -25,17 +25,18 @@ from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.prompts.strategies import strategy_of
 from sapo_lite.recipe import flat
 from sapo_lite.recipe.needs import needs_of
-from sapo_lite.support.files import read_json
+from sapo_lite.run import paths
+from sapo_lite.run.binding import is_run, read_binding
+from sapo_lite.run.stage_folder import Stage
 
 Item = TypeVar("Item")
 
-# What is there once a run can lend the piece.
-LENT = {
-    "candidates": "00-zero-shot/done",
-    "zero-shot": "00-zero-shot/done",
-    "losses": "01-*/done",
-    "first stage": "01-*/done",
-}
+
+def can_lend(run: Path, piece: str) -> bool:
+    """Whether a run has come so far that others can copy the piece: the stage that has it is finished."""
+    first = piece in ("losses", "first stage")
+    stage = paths.first_stage(run) if first else run / paths.ZERO_SHOT
+    return stage is not None and Stage(stage).done
 
 
 def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -50,11 +51,11 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, Any] = {"zero-shot": {**settings, "seed": seeded and settings["seed"], "pool": pool}}
     if pool:
         found["candidates"] = settings
-    if lessons := how.lessons(settings["sequence.tasks"]):
+    if groups := how.groups(settings["sequence.tasks"]):
         found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method]}
         if needs.losses:
             raced = settings["scoring.race"] and strategy_of(recipe["prompt"]).races
-            found["losses"] = {**settings, "as": [raced, lessons[0]]}
+            found["losses"] = {**settings, "as": [raced, groups[0]]}
     return {piece: json.dumps(all_of_it, sort_keys=True) for piece, all_of_it in found.items()}
 
 
@@ -96,41 +97,41 @@ def borrow(path: Path, donors: Iterable[Path]) -> None:
     """
     common = {donor: _in_common(donor, path) for donor in donors if donor != path}
     for donor, names in common.items():
-        if "candidates" in names and _copy(donor / "candidates", path / "candidates"):
+        if "candidates" in names and _copy(donor / paths.CANDIDATES, path / paths.CANDIDATES):
             note_copied(path, donor, "candidates")
     # An earlier call may have made its own, and not every source makes the same ones again.
-    ours = _contents(path / "candidates")
-    common = {donor: names for donor, names in common.items() if _contents(donor / "candidates") == ours}
+    ours = _pools(path)
+    common = {donor: names for donor, names in common.items() if _pools(donor) == ours}
     for donor, names in common.items():
-        tested = "zero-shot" in names and (donor / "00-zero-shot/done").exists()
-        if tested and _copy(donor / "00-zero-shot", path / "00-zero-shot"):
-            note_copied(path, donor, "zero-shot")
-        if "first stage" in names:
-            for done in donor.glob("01-*/done"):
-                if _copy(done.parent, path / done.parent.name):
-                    note_copied(path, donor, "first stage")
+        for piece, stage in (
+            ("zero-shot", donor / paths.ZERO_SHOT),
+            ("first stage", paths.first_stage(donor)),
+        ):
+            whole = piece in names and can_lend(donor, piece) and stage is not None
+            if whole and _copy(stage, path / stage.name):
+                note_copied(path, donor, piece)
     # Last: a whole stage would not be copied over its losses.
     for donor, names in common.items():
-        if "losses" in names:
-            found = list(donor.glob("01-*/losses*.json"))
-            copied = [_copy(losses, path / losses.relative_to(donor)) for losses in found]
+        stage = paths.first_stage(donor)
+        if "losses" in names and stage is not None:
+            copied = [_copy(losses, path / losses.relative_to(donor)) for losses in paths.losses(stage)]
             if any(copied):
                 note_copied(path, donor, "losses")
 
 
 def _in_common(donor: Path, path: Path) -> set[str]:
-    if not (donor / "recipe.json").exists():
+    if not is_run(donor):
         return set()
-    theirs, ours = read_json(donor / "recipe.json"), read_json(path / "recipe.json")
-    read_alike = all(theirs.get(kind) == ours.get(kind) for kind in ("data", "inputs"))
-    if not read_alike or not _lends(theirs["recipe"]):
+    theirs, ours = read_binding(donor), read_binding(path)
+    read_alike = (theirs.data, theirs.inputs) == (ours.data, ours.inputs)
+    if not read_alike or not _lends(theirs.recipe):
         return set()
-    return {piece for piece, _ in pieces(theirs["recipe"]).items() & pieces(ours["recipe"]).items()}
+    return {piece for piece, _ in pieces(theirs.recipe).items() & pieces(ours.recipe).items()}
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    """The JSON files of a folder, by name."""
-    return {file.name: file.read_bytes() for file in folder.glob("[!.]*.json")}
+def _pools(run: Path) -> dict[str, bytes]:
+    """The files of candidates, by name."""
+    return {file.name: file.read_bytes() for file in paths.pools(run)}
 
 
 def _copy(source: Path, target: Path) -> bool:
@@ -141,7 +142,7 @@ def _copy(source: Path, target: Path) -> bool:
     partial = target.with_name(f".{target.name}.partial")
     if source.is_dir():
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns("usage.json"))  # of the other run
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(paths.USAGE))  # of the other run
     else:
         shutil.copy2(source, partial)
     partial.rename(target)

@@ -71,7 +71,7 @@ class Method:
     description: what it does, in one sentence
     build: makes its blocks
     groups: which tasks, or ids of tasks, are learned together
-    replay_rows: of (backbone, config, past, new, seed), rows of earlier tasks that are mixed into the new ones
+    replay_rows: of (backbone, config, past, new, seed), rows of earlier tasks mixed into the new ones
     replay_count: of (config, past, new), all numbers of rows, how many these are
     penalty: whether a penalty is added to the loss, whose weight must not be 0
     settings: keys of the section `adapter` that it alone, or not every method, reads

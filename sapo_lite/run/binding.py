@@ -72,9 +72,7 @@ def require_recipe(
     found = differences(before.recipe, dict(recipe))
     found += [f"the data of {task} has changed" for task in data if data[task] != before.data.get(task)]
     if found:
-        raise RunFolderError(
-            f"{path} holds results of another recipe:\n  " + "\n  ".join(found) + f"\n{fix}"
-        )
+        raise RunFolderError(f"{path} holds results of another recipe:\n  " + "\n  ".join(found) + f"\n{fix}")
     return before
 
 

@@ -7,8 +7,8 @@
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage: predictions, and stage.json, its scores before any training
-        01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json, the choice
-                                    and the scores, is written last: with it the stage is finished.
+        01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json, the
+                                    choice and the scores, is written last: with it the stage is finished;
                                     wordings.json, where the model decides on prompts while it is trained;
                                     rewrites.json, where training answers are rewritten
         02-mood/                    the last one also gets the answers of the robustness report, afterwards

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.robustness import Robustness, robustness
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.run.folder import Stage
+from sapo_lite.run import paths
+from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.progress import Display
 from sapo_lite.types import Candidate, Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import EvaluationConfig
-from sapo_lite.evaluation.robustness import Robustness, robustness
 
 
 def measure_robustness(
@@ -50,4 +51,4 @@ def measure_robustness(
 
 def _file(task: Task, prompt: Candidate) -> str:
     """Where a stage keeps the answers to one prompt; the number is the candidate's."""
-    return f"predictions/{task.key}-unseen-{prompt.index}"
+    return paths.predictions(task.key, f"unseen-{prompt.index}")

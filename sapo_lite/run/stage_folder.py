@@ -1,4 +1,4 @@
-"""The folder of one stage: values that are made once and then read, and the record with which it is finished."""
+"""The folder of one stage: values that are made once and then read, and the record that ends it."""
 
 import shutil
 from collections.abc import Callable

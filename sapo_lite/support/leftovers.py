@@ -28,9 +28,7 @@ def remove_old_leftovers(folder: Path) -> None:
     _remove(folder.iterdir(), older_than=_AN_HOUR)
 
 
-def _remove(
-    entries: Iterable[Path], older_than: float = 0.0, also: re.Pattern[str] | None = None
-) -> None:
+def _remove(entries: Iterable[Path], older_than: float = 0.0, also: re.Pattern[str] | None = None) -> None:
     patterns = [_TEMPORARY, *([also] if also else [])]
     for entry in [e for e in entries if any(pattern.fullmatch(e.name) for pattern in patterns)]:
         with contextlib.suppress(FileNotFoundError):  # inside of one that was removed, or removed by another

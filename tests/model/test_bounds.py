@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from sapo_lite.evaluation.continual import ContinualMetrics
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
 from sapo_lite.report.run_summary import summary
@@ -110,7 +111,7 @@ def test_joint_has_an_average_and_nothing_to_forget(joint: tuple[Path, Results, 
     out, results, _ = joint
     r = results.matrices["chosen"]["rougeL"]
     assert len(r) == 2
-    assert results.metrics["chosen"]["rougeL"] == {"ap": sum(r[1]) / 2, "bwt": None, "fwt": None}
+    assert results.metrics["chosen"]["rougeL"] == ContinualMetrics(sum(r[1]) / 2, bwt=None, fwt=None)
     lines = lines_of(summary(results, USAGE, out))
     assert f"1 joint {r[1][0]:.1f} {r[1][1]:.1f}" in lines
     assert any(line.startswith("BWT - -") for line in lines)
@@ -150,7 +151,7 @@ def test_zero_is_the_first_row_of_every_other_method(
 ) -> None:
     found = {kind: r["rougeL"] for kind, r in zero[1].matrices.items()}
     assert found == {kind: r["rougeL"][:1] for kind, r in joint[1].matrices.items()}
-    assert zero[1].metrics["chosen"]["rougeL"]["ap"] == sum(found["chosen"][0]) / 2
+    assert zero[1].metrics["chosen"]["rougeL"].ap == sum(found["chosen"][0]) / 2
 
 
 @pytest.mark.slow
