@@ -6,10 +6,10 @@ from functools import partial
 from typing import Any
 
 from sapo_lite.errors import RunFolderError
-from sapo_lite.learning.rewriting import Rewriting, rewrite, rewriting_from_json
+from sapo_lite.learning.rewriting import Rewriting, rewrite
 from sapo_lite.prompts.choice import Choice, describe_choice
 from sapo_lite.prompts.confidence import resolution
-from sapo_lite.prompts.losses import CandidateLoss, scores_from_json, scores_to_json
+from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
 from sapo_lite.prompts.schedules import TrainingContext
 from sapo_lite.prompts.scoring import measure
 from sapo_lite.prompts.strategies import select, strategy_of
@@ -71,7 +71,7 @@ def _scores(
         return scores_to_json(_measure(context, number, task, pool, race=race))
 
     with context.usage.measure("score"):
-        return scores_from_json(stage.cached(name, measured))
+        return stage.cached_as(list[CandidateLoss], name, measured)
 
 
 def _measure(
@@ -104,5 +104,5 @@ def _rewritten(
         return asdict(found)
 
     with context.usage.measure("rewrite"):
-        rewriting = rewriting_from_json(stage.cached(name, made))
+        rewriting = stage.cached_as(Rewriting, name, made)
     return replace(part, rows=rewriting.applied(part.rows)), rewriting

@@ -66,7 +66,8 @@ def stage(number: int, name: str) -> str:
     return f"{number:02d}-{name}"
 
 
-ZERO_SHOT = stage(0, "zero-shot")
+UNTRAINED = "zero-shot"
+ZERO_SHOT = stage(0, UNTRAINED)
 
 
 def of_task(name: str, task: str | None) -> str:

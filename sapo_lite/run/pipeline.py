@@ -18,6 +18,7 @@ from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
+from sapo_lite.run import paths
 from sapo_lite.run.collect import collect, published_row, stand_ins
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
@@ -58,7 +59,7 @@ def run(
     context, tasks = _prepare(recipe, tasks, folder, show, pull=pull)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)
-    stage = folder.stage(0, "zero-shot")
+    stage = folder.stage(0, paths.UNTRAINED)
     scores = [finish_stage(context, tasks, learned, stage)]
     for number, group in enumerate(groups, start=1):
         stage = folder.stage(number, group_name(group))

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict
 
@@ -12,6 +12,8 @@ from sapo_lite.prompts.choice import Choice
 from sapo_lite.run import paths
 from sapo_lite.support.files import read_json, write_json
 from sapo_lite.support.typed_json import read_typed
+
+T = TypeVar("T")
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
@@ -73,11 +75,22 @@ class Stage:
 
         What is returned was read in either case, so a resumed run sees exactly what the first one saw.
         """
+        return read_json(self._made(name, make))
+
+    def cached_as(self, kind: type[T], name: str, make: Callable[[], Any]) -> T:
+        """`cached`, read as a data class, or a list of them.
+
+        Raises:
+            RunFolderError: the file is damaged; says that it can be deleted.
+        """
+        return read_typed(self._made(name, make), kind)
+
+    def _made(self, name: str, make: Callable[[], Any]) -> Path:
         path = self.file(name)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, make())
-        return read_json(path)
+        return path
 
     def keep_adapter(self, save: Callable[[Path], None]) -> None:
         """Save the adapter so that a half-written one is never taken for a whole one."""

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.evaluate import evaluate
+from sapo_lite.evaluation.evaluate import Evaluation, evaluate
 from sapo_lite.evaluation.final_answers import extracted_scores
 from sapo_lite.learning.methods import TaskGroup
 from sapo_lite.run import paths
@@ -74,8 +74,7 @@ def _mean_scores(
             found.scores.update(extracted_scores(task, found.predictions))
         return asdict(found)
 
-    scores: dict[str, float] = stage.cached(paths.predictions(task.key, name), answer)["scores"]
-    return scores
+    return stage.cached_as(Evaluation, paths.predictions(task.key, name), answer).scores
 
 
 def _prompts(

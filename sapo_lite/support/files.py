@@ -9,6 +9,7 @@ from typing import Any
 from sapo_lite.errors import BackboneError, RunFolderError
 
 NAME = "SHA256SUMS"
+MADE_AGAIN = "Delete the file to have it made again, or start over with --fresh."
 
 
 def write_checksums(folder: Path, names: list[str]) -> None:
@@ -52,9 +53,7 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def read_json(
-    path: Path, fix: str = "Delete the file to have it made again, or start over with --fresh."
-) -> Any:
+def read_json(path: Path, fix: str = MADE_AGAIN) -> Any:
     """Read a file of the run folder.
 
     Raises:

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from sapo_lite.errors import RunFolderError
-from sapo_lite.support.files import read_json
+from sapo_lite.support.files import MADE_AGAIN, read_json
 from sapo_lite.support.messages import quoted
 
 T = TypeVar("T")
 
 
-def read_typed(path: Path, kind: type[T], fix: str, *, version: str | None = None) -> T:
-    """Read the data class `kind`, whose `__pydantic_config__` says how strictly.
+def read_typed(path: Path, kind: type[T], fix: str = MADE_AGAIN, *, version: str | None = None) -> T:
+    """Read a data class, or a list of them; `__pydantic_config__` of the class says how strictly.
 
     version: its field that numbers the form of the file; the field's default is the one that is read
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import pytest
 from made_runs import made_run, two_tasks
 from sapo_lite import read_results
 from sapo_lite.errors import RunFolderError
+from sapo_lite.evaluation.evaluate import Evaluation
 from sapo_lite.evaluation.robustness import averages, robustness
 from sapo_lite.prompts.choice import Choice
 from sapo_lite.prompts.confidence import Difference, Margin
+from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
 from sapo_lite.prompts.schedules import Rescoring
 from sapo_lite.run.results import AnswersRewritten, Results, write_results
 from sapo_lite.run.stage_folder import Stage, StageRecord
@@ -126,6 +128,22 @@ def test_the_record_of_a_stage_is_read_as_it_was_written(tmp_path: Path) -> None
     assert str(refused.value).startswith(
         f"{tmp_path / 'stage.json'}: expected the key {key}, found none. Delete"
     )
+
+
+def test_values_of_a_stage_are_read_strictly(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    found = Evaluation(["five", "答案"], {"rougeL": 100 / 3})
+    assert stage.cached_as(Evaluation, "predictions/stars-chosen", lambda: asdict(found)) == found
+    stage.file("predictions/stars-chosen").write_text('{"predictions": ["five"]}')
+    with pytest.raises(
+        RunFolderError, match=r"stars-chosen\.json: expected the key scores, found none\. Delete"
+    ):
+        stage.cached_as(Evaluation, "predictions/stars-chosen", lambda: asdict(found))
+    losses = [CandidateLoss(0, (1 / 3, 1e-17), (2, 1), (0, 5), 4, "batch_mean")]
+    assert stage.cached_as(list[CandidateLoss], "losses", lambda: scores_to_json(losses)) == losses
+    stage.file("losses").write_text('[{"index": 0}]')
+    with pytest.raises(RunFolderError, match=r"losses\.json: expected the key 0\.nll_sum, found none"):
+        stage.cached_as(list[CandidateLoss], "losses", lambda: None)
 
 
 def test_reading_results_and_all_of_the_public_names_but_the_scorer_bring_no_torch() -> None:

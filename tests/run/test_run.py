@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sapo_lite import load_recipe, read_results, run_recipe
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.support.shipped import shipped
-from small import change_weights, small_run
+from small import SETTINGS, call, change_weights, small_command, small_run
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,51 @@ def test_a_finished_run_is_read_back_and_not_run_again(finished: Path) -> None:
     assert {p: t for p, t in times(finished).items() if p != lock} == {
         p: t for p, t in before.items() if p != lock
     }
+
+
+@pytest.mark.slow
+def test_a_finished_run_prints_the_same_summary_without_torch_and_touches_nothing(tmp_path: Path) -> None:
+    settings = ("sequence.tasks=['oldest']", "prompt.strategy=fixed", "training.epochs=1")
+    arguments = small_command(tmp_path / "run", *settings)
+    first = call(arguments)
+    assert first.returncode == 0, first.stderr
+    before = times(tmp_path / "run")
+    no_torch = "import sys; sys.modules['torch'] = None; from sapo_lite.cli import main; main()"
+    again = call([arguments[0], "-c", no_torch, *arguments[2:]])
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+    assert times(tmp_path / "run") == before
+    other = call([*arguments, "--set", "seed=7"])
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "seed: 0 in the run, 7 in the recipe" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_run_from_python_notices_by_warnings_and_is_read_once_it_is_finished(tmp_path: Path) -> None:
+    own = ("sequence.tasks=['oldest']", "prompt.strategy=fixed", "training.epochs=1")
+    recipe = load_recipe("lab", [*SETTINGS, *own, "scoring.score_examples=80"])
+    with pytest.warns(UserWarning, match="score_examples is 32 instead of 80"):
+        results = run_recipe(recipe, tmp_path / "run")
+    before = times(tmp_path / "run")
+    assert run_recipe(recipe, str(tmp_path / "run")) == read_results(tmp_path / "run") == results
+    assert times(tmp_path / "run") == before
+
+
+@pytest.mark.slow
+def test_the_record_of_a_finished_stage_is_read_when_a_run_goes_on(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    whole = (out / "results.json").read_bytes()
+    (out / "results.json").unlink()
+    record = read(out / "01-oldest/stage.json")
+    shutil.rmtree(out / "01-oldest/predictions")
+    small_run(out)
+    assert (out / "results.json").read_bytes() == whole
+    assert not (out / "01-oldest/predictions").exists()
+    record["choices"]["oldest"]["chosen"]["index"] = 9
+    (out / "01-oldest/stage.json").write_text(json.dumps(record), encoding="utf-8")
+    (out / "results.json").unlink()
+    with pytest.raises(RunFolderError, match="as the choice of oldest, found #9"):
+        small_run(out)
 
 
 def test_another_recipe_is_refused_and_the_difference_named(finished: Path) -> None:
