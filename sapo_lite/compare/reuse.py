@@ -34,9 +34,14 @@ Item = TypeVar("Item")
 
 def can_lend(run: Path, piece: str) -> bool:
     """Whether a run has come so far that others can copy the piece: the stage that has it is finished."""
+    return _finished(run, piece) is not None
+
+
+def _finished(run: Path, piece: str) -> Path | None:
+    """The stage that has the piece, if it is finished."""
     first = piece in ("losses", "first stage")
     stage = paths.first_stage(run) if first else run / paths.ZERO_SHOT
-    return stage is not None and Stage(stage).done
+    return stage if stage is not None and Stage(stage).done else None
 
 
 def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -103,12 +108,9 @@ def borrow(path: Path, donors: Iterable[Path]) -> None:
     ours = _pools(path)
     common = {donor: names for donor, names in common.items() if _pools(donor) == ours}
     for donor, names in common.items():
-        for piece, stage in (
-            ("zero-shot", donor / paths.ZERO_SHOT),
-            ("first stage", paths.first_stage(donor)),
-        ):
-            whole = piece in names and can_lend(donor, piece) and stage is not None
-            if whole and _copy(stage, path / stage.name):
+        for piece in ("zero-shot", "first stage"):
+            stage = _finished(donor, piece) if piece in names else None
+            if stage is not None and _copy(stage, path / stage.name):
                 note_copied(path, donor, piece)
     # Last: a whole stage would not be copied over its losses.
     for donor, names in common.items():

@@ -34,13 +34,14 @@ def read_typed(path: Path, kind: type[T], fix: str = MADE_AGAIN, *, version: str
                 "recipe again into another folder."
             )
     try:
-        return _reader(kind).validate_json(json.dumps(content))
+        value: T = _reader(kind).validate_json(json.dumps(content))
     except ValidationError as error:
         raise RunFolderError(f"{path}: {_fault(error)}. {fix}") from None
+    return value
 
 
 @cache
-def _reader(kind: type[T]) -> TypeAdapter[T]:
+def _reader(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

@@ -87,7 +87,7 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]
 def test_joint_trains_one_block_once_on_all_tasks(joint: tuple[Path, Results, str]) -> None:
     out, _, shown = joint
     assert [p.name for p in sorted(out.glob("0*"))] == ["00-zero-shot", "01-joint"]
-    assert "== all 2 tasks: training on 64 examples" in shown
+    assert "== all 2 tasks · training on 64 examples" in shown
     assert "training: 8/8 steps" in shown  # 64 rows in batches of 16, twice
     shapes = load_file(out / "01-joint/adapter/adapter_model.safetensors").values()
     assert {min(weight.shape) for weight in shapes} == {8}
@@ -97,12 +97,12 @@ def test_joint_trains_one_block_once_on_all_tasks(joint: tuple[Path, Results, st
 def test_joint_chooses_a_wording_for_each_task_beforehand(joint: tuple[Path, Results, str]) -> None:
     out, results, shown = joint
     for number, task in enumerate(("oldest", "odd_one_out"), start=1):
-        assert f"== task {number} {task}: scoring 4 candidates" in shown
+        assert f"== task {number} of 2: {task} · scoring 4 candidates" in shown
         losses = read(out / f"01-joint/losses-{task}.json")
         assert len(losses) == 4
         best = min(losses, key=lambda loss: sum(loss["nll_sum"]) / sum(loss["tokens"]))
         assert results.chosen[task].index == best["index"]
-        assert read(out / f"01-joint/selection-{task}.json")["chosen"]["index"] == best["index"]
+        assert read(out / "01-joint/stage.json")["choices"][task]["chosen"]["index"] == best["index"]
         assert results.certainty[task] is not None
 
 
