@@ -4,27 +4,52 @@ State-Adaptive Prompt Optimization (arXiv 2606.01967), not Soft Adaptive Policy 
 
     from sapo_lite import score_prompts
 
-ranks prompts by their answer loss under any model in memory; everything else is for `sapo-lite run`.
+ranks prompts by their answer loss under any model in memory.
+
+    from sapo_lite import load_recipe, run_recipe
+    results = run_recipe(load_recipe("lab"), "runs/mine")
+
+is `sapo-lite run lab --out runs/mine`; `read_results("runs/mine")` reads the results of a finished run.
+`load_sequence` reads the tasks of a recipe, `continual_metrics` gives AP, BWT and FWT of a score matrix.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sapo_lite.data.tasks import load_sequence
+    from sapo_lite.evaluation.continual import continual_metrics
     from sapo_lite.leaderboard.api import score_prompts
     from sapo_lite.leaderboard.board import Leaderboard
+    from sapo_lite.recipe import load_recipe
+    from sapo_lite.run.results import read_results
+    from sapo_lite.run.start import run_recipe
 
 __version__ = "0.1.0"
-__all__ = ["Leaderboard", "__version__", "score_prompts"]
+__all__ = [
+    "Leaderboard",
+    "__version__",
+    "continual_metrics",
+    "load_recipe",
+    "load_sequence",
+    "read_results",
+    "run_recipe",
+    "score_prompts",
+]
+
+# Imported at their first use: some bring torch and transformers. `run` is a package, so not among them.
+_HOMES = {
+    "Leaderboard": "leaderboard.board",
+    "continual_metrics": "evaluation.continual",
+    "load_recipe": "recipe",
+    "load_sequence": "data.tasks",
+    "read_results": "run.results",
+    "run_recipe": "run.start",
+    "score_prompts": "leaderboard.api",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """The two names that bring torch and transformers, at their first use."""
-    if name == "score_prompts":
-        from sapo_lite.leaderboard.api import score_prompts
-
-        return score_prompts
-    if name == "Leaderboard":
-        from sapo_lite.leaderboard.board import Leaderboard
-
-        return Leaderboard
+    if name in _HOMES:
+        return getattr(import_module(f"sapo_lite.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'sapo_lite' has no attribute {name!r}")

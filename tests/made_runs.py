@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.evaluation.continual import continual_metrics
+from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.results import Results, write_results
 
 TASKS = ("stars", "mood")
 Matrix = Sequence[Sequence[float]]
@@ -36,23 +38,38 @@ def made_run(
     tasks = f"sequence.tasks={json.dumps(TASKS)}"
     own = [f"seed={seed}", f"prompt.strategy={strategy}", f"adapter.method={adapter}"]
     recipe = load_recipe("lab", [tasks, *own, *settings])
-    matrices = {"chosen": r, "original": original or r}
-    results = {
-        "recipe": "lab",
-        "matrices": {kind: {"rougeL": matrix} for kind, matrix in matrices.items()},
-        "metrics": {kind: {"rougeL": asdict(continual_metrics(m))} for kind, m in matrices.items()},
-        **(more or {}),
-    }
-    fingerprints = data or dict.fromkeys(recipe.sequence.tasks, "data")
-    files = {
-        "recipe": {"recipe": recipe.resolved(), "data": fingerprints, "inputs": inputs or inputs_of(recipe)},
-        "results": results,
-        "usage": {"seconds": {"train": seconds - 1, "load": 1.0}, "peak_memory_gb": {"cpu": 1.5}},
-    }
     path.mkdir(parents=True)
-    for name, content in files.items():
-        (path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    fingerprints = dict(data or dict.fromkeys(recipe.sequence.tasks, "data"))
+    read = {what: dict(parts) for what, parts in (inputs or inputs_of(recipe)).items()}
+    write_binding(path, Binding(recipe=recipe.resolved(), data=fingerprints, inputs=read))
+    results = made_results({"chosen": r, "original": original or r}, strategy, adapter, seed)
+    write_results(path, replace(results, **(more or {})))
+    usage = {"seconds": {"train": seconds - 1, "load": 1.0}, "peak_memory_gb": {"cpu": 1.5}}
+    (path / "usage.json").write_text(json.dumps(usage), encoding="utf-8")
     return path
+
+
+def made_results(by_kind: Mapping[str, Matrix], strategy: str, adapter: str, seed: int) -> Results:
+    """Results of which the matrices matter, and the metrics that follow from them."""
+    matrices = {kind: {"rougeL": [list(row) for row in r]} for kind, r in by_kind.items()}
+    return Results(
+        recipe="lab",
+        strategy=strategy,
+        adapter=adapter,
+        seed=seed,
+        tasks=list(TASKS),
+        lessons=list(TASKS),
+        chosen={},
+        certainty={},
+        rescorings={},
+        matrices=matrices,
+        metrics={kind: {"rougeL": continual_metrics(m["rougeL"])} for kind, m in matrices.items()},
+        formulas=FORMULAS,
+        robustness={},
+        robustness_averages={},
+        rewriting={},
+        notices=[],
+    )
 
 
 def made_runs(

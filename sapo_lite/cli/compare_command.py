@@ -131,6 +131,7 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
     from sapo_lite.report.compare_live import LiveGrid, PlainGrid
     from sapo_lite.report.export import write_comparison
     from sapo_lite.report.plain import plain_file
+    from sapo_lite.run.paths import LOG
     from sapo_lite.support.library_logs import chatter_to
 
     console = Console(file=sys.stderr)
@@ -141,7 +142,7 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
         comparison_folder(plan.out, plan.grid),
     ):
         execution.begin(plan)
-        with display(title, plain) as progress, chatter_to(plan.out / "log.txt"):
+        with display(title, plain) as progress, chatter_to(plan.out / LOG):
             for note in plan.notes:
                 progress.notice(note)
             execution.make_candidates(plan, progress, pull=pull)

@@ -60,20 +60,24 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
 def _run(
     recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
 ) -> None:
-    from sapo_lite.run.folder import RunFolder, choose_folder
+    from sapo_lite.run.folder import RunFolder, choose_folder, read_usage
+    from sapo_lite.run.paths import LOG
+    from sapo_lite.run.start import finished_results
 
     path = choose_folder(recipe.name, out, resume=resume)
+    fresh = resume is False
     stdout = wide_console(sys.stdout)
-    then = f"the same command with --out {path} goes on where it stopped"
-    with (
-        RunFolder(path, fresh=resume is False) as folder,
-        working(recipe.name, plain, then=then, log=path / "log.txt") as progress,
-    ):
-        progress.stage("starting")
-        from sapo_lite.run.pipeline import run as run_pipeline
+    results = None if fresh else finished_results(recipe, path, data)
+    if results is None:
+        then = f"the same command with --out {path} goes on where it stopped"
+        with (
+            RunFolder(path, fresh=fresh) as folder,
+            working(recipe.name, plain, then=then, log=path / LOG) as progress,
+        ):
+            progress.stage("starting")
+            from sapo_lite.run.pipeline import run as run_pipeline
 
-        results = run_pipeline(recipe, folder, progress, data, pull=pull)
-        usage = folder.usage
+            results = run_pipeline(recipe, folder, progress, data, pull=pull)
     from sapo_lite.report.run_summary import summary
 
-    stdout.print(summary(results, usage, path))
+    stdout.print(summary(results, read_usage(path), path))

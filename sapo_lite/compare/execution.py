@@ -13,12 +13,10 @@ import torch
 from sapo_lite.compare.comparison import TIME, Comparison, require_kind
 from sapo_lite.compare.executors.local import Watcher, Workers, do_all
 from sapo_lite.compare.findings import grouped
-from sapo_lite.compare.folders import COMPARISON
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
-from sapo_lite.compare.progress import SHOWN
 from sapo_lite.compare.read import other_candidates, read_run
-from sapo_lite.compare.reuse import READY, copy_pieces, pieces
+from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
@@ -26,8 +24,11 @@ from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.pipeline import bind, paraphrase, run
+from sapo_lite.run.inputs import bind
+from sapo_lite.run.paths import COMPARISON, LOG, SHOWN, WORKERS_LOG
+from sapo_lite.run.pipeline import paraphrase, run
 from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.results import is_finished
 from sapo_lite.run.usage import Usage, forget_peaks
 from sapo_lite.support.files import write_json
 from sapo_lite.support.library_logs import chatter_to
@@ -87,14 +88,12 @@ def run_cells(
 
     def ready(cell: Cell, finished: Collection[Cell]) -> bool:
         return all(
-            source not in unfinished
-            or source in finished
-            or any(plan.folders[source].path.glob(READY[piece]))
+            source not in unfinished or source in finished or has_piece(plan.folders[source].path, piece)
             for piece, source in plan.sources[cell].items()
         )
 
     threads = torch.get_num_threads() // jobs if jobs > 1 and "OMP_NUM_THREADS" not in os.environ else None
-    log, fresh = plan.out / "workers.log", torch.cuda.is_available()
+    log, fresh = plan.out / WORKERS_LOG, torch.cuda.is_available()
     workers = Workers(jobs, log, partial(_prepare, threads), fresh=fresh)
     paths = {cell: folder.path for cell, folder in plan.folders.items()}
     do_all(unfinished, _Runner(plan.grid.recipes, paths, plan.data, pull, to_file), workers, watcher, ready)
@@ -142,9 +141,9 @@ def run_cell(
         SapoLiteError: as a run does; also where its folder holds a run of other settings.
     """
     start = time.perf_counter()
-    with RunFolder(path) as folder, chatter_to(path / "log.txt"):
+    with RunFolder(path) as folder, chatter_to(path / LOG):
         bind(folder, recipe, load_sequence(recipe.sequence, data))
-        if (path / "results.json").exists():
+        if is_finished(path):
             return 0.0
         copy_pieces(path, others)
         forget_peaks()

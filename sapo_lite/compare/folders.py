@@ -1,12 +1,6 @@
 """Where the cells of a grid are, and how far: in the comparison's own folder, or finished runs beside it.
 
-    runs/compare-lab-1a2b3c4d/
-        comparison.json         settings, cells with their commands, and what came out
-        comparison.md           the same for people, once all cells are finished
-        fixed-lorainc-0/        a run folder for each cell
-        workers.log             what libraries said past the log.txt of the runs
-
-What is finished is read from the run folders alone.
+What is finished is read from the run folders alone; sapo_lite.run.paths names their files.
 """
 
 import contextlib
@@ -18,21 +12,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from filelock import FileLock, Timeout
-
 from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
-from sapo_lite.recipe import Recipe, SequenceConfig, differences
-from sapo_lite.run.folder import Inputs, changed_inputs
+from sapo_lite.recipe import Recipe, SequenceConfig
+from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding, require_recipe
 from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.lock import is_empty, locked
+from sapo_lite.run.paths import COMPARISON, runs_finished
+from sapo_lite.run.results import is_finished
 from sapo_lite.support.files import read_json
-from sapo_lite.support.leftovers import remove_leftovers
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task
 
-COMPARISON = "comparison.json"
 State = Literal["finished", "begun", "new"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -87,12 +80,12 @@ def _own_folder(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], 
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         path = out / f"{cell.name}-{digest[:8]}"
         _changed(path, recipe, data, inputs)  # its inputs have not: they are in its name
-    if not (path / "recipe.json").exists():
+    if not is_run(path):
         return CellFolder(path, "new", notes)
-    return CellFolder(path, "finished" if (path / "results.json").exists() else "begun", notes)
+    return CellFolder(path, "finished" if is_finished(path) else "begun", notes)
 
 
-def _twin(runs: Mapping[Path, Inputs | None], inputs: Inputs, own: CellFolder) -> CellFolder:
+def _twin(runs: Mapping[Path, Inputs], inputs: Inputs, own: CellFolder) -> CellFolder:
     """A finished run with these inputs, of those with the settings and data of a cell; else its own."""
     others = {path: changed_inputs(theirs, inputs) for path, theirs in runs.items()}
     for path, changed in others.items():
@@ -105,15 +98,14 @@ def _not_reused(path: Path, changed: Sequence[str]) -> str:
     return f"{path} is not reused: {', '.join(changed)}"
 
 
-def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs | None]]:
+def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs]]:
     """Inputs of run folders outside of `out`, in the order of their names, by settings and data."""
-    parent = out.absolute().parent
-    found = [file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/results.json")]
-    runs: dict[str, dict[Path, Inputs | None]] = {}
-    for path in sorted(path for path in found if path.parent != out.absolute()):
-        with contextlib.suppress(OSError, RunFolderError, KeyError, TypeError):  # not a run of ours
-            run = read_json(path / "recipe.json")
-            runs.setdefault(_key(run["recipe"], run["data"]), {})[path] = run.get("inputs")
+    out = out.absolute()
+    runs: dict[str, dict[Path, Inputs]] = {}
+    for path in (path for path in runs_finished(out.parent) if path.parent != out):
+        with contextlib.suppress(OSError, RunFolderError):  # not a run of ours, or of another version
+            run = read_binding(path)
+            runs.setdefault(_key(run.recipe, run.data), {})[path] = run.inputs
     return runs
 
 
@@ -127,17 +119,10 @@ def _changed(path: Path, recipe: Recipe, data: Mapping[str, str], inputs: Inputs
 
     Raises RunFolderError if the run is of another recipe.
     """
-    if not (path / "recipe.json").exists():
+    if not is_run(path):
         return []
-    before = read_json(path / "recipe.json")
-    found = differences(before["recipe"], recipe.resolved())
-    found += [f"the data of {task} has changed" for task in data if data[task] != before["data"].get(task)]
-    if found:
-        raise RunFolderError(
-            f"{path} holds results of another recipe:\n  " + "\n  ".join(found) + "\n"
-            "Choose another folder for the comparison with --out, or delete this one."
-        )
-    return changed_inputs(before.get("inputs"), inputs)
+    fix = "Choose another folder for the comparison with --out, or delete this one."
+    return changed_inputs(require_recipe(path, recipe.resolved(), data, fix).inputs, inputs)
 
 
 @contextlib.contextmanager
@@ -148,20 +133,8 @@ def comparison_folder(out: Path, grid: Grid) -> Iterator[None]:
         RunFolderError: it is in use, or holds something else, or another comparison; names what differs.
     """
     check_folder(out, grid)
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(
-            f"{out} is in use by another sapo-lite process. Wait for it, stop it, or choose another folder "
-            "with --out."
-        ) from None
-    try:
-        remove_leftovers(out)
+    with locked(out):
         yield
-    finally:
-        lock.release()
 
 
 def check_folder(out: Path, grid: Grid) -> None:
@@ -179,7 +152,6 @@ def check_folder(out: Path, grid: Grid) -> None:
                 "Choose another folder with --out, or leave it out to have one named by the settings."
             )
         return
-    empty = not out.exists() or (out.is_dir() and all(p.name.startswith(".") for p in out.iterdir()))
-    if not empty:
-        what = "a run folder" if (out / "recipe.json").exists() else "not a comparison's folder"
+    if not is_empty(out):
+        what = "a run folder" if is_run(out) else "not a comparison's folder"
         raise RunFolderError(f"{out} exists and is {what}. Choose a new or an empty folder for --out.")

@@ -6,10 +6,9 @@ from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.support.files import read_json
+from sapo_lite.run.paths import SHOWN, stages_finished
+from sapo_lite.run.results import read_results
 from sapo_lite.support.messages import duration
-
-SHOWN = "shown.txt"  # in the folder of a cell: its progress, in plain lines
 
 
 class GridProgress:
@@ -31,9 +30,8 @@ class GridProgress:
         self.average[cell] = self._read(cell)
 
     def _read(self, cell: Cell) -> float:
-        by_kind = read_json(self.plan.folders[cell].path / "results.json")["metrics"]
-        average: float = next(iter(by_kind.values()))[PUBLISHED_METRIC]["ap"]
-        return average
+        by_kind = read_results(self.plan.folders[cell].path).metrics
+        return next(iter(by_kind.values()))[PUBLISHED_METRIC].ap
 
     @property
     def share(self) -> float:
@@ -42,8 +40,8 @@ class GridProgress:
         return done / self._eta.work if self._eta.work else 1.0
 
     def _stages(self, cell: Cell) -> float:
-        stages = 1 + len(METHODS[cell.adapter].lessons(self.plan.tasks[cell]))
-        return len(list(self.plan.folders[cell].path.glob("[0-9]*/done"))) / stages
+        stages = 1 + len(METHODS[cell.adapter].groups(self.plan.tasks[cell]))
+        return stages_finished(self.plan.folders[cell].path) / stages
 
     @property
     def counted(self) -> str:

@@ -3,26 +3,27 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from sapo_lite.compare.folders import COMPARISON
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.continual import FORMULAS, in_task_accuracy
+from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, in_task_accuracy
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.learning.methods import trains
 from sapo_lite.recipe import flat
-from sapo_lite.run.folder import Inputs, changed_inputs
+from sapo_lite.run import paths
+from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding
+from sapo_lite.run.folder import read_usage
+from sapo_lite.run.results import Results, read_results
 from sapo_lite.support.files import read_json
 
 # By metric, what it is. Those of robustness are there if a run has measured it.
 METRICS = {
     **FORMULAS,
-    "in-task": "mean over i of R[i,i]",
+    "in-task": IN_TASK,
     "held-out mean": "mean over tasks of the mean over prompts held out, at the end",
     "held-out worst": "mean over tasks of the worst of these prompts",
 }
@@ -33,7 +34,7 @@ _OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
 class Run:
     """A finished run of the recipe `name`: its settings by `section.key`, `data` fingerprints by task.
 
-    inputs: hashes of model and file of candidates; none of runs that did not note them
+    inputs: hashes of model and file of candidates
     candidates: a hash of the texts that tasks could choose from; empty where there were none
     values: kind of prompt -> metric -> percent; None where there is no such metric
     seconds: by kind of work, of the run itself
@@ -70,47 +71,41 @@ class Run:
 
 def read_run(path: Path, command: str | None = None) -> Run:
     """Raises RunFolderError if the folder holds no run that is finished."""
-    if not (path / "recipe.json").exists():
+    if not is_run(path):
         what = "a folder of something else" if path.is_dir() else "no such folder"
         raise RunFolderError(
             f"{path}: expected the folder of a finished run or of a comparison, found {what}"
         )
-    if not (path / "results.json").exists():
-        raise RunFolderError(f"{path}: expected a finished run, found an unfinished one; finish it first")
-    about, results = read_json(path / "recipe.json"), read_json(path / "results.json")
-    usage = read_json(path / "usage.json") if (path / "usage.json").exists() else {}
-    robustness = _robustness(results.get("robustness") or {})
-    values = {}
-    for kind, by_metric in results["matrices"].items():
-        found = results["metrics"][kind][PUBLISHED_METRIC]
-        continual = {name: found[name.lower()] for name in FORMULAS}
-        in_task = {"in-task": in_task_accuracy(by_metric[PUBLISHED_METRIC])}
-        values[kind] = continual | in_task | robustness
+    results, about, usage = read_results(path), read_binding(path), read_usage(path)
     return Run(
         path,
-        results["recipe"],
-        {key: value for key, value in flat(about["recipe"]).items() if key != "name"},
-        about["data"],
-        about.get("inputs") or {},
-        _candidates(path / "candidates"),
-        values,
-        usage.get("seconds", {}),
+        results.recipe,
+        {key: value for key, value in flat(about.recipe).items() if key != "name"},
+        about.data,
+        about.inputs,
+        _candidates(path),
+        {kind: _values(results, kind) for kind in results.matrices},
+        usage["seconds"],
         seconds_alone(path),
-        usage.get("peak_memory_gb", {}),
+        usage["peak_memory_gb"],
         command,
     )
 
 
-def _candidates(folder: Path) -> str:
-    pools = [read_json(file)["candidates"] for file in sorted(folder.glob("[!.]*.json"))]
+def _values(results: Results, kind: str) -> dict[str, float | None]:
+    """By metric; of robustness, only what was measured."""
+    continual, averages = results.metrics[kind][PUBLISHED_METRIC], results.robustness_averages
+    return {
+        **{name: continual[name] for name in FORMULAS},
+        "in-task": in_task_accuracy(results.matrices[kind][PUBLISHED_METRIC]),
+        **{name: averages[key] for name, key in _OF_ROBUSTNESS.items() if key in averages},
+    }
+
+
+def _candidates(run: Path) -> str:
+    pools = [read_json(file)["candidates"] for file in paths.pools(run)]
     texts = [[candidate["text"] for candidate in pool] for pool in pools]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest() if texts else ""
-
-
-def _robustness(by_task: Mapping[str, Any]) -> dict[str, float | None]:
-    """Means over the tasks that were tested under prompts held out; nothing where none was."""
-    tested = [task for task in by_task.values() if task]
-    return {name: fmean(task[key] for task in tested) for name, key in _OF_ROBUSTNESS.items() if tested}
 
 
 def read_folders(folders: Sequence[Path]) -> list[Run]:
@@ -131,9 +126,9 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
 
 def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
     """Run folders with commands: the cells of a comparison, else the folder itself."""
-    if not (folder / COMPARISON).exists():
+    if not (folder / paths.COMPARISON).exists():
         return [(folder, None)]
-    cells = read_json(folder / COMPARISON)["runs"]
+    cells = read_json(folder / paths.COMPARISON)["runs"]
     return [(Path(os.path.normpath(folder / cell["folder"])), cell["command"]) for cell in cells]
 
 

@@ -25,17 +25,23 @@ from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.prompts.strategies import strategy_of
 from sapo_lite.recipe import flat
 from sapo_lite.recipe.needs import needs_of
-from sapo_lite.support.files import read_json
+from sapo_lite.run import paths
+from sapo_lite.run.binding import is_run, read_binding
+from sapo_lite.run.stage_folder import Stage
 
 Item = TypeVar("Item")
 
-# A file that exists in a run folder once the piece can be copied from it.
-READY = {
-    "candidates": "00-zero-shot/done",
-    "zero-shot": "00-zero-shot/done",
-    "losses": "01-*/done",
-    "first stage": "01-*/done",
-}
+
+def has_piece(run: Path, piece: str) -> bool:
+    """Whether others can copy the piece from a run: the stage that has it is finished."""
+    return _finished(run, piece) is not None
+
+
+def _finished(run: Path, piece: str) -> Path | None:
+    """The stage that has the piece, if it is finished."""
+    first = piece in ("losses", "first stage")
+    stage = paths.first_stage(run) if first else run / paths.ZERO_SHOT
+    return stage if stage is not None and Stage(stage).done else None
 
 
 def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
@@ -50,11 +56,11 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, Any] = {"zero-shot": {**settings, "seed": seeded and settings["seed"], "pool": pool}}
     if pool:
         found["candidates"] = settings
-    if lessons := how.lessons(settings["sequence.tasks"]):
+    if groups := how.groups(settings["sequence.tasks"]):
         found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method]}
         if needs.losses:
             raced = settings["scoring.race"] and strategy_of(recipe["prompt"]).races
-            found["losses"] = {**settings, "as": [raced, lessons[0]]}
+            found["losses"] = {**settings, "as": [raced, groups[0]]}
     return {piece: json.dumps(all_of_it, sort_keys=True) for piece, all_of_it in found.items()}
 
 
@@ -96,41 +102,38 @@ def copy_pieces(path: Path, sources: Iterable[Path]) -> None:
     """
     common = {source: _in_common(source, path) for source in sources if source != path}
     for source, names in common.items():
-        if "candidates" in names and _copy(source / "candidates", path / "candidates"):
+        if "candidates" in names and _copy(source / paths.CANDIDATES, path / paths.CANDIDATES):
             note_copied(path, source, "candidates")
     # An earlier call may have made its own, and not every source makes the same ones again.
-    ours = _contents(path / "candidates")
-    common = {source: names for source, names in common.items() if _contents(source / "candidates") == ours}
+    ours = _pools(path)
+    common = {source: names for source, names in common.items() if _pools(source) == ours}
     for source, names in common.items():
-        tested = "zero-shot" in names and (source / "00-zero-shot/done").exists()
-        if tested and _copy(source / "00-zero-shot", path / "00-zero-shot"):
-            note_copied(path, source, "zero-shot")
-        if "first stage" in names:
-            for done in source.glob("01-*/done"):
-                if _copy(done.parent, path / done.parent.name):
-                    note_copied(path, source, "first stage")
+        for piece in ("zero-shot", "first stage"):
+            stage = _finished(source, piece) if piece in names else None
+            if stage is not None and _copy(stage, path / stage.name):
+                note_copied(path, source, piece)
     # Last: a whole stage would not be copied over its losses.
     for source, names in common.items():
-        if "losses" in names:
-            found = list(source.glob("01-*/losses*.json"))
-            copied = [_copy(losses, path / losses.relative_to(source)) for losses in found]
+        stage = paths.first_stage(source)
+        if "losses" in names and stage is not None:
+            copied = [_copy(losses, path / losses.relative_to(source)) for losses in paths.losses(stage)]
             if any(copied):
                 note_copied(path, source, "losses")
 
 
 def _in_common(source: Path, path: Path) -> set[str]:
-    if not (source / "recipe.json").exists():
+    if not is_run(source):
         return set()
-    theirs, ours = read_json(source / "recipe.json"), read_json(path / "recipe.json")
-    read_alike = all(theirs.get(kind) == ours.get(kind) for kind in ("data", "inputs"))
-    if not read_alike or not _is_source(theirs["recipe"]):
+    theirs, ours = read_binding(source), read_binding(path)
+    read_alike = (theirs.data, theirs.inputs) == (ours.data, ours.inputs)
+    if not read_alike or not _is_source(theirs.recipe):
         return set()
-    return {piece for piece, _ in pieces(theirs["recipe"]).items() & pieces(ours["recipe"]).items()}
+    return {piece for piece, _ in pieces(theirs.recipe).items() & pieces(ours.recipe).items()}
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    """The JSON files of a folder, by name."""
-    return {file.name: file.read_bytes() for file in folder.glob("[!.]*.json")}
+def _pools(run: Path) -> dict[str, bytes]:
+    """The files of candidates, by name."""
+    return {file.name: file.read_bytes() for file in paths.pools(run)}
 
 
 def _copy(source: Path, target: Path) -> bool:
@@ -141,7 +144,7 @@ def _copy(source: Path, target: Path) -> bool:
     partial = target.with_name(f".{target.name}.partial")
     if source.is_dir():
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, ignore=shutil.ignore_patterns("usage.json"))  # of the other run
+        shutil.copytree(source, partial, ignore=shutil.ignore_patterns(paths.USAGE))  # of the other run
     else:
         shutil.copy2(source, partial)
     partial.rename(target)

@@ -1,41 +1,41 @@
 """What a run would take alone: its own seconds, and those of the pieces that it copied from other runs."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from sapo_lite.run import paths
+from sapo_lite.run.folder import read_usage
 from sapo_lite.support.files import read_json, write_json
 
-_COPIED = "copied.json"
 # What belongs to a piece, by kind of work: the folder whose usage has it (of the run itself, for candidates),
 # the kinds that count (all, where none is named), and what a run may have copied instead.
-_PIECES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "candidates": ("", ("paraphrase",), ("candidates",)),
-    "zero-shot": ("00-*", (), ("zero-shot",)),
-    "losses": ("01-*", ("score",), ("losses", "first stage")),
-    "first stage": ("01-*", (), ("losses", "first stage")),
+_PIECES: dict[str, tuple[Callable[[Path], Path | None], tuple[str, ...], tuple[str, ...]]] = {
+    "candidates": (lambda run: run, ("paraphrase",), ("candidates",)),
+    "zero-shot": (lambda run: run / paths.ZERO_SHOT, (), ("zero-shot",)),
+    "losses": (paths.first_stage, ("score",), ("losses", "first stage")),
+    "first stage": (paths.first_stage, (), ("losses", "first stage")),
 }
 
 
 def note_copied(path: Path, source: Path, piece: str) -> None:
     """Write into the run folder `path` what a piece took in the run that it was copied from."""
-    copied = _read(path / _COPIED)
+    copied = _copied(path)
     copied[piece] = _seconds_of(source, piece)
-    write_json(path / _COPIED, copied)
+    write_json(path / paths.COPIED, copied)
 
 
 def seconds_alone(path: Path) -> float:
     """Seconds of a run as if it had copied nothing."""
-    own = sum(_read(path / "usage.json").get("seconds", {}).values())
-    return float(own + sum(sum(by_kind.values()) for by_kind in _read(path / _COPIED).values()))
+    own = sum(read_usage(path)["seconds"].values())
+    return float(own + sum(sum(by_kind.values()) for by_kind in _copied(path).values()))
 
 
 def _seconds_of(run: Path, piece: str) -> dict[str, float]:
     """By kind of work: what the run did itself, and what it copied in its turn."""
-    folder, kinds, instead = _PIECES[piece]
-    spent = [
-        _read(found / "usage.json").get("seconds", {}) for found in (run.glob(folder) if folder else [run])
-    ]
-    spent += [by_kind for name, by_kind in _read(run / _COPIED).items() if name in instead]
+    folder_of, kinds, instead = _PIECES[piece]
+    folder = folder_of(run)
+    spent = [] if folder is None else [read_usage(folder)["seconds"]]
+    spent += [by_kind for name, by_kind in _copied(run).items() if name in instead]
     total: dict[str, float] = {}
     for by_kind in spent:
         for kind, seconds in by_kind.items():
@@ -44,6 +44,8 @@ def _seconds_of(run: Path, piece: str) -> dict[str, float]:
     return total
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
+def _copied(run: Path) -> dict[str, dict[str, float]]:
+    """By piece, then by kind of work."""
+    path = run / paths.COPIED
+    found: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
     return found

@@ -14,6 +14,7 @@ FORMULAS = {
     "BWT": "mean over i=2..N of mean over j<i of (R[i,j] - R[j,j])",
     "FWT": "mean over i=1..N-1 of mean over j>i of (R[i,j] - R[0,j])",
 }
+IN_TASK = "mean over i of R[i,i]"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class ContinualMetrics:
     ap: float
     bwt: float | None
     fwt: float | None
+
+    def __getitem__(self, name: str) -> float | None:
+        """The metric that FORMULAS call `name`."""
+        return {"AP": self.ap, "BWT": self.bwt, "FWT": self.fwt}[name]
 
 
 def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:

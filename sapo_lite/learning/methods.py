@@ -1,6 +1,7 @@
 """The base methods of continual learning, by name: what each of them is, without its implementation.
 
-A method is a function in a file of sapo_lite/adapters and an entry in ADAPTERS that says everything about it.
+A method is a function in a file of sapo_lite/learning/adapters and an entry in METHODS that says everything
+about it.
 Nothing here brings torch, so a recipe is checked at once.
 """
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import AdapterConfig
 
 # Tasks that are learned together.
-Lesson = tuple[Task, ...]
+TaskGroup = tuple[Task, ...]
 T = TypeVar("T")
 Sets = Sequence[TrainingSet]
 
 
-def name_of(lesson: Lesson) -> str:
+def group_name(group: TaskGroup) -> str:
     """Short and fit for a folder: the task's key, or "joint"."""
-    return lesson[0].key if len(lesson) == 1 else "joint"
+    return group[0].key if len(group) == 1 else "joint"
 
 
 def one_by_one(tasks: Sequence[T]) -> list[tuple[T, ...]]:
@@ -69,9 +70,9 @@ class Method:
 
     description: what it does, in one sentence
     build: makes its blocks
-    lessons: which tasks, or ids of tasks, are learned together
-    rehearse: of (backbone, config, past, new, seed), rows of earlier tasks that are mixed into the new ones
-    rehearsed: of (config, past, new), all numbers of rows, how many these are
+    groups: which tasks, or ids of tasks, are learned together
+    replay_rows: of (backbone, config, past, new, seed), rows of earlier tasks mixed into the new ones
+    replay_count: of (config, past, new), all numbers of rows, how many these are
     penalty: whether a penalty is added to the loss, whose weight must not be 0
     settings: keys of the section `adapter` that it alone, or not every method, reads
     first_like: the method that learns a first task to the same bytes; none but itself if empty
@@ -79,7 +80,7 @@ class Method:
 
     description: str
     build: "Callable[..., BlockAdapter]"
-    lessons: Callable[[Sequence[Any]], list[tuple[Any, ...]]] = one_by_one
+    groups: Callable[[Sequence[Any]], list[tuple[Any, ...]]] = one_by_one
     replay_rows: "Callable[[Backbone, AdapterConfig, Sets, Sets, int], list[TrainingSet]]" = no_rehearsal
     replay_count: Callable[["AdapterConfig", int, int], int] = none_rehearsed
     penalty: bool = False
@@ -89,7 +90,7 @@ class Method:
     @property
     def trains(self) -> bool:
         """Whether anything is learned: otherwise no prompt is chosen, either."""
-        return bool(self.lessons(["any"]))
+        return bool(self.groups(["any"]))
 
 
 def trains(method: str) -> bool:
@@ -125,6 +126,6 @@ METHODS: dict[str, Method] = {
         replay_count=replayed,
         settings=("replay_share", "replay_by"),
     ),
-    "joint": Method("one LoRA block, trained on all tasks together", _one_block, lessons=all_at_once),
-    "zero": Method("no training at all", _one_block, lessons=nothing),
+    "joint": Method("one LoRA block, trained on all tasks together", _one_block, groups=all_at_once),
+    "zero": Method("no training at all", _one_block, groups=nothing),
 }

@@ -9,9 +9,9 @@ from typing import Any
 
 from sapo_lite.compare.comparison import Comparison
 from sapo_lite.compare.findings import Finding, Group, statement
-from sapo_lite.compare.folders import COMPARISON
 from sapo_lite.compare.statistics import Interval, mean_interval
 from sapo_lite.report.comparison_view import as_markdown
+from sapo_lite.run.paths import COMPARISON, COMPARISON_TEXT
 from sapo_lite.support.files import write_json
 
 
@@ -58,7 +58,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write comparison.json and comparison.md."""
     write_json(folder / COMPARISON, as_json(comparison))
-    (folder / "comparison.md").write_text(as_markdown(comparison), encoding="utf-8")
+    (folder / COMPARISON_TEXT).write_text(as_markdown(comparison), encoding="utf-8")
 
 
 def to_text(content: Any) -> str:

@@ -72,7 +72,7 @@ def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
     title = f"{results.strategy} on {results.adapter}, {what} in percent"
     rows: list[list[str | Text]] = []
     for name, formula in results.formulas.items():
-        values = [by_metric[metric][name.lower()] for by_metric in results.metrics.values()]
+        values = [by_metric[metric][name] for by_metric in results.metrics.values()]
         numbers = ("-" if value is None else f"{value:.2f}" for value in values)
         rows.append([name, *numbers, Text(formula, style="dim")])
     headings = ["metric", *(f"{kind} prompts" for kind in results.metrics), "formula"]

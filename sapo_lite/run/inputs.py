@@ -1,12 +1,16 @@
-"""What a run reads besides recipe and data: the model and the file of candidates, told by their content."""
+"""What a run reads besides the recipe: the data, the model and the file of candidates, by content."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.errors import RecipeError
 from sapo_lite.model.identity import model_identity
-from sapo_lite.run.folder import Inputs
+from sapo_lite.run.binding import Inputs
+from sapo_lite.run.folder import RunFolder
 from sapo_lite.support.files import sha256
+from sapo_lite.types import Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
@@ -21,3 +25,11 @@ def inputs_of(recipe: "Recipe") -> Inputs:
             content = {"content": sha256(recipe.paraphrase.candidates_file())}
         found[f"the file of candidates {recipe.paraphrase.path}"] = content
     return found
+
+
+def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task]) -> None:
+    """Tie a run folder to all that a run of the recipe reads.
+
+    Raises RunFolderError if it was made from something else.
+    """
+    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe))

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import BackboneError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
-from sapo_lite.learning.methods import METHODS, name_of
+from sapo_lite.learning.methods import METHODS, group_name
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.chat_frame import ChatFrame
@@ -19,14 +18,18 @@ from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
-from sapo_lite.recipe import Recipe, differences
+from sapo_lite.recipe import Recipe
+from sapo_lite.run import paths
+from sapo_lite.run.collect import collect, published_row, stand_ins
+from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.inputs import bind
 from sapo_lite.run.progress import RunProgress
-from sapo_lite.run.results import Results, collect, published_row, stand_ins
+from sapo_lite.run.results import Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
-from sapo_lite.run.stages import Learner
+from sapo_lite.run.stages import learn
+from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.progress import Progress
@@ -41,6 +44,8 @@ def run(
 ) -> Results:
     """Learn the recipe's tasks one after another; go on where an earlier process stopped.
 
+    Of a run that is finished, its results are read; nothing is loaded.
+
     `data` is looked at first for the suite. With `pull`, a paraphrasing model that Ollama lacks is
     fetched.
 
@@ -48,12 +53,35 @@ def run(
         SapoLiteError: anything a user can put right; the message says how.
     """
     tasks = load_sequence(recipe.sequence, data, progress.notice)
-    bind_all = partial(bind, folder, recipe, tasks)
-    bind_all()
+    bind(folder, recipe, tasks)
+    if is_finished(folder.path):
+        return read_results(folder.path)
     for notice in (*recipe.notices, *stand_ins(tasks)):
         progress.notice(notice)
+    context, tasks = _prepare(recipe, tasks, folder, progress, pull=pull)
+    learned: dict[str, TrainedTask] = {}
+    groups = METHODS[recipe.adapter.method].groups(tasks)
+    stage = folder.stage(0, paths.UNTRAINED)
+    scores = [finish_stage(context, tasks, learned, stage)]
+    for number, group in enumerate(groups, start=1):
+        stage = folder.stage(number, group_name(group))
+        learned |= learn(context, number, group, learned, stage)
+        scores.append(finish_stage(context, tasks, learned, stage, group))
+        rows = [published_row(row) for row in scores]
+        progress.scores([task.name for task in tasks], list(map(group_name, groups)), rows)
+    with context.usage.measure("evaluate"):  # its answers are kept in the folder of the last stage
+        held_out = {task.id: context.held_out(task) for task in tasks}
+        robustness = measure_robustness(context.backbone, tasks, held_out, recipe.evaluation, stage, progress)
+    write_results(folder.path, collect(recipe, tasks, context.pools, learned, scores, robustness))
+    return read_results(folder.path)
+
+
+def _prepare(
+    recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, progress: RunProgress, *, pull: bool
+) -> tuple[RunContext, list[Task]]:
+    """Candidates, backbone and adapter; and the tasks, with inputs cut to what the backbone can read."""
     usage = Usage(folder)
-    load = cache(partial(_load, recipe, folder, bind_all))
+    load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks)))
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, progress, load, pull=pull)
     # Only now that other paraphrasing models have left the memory is the backbone loaded.
@@ -63,31 +91,7 @@ def run(
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
         adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
-    learner = Learner(recipe, backbone, adapter, pools, usage, progress)
-    learned: dict[str, TrainedTask] = {}
-    stage, lessons = folder.stage(0, "zero-shot"), METHODS[recipe.adapter.method].lessons(tasks)
-    scores = [learner.test(tasks, learned, stage)]
-    for number, lesson in enumerate(lessons, start=1):
-        stage = folder.stage(number, name_of(lesson))
-        learned |= learner.learn(number, lesson, learned, stage)
-        scores.append(learner.test(tasks, learned, stage))
-        progress.scores(
-            [task.name for task in tasks], list(map(name_of, lessons)), list(map(published_row, scores))
-        )
-    with usage.measure("evaluate"):
-        held_out = {task.id: pools[task.id].split(recipe.paraphrase.held_out)[1] for task in tasks}
-        robustness = measure_robustness(backbone, tasks, held_out, recipe.evaluation, stage, progress)
-    results = collect(recipe, tasks, pools, learned, scores, robustness)
-    folder.write_results(asdict(results))
-    return results
-
-
-def bind(folder: RunFolder, recipe: Recipe, tasks: Sequence[Task]) -> None:
-    """Tie a run folder to all that a run of the recipe reads.
-
-    Raises RunFolderError if it was made from something else.
-    """
-    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe), differences)
+    return RunContext(recipe, backbone, adapter, pools, usage, progress), tasks
 
 
 def paraphrase(

@@ -5,16 +5,17 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.evaluation.evaluate import evaluate
+from sapo_lite.evaluation.evaluate import Evaluation, evaluate
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.robustness import Robustness, robustness
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.run.folder import Stage
+from sapo_lite.run import paths
+from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import Candidate, Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import EvaluationConfig
-from sapo_lite.evaluation.robustness import Robustness, robustness
 
 
 def measure_robustness(
@@ -42,7 +43,7 @@ def measure_robustness(
                 on_done = partial(meter.advance, note=task.name)
                 return asdict(evaluate(backbone, task, [prompt.text], config, on_done))
 
-            return stage.cached(_file(task, prompt), answers)["scores"][PUBLISHED_METRIC]
+            return stage.cached_as(Evaluation, _file(task, prompt), answers).scores[PUBLISHED_METRIC]
 
         by_task = {task.key: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
     return {task: robustness(found, config.threshold) if found else None for task, found in by_task.items()}
@@ -50,4 +51,4 @@ def measure_robustness(
 
 def _file(task: Task, prompt: Candidate) -> str:
     """Where a stage keeps the answers to one prompt; the number is the candidate's."""
-    return f"predictions/{task.key}-unseen-{prompt.index}"
+    return paths.predictions(task.key, f"unseen-{prompt.index}")

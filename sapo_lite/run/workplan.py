@@ -10,7 +10,7 @@ tests/run/test_workplan.py counts what runs do, and expects the plan.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sapo_lite.learning.methods import METHODS, Lesson
+from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.learning.rollout_counts import rollouts_drawn
 from sapo_lite.prompts.racing import rounds
 from sapo_lite.prompts.strategies import Sizes, strategy_of
@@ -118,13 +118,13 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
     """All that a run of the recipe on these tasks does."""
     method, past, learned = METHODS[recipe.adapter.method], 0, list[Task]()
     pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, frozenset({"zero-shot"}))]
-    for number, lesson in enumerate(method.lessons(tasks), start=1):
-        learned += lesson
-        new = sum(len(task.train) for task in lesson)
+    for number, group in enumerate(method.groups(tasks), start=1):
+        learned += group
+        new = sum(len(task.train) for task in group)
         replayed = method.replay_count(recipe.adapter, past, new)
         past += new
         copied_with = frozenset({"first stage"} if number == 1 else ())
-        pieces += _learning(recipe, lesson, replayed, number, copied_with)
+        pieces += _learning(recipe, group, replayed, number, copied_with)
         pieces += _tests(recipe, tasks, learned, number, copied_with)
     last = pieces[-1].stage
     robustness = recipe.evaluation.robustness
@@ -152,12 +152,12 @@ def _prompts(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[Piece]:
 
 
 def _learning(
-    recipe: Recipe, lesson: Lesson, replayed: int, number: int, copied_with: frozenset[str]
+    recipe: Recipe, group: TaskGroup, replayed: int, number: int, copied_with: frozenset[str]
 ) -> Iterator[Piece]:
     """Choosing and training of one stage."""
     training = recipe.training
-    steps = training.steps(sum(len(task.train) for task in lesson) + replayed)
-    for task in lesson:
+    steps = training.steps(sum(len(task.train) for task in group) + replayed)
+    for task in group:
         before = Work(forwards=_scored_before(recipe, task))
         yield Piece(number, task, before, copied_with | ({"losses"} if number == 1 else set()))
         rollouts = rollouts_drawn(recipe.rewrite, len(task.train)) if recipe.rewrite.enabled else 0
@@ -172,7 +172,7 @@ def _learning(
             copied_with,
         )
     seen = training.epochs * replayed
-    alone = lesson[0] if len(lesson) == 1 else None
+    alone = group[0] if len(group) == 1 else None
     yield Piece(number, alone, Work(steps=steps, rows=seen, replayed=seen), copied_with)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sapo_lite.errors import BackboneError, RunFolderError
 
 NAME = "SHA256SUMS"
+MADE_AGAIN = "Delete the file to have it made again, or start over with --fresh."
 
 
 def write_checksums(folder: Path, names: list[str]) -> None:
@@ -52,16 +53,13 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, fix: str = MADE_AGAIN) -> Any:
     """Read a file of the run folder.
 
     Raises:
-        RunFolderError: it is not valid JSON (edited by hand, or a damaged disk).
+        RunFolderError: it is not valid JSON (edited by hand, or a damaged disk); `fix` says what to do.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunFolderError(
-            f"{path} is not valid JSON ({error}). Delete the file to have it made again, "
-            "or start over with --fresh."
-        ) from error
+    except ValueError as error:  # also of bytes that are not UTF-8
+        raise RunFolderError(f"{path} is not valid JSON ({error}). {fix}") from error

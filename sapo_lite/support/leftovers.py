@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-# Of rundir.write_json, of Stage.keep_adapter, and of compare/reuse.py; nothing else is touched.
-_TEMPORARY = re.compile(
-    r"\..+\.json\.[0-9]+|adapter\.partial|\.(candidates|[0-9]{2,}-.+|losses.*\.json)\.partial"
-)
+# Of files.write_json; nothing else is touched, but for what the caller names.
+_TEMPORARY = re.compile(r"\..+\.json\.[0-9]+")
 _AN_HOUR = 3600.0  # seconds; writing a file takes moments
 
 
-def remove_leftovers(folder: Path, *, below: bool = False) -> None:
-    """Remove all that is in a folder, and `below` it. The caller holds its lock: nobody else is writing."""
-    _remove(folder.rglob("*") if below else folder.iterdir())
+def remove_leftovers(folder: Path, partial: re.Pattern[str] | None = None) -> None:
+    """Remove all that is in a folder; with names of the caller's own, all below it, too.
+
+    The caller holds the folder's lock: nobody else is writing.
+    """
+    if partial is None:
+        _remove(folder.iterdir())
+    else:
+        _remove(folder.rglob("*"), also=partial)
 
 
 def remove_old_leftovers(folder: Path) -> None:
@@ -24,8 +28,9 @@ def remove_old_leftovers(folder: Path) -> None:
     _remove(folder.iterdir(), older_than=_AN_HOUR)
 
 
-def _remove(entries: Iterable[Path], older_than: float = 0.0) -> None:
-    for entry in [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]:
+def _remove(entries: Iterable[Path], older_than: float = 0.0, also: re.Pattern[str] | None = None) -> None:
+    patterns = [_TEMPORARY, *([also] if also else [])]
+    for entry in [e for e in entries if any(pattern.fullmatch(e.name) for pattern in patterns)]:
         with contextlib.suppress(FileNotFoundError):  # inside of one that was removed, or removed by another
             if time.time() - entry.stat().st_mtime < older_than:
                 continue

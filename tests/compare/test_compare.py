@@ -17,9 +17,11 @@ from sapo_lite.compare.reuse import copy_pieces
 from sapo_lite.compare.statistics import holm
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RecipeError, RunFolderError
+from sapo_lite.evaluation.robustness import averages, robustness
 from sapo_lite.report.comparison_view import as_markdown, as_text
 from sapo_lite.report.export import as_csv, as_json
 from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.stage_folder import StageRecord
 from small import call, command
 
 FIXED, SAPO = [40.0, 50.0, 45.0, 60.0], [55.0, 62.0, 61.0, 72.0]
@@ -138,7 +140,8 @@ def test_joint_and_zero_show_dashes_for_what_they_have_not(tmp_path: Path) -> No
 
 
 def test_robustness_is_shown_where_runs_have_measured_it(tmp_path: Path) -> None:
-    measured = {"robustness": {"stars": {"mean": 40.0, "worst": 10.0}, "mood": {"mean": 60.0, "worst": 30.0}}}
+    by_task = {"stars": robustness([70.0, 10.0], 50.0), "mood": robustness([90.0, 30.0], 50.0)}
+    measured = {"robustness": by_task, "robustness_averages": averages(by_task)}
     comparison = compared(made_run(tmp_path / "a", two_tasks(50.0), more=measured))
     means = {one.metric: one.over_seeds.mean for one in comparison.shown if one.over_seeds}
     assert (means["held-out mean"], means["held-out worst"]) == (50.0, 20.0)
@@ -259,13 +262,15 @@ def test_runs_that_cannot_be_compared_are_refused_and_each_is_told_why(tmp_path:
     ]
 
 
-def test_runs_that_did_not_note_what_they_read_are_compared(tmp_path: Path) -> None:
-    runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
-    for run in runs[1:]:
-        about = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
-        del about["inputs"]
-        (run / "recipe.json").write_text(json.dumps(about), encoding="utf-8")
-    assert [len(group.runs) for group in compared(*runs).groups] == [4, 4]
+def test_results_of_another_version_are_refused_and_the_file_is_named(tmp_path: Path) -> None:
+    fine, old = (made_run(tmp_path / name, two_tasks(50.0)) for name in ("fine", "old"))
+    content = json.loads((old / "results.json").read_text())
+    del content["schema_version"]
+    (old / "results.json").write_text(json.dumps(content))
+    assert refusal(fine, old) == [
+        f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 1, "
+        "found none. Use the version that wrote it, or run the recipe again into another folder."
+    ]
 
 
 def test_two_results_of_one_seed_are_refused(tmp_path: Path) -> None:
@@ -446,7 +451,7 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
             number, _, name = stage.partition("-")
             (kept := folder.stage(int(number), name)).path.mkdir(exist_ok=True)
             folder.add_usage(seconds, {})
-            kept.finish()
+            kept.finish(StageRecord({}, {}))
 
     first = begun("first", "sapo", "lorainc")
     (first / "candidates").mkdir()

@@ -25,6 +25,7 @@ from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
 from sapo_lite.recipe import Recipe, load_recipe
+from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.workplan import Amount, Work, plan_of
 from small import SETTINGS, call, command
@@ -233,7 +234,7 @@ def stage(run: Path, name: str, **files: str) -> None:
     folder = run / name
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
-        (folder / (file if file == "done" else f"{file}.json")).write_text(text, encoding="utf-8")
+        (folder / f"{file}.json").write_text(text, encoding="utf-8")
 
 
 def contents(run: Path) -> dict[str, str]:
@@ -251,13 +252,13 @@ def begun(root: Path, name: str, *settings: str) -> Path:
 def test_finished_pieces_are_copied_and_others_are_not(tmp_path: Path) -> None:
     source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
     stage(source, "candidates", stars="a pool", mood="a pool")
-    stage(source, "00-zero-shot", scores="[0]", done="")
-    stage(source, "01-stars", losses="[1]", selection="{}")  # not done
-    stage(source, "02-mood", scores="[2]", done="")
+    stage(source, "00-zero-shot", predictions="[0]", stage="{}")
+    stage(source, "01-stars", losses="[1]", rewrites="{}")  # not finished
+    stage(source, "02-mood", stage="[2]")
     copy_pieces(path, [source, path, tmp_path / "never begun"])
     expected = {name: text for name, text in contents(source).items() if name[:2] in ("ca", "00")}
     assert contents(path) == {**expected, "01-stars/losses.json": "[1]"}
-    stage(source, "01-stars", done="")
+    stage(source, "01-stars", stage="{}")
     shutil.rmtree(path / "01-stars")
     copy_pieces(path, [source])
     assert contents(path) == {k: v for k, v in contents(source).items() if not k.startswith("02")}
@@ -267,8 +268,8 @@ def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> N
     scored, trained, path = (
         begun(tmp_path, f"{name}") for name in ("sapo-sequential", "sapo-lorainc", "sapo-olora")
     )
-    stage(scored, "01-stars", losses="[1]", done="")
-    stage(trained, "01-stars", losses="[1]", scores="[2]", done="")
+    stage(scored, "01-stars", losses="[1]", stage="[1]")
+    stage(trained, "01-stars", losses="[1]", stage="[2]")
     copy_pieces(path, [scored, trained])
     assert contents(path) == contents(trained)
 
@@ -276,7 +277,7 @@ def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> N
 def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_path: Path) -> None:
     source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
     stage(source, "candidates", stars="a pool")
-    stage(source, "00-zero-shot", scores="[0]", done="")
+    stage(source, "00-zero-shot", predictions="[0]", stage="{}")
     stage(path, "candidates", stars="another pool")
     copy_pieces(path, [source])
     assert contents(path) == {"candidates/stars.json": "another pool"}
@@ -286,9 +287,9 @@ def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_pat
         assert contents(other) == {}
     made_of = (source / "recipe.json").read_text()
     new = begun(tmp_path / "new", "sapo-olora")
-    for kind, what in (("data", "mood"), ("inputs", "the model lab")):
+    for kind, what in (("data", {"mood": "another"}), ("inputs", {"the model lab": {"SHA256SUMS": "0"}})):
         recipe = json.loads(made_of)
-        recipe[kind][what] = "another"
+        recipe[kind] |= what
         (source / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
         copy_pieces(new, [source])
         assert contents(new) == {}
@@ -305,9 +306,8 @@ def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True, name:
     recipe = grid.recipes[cell]
     data = data_fingerprint(load_sequence(recipe.sequence))
     folder.mkdir(parents=True)
-    (folder / "recipe.json").write_text(
-        json.dumps({"recipe": {**recipe.resolved(), "name": name}, "data": data, "inputs": inputs_of(recipe)})
-    )
+    resolved = {**recipe.resolved(), "name": name}
+    write_binding(folder, Binding(recipe=resolved, data=data, inputs=inputs_of(recipe)))
     if finished:
         (folder / "results.json").write_text("{}")
 
@@ -375,21 +375,20 @@ def test_a_cell_of_another_model_under_the_same_name_is_run_anew_beside_it(tmp_p
     assert make_plan(grid, out, None).folders[cell] == CellFolder(out / cell.name, "finished")
 
 
-def test_a_run_that_did_not_note_what_it_read_is_not_reused(tmp_path: Path) -> None:
+def test_a_run_of_another_version_is_refused_in_the_own_folder_and_passed_over_elsewhere(
+    tmp_path: Path,
+) -> None:
     grid, out = small_grid(), tmp_path / "here"
     cell, other, *_ = grid.recipes
     for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
         settle(grid, one, folder)
         about = json.loads((folder / "recipe.json").read_text())
-        del about["inputs"]
+        del about["format"]
         (folder / "recipe.json").write_text(json.dumps(about))
-    folders = find_folders(grid, load_tasks(grid, None), out)
-    for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
-        assert folders[one].state == "new"
-        assert folders[one].notes == (
-            f"{folder} is not reused: it was made by a version that did not note which model and which "
-            "candidates it had read",
-        )
+    with pytest.raises(RunFolderError, match=r"recipe\.json was written by another version of sapo-lite"):
+        find_folders(grid, load_tasks(grid, None), out)
+    shutil.rmtree(out)
+    assert find_folders(grid, load_tasks(grid, None), out)[other] == CellFolder(out / other.name, "new")
 
 
 def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_what_cells_share_is_what_they_would_have_found(
     # By the time of a file that was copied: the run that it came from.
     for name, file, source in (
         ("worst-lorainc-0", "candidates/oldest.json", "sapo-lorainc-0"),
-        ("worst-lorainc-0", "00-zero-shot/scores.json", "sapo-lorainc-0"),
+        ("worst-lorainc-0", "00-zero-shot/stage.json", "sapo-lorainc-0"),
         ("worst-lorainc-0", "01-oldest/losses.json", "sapo-lorainc-0"),
         ("worst-olora-0", "01-oldest/adapter/adapter_model.safetensors", "worst-lorainc-0"),
     ):
@@ -133,10 +133,10 @@ def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path:
     (row,) = (line.split() for line in done.stdout.splitlines() if line.startswith("-"))
     assert row[:2] == ["-", "zero"]
     runs = {run["folder"]: run["command"] for run in told(tmp_path / "out")["runs"]}
-    first = (tmp_path / "out" / "fixed-lorainc-0" / "00-zero-shot/scores.json").stat().st_mtime_ns
+    first = (tmp_path / "out" / "fixed-lorainc-0" / "00-zero-shot/stage.json").stat().st_mtime_ns
     for name in ("fixed-lorainc-1", "fixed-zero-0", "fixed-zero-1"):
         ours = tmp_path / "out" / name
-        assert (ours / "00-zero-shot/scores.json").stat().st_mtime_ns == first
+        assert (ours / "00-zero-shot/stage.json").stat().st_mtime_ns == first
         assert not (ours / "candidates").exists()
         assert contents(ours) == contents(plain_run(tmp_path / name, runs[name])), name
 
@@ -208,7 +208,9 @@ def told_so_far(out: Path) -> Any:
 
 def test_ctrl_c_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
     arguments = compare(tmp_path / "out", *GRID)
-    status, said = kill_when(arguments, tmp_path / "out/sapo-lorainc-0/00-zero-shot/done", signal.SIGINT)
+    status, said = kill_when(
+        arguments, tmp_path / "out/sapo-lorainc-0/00-zero-shot/stage.json", signal.SIGINT
+    )
     assert status == 130
     assert said.endswith("\ninterrupted: the same command goes on where it stopped\n")
     assert "Traceback" not in said + (tmp_path / "out/workers.log").read_text()

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from sapo_lite.evaluation.continual import ContinualMetrics
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
 from sapo_lite.report.run_summary import summary
@@ -91,7 +92,7 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]
 def test_joint_trains_one_block_once_on_all_tasks(joint: tuple[Path, Results, str]) -> None:
     out, _, shown = joint
     assert [p.name for p in sorted(out.glob("0*"))] == ["00-zero-shot", "01-joint"]
-    assert "== all 2 tasks: training on 64 examples" in shown
+    assert "== all 2 tasks · training on 64 examples" in shown
     assert "training: 8/8 steps" in shown  # 64 rows in batches of 16, twice
     shapes = load_file(out / "01-joint/adapter/adapter_model.safetensors").values()
     assert {min(weight.shape) for weight in shapes} == {8}
@@ -101,12 +102,12 @@ def test_joint_trains_one_block_once_on_all_tasks(joint: tuple[Path, Results, st
 def test_joint_chooses_a_wording_for_each_task_beforehand(joint: tuple[Path, Results, str]) -> None:
     out, results, shown = joint
     for number, task in enumerate(("oldest", "odd_one_out"), start=1):
-        assert f"== task {number} {task}: scoring 4 candidates" in shown
+        assert f"== task {number} of 2: {task} · scoring 4 candidates" in shown
         losses = read(out / f"01-joint/losses-{task}.json")
         assert len(losses) == 4
         best = min(losses, key=lambda loss: sum(loss["nll_sum"]) / sum(loss["tokens"]))
         assert results.chosen[task].index == best["index"]
-        assert read(out / f"01-joint/selection-{task}.json")["chosen"]["index"] == best["index"]
+        assert read(out / "01-joint/stage.json")["choices"][task]["chosen"]["index"] == best["index"]
         assert results.certainty[task] is not None
 
 
@@ -115,7 +116,7 @@ def test_joint_has_an_average_and_nothing_to_forget(joint: tuple[Path, Results, 
     out, results, _ = joint
     r = results.matrices["chosen"]["rougeL"]
     assert len(r) == 2
-    assert results.metrics["chosen"]["rougeL"] == {"ap": sum(r[1]) / 2, "bwt": None, "fwt": None}
+    assert results.metrics["chosen"]["rougeL"] == ContinualMetrics(sum(r[1]) / 2, bwt=None, fwt=None)
     lines = lines_of(summary(results, USAGE, out))
     assert f"1 joint {r[1][0]:.1f} {r[1][1]:.1f}" in lines
     assert any(line.startswith("BWT - -") for line in lines)
@@ -155,7 +156,7 @@ def test_zero_is_the_first_row_of_every_other_method(
 ) -> None:
     found = {kind: r["rougeL"] for kind, r in zero[1].matrices.items()}
     assert found == {kind: r["rougeL"][:1] for kind, r in joint[1].matrices.items()}
-    assert zero[1].metrics["chosen"]["rougeL"]["ap"] == sum(found["chosen"][0]) / 2
+    assert zero[1].metrics["chosen"]["rougeL"].ap == sum(found["chosen"][0]) / 2
 
 
 @pytest.mark.slow

@@ -408,5 +408,5 @@ def test_a_run_with_self_loads_the_backbone_once_and_goes_on_with_the_originals(
         saved = read_json(tmp_path / "run/candidates" / f"{name}.json")
         assert [candidate["origin"] for candidate in saved["candidates"]] == ["original"]
         assert len(saved["rejected"]) == 3
-    assert read_json(tmp_path / "run/01-oldest/selection.json")["chosen"]["index"] == 0
+    assert read_json(tmp_path / "run/01-oldest/stage.json")["choices"]["oldest"]["chosen"]["index"] == 0
     assert {wording.index for wording in results.chosen.values()} == {0}

@@ -248,7 +248,7 @@ def test_a_learned_task_goes_on_with_what_its_schedule_says_whatever_that_is() -
     rows = [TrainingRow("Judge.", e.input, e.answer) for e in task.train]
 
     def learned(after: AfterTraining) -> TrainedTask:
-        choice = Choice("mine", POOL[0], None, None, None)
+        choice = Choice("mine", POOL[0], *[None] * 7)
         return TrainedTask(TrainingSet(task, rows, Settled(after)), choice, POOL[0]).after_training()
 
     varying, ended = learned(AfterTraining()), learned(AfterTraining(POOL[3], POOL[5]))
@@ -260,5 +260,5 @@ def test_a_learned_task_goes_on_with_what_its_schedule_says_whatever_that_is() -
 def test_a_task_without_a_schedule_is_after_training_as_it_was() -> None:
     task = make_task(3)
     rows = [TrainingRow("Judge.", e.input, e.answer) for e in task.train]
-    found = TrainedTask(TrainingSet(task, rows), Choice("fixed", POOL[0], None, None, None), POOL[0])
+    found = TrainedTask(TrainingSet(task, rows), Choice("fixed", POOL[0], *[None] * 7), POOL[0])
     assert found.after_training() is found

@@ -1,5 +1,6 @@
 """What a run reads besides its recipe and data: told by content, and bound to the run folder."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.backbone import OwnModel
 from sapo_lite.recipe import ModelConfig, ParaphraseConfig, Recipe, load_recipe
-from sapo_lite.run.folder import RunFolder, changed_inputs
+from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.support.files import sha256
 
@@ -141,7 +142,7 @@ def test_the_backbone_as_a_paraphraser_has_the_digest_of_its_content(model: Path
 
 
 def bind(folder: RunFolder, inputs: dict[str, dict[str, str]]) -> None:
-    folder.bind({"seed": 0}, {"yes": "data"}, inputs, lambda old, new: [])
+    folder.bind({"seed": 0}, {"yes": "data"}, inputs)
 
 
 def test_a_file_of_candidates_is_bound_where_it_is_read(tmp_path: Path) -> None:
@@ -176,9 +177,15 @@ def test_what_was_not_on_the_disk_at_first_is_bound_once_it_is(tmp_path: Path) -
             bind(folder, {"the model m": {"commit": "2"}})
 
 
-def test_a_folder_that_does_not_say_what_was_read_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
+    about = {"recipe": {"seed": 0}, "data": {"yes": "data"}, "inputs": {}}
     with RunFolder(tmp_path / "run") as folder:
-        (folder.path / "recipe.json").write_text('{"recipe": {"seed": 0}, "data": {"yes": "data"}}')
-        with pytest.raises(RunFolderError, match="made by a version that did not note which model"):
-            bind(folder, {"the model m": {"commit": "1"}})
-    assert changed_inputs({}, {"the model m": {"commit": "1"}}) == []
+        for version, found in (({}, "none"), ({"format": 3}, "3")):
+            (folder.path / "recipe.json").write_text(json.dumps(version | about))
+            with pytest.raises(RunFolderError) as refused:
+                bind(folder, {})
+            assert str(refused.value) == (
+                f"{folder.path / 'recipe.json'} was written by another version of sapo-lite: expected format "
+                f"2, found {found}. Use the version that wrote it, or run the recipe again into another "
+                "folder."
+            )

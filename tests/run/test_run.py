@@ -2,16 +2,18 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from sapo_lite import load_recipe, read_results, run_recipe
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.continual import continual_metrics
+from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.results import Results
 from sapo_lite.support.shipped import shipped
-from small import change_weights, small_run
+from small import SETTINGS, call, change_weights, small_command, small_run
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +27,18 @@ def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.mark.slow
 def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
     written = {str(p.relative_to(finished)) for p in finished.rglob("*") if p.is_file()}
-    stage = {"losses.json", "selection.json", "scores.json", "done"}
+    stage = {"losses.json", "stage.json"}
     adapter = {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
     assert written >= {"recipe.json", "environment.json", "results.json", "usage.json"}
     assert written >= {"candidates/oldest.json", "candidates/odd_one_out.json"}
-    assert written >= {"00-zero-shot/scores.json", "00-zero-shot/predictions/oldest-original.json"}
+    assert written >= {"00-zero-shot/stage.json", "00-zero-shot/predictions/oldest-original.json"}
     for folder in ("01-oldest", "02-odd_one_out"):
         assert written >= {f"{folder}/{name}" for name in stage | adapter}
     assert not [name for name in written if "checkpoint" in name or "partial" in name]
@@ -42,7 +48,7 @@ def test_a_run_writes_what_it_says_it_writes(finished: Path) -> None:
 def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path) -> None:
     losses = read(finished / "01-oldest/losses.json")
     means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
-    selection = read(finished / "01-oldest/selection.json")
+    selection = read(finished / "01-oldest/stage.json")["choices"]["oldest"]
     assert len(means) == 4
     assert all(len(loss["nll_sum"]) == 16 for loss in losses)
     assert selection["chosen"]["index"] == means.index(min(means))
@@ -69,7 +75,7 @@ def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path
         assert len(loss["nll_sum"]) == len(loss["tokens"]) == len(loss["examples"])
         assert loss["partial"] == (len(loss["examples"]) < 64)
         assert loss["total"] == 64
-    selection = read(tmp_path / "run/01-mood/selection.json")
+    selection = read(tmp_path / "run/01-mood/stage.json")["choices"]["mood"]
     certainty = selection["certainty"]
     for name, index in (("", selection["chosen"]["index"]), ("original_", 0)):
         measured = next(loss for loss in losses if loss["index"] == index)
@@ -91,7 +97,7 @@ def test_the_papers_protocol_scores_everything_and_takes_the_mean_of_batch_means
 
     assert all(loss["examples"] == list(range(12)) and not loss["partial"] for loss in losses)
     means = [batch_mean(loss["nll_sum"], loss["tokens"]) for loss in losses]
-    selection = read(tmp_path / "run/01-oldest/selection.json")
+    selection = read(tmp_path / "run/01-oldest/stage.json")["choices"]["oldest"]
     assert selection["chosen"]["index"] == means.index(min(means))
     assert selection["loss"] == pytest.approx(min(means), rel=1e-12)
 
@@ -120,12 +126,59 @@ def test_tasks_still_to_come_are_tested_with_their_original_instruction(finished
 
 
 def test_a_finished_run_is_read_back_and_not_run_again(finished: Path) -> None:
-    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*.json") if p.name not in ("usage.json",)}
-    first = read(finished / "results.json")
-    small_run(finished)
-    assert read(finished / "results.json") == first
-    rewritten = {p.name for p, time in before.items() if p.stat().st_mtime_ns != time}
-    assert rewritten <= {"environment.json", "results.json"}
+    first, before = read(finished / "results.json"), times(finished)
+    results, shown = small_run(finished)
+    assert json.loads(json.dumps(asdict(results))) == first
+    assert shown == ""
+    lock = finished / ".lock"  # this process holds the folder; `sapo-lite run` does not even lock it
+    assert {p: t for p, t in times(finished).items() if p != lock} == {
+        p: t for p, t in before.items() if p != lock
+    }
+
+
+@pytest.mark.slow
+def test_a_finished_run_prints_the_same_summary_without_torch_and_touches_nothing(tmp_path: Path) -> None:
+    settings = ("sequence.tasks=['oldest']", "prompt.strategy=fixed", "training.epochs=1")
+    arguments = small_command(tmp_path / "run", *settings)
+    first = call(arguments)
+    assert first.returncode == 0, first.stderr
+    before = times(tmp_path / "run")
+    no_torch = "import sys; sys.modules['torch'] = None; from sapo_lite.cli import main; main()"
+    again = call([arguments[0], "-c", no_torch, *arguments[2:]])
+    assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
+    assert times(tmp_path / "run") == before
+    other = call([*arguments, "--set", "seed=7"])
+    assert (other.returncode, other.stdout) == (1, "")
+    assert "seed: 0 in the run, 7 in the recipe" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_run_from_python_notices_by_warnings_and_is_read_once_it_is_finished(tmp_path: Path) -> None:
+    own = ("sequence.tasks=['oldest']", "prompt.strategy=fixed", "training.epochs=1")
+    recipe = load_recipe("lab", [*SETTINGS, *own, "scoring.score_examples=80"])
+    with pytest.warns(UserWarning, match="score_examples is 32 instead of 80"):
+        results = run_recipe(recipe, tmp_path / "run")
+    before = times(tmp_path / "run")
+    assert run_recipe(recipe, str(tmp_path / "run")) == read_results(tmp_path / "run") == results
+    assert times(tmp_path / "run") == before
+
+
+@pytest.mark.slow
+def test_the_record_of_a_finished_stage_is_read_when_a_run_goes_on(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    whole = (out / "results.json").read_bytes()
+    (out / "results.json").unlink()
+    record = read(out / "01-oldest/stage.json")
+    shutil.rmtree(out / "01-oldest/predictions")
+    small_run(out)
+    assert (out / "results.json").read_bytes() == whole
+    assert not (out / "01-oldest/predictions").exists()
+    record["choices"]["oldest"]["chosen"]["index"] = 9
+    (out / "01-oldest/stage.json").write_text(json.dumps(record), encoding="utf-8")
+    (out / "results.json").unlink()
+    with pytest.raises(RunFolderError, match="as the choice of oldest, found #9"):
+        small_run(out)
 
 
 def test_another_recipe_is_refused_and_the_difference_named(finished: Path) -> None:
@@ -219,11 +272,8 @@ def test_fixed_paraphrases_and_scores_nothing(fixed: tuple[Path, Results, str]) 
     assert "· scoring" not in shown
     assert not (out / "candidates").exists()
     assert not (out / "01-oldest/losses.json").exists()
-    assert results.metrics["chosen"]["rougeL"] == {
-        "ap": results.matrices["chosen"]["rougeL"][1][0],
-        "bwt": None,
-        "fwt": None,
-    }
+    final = results.matrices["chosen"]["rougeL"][1][0]
+    assert results.metrics["chosen"]["rougeL"] == ContinualMetrics(final, bwt=None, fwt=None)
 
 
 @pytest.mark.slow
@@ -301,11 +351,12 @@ def test_r_is_the_same_whatever_tasks_are_called(
 @pytest.mark.slow
 def test_of_tasks_learned_together_each_has_files_of_its_own(tmp_path: Path) -> None:
     settings = say_it(tmp_path / "data", "task7_yes", "task7_no")
-    small_run(tmp_path / "run", *settings, "adapter.method=joint", "training.epochs=1", "scoring.race=false")
+    joint = ("adapter.method=joint", "training.epochs=1", "scoring.race=false", "paraphrase.backend=builtin")
+    small_run(tmp_path / "run", *settings, *joint)
     stage = tmp_path / "run/01-joint"
-    for name in ("losses", "selection"):
-        yes, no = (read(stage / f"{name}-task7_{word}.json") for word in ("yes", "no"))
-        assert yes != no
+    yes, no = (read(stage / f"losses-task7_{word}.json") for word in ("yes", "no"))
+    assert yes != no
+    assert list(read(stage / "stage.json")["choices"]) == ["task7_yes", "task7_no"]
     chosen = read(tmp_path / "run/results.json")["chosen"]
     assert [word in chosen[f"task7_{word}"]["text"] for word in ("yes", "no")] == [True, True]
 

@@ -154,7 +154,7 @@ def test_where_the_lowest_loss_stays_the_lowest_no_prompt_is_changed(
         losses = read(out / stage / "losses.json")
         before = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
         assert rescoring.losses == pytest.approx(before, rel=1e-4)
-        chosen = read(out / stage / "selection.json")["chosen"]["index"]
+        chosen = read(out / stage / "stage.json")["choices"][task]["chosen"]["index"]
         assert (rescoring.epoch, rescoring.step, rescoring.lead) == (2, 2, 0.0)
         assert rescoring.before == rescoring.after == rescoring.lowest == chosen
         assert read(out / stage / "wordings.json") == [vars(rescoring)]

@@ -122,7 +122,7 @@ def check(run: Path, found: Counted, *settings: str) -> None:
     done = (found.rollouts, found.steps, found.rows)
     assert done == (plan.total.rollouts, plan.total.steps, plan.total.rows)
     # A chosen prompt that is the original has the same answers; nothing else may be missing.
-    lessons = METHODS[recipe.adapter.method].lessons(tasks)
+    lessons = METHODS[recipe.adapter.method].groups(tasks)
     learned = [(n, task) for n, lesson in enumerate(lessons, start=1) for task in lesson]
     for number, task in learned:
         if not plan.of_task(task).answers.exact and results.chosen[task.key].index == 0:

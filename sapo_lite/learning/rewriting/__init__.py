@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
     from sapo_lite.support.progress import Progress
 
-__all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite", "rewriting_from_json"]
+__all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite"]
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,6 @@ class Rewriting:
             row if found.rewrite is None else replace(row, answer=found.rewrite)
             for row, found in zip(rows, self.rows, strict=True)
         ]
-
-
-def rewriting_from_json(saved: dict[str, Any]) -> Rewriting:
-    return Rewriting(**{**saved, "rows": [RewrittenRow(**row) for row in saved["rows"]]})
 
 
 def rewrite(

@@ -1,0 +1,88 @@
+"""What a run folder is of, in its `recipe.json`: the recipe, the data, and the inputs that a run reads."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
+
+from sapo_lite.errors import RunFolderError
+from sapo_lite.recipe import differences
+from sapo_lite.run import paths
+from sapo_lite.support.files import write_json
+from sapo_lite.support.typed_json import read_typed
+
+# What a run reads besides recipe and data: hashes by the part that they are of, by what it is
+# ("the model Qwen/Qwen3-8B"). Without any, it was not on the disk yet.
+Inputs = dict[str, dict[str, str]]
+
+FRESH = "Use the recipe it was made with, another --out, or --fresh to discard these results."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binding:
+    """The resolved recipe, fingerprints of the data by task, and the inputs.
+
+    format: of the whole run folder; other formats are refused
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
+    format: int = 2  # 1, without this number: before stages had one record
+    recipe: dict[str, Any]
+    data: dict[str, str]
+    inputs: Inputs
+
+
+def is_run(path: Path) -> bool:
+    """Whether a run was begun in the folder."""
+    return (path / paths.RECIPE).exists()
+
+
+def read_binding(path: Path) -> Binding:
+    """Of the run in the folder `path`. Raises RunFolderError: it is damaged, or of another version."""
+    return read_typed(path / paths.RECIPE, Binding, "Start over with --fresh.", version="format")
+
+
+def write_binding(path: Path, binding: Binding) -> None:
+    write_json(path / paths.RECIPE, asdict(binding))
+
+
+def changed_inputs(before: Inputs, now: Inputs) -> list[str]:
+    """A sentence for each input of a run that is another now; none for one that is or was unknown."""
+    found = []
+    for what, parts in now.items():
+        old = before.get(what)
+        if parts and old:
+            names = [name for name in {**old, **parts} if old.get(name) != parts.get(name)]
+            found += [f"{what} has changed ({', '.join(names)})"] if names else []
+    return found
+
+
+def require_recipe(
+    path: Path, recipe: Mapping[str, Any], data: Mapping[str, str], fix: str = FRESH
+) -> Binding:
+    """The binding of the folder, which is of this resolved recipe and these data.
+
+    Raises:
+        RunFolderError: it is of others; names what differs, and `fix` says what to do.
+    """
+    before = read_binding(path)
+    found = differences(before.recipe, dict(recipe))
+    found += [f"the data of {task} has changed" for task in data if data[task] != before.data.get(task)]
+    if found:
+        raise RunFolderError(f"{path} holds results of another recipe:\n  " + "\n  ".join(found) + f"\n{fix}")
+    return before
+
+
+def require_same(path: Path, recipe: Mapping[str, Any], data: Mapping[str, str], inputs: Inputs) -> Binding:
+    """As `require_recipe`, and of these inputs, too, as far as they are and were known."""
+    before = require_recipe(path, recipe, data)
+    if changed := changed_inputs(before.inputs, inputs):
+        raise RunFolderError(
+            f"{path} holds results that are not of what the recipe names now:\n  "
+            + "\n  ".join(changed)
+            + "\nUse what it was made with, another --out, or --fresh to discard these results."
+        )
+    return before

@@ -1,0 +1,110 @@
+"""The first half of a training stage: the candidate that a task is trained with, and its training rows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from sapo_lite.errors import RunFolderError
+from sapo_lite.learning.rewriting import Rewriting, rewrite
+from sapo_lite.prompts.choice import Choice, describe_choice
+from sapo_lite.prompts.confidence import resolution
+from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
+from sapo_lite.prompts.schedules import TrainingContext
+from sapo_lite.prompts.scoring import measure
+from sapo_lite.prompts.strategies import select, strategy_of
+from sapo_lite.run import paths
+from sapo_lite.run.context import RunContext
+from sapo_lite.run.stage_folder import Stage
+from sapo_lite.run.trained_task import TrainedTask
+from sapo_lite.types import Candidate, Task, TrainingSet
+
+
+def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone: bool) -> TrainedTask:
+    """The rows that the task is to be trained on in stage `number`, under the candidate that is chosen.
+
+    A stage in which the task is not `alone` keeps files for each task.
+    """
+    recipe, own = context.recipe, partial(paths.of_task, task=None if alone else task.key)
+    pool = context.candidates(task) if recipe.needs.choice else context.candidates(task)[:1]
+    scores = _scores(context, number, task, pool, stage, own(paths.LOSSES))
+    training = TrainingContext(
+        record=stage.file(own(paths.WORDINGS)),
+        rescore=lambda: _measure(context, number, task, pool, race=False),
+        resolution=resolution(context.backbone),
+        epochs=recipe.training.epochs,
+        notify=lambda found: context.progress.notice(f"{task.name}, {found}"),
+    )
+    selection = select(recipe.prompt, task, pool, scores, seed=context.seed(number), training=training)
+    if stage.done:
+        choice = _recorded(stage, task, selection.chosen)
+    else:
+        choice = describe_choice(context.backbone, recipe.prompt.strategy, selection.chosen, scores)
+    part, rewriting = _rewritten(context, number, selection.part, stage, own(paths.REWRITES))
+    return TrainedTask(part, choice, selection.chosen, rewriting)
+
+
+def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
+    """The choice that a finished stage has recorded, which is that of its losses."""
+    choice = stage.record.choices.get(task.key)
+    if choice is None or choice.chosen != chosen:
+        found = "none" if choice is None else f"#{choice.chosen.index}"
+        raise RunFolderError(
+            f"{stage.path / paths.STAGE}: expected candidate #{chosen.index} as the choice of {task.name}, "
+            f"found {found}. Put the file back, or delete {stage.path} and the folders of later stages to "
+            "have them made again."
+        )
+    return choice
+
+
+def _scores(
+    context: RunContext, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
+) -> list[CandidateLoss]:
+    """Losses of the candidates, where the strategy asks for them and there is something to choose."""
+    recipe = context.recipe
+    if not recipe.needs.losses or len(pool) < 2:
+        return []
+
+    def measured() -> list[dict[str, Any]]:
+        context.progress.stage(f"{context.heading(task)} · scoring {len(pool)} candidates")
+        race = recipe.scoring.race and strategy_of(recipe.prompt.model_dump()).races
+        return scores_to_json(_measure(context, number, task, pool, race=race))
+
+    with context.usage.measure("score"):
+        return stage.cached_as(list[CandidateLoss], name, measured)
+
+
+def _measure(
+    context: RunContext, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
+) -> list[CandidateLoss]:
+    config = context.recipe.scoring
+    return measure(
+        context.backbone,
+        task,
+        pool,
+        examples=config.score_examples,
+        race=race,
+        reduction=config.reduction,
+        seed=context.seed(number),
+        progress=context.progress,
+    )
+
+
+def _rewritten(
+    context: RunContext, number: int, part: TrainingSet, stage: Stage, name: str
+) -> tuple[TrainingSet, Rewriting | None]:
+    """The rows with their answers rewritten, where the recipe asks for it."""
+    if not context.recipe.rewrite.enabled:
+        return part, None
+
+    def made() -> dict[str, Any]:
+        context.progress.stage(f"{context.heading(part.task)} · rewriting {len(part.rows)} answers")
+        seed, scratch = context.seed(number), stage.checkpoints
+        found = rewrite(
+            context.backbone, part, context.recipe, seed=seed, scratch=scratch, progress=context.progress
+        )
+        return asdict(found)
+
+    with context.usage.measure("rewrite"):
+        rewriting = stage.cached_as(Rewriting, name, made)
+    return replace(part, rows=rewriting.applied(part.rows)), rewriting

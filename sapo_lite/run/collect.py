@@ -1,0 +1,91 @@
+"""The results of a run, put together from what its stages found."""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
+from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.robustness import Robustness, averages
+from sapo_lite.learning.methods import METHODS, group_name
+from sapo_lite.learning.rewriting import Rewriting
+from sapo_lite.prompts.pool import Pool
+from sapo_lite.recipe import Recipe
+from sapo_lite.run.results import AnswersRewritten, Results
+from sapo_lite.run.stage_folder import StageScores
+from sapo_lite.run.trained_task import TrainedTask
+from sapo_lite.types import Task
+
+
+def published_row(scores: StageScores) -> list[float]:
+    """One row of R under the published metric and the first kind of prompt."""
+    return [by_metric[PUBLISHED_METRIC] for by_metric in next(iter(scores.values()))]
+
+
+def collect(
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    pools: Mapping[str, Pool],
+    learned: Mapping[str, TrainedTask],
+    stages: Sequence[StageScores],
+    robustness: dict[str, Robustness | None],
+) -> Results:
+    """Results from the scores of all stages, zero-shot first; `pools` and what was `learned` by task id."""
+    found = {task.key: learned[task.id] for task in tasks if task.id in learned}
+    matrices = {
+        kind: {
+            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in first[0]
+        }
+        for kind, first in stages[0].items()
+    }
+    rewritings = {task: one.rewriting for task, one in found.items() if one.rewriting}
+    return Results(
+        recipe=recipe.name,
+        strategy=recipe.prompt.strategy,
+        adapter=recipe.adapter.method,
+        seed=recipe.seed,
+        tasks=[task.key for task in tasks],
+        lessons=[group_name(group) for group in METHODS[recipe.adapter.method].groups(tasks)],
+        chosen={task: one.prompt for task, one in found.items()},
+        certainty={task: one.choice.certainty for task, one in found.items()},
+        rescorings={task: list(one.rescorings) for task, one in found.items() if one.rescorings},
+        matrices=matrices,
+        metrics={
+            kind: {metric: continual_metrics(r) for metric, r in by_metric.items()}
+            for kind, by_metric in matrices.items()
+        },
+        formulas=FORMULAS,
+        robustness=robustness,
+        robustness_averages=averages(robustness),
+        notices=[
+            *recipe.notices,
+            *stand_ins(tasks),
+            *(pool.notice for pool in pools.values() if pool.notice),
+            *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
+        ],
+        rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
+    )
+
+
+def _summed_up(found: Rewriting) -> AnswersRewritten:
+    taken = [(row.answer, row.rewrite) for row in found.rows if row.rewrite is not None]
+    changed = [(answer, rewrite) for answer, rewrite in taken if rewrite != answer]
+    total, rewards = len(found.rows), found.policy_rewards
+    quarter = math.ceil(len(rewards) / 4)
+    return AnswersRewritten(
+        rewritten=len(taken) / total,
+        kept=(total - len(taken)) / total,
+        changed=len(changed) / total,
+        first_reward=fmean(rewards[:quarter]) if rewards else None,
+        last_reward=fmean(rewards[-quarter:]) if rewards else None,
+        sample=changed[0] if changed else None,
+    )
+
+
+def stand_ins(tasks: Sequence[Task]) -> list[str]:
+    """A sentence for every task that was not trained on its own train.json."""
+    return [
+        f"{task.name} trains on dev.json, which stands in for its missing train.json"
+        for task in tasks
+        if task.train_split == "dev"
+    ]

@@ -1,0 +1,44 @@
+"""What all stages of a run share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.prompts.pool import Pool
+from sapo_lite.recipe import Recipe
+from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.usage import Usage
+from sapo_lite.types import Candidate, Task
+
+
+def stage_seed(recipe: Recipe, number: int) -> int:
+    """Seed of the `number`-th stage, from 1; a resumed run so draws what an uninterrupted one would."""
+    return recipe.seed * 1000 + number
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The recipe, the backbone with its adapter, and the pools of candidates by task id."""
+
+    recipe: Recipe
+    backbone: Backbone
+    adapter: BlockAdapter
+    pools: Mapping[str, Pool]
+    usage: Usage
+    progress: RunProgress
+
+    def seed(self, number: int) -> int:
+        return stage_seed(self.recipe, number)
+
+    def candidates(self, task: Task) -> Sequence[Candidate]:
+        """Those that the strategy may choose from."""
+        return self.pools[task.id].split(self.recipe.paraphrase.held_out)[0]
+
+    def held_out(self, task: Task) -> Sequence[Candidate]:
+        """Those that the task is tested with only."""
+        return self.pools[task.id].split(self.recipe.paraphrase.held_out)[1]
+
+    def heading(self, task: Task) -> str:
+        """`task 2 of 5: odd_one_out`."""
+        return f"task {list(self.pools).index(task.id) + 1} of {len(self.pools)}: {task.name}"

@@ -1,0 +1,88 @@
+"""The test that ends every stage: all tasks, under the kinds of prompts that the recipe asks for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sapo_lite.errors import RunFolderError
+from sapo_lite.evaluation.evaluate import Evaluation, evaluate
+from sapo_lite.evaluation.final_answers import extracted_scores
+from sapo_lite.learning.methods import TaskGroup
+from sapo_lite.run import paths
+from sapo_lite.run.context import RunContext
+from sapo_lite.run.stage_folder import Stage, StageRecord, StageScores
+from sapo_lite.run.trained_task import TrainedTask
+from sapo_lite.support.progress import Meter
+from sapo_lite.types import Task
+
+
+def finish_stage(
+    context: RunContext,
+    tasks: Sequence[Task],
+    learned: Mapping[str, TrainedTask],
+    stage: Stage,
+    group: TaskGroup = (),
+) -> StageScores:
+    """Test all tasks, of which some are `learned`, and record it with the choices for this stage's `group`.
+
+    Of a finished stage, the record is read.
+    """
+    if stage.done:
+        return _checked(stage.record.scores, context, tasks, stage)
+    choices = {task.key: learned[task.id].choice for task in group}
+    return stage.finish(StageRecord(choices, _scores(context, tasks, learned, stage))).scores
+
+
+def _checked(scores: StageScores, context: RunContext, tasks: Sequence[Task], stage: Stage) -> StageScores:
+    expected = dict.fromkeys(context.recipe.evaluation.kinds, len(tasks))
+    if (found := {kind: len(rows) for kind, rows in scores.items()}) != expected:
+        raise RunFolderError(
+            f"{stage.path / paths.STAGE}: expected so many scores by kind of prompt: {expected}, found "
+            f"{found}. Delete the file to have the stage tested again."
+        )
+    return scores
+
+
+def _scores(
+    context: RunContext, tasks: Sequence[Task], learned: Mapping[str, TrainedTask], stage: Stage
+) -> StageScores:
+    context.progress.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
+    kinds = context.recipe.evaluation.kinds
+    todo = [(task, {kind: _prompts(context, task, learned, kind) for kind in kinds}) for task in tasks]
+    answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
+    scores: StageScores = {kind: [] for kind in kinds}
+    with context.usage.measure("evaluate"), context.progress.work("testing", answers, "answers") as meter:
+        for task, by_kind in todo:
+            for kind, prompts in by_kind.items():
+                # Kinds that come to the same have the same answers.
+                name = "original" if prompts == (task.instruction,) else kind
+                scores[kind].append(_mean_scores(context, task, name, prompts, stage, meter))
+    return scores
+
+
+def _mean_scores(
+    context: RunContext, task: Task, name: str, prompts: Sequence[str], stage: Stage, meter: Meter
+) -> dict[str, float]:
+    """Mean scores of one task under prompts in turn; answers are kept with them."""
+
+    def answer() -> dict[str, Any]:
+        def report(count: int) -> None:
+            meter.advance(count, task.name)
+
+        found = evaluate(context.backbone, task, prompts, context.recipe.evaluation, report)
+        if context.recipe.rewrite.enabled:
+            found.scores.update(extracted_scores(task, found.predictions))
+        return asdict(found)
+
+    return stage.cached_as(Evaluation, paths.predictions(task.key, name), answer).scores
+
+
+def _prompts(
+    context: RunContext, task: Task, learned: Mapping[str, TrainedTask], kind: str
+) -> tuple[str, ...]:
+    """What the task is tested with: its original instruction where there is no other of this kind."""
+    if kind == "chosen" and task.id in learned:
+        return (learned[task.id].prompt.text,)
+    if kind == "unseen" and (held_out := context.held_out(task)):
+        return tuple(candidate.text for candidate in held_out)
+    return (task.instruction,)
