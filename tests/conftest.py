@@ -1,10 +1,9 @@
 """Fixtures shared by all tests."""
 
-import gc
 import os
 import signal
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,12 +67,8 @@ def make_backbone(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Ba
 
 
 @pytest.fixture(scope="session")
-def quick_collections() -> Iterator[None]:
-    """For tests that train often: the Trainer collects garbage twice a run, among a million objects of
-    imported modules. They are told to be no garbage."""
-    from trl import SFTTrainer  # noqa: F401
+def quick_collections() -> None:
+    """For tests that train often: collections of garbage pass over what was imported."""
+    from small import quick_collections
 
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    quick_collections()

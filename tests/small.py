@@ -1,5 +1,8 @@
 """A run of two lab tasks on the embedded backbone that takes seconds, in this process or another."""
 
+import atexit
+import functools
+import gc
 import io
 import os
 import pty
@@ -32,12 +35,23 @@ SETTINGS = [
     "training.epochs=2",
     "training.batch_size=16",
     "training.micro_batch_size=8",
-    "training.checkpoint_every=1",
 ]
+
+
+@functools.cache
+def quick_collections() -> None:
+    """For tests that train often: the Trainer collects garbage several times a run, among a million objects
+    of imported modules. They are told to be no garbage."""
+    from trl import SFTTrainer  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # libraries look for what is left at the end
 
 
 def small_run(out: Path, *settings: str) -> tuple[Results, str]:
     """Run `lab` with the small settings, then these, into `out`. Returns results and what was shown."""
+    quick_collections()
     shown = io.StringIO()
     with RunFolder(out) as folder:
         progress = PlainDisplay(Console(file=shown, width=110))

@@ -33,8 +33,6 @@ from sapo_lite.run.folder import RunFolder
 from sapo_lite.types import Task
 from small import ROOT, call, command
 
-pytestmark = pytest.mark.slow  # seconds each, and minutes in all
-
 CHAT, PULL, UNLOAD = "POST /api/chat", "POST /api/pull", "POST /api/generate"
 TEXT = "Classify the tweet as positive or negative."
 SHIPPED = ", ".join(sorted(recipe.stem for recipe in (ROOT / "recipes").glob("*.toml")))
@@ -413,6 +411,7 @@ def test_the_model_has_left_the_memory_when_the_backbone_is_loaded(
     assert len(server.bodies(CHAT)) >= 6
 
 
+@pytest.mark.slow
 def test_a_run_goes_through_with_ollama_and_then_without(
     say: Callable[..., Done], recipe: Path, tmp_path: Path
 ) -> None:
@@ -666,6 +665,7 @@ def test_help_names_every_option_and_loads_nothing_heavy() -> None:
         assert f" {option} " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_process_gives_the_same_without_escape_codes() -> None:
     with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
         done = call(command(*with_ollama(server, "-n", "2")))
@@ -680,6 +680,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert "Traceback" not in Path("err.txt").read_text()
 
 
+@pytest.mark.slow
 def test_faults_are_told_within_five_seconds() -> None:
     """One that refuses, one that never answers, one that lacks the model."""
     with socket.create_server(("127.0.0.1", 0)) as silent, FakeOllama(models=()) as lacking:
@@ -692,6 +693,7 @@ def test_faults_are_told_within_five_seconds() -> None:
             assert re.fullmatch(r"== paraphrasing with ollama\nerror: [^\n]+\n", done.stderr)
 
 
+@pytest.mark.slow
 def test_the_text_is_a_file_of_prompts_for_score() -> None:
     name = ROOT / "data/lab/mood/train.json"
     text = original("mood")
@@ -703,6 +705,7 @@ def test_the_text_is_a_file_of_prompts_for_score() -> None:
     assert [row["prompt"] for row in rows] == [text, *wordings("mood", 3, 0)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path) -> None:
     hangs = Trouble.HANG
     first = in_turn([*marked(*GOOD[:2]), hangs, hangs])
@@ -734,6 +737,7 @@ def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path)
         assert len(server.bodies(CHAT)) == asked + 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["/api/version", "/api/generate"])
 def test_ctrl_c_ends_it_though_the_server_hangs_elsewhere(route: str) -> None:
     with FakeOllama([Trouble.HANG] * 4, troubles={route: Trouble.HANG}) as server:
@@ -752,6 +756,7 @@ def test_ctrl_c_ends_it_though_the_server_hangs_elsewhere(route: str) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
     spoken = [*marked(GOOD[0], "Is the tweet positive?"), "no markers", *marked(GOOD[1]), *[Trouble.HANG] * 4]
     replies = in_turn(spoken, labels="positive,negative")
@@ -790,6 +795,7 @@ def read_until(terminal: int, *parts: str) -> None:
             shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_paraphrases_goes_on_to_the_same_candidates(
     recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ from small import call, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
-REPORT = "evaluation.robustness=2"
+EVERY_STEP = "training.checkpoint_every=1"
+REPORT = (EVERY_STEP, "evaluation.robustness=2")
 # A file that appears in the middle of each kind of work, in the order a run comes to them.
 MOMENTS = {
     "paraphrasing": "candidates/oldest.json",
@@ -54,11 +55,11 @@ def assert_same_bytes(whole: Path, broken: Path) -> None:
 
 def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    small_run(whole, REPORT)
+    small_run(whole, *REPORT)
     for moment in MOMENTS.values():
-        kill_when(broken, moment, [REPORT])
+        kill_when(broken, moment, REPORT)
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken, REPORT))  # a new program, as a user starts it
+    last = call(small_command(broken, *REPORT))  # a new program, as a user starts it
     assert last.returncode == 0, last.stderr
     assert_same_bytes(whole, broken)
 
@@ -75,7 +76,7 @@ def test_wordings_that_the_model_decides_survive_kills_between_decisions(
     tmp_path: Path, settings: list[str]
 ) -> None:
     """Six steps in three epochs: killed when something was decided, then in a hold and in an epoch."""
-    settings = [*settings, "sequence.tasks=['odd_one_out']", "training.epochs=3"]
+    settings = [EVERY_STEP, *settings, "sequence.tasks=['odd_one_out']", "training.epochs=3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     small_run(whole, *settings)
     for moment in ("wordings.json", "checkpoints/checkpoint-3/trainer_state.json"):
@@ -90,7 +91,12 @@ def test_wordings_that_the_model_decides_survive_kills_between_decisions(
 def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
     """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    settings = [f"adapter.method={method}", "prompt.strategy=fixed", "evaluation.prompts=original"]
+    settings = [
+        EVERY_STEP,
+        f"adapter.method={method}",
+        "prompt.strategy=fixed",
+        "evaluation.prompts=original",
+    ]
     small_run(whole, *settings)
     kill_when(broken, MOMENTS["training the second task"], settings)
     assert not (broken / "02-odd_one_out/adapter").exists()
