@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.confidence import Margin, certainty, resolution
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.types import Candidate
-
-if TYPE_CHECKING:
-    from sapo_lite.model.backbone import Backbone
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Choice:
     original_partial: bool | None
 
 
-def judge(backbone: "Backbone", strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> Choice:
+def judge(backbone: Backbone, strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> Choice:
     """The choice with what the scores (none, or those of at least two candidates) say about it."""
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
