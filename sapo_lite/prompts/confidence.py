@@ -146,6 +146,6 @@ BFLOAT16_RESOLUTION = 0.008
 
 def resolution(backbone: "Backbone") -> float:
     """Nats per token by which arithmetic alone may move a candidate's mean."""
-    import torch  # here, since finished runs are read without it
+    import torch  # which finished results are read without
 
     return BFLOAT16_RESOLUTION if backbone.dtype is torch.bfloat16 else 0.0

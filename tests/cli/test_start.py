@@ -67,7 +67,7 @@ def test_a_command_that_needs_no_model_starts_without_torch(
 
 
 def test_what_reads_a_finished_run_starts_without_torch() -> None:
-    modules = ("prompts.confidence", "prompts.choice", "prompts.racing", "run.workplan", "compare.read")
+    modules = ("prompts.confidence", "prompts.racing", "run.workplan", "compare.read")
     imports = "; ".join(f"import sapo_lite.{module}" for module in modules)
     code = f"import sys; {imports}; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
