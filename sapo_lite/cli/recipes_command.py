@@ -11,6 +11,8 @@ from rich.table import Table
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.support.shipped import typed_path
 
+_Name = Annotated[str, typer.Argument(help="Name of a shipped recipe.")]
+
 recipes_app = typer.Typer(help="List, show or copy the shipped recipes.", invoke_without_command=True)
 
 
@@ -28,7 +30,7 @@ def recipes(context: typer.Context) -> None:
 
 
 @recipes_app.command()
-def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")]) -> None:
+def show(name: _Name) -> None:
     """Print a shipped recipe."""
     from sapo_lite.recipe import recipe_text
 
@@ -37,7 +39,7 @@ def show(name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")])
 
 @recipes_app.command()
 def copy(
-    name: Annotated[str, typer.Argument(help="Name of a shipped recipe.")],
+    name: _Name,
     path: Annotated[
         Path,
         typer.Argument(help="File to write it to; in a folder it keeps its name.", parser=typed_path),
