@@ -17,7 +17,7 @@ def locate_model(name: str) -> Path:
 
     Raises:
         BackboneError: there is no such folder, the model is not cached and the hub cannot be reached, or an
-        embedded model was changed.
+            embedded model was changed.
     """
     if name in EMBEDDED:
         folder = shipped("data") / "backbones" / name

@@ -27,7 +27,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
 
     Raises:
         BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack
-        weights.
+            weights.
         RenderError: its tokenizer or chat template cannot be used.
     """
     path = locate_model(config.name)

@@ -1,4 +1,4 @@
-"""What `sapo-lite paraphrase` does: an instruction, or the tasks of a recipe, to pools of candidates."""
+"""The command `sapo-lite paraphrase`: pools of candidates for an instruction or for the tasks of a recipe."""
 
 import json
 import re
@@ -27,7 +27,7 @@ DEFAULT_MODEL = "qwen3:8b"  # in Ollama: that of the recipes
 
 @dataclass(frozen=True)
 class Request:
-    """The command line. `settings` are keys of the section `paraphrase` that were given as options."""
+    """Arguments of the command. `settings` are keys of the section `paraphrase`, given as options."""
 
     what: str
     labels: Sequence[str]
@@ -43,7 +43,7 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
     """A pool for each task.
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: a mistake that the user can correct; the message says how.
     """
     if (count := request.settings.get("count", 1)) < 1:
         raise RecipeError(f"--count: expected a whole number of at least 1, found {count}")
@@ -51,7 +51,7 @@ def paraphrase(request: Request, show: "Display") -> list[Pool]:
 
 
 def _is_recipe(what: str) -> bool:
-    """Whether a recipe is meant: a name or a path rather than a sentence, English or Chinese."""
+    """Whether the argument is a recipe (a name or a path) and not an English or Chinese sentence."""
     return what.endswith(".toml") or re.fullmatch(r"[a-z0-9_./~-]*[a-z0-9_]", what) is not None
 
 
@@ -82,7 +82,7 @@ def _of_instruction(request: Request, show: "Display") -> list[Pool]:
 
 
 def _of_recipe(request: Request, show: "Display") -> list[Pool]:
-    """As the run will make them: with the same settings and seed they are then there already."""
+    """Pools as the run will make them: with the same settings and seed, the run finds them in the cache."""
     if request.labels:
         raise RecipeError(
             "--labels belongs to an instruction; the tasks of a recipe have labels of their own"
@@ -103,9 +103,9 @@ def _of_recipe(request: Request, show: "Display") -> list[Pool]:
 
 
 def as_text(pools: Sequence[Pool]) -> str:
-    """The texts, one a line, the original first: a file of prompts for `sapo-lite score`.
+    """The texts, one a line, the original first: a prompts file for `sapo-lite score`.
 
-    Line breaks within a text become spaces. Several tasks stand under their names.
+    Line breaks within a text become spaces. Several tasks are listed under their names.
     """
     blocks = [[" ".join(candidate.text.split()) for candidate in pool.candidates] for pool in pools]
     if len(pools) > 1:
@@ -114,6 +114,6 @@ def as_text(pools: Sequence[Pool]) -> str:
 
 
 def as_json(pools: Sequence[Pool]) -> str:
-    """A candidates file, which `paraphrase.backend = "file"` and `sapo-lite score` read."""
+    """The content of a candidates file, which `paraphrase.backend = "file"` and `sapo-lite score` read."""
     value = pool_to_json(pools[0]) if len(pools) == 1 else {"pools": [pool_to_json(pool) for pool in pools]}
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

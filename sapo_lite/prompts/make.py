@@ -1,10 +1,10 @@
-"""Other wordings of a task's instruction: where they come from, and which of them may be used.
+"""Making of the pools: paraphrases of each task's instruction from the recipe's sources.
 
     pools = make_pools(tasks, recipe.paraphrase, Surroundings(show))
 
-A source only supplies texts; `gate` judges every one of them and `pool` collects what passes. The
-sources take turns over all tasks: each is released before the next is opened, so that on one card no two
-models are in memory at once.
+A source only supplies texts; `gate` checks each of them and `pool` collects those that pass. One source after
+another works through all tasks. Each is released before the next is opened, so that a GPU never holds two
+models at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,8 +25,10 @@ __all__ = ["Pool", "SourceContext", "make_pools", "original_alone", "pool_from_j
 def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: SourceContext) -> list[Pool]:
     """The original and up to `config.wanted` paraphrases for each task.
 
-    Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
-    `config.minimum`. What chat models have said by then is kept, and used again the next time.
+    Answers of chat models are saved even if this fails, and reused the next time.
+
+    Raises:
+        ParaphraseError: a source cannot work, or a task has fewer than `config.minimum` paraphrases.
     """
     around = replace(around, tasks=len(tasks))
     pools = {task.id: original_alone(task) for task in tasks}
