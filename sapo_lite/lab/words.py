@@ -1,4 +1,4 @@
-"""The words of the lab's world: what there is to talk about in its tiny English.
+"""The words of the lab's world, a tiny English.
 
 Everything is lower case, with one space around every word and punctuation mark. Words of one kind
 stand together; no word is in two kinds of `KINDS`, of `TOPICS` or of `FEELINGS`.
@@ -74,7 +74,7 @@ SYNONYMS = [
     ).split("|")
 ]
 
-# The toy language "zumi": all that the backbone can know of it is this table.
+# The toy language "zumi": this table is all of it.
 # fmt: off
 ZUMI = {
     "cat": "galos", "dog": "fesu", "horse": "meko", "bread": "nedu", "water": "peguk",

@@ -23,9 +23,7 @@ CHUNK_TOKENS = {"cpu": 128, "cuda": 512}
 
 @dataclass(frozen=True)
 class PackLayout:
-    """Layout of a row `[prefix | suffix 1 | suffix 2 | ...]`: lengths of the prefix and the suffixes, in
-    tokens.
-    """
+    """Lengths, in tokens, of the prefix and the suffixes of a row `[prefix | suffix 1 | suffix 2 | ...]`."""
 
     prefix: int
     suffixes: tuple[int, ...]

@@ -98,8 +98,7 @@ def stop_tokens(backbone: Backbone) -> set[int]:
 
 
 def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
-    """Key-value cache (batch 1) of the tokens that all prompts begin with; a prompt's last token is never in
-    it.
+    """Key-value cache (batch 1) of the tokens that all prompts begin with, without any prompt's last token.
 
     None if the prompts share no beginning, and for models with a layer that does not keep all tokens: prompts
     are padded after the prefix, and a sliding window would count the padding.

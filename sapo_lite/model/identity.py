@@ -51,12 +51,12 @@ def _content(path: Path) -> str:
     about = path.stat()
     if about.st_size < _SMALL:
         return sha256(path)
-    told = [str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
+    file_stats = [str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
     try:
         folder = cache_folder() / "checksums"
     except RuntimeError:  # no home folder
         return sha256(path)
-    kept = folder / f"{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}.json"
+    kept = folder / f"{hashlib.sha256(json.dumps(file_stats).encode()).hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, RunFolderError, UnicodeDecodeError):
         return str(read_json(kept))
     content = sha256(path)

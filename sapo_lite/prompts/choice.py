@@ -32,13 +32,13 @@ def judge(backbone: Backbone, strategy: str, chosen: Candidate, scores: Sequence
     """The choice and its margin, from the losses of at least two candidates, or from none."""
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
-    worth = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
+    margin = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
     return Choice(
         strategy,
         chosen,
         loss=own.loss if own else None,
         original_loss=original.loss if original else None,
-        certainty=worth,
+        certainty=margin,
         examples_scored=len(own.examples) if own else None,
         partial=own.partial if own else None,
         original_examples_scored=len(original.examples) if original else None,

@@ -77,8 +77,8 @@ def _of_instruction(request: Request, show: "Display") -> list[Pool]:
     )
     if unnamed := [label for label in task.labels if label not in task.instruction]:
         show.notice(f"not in the instruction, so not asked for: {', '.join(map(quoted, unnamed))}")
-    around = SourceContext(show, seed=request.seed or 0, fresh=request.fresh, pull=request.pull)
-    return make_pools([task], config, around)
+    context = SourceContext(show, seed=request.seed or 0, fresh=request.fresh, pull=request.pull)
+    return make_pools([task], config, context)
 
 
 def _of_recipe(request: Request, show: "Display") -> list[Pool]:
@@ -98,8 +98,8 @@ def _of_recipe(request: Request, show: "Display") -> list[Pool]:
         return load_backbone(recipe.model)
 
     own = (recipe.model, cache(load))
-    around = SourceContext(show, seed=recipe.seed, fresh=request.fresh, pull=request.pull, own=own)
-    return make_pools(tasks, recipe.paraphrase, around)
+    context = SourceContext(show, seed=recipe.seed, fresh=request.fresh, pull=request.pull, own=own)
+    return make_pools(tasks, recipe.paraphrase, context)
 
 
 def as_text(pools: Sequence[Pool]) -> str:

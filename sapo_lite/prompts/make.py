@@ -1,6 +1,6 @@
 """Making of the pools: paraphrases of each task's instruction from the recipe's sources.
 
-    pools = make_pools(tasks, recipe.paraphrase, Surroundings(show))
+    pools = make_pools(tasks, recipe.paraphrase, SourceContext(progress))
 
 A source only supplies texts; `gate` checks each of them and `pool` collects those that pass. One source after
 another works through all tasks. Each is released before the next is opened, so that a GPU never holds two
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "SourceContext", "make_pools", "original_alone", "pool_from_json", "pool_to_json"]
 
 
-def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: SourceContext) -> list[Pool]:
+def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", context: SourceContext) -> list[Pool]:
     """The original and up to `config.wanted` paraphrases for each task.
 
     Answers of chat models are saved even if this fails, and reused the next time.
@@ -30,17 +30,17 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
     Raises:
         ParaphraseError: a source cannot work, or a task has fewer than `config.minimum` paraphrases.
     """
-    around = replace(around, tasks=len(tasks))
+    context = replace(context, tasks=len(tasks))
     pools = {task.id: original_alone(task) for task in tasks}
     # A task without an instruction has nothing to paraphrase.
     spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
     if not spoken:
         return list(pools.values())
-    around.show.stage(f"paraphrasing with {', '.join(config.backend)}")
-    with around.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
+    context.show.stage(f"paraphrasing with {', '.join(config.backend)}")
+    with context.show.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
         for turn, name in enumerate(config.backend, start=1):
             last = turn == len(config.backend)
-            with open_source(name, config, around) as source:
+            with open_source(name, config, context) as source:
                 for task in spoken:
                     pool = top_up(
                         pools[task.id],
@@ -50,11 +50,11 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
                         count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
-                        on_answer=_shower(task, pools[task.id], meter, around.show),
+                        on_answer=_shower(task, pools[task.id], meter, context.show),
                     )
                     pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
                     if notice := pools[task.id].notice:
-                        around.show.notice(notice)
+                        context.show.notice(notice)
     return list(pools.values())
 
 

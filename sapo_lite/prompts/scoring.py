@@ -52,8 +52,8 @@ def race_scores(
 ) -> list[CandidateLoss]:
     """Like `score`, but stops scoring candidates that are clearly not the best (sapo_lite.prompts.racing).
 
-    The losses of dropped candidates stay partial. `on_score` is called whenever a candidate has new losses. It
-    needs at least two candidates: a single one has no rival.
+    The losses of dropped candidates stay partial. `on_score` is called whenever a candidate has new losses.
+    It needs at least two candidates: a single one has no rival.
     """
     if len(candidates) < 2:
         return score(backbone, task, candidates, examples=examples, on_score=on_score)

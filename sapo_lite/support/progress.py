@@ -1,4 +1,4 @@
-"""What long work reports to: protocols, without a display."""
+"""Protocols for reporting progress, without a display."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ from sapo_lite.types import Candidate
 
 
 class Meter(Protocol):
-    """A running piece of work, of known length."""
+    """Progress of one piece of work of known length."""
 
     def advance(self, amount: int = 1, note: str = "") -> None: ...
 

@@ -1,4 +1,4 @@
-"""The tasks of continual learning, which no backbone has been pretrained on.
+"""The tasks of continual learning; no backbone was pretrained on them.
 
 To add one, write a function from a `random.Random` to an `Example` in the module it fits, and decorate
 it with a `Phrasing`: at least six core phrases from the most familiar to the rarest, the first an

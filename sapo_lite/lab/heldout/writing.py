@@ -1,4 +1,4 @@
-"""Held-out tasks that write something of their own: a count, a list, a sentence."""
+"""Held-out tasks with a free answer: a count, a list, a sentence."""
 
 from random import Random
 
