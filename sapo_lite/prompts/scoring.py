@@ -53,7 +53,7 @@ def race_scores(
     """Like `score`, but stops scoring candidates that are clearly not the best (sapo_lite.prompts.racing).
 
     The losses of dropped candidates stay partial. `on_score` is called whenever a candidate has new losses.
-    It needs at least two candidates: a single one has no rival.
+    A single candidate is scored in full.
     """
     if len(candidates) < 2:
         return score(backbone, task, candidates, examples=examples, on_score=on_score)
