@@ -36,7 +36,20 @@ def classify(attribute: str, thing: str, labels: Sequence[str], *more: str) -> P
 
 
 def check(thing: str, claim: str, question: str, *more: str) -> Phrasing:
-    """Yes or no: `check("list", "the list contains a {kind}", "does the list contain a {kind} ?")`
+    """Yes or no: `check("list", "the list contains a {kind}", "does the list contain a {kind} ?")`"""
+    cores = [
+        f"decide [whether|if] {claim}",
+        question,
+        f"whether {claim}",
+        f"say yes if {claim}",
+        f"check [whether|if] {claim}",
+        f"is it [true|right] that {claim} ?",
+        *more,
+        f"[tell me|judge] [whether|if] {claim}",
+        f"a check of whether {claim}",
+        f"answer yes if {claim} and no otherwise",
+    ]
+    return Phrasing(plainest(thing), cores, YES_NO)
 
 
 def extract(target: str, source: str, *more: str) -> Phrasing:
@@ -106,7 +119,20 @@ def pick(target: str, is_it: str, source: str = "list") -> Phrasing:
 
 
 def option(target: str, is_it: str, noun: str = "menu", letters: Sequence[str] = LETTERS) -> Phrasing:
-    """Frames for a letter: `option("the [reply|answer]", "fits the message", "dialogue")`
+    """The letter of an option: `option("the [reply|answer]", "fits the message", "dialogue")`"""
+    cores = [
+        f"[choose|pick|select] {target}",
+        f"which option {is_it} ?",
+        f"the letter of the option that {is_it}",
+        f"[choose|pick|select] the option that {is_it}",
+        f"the letter of {target}",
+        f"which option is {target} ?",
+        f"find the option that {is_it}",
+        f"which letter stands before {target} ?",
+        f"the option that {is_it}",
+        f"match the {noun} with {target}",
+    ]
+    return Phrasing(noun, cores, tuple(letters))
 
 
 def count(things: str, source: str = "list") -> Phrasing:
@@ -125,8 +151,7 @@ def count(things: str, source: str = "list") -> Phrasing:
 
 
 def turn(source: str, commands: Sequence[str], results: Sequence[str]) -> Phrasing:
-    """Frames that ask to rewrite the input:
-    `turn("list", ["reverse the list"], ["the list in reverse order"])`"""
+    """Rewrite the input: `turn("list", ["reverse the list"], ["the list in reverse order"])`"""
     cores = [phrase for pair in zip(commands, results, strict=False) for phrase in pair]
     cores += [f"what is {results[0]} ?", *commands[len(results) :], *results[len(commands) :]]
     cores += [f"change the {source} into {result}" for result in results]

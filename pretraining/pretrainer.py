@@ -45,9 +45,7 @@ class Plan:
     start: str | None = None
 
     def size(self, step: int) -> int:
-        """Number of instructions of a step: half of them while the rate is level, when more steps help
-        most.
-        """
+        """Number of instructions of a step: half of them while the rate is level, which then helps most."""
         return self.wordings // 2 if step < self.level else self.wordings
 
     def rate(self, step: int) -> float:
@@ -73,9 +71,7 @@ class Pretraining:
     """State of a pretraining: weights, optimisers, running losses and the number of steps done."""
 
     def __init__(self, plan: Plan, qwen: Any = None, **shape: Any) -> None:
-        """`qwen` is a trained Qwen3 from which a Llama is made. Without it, a model of `shape` starts at
-        random.
-        """
+        """`qwen` is the trained Qwen3 from which a Llama is made; None for random weights."""
         self.plan = plan
         self.step = 0
         self.seconds = 0.0

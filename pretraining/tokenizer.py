@@ -67,9 +67,7 @@ def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 
 
 def _text(rng: Random) -> Iterator[str]:
-    """Text: examples of all families, instructions and examples of all tasks, single words, the chat
-    format.
-    """
+    """Examples of all families, instructions and examples of all tasks, single words, the chat format."""
     for family in FAMILIES.values():
         for _ in range(400):
             drawn = pretrain_example(family, rng)
