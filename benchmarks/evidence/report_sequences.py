@@ -145,7 +145,9 @@ def _cells(one: Finding, kind: str) -> list[str]:
 
 
 def _original_table(content: Mapping[str, Any]) -> str:
-    """How often a strategy chose the original instruction: then it is the same as the baseline."""
+    """Frequency of the original instruction as a strategy's choice, which is then the same as the
+    baseline.
+    """
     rows = []
     for strategy in dict.fromkeys(cell["strategy"] for cell in content["cells"]):
         chosen = [n for c in content["cells"] if c["strategy"] == strategy for n in c["chosen"].values()]

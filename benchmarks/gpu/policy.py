@@ -34,6 +34,6 @@ def train_a_policy(
             backbone, parameters, prompts, roll, reward, CONFIG, checkpointing=True, scratch=scratch, seed=0
         )
         with torch.no_grad():
-            # Of A and B in turn, B is the one that begins at zero.
+            # The weights are A and B in turn; B is initially zero.
             moved = max(float(b.abs().max()) for b in parameters[1::2])
     return rewards, moved

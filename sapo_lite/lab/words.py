@@ -27,7 +27,7 @@ PRODUCTS = "phone film book hotel meal camera game lamp clock radio course app".
 DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 
-# How much somebody likes a product, in adjectives.
+# Adjectives for a product, by opinion.
 ADJECTIVES_BY_STARS = {
     1: "terrible awful horrible dreadful disgusting".split(),
     2: "bad poor weak boring disappointing".split(),

@@ -49,7 +49,7 @@ def train(
     Training continues from the newest checkpoint in `checkpoints`, if there is one.
 
     Raises:
-        TrainingError: a training set has no answer tokens, a loss is not finite, or frozen blocks changed.
+        TrainingError: no rows, a row without answer tokens, a loss that is not finite, or frozen blocks moved.
     """
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give exactly the gradients of padded batches, unless dropout draws masks (see model/batching.py).

@@ -60,14 +60,14 @@ class RandomSchedule:
     or has probabilities proportional to `weights`.
     """
 
-    wordings: tuple[str, ...] = field(repr=False)
+    candidates: tuple[str, ...] = field(repr=False)
     hold: int
     seed: str
     weights: tuple[float, ...] | None = field(default=None, repr=False)
 
     def at(self, step: int, loss: Loss | None = None, epoch: int = 0) -> str:
         rng = random.Random(f"{self.seed}/{step // self.hold}")
-        return rng.choices(self.wordings, self.weights)[0]
+        return rng.choices(self.candidates, self.weights)[0]
 
     def after_training(self) -> AfterTraining:
         return AfterTraining()

@@ -85,7 +85,7 @@ def train_policy(
 
 
 def policy_loss(backbone: Backbone, inputs: Mapping[str, Tensor], temperature: float) -> Tensor:
-    """GRPO's loss of one micro-batch of B rollouts, all drawn by the current policy.
+    """GRPO's loss of one micro-batch of B rollouts, all drawn from the current policy.
 
     All probability ratios are then 1, so none is clipped. The gradient is that of the mean of -advantage x
     log-probability over the tokens of the step's rollouts. The log-probabilities are computed as in scoring

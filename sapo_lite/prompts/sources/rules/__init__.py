@@ -37,7 +37,7 @@ _POINTS_BACK = re.compile(r"\b(?:it|its|this|these|those|they|them|their|each|bo
 
 
 def rewordings(task: Task, seed: int) -> Iterator[str]:
-    """Different wordings of the task's instruction, in an order drawn from `seed`.
+    """Different rewordings of the task's instruction, in an order drawn from `seed`.
 
     They are generated one by one until the rules have no more; neighbours differ from each other. An
     instruction of only punctuation has none.
