@@ -1,4 +1,4 @@
-"""How many examples of a family a model answers right."""
+"""Accuracy of a model on examples of the families."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -31,7 +31,7 @@ def accuracy_by_family(
 def answered(backbone: Backbone, examples: Sequence[EncodedRow]) -> list[bool]:
     """Whether greedy decoding gives each example's answer.
 
-    It does exactly if every token of the answer is the likeliest after those before it.
+    That is so if and only if every answer token is the most likely one after the tokens before it.
     """
     right = torch.ones(len(examples), dtype=torch.bool)
     order = sorted(range(len(examples)), key=lambda n: len(examples[n].ids))

@@ -1,7 +1,7 @@
 """Many packs in one forward pass: each row of a batch is a prefix and the examples that share it.
 
 `sapo_lite.model.batching` makes a pack of all rows of one task. Pretraining has many instructions, each with
-a few examples; so its packs are short, and stand below each other, padded on the right.
+a few examples; so its packs are short, and form the rows of a batch, padded on the right.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class PackBatch:
     ids, positions: int64 [B, T]
     mask: float32 [B, 1, T, T], 0 where a token may see another, else the most negative number
     rows, columns: int64 [A], where each answer token is predicted
-    targets: int64 [A], the answer tokens; owners: int64 [A], the number of the example each is of
+    targets: int64 [A], the answer tokens; owners: int64 [A], the number of each token's example
     """
 
     ids: Tensor
@@ -36,12 +36,12 @@ class PackBatch:
 
 
 def pack_batch(encoded: Sequence[EncodedRow], groups: Sequence[Sequence[int]]) -> PackBatch:
-    """The examples of those numbers; the ones of a group begin alike, and share a row."""
+    """Pack the numbered examples; the examples of a group have a common beginning and share a row."""
     packs = [packed(encoded, group, shared_prefix([encoded[n] for n in group])) for group in groups]
     size = (len(packs), max(pack.ids.shape[1] for pack in packs))
     ids, positions = torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
     sees = torch.zeros(size[0], 1, size[1], size[1], dtype=torch.bool)
-    sees[..., 0] = True  # padding sees something, or its softmax is not a number
+    sees[..., 0] = True  # padding must see a token, or its softmax is NaN
     for row, pack in enumerate(packs):
         assert pack.layout is not None
         length = pack.ids.shape[1]
@@ -58,7 +58,7 @@ def pack_batch(encoded: Sequence[EncodedRow], groups: Sequence[Sequence[int]]) -
 
 
 def answer_logits(model: Any, batch: PackBatch) -> Tensor:
-    """Logits at the answer tokens: [A, vocabulary]. The last MLP runs nowhere else."""
+    """Logits at the answer tokens: [A, vocabulary]. The last MLP runs only there."""
     decoder = model.base_model
     with only_at(decoder, batch.rows, batch.columns):
         hidden = decoder(

@@ -1,4 +1,4 @@
-"""The model card of a backbone: what it was trained on, for how long, and what it can do, as measured."""
+"""The model card of a backbone: training data, training time and measured accuracy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -76,8 +76,8 @@ families have no error; the weakest are these.
 def card(plan: Plan, facts: Mapping[str, Any], config: Any, accuracy: Mapping[str, float]) -> str:
     """The card's text.
 
-    `facts` were measured: tokens and parameters (millions), minutes, threads, machine, and the examples of
-    each family (count) that `accuracy`, as shares, is of.
+    `facts` are measured: tokens and parameters (millions), minutes, threads, machine, and the number of
+    examples of each family (count) on which `accuracy` (shares) was measured.
     """
     ordered = sorted(accuracy, key=accuracy.__getitem__)
     plain, long, rare = REGISTER_SHARES

@@ -1,4 +1,4 @@
-"""Which examples a step of pretraining is made of: those of weak families more often."""
+"""The curriculum: the examples of each pretraining step, with more of the families of high loss."""
 
 from collections.abc import Sequence
 from random import Random
@@ -8,9 +8,9 @@ from pretraining.mixture import PretrainExample, pretrain_examples
 from sapo_lite.model.chat import ChatFormat, EncodedRow
 from sapo_lite.types import Task, TrainingRow
 
-# Nats per answer token: what a family starts with, and beyond which it comes no more often.
+# Nats per answer token: a family's initial loss, and the loss above which it is not drawn more often.
 _START, _CEILING = 3.0, 1.5
-_FLOOR = 0.12  # a family that is learned by heart still comes this often, beside one at `_CEILING`
+_FLOOR = 0.12  # a fully learned family is still drawn this often, relative to one at `_CEILING`
 _MEMORY = 0.95
 
 EXAMPLES_OF_A_WORDING = 3  # they share the computation of the instruction (pretraining.batch)
@@ -25,19 +25,19 @@ class Curriculum:
         self.losses = dict.fromkeys(families, _START)
 
     def groups(self, step: int, count: int) -> list[list[PretrainExample]]:
-        """`count` wordings, each with the few examples of one family that share it."""
+        """`count` instructions, each with a few examples of one family that share it."""
         rng = Random(f"{self._seed}/{step}")
         weights = [_FLOOR + min(loss, _CEILING) for loss in self.losses.values()]
         families = rng.choices(list(self._families.values()), weights, k=count)
         return [pretrain_examples(family, rng, EXAMPLES_OF_A_WORDING) for family in families]
 
     def note(self, drawn: Sequence[PretrainExample], losses: Sequence[float]) -> None:
-        """Remember what the examples cost, in nats per answer token."""
+        """Update the running losses with those of these examples, in nats per answer token."""
         for one, loss in zip(drawn, losses, strict=True):
             self.losses[one.family] = _MEMORY * self.losses[one.family] + (1 - _MEMORY) * loss
 
     def weakest(self, count: int) -> list[str]:
-        """The families of the highest running loss."""
+        """The families with the highest running losses."""
         return sorted(self.losses, key=self.losses.__getitem__, reverse=True)[:count]
 
 

@@ -1,4 +1,4 @@
-"""What a family of pretraining tasks is, and the list that they are all entered in."""
+"""A family of pretraining tasks, and the table of all families."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of small task: how to draw examples of it, and how to ask for it."""
+    """A kind of small task: how to draw its examples, and the phrases of its instruction."""
 
     name: str
     phrasing: Phrasing

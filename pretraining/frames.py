@@ -1,8 +1,7 @@
-"""Ways to ask that many families share: the same sentence frames, filled with other words.
+"""Frames: instruction templates that many families share, filled with other words.
 
-A model that has met a frame with a dozen fillings understands it with a new one. That is what makes
-what it learns under one wording carry over to another. Frames stand in order: the first come most
-often (`pretraining.mixture`).
+A model trained on a frame with a dozen fillings understands it with a new one. So what it learns under one
+instruction transfers to another. The first frames of a list are drawn most often (`pretraining.mixture`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ LETTERS = ("A", "B", "C")
 
 
 def classify(attribute: str, thing: str, labels: Sequence[str], *more: str) -> Phrasing:
-    """Which of the labels is it? `classify("sentiment", "review", ("positive", "negative"))`"""
+    """Frames that ask for one of the labels: `classify("sentiment", "review", ("positive", "negative"))`"""
     one = either(labels)
     cores = [
         f"decide [whether|if] the {thing} is {one}",
@@ -37,7 +36,7 @@ def classify(attribute: str, thing: str, labels: Sequence[str], *more: str) -> P
 
 
 def check(thing: str, claim: str, question: str, *more: str) -> Phrasing:
-    """Yes or no? `check("list", "the list contains a {kind}", "does the list contain a {kind} ?")`"""
+    """Yes or no: `check("list", "the list contains a {kind}", "does the list contain a {kind} ?")`"""
     cores = [
         f"decide [whether|if] {claim}",
         question,
@@ -54,7 +53,7 @@ def check(thing: str, claim: str, question: str, *more: str) -> Phrasing:
 
 
 def extract(target: str, source: str, *more: str) -> Phrasing:
-    """Copy a part of a text: `extract("[city|town]", "[text|sentence]")`"""
+    """Frames that ask to copy a part of a text: `extract("[city|town]", "[text|sentence]")`"""
     cores = [
         f"find the {target} in the {source}",
         f"what is the {target} in the {source} ?",
@@ -72,7 +71,7 @@ def extract(target: str, source: str, *more: str) -> Phrasing:
 
 
 def give(target: str, thing: str, *more: str) -> Phrasing:
-    """Something that belongs to the input: `give("opposite", "word")`"""
+    """Frames that ask for something related to the input: `give("opposite", "word")`"""
     cores = [
         f"[give|write] the {target} of the {thing}",
         f"what is the {target} of the {thing} ?",
@@ -88,7 +87,7 @@ def give(target: str, thing: str, *more: str) -> Phrasing:
 
 
 def extreme(adjective: str, thing: str, measure: str, end: str, source: str = "list") -> Phrasing:
-    """The one that has most or least: `extreme("tallest", "person", "height", "highest")`"""
+    """Frames that ask for the largest or smallest: `extreme("tallest", "person", "height", "highest")`"""
     cores = [
         f"find the {adjective} {thing}",
         f"which {thing} is the {adjective} ?",
@@ -105,7 +104,7 @@ def extreme(adjective: str, thing: str, measure: str, end: str, source: str = "l
 
 
 def pick(target: str, is_it: str, source: str = "list") -> Phrasing:
-    """One word of several: `pick("the {kind}", "is a {kind}")`"""
+    """Frames that ask for one word of several: `pick("the {kind}", "is a {kind}")`"""
     cores = [
         f"[find|pick|choose] {target}",
         f"which [word|item] {is_it} ?",
@@ -120,7 +119,7 @@ def pick(target: str, is_it: str, source: str = "list") -> Phrasing:
 
 
 def option(target: str, is_it: str, noun: str = "menu", letters: Sequence[str] = LETTERS) -> Phrasing:
-    """The letter of one option: `option("the [reply|answer]", "fits the message", "dialogue")`"""
+    """The letter of an option: `option("the [reply|answer]", "fits the message", "dialogue")`"""
     cores = [
         f"[choose|pick|select] {target}",
         f"which option {is_it} ?",
@@ -137,7 +136,7 @@ def option(target: str, is_it: str, noun: str = "menu", letters: Sequence[str] =
 
 
 def count(things: str, source: str = "list") -> Phrasing:
-    """How many: `count("[words|items]")`"""
+    """Frames that ask for a number: `count("[words|items]")`"""
     cores = [
         f"count the {things}",
         f"how many {things} are there ?",
@@ -152,7 +151,7 @@ def count(things: str, source: str = "list") -> Phrasing:
 
 
 def turn(source: str, commands: Sequence[str], results: Sequence[str]) -> Phrasing:
-    """Something written anew: `turn("list", ["reverse the list"], ["the list in reverse order"])`"""
+    """Rewrite the input: `turn("list", ["reverse the list"], ["the list in reverse order"])`"""
     cores = [phrase for pair in zip(commands, results, strict=False) for phrase in pair]
     cores += [f"what is {results[0]} ?", *commands[len(results) :], *results[len(commands) :]]
     cores += [f"change the {source} into {result}" for result in results]

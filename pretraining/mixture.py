@@ -1,4 +1,4 @@
-"""The examples of pretraining: a sample of a family, and one of many ways to ask for it."""
+"""The examples of pretraining: a sample of a family, and one of its many instructions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from random import Random
 from pretraining.family import Family, Sample
 from sapo_lite.lab.grammar import REGISTERS, Phrasing, hint, wrapped
 
-# How often each register comes, and how often a hint follows, with labels and without.
+# Frequencies of the registers, and of a hint, with labels and without.
 REGISTER_SHARES = (0.62, 0.31, 0.07)
 HINTED, HINTED_FREE = 0.6, 0.15
-# How often labels, where they are few, are other words than usual, and the instruction says which.
+# How often a small set of labels is replaced by other words, which the instruction then defines.
 RENAMED, RENAMED_AT_MOST = 0.12, 3
 NEW_LABELS = (
     "good bad left right up down in out one two x y red blue hot cold top bottom true false pass fail "
@@ -22,7 +22,7 @@ SUFFIXES = ("answer :", "answer :", "answer :", "", "your answer :", "output :")
 
 @dataclass(frozen=True)
 class PretrainExample:
-    """What a model reads (instruction, input, suffix) and must answer."""
+    """A model's prompt (instruction, input, suffix) and its answer."""
 
     family: str
     instruction: str
@@ -32,12 +32,12 @@ class PretrainExample:
 
 
 def pretrain_example(family: Family, rng: Random) -> PretrainExample:
-    """Draw a sample of the family and a wording for it."""
+    """Draw a sample of the family and an instruction for it."""
     return pretrain_examples(family, rng, 1)[0]
 
 
 def pretrain_examples(family: Family, rng: Random, count: int) -> list[PretrainExample]:
-    """Draw a wording and `count` samples for it, or fewer where the wording fits few."""
+    """Draw an instruction and `count` samples for it, or fewer if it fits few."""
     samples = _alike(family, rng, count)
     phrasing = family.phrasing
     register = rng.choices(REGISTERS, REGISTER_SHARES)[0]
@@ -53,7 +53,7 @@ def pretrain_examples(family: Family, rng: Random, count: int) -> list[PretrainE
 
 
 def _alike(family: Family, rng: Random, count: int, tries: int = 30) -> list[Sample]:
-    """Up to `count` samples that fill the slots of an instruction alike."""
+    """Up to `count` samples that fill the slots of an instruction with the same words."""
     samples = [family.draw(rng)]
     for _ in range(tries if count > 1 else 0):
         another = family.draw(rng)
@@ -65,7 +65,7 @@ def _alike(family: Family, rng: Random, count: int, tries: int = 30) -> list[Sam
 
 
 def _core(phrasing: Phrasing, rng: Random) -> str:
-    """A core phrase; those at the head of the list come more often."""
+    """A core phrase; phrases early in the list are drawn more often."""
     return phrasing.cores[min(rng.randrange(len(phrasing.cores)) for _ in range(2))]
 
 

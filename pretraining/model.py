@@ -1,4 +1,4 @@
-"""The lab's two models, in transformers' own classes: Qwen3, and a Llama of the same size."""
+"""The lab's two models as transformers classes: Qwen3, and a Llama of the same size."""
 
 from typing import Any
 

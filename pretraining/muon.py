@@ -3,7 +3,7 @@
 A step is the momentum of the gradient made orthogonal: all its singular values are brought near 1 by a
 few Newton-Schulz iterations (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon). Small
 transformers learn in about half of AdamW's steps with it. `torch.optim.Muon` iterates in bfloat16,
-which takes most processors thirty times as long; here, matrices of one shape are also taken together.
+which is thirty times slower on most processors. Here, matrices of one shape are also processed together.
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ def orthogonalized(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised, with decoupled weight decay.
 
-    A step's root mean square is 0.2 x the learning rate whatever the shape, about that of AdamW
+    A step's root mean square is 0.2 x the learning rate for every shape, about that of AdamW
     (Liu et al., 2025, arXiv 2502.16982), so that both can share one learning rate.
     """
 
@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
                     matrix.add_(move, alpha=-group["lr"] * scale)
 
     def _direction(self, matrix: Tensor, momentum: float) -> Tensor:
-        """The gradient with its Nesterov momentum, which is updated."""
+        """The gradient with its Nesterov momentum. `momentum` is updated."""
         assert matrix.grad is not None
         state = self.state[matrix]
         if not state:

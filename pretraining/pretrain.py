@@ -4,11 +4,11 @@ The Qwen3 starts from random weights; the Llama from a trained Qwen3's (pretrain
 
 A step draws some sixty examples, of weak families more often, and takes the loss on answers alone. Muon
 moves the weight matrices, AdamW the embedding and the norms. The rate warms up and stays level; then it
-falls to nearly nothing, while steps are twice as large, and once more from less than half of what it was. It
-needs neither network nor data.
+falls to nearly 0, while steps are twice as large, and then falls a second time from 40 % of its maximum. The
+program needs no network and no data.
 
-Everything is a function of the seed: a program that is stopped, even killed, goes on from
-DIR/checkpoint.pt when it is started again with the same options, and ends in the same weights. For the
+Everything depends only on the seed: a program that was stopped or killed continues from DIR/checkpoint.pt
+when it is started again with the same options, and gives the same weights. For the
 first sixth of its steps the rate is level; until then, --steps may be changed.
 
 The model is then in DIR/model: a complete Hugging Face folder in bfloat16, with a model card that gives the
@@ -49,10 +49,10 @@ def pretrain(
 ) -> Pretraining:
     """Train to the end of the plan, from `out`/checkpoint.pt if there is one.
 
-    `qwen` is the Qwen3 that a Llama is made of.
+    `qwen` is the Qwen3 from which a Llama is made.
 
     Raises:
-        ValueError: the checkpoint is one of another plan.
+        ValueError: the checkpoint belongs to another plan.
     """
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
@@ -84,7 +84,7 @@ def _status(pretraining: Pretraining) -> str:
 def export(pretraining: Pretraining, folder: Path, count: int) -> dict[str, float]:
     """Write the model in bfloat16, its tokenizer, card and checksums. Returns the accuracy by family.
 
-    It is measured on `count` fresh examples a family, with the weights as they are written.
+    It is measured on `count` new examples of each family, with the rounded weights of the file.
     """
     model = pretraining.model.to(torch.bfloat16)
     model.save_pretrained(folder)
@@ -106,7 +106,7 @@ def export(pretraining: Pretraining, folder: Path, count: int) -> dict[str, floa
 
 
 def _processor() -> str:
-    """What the machine calls its processor."""
+    """The name of the machine's processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -126,7 +126,7 @@ def report(accuracy: Mapping[str, float]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, train, write the model and show what it can do."""
+    """Parse the command line, train, write the model and print its accuracy."""
     parser = argparse.ArgumentParser(
         prog="python -m pretraining", description="Pretrain a backbone of the lab."
     )

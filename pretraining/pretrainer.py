@@ -1,4 +1,4 @@
-"""A model in the making: examples in, weights out, one step after the other."""
+"""The pretraining of one model, step by step."""
 
 import os
 import time
@@ -24,17 +24,17 @@ from sapo_lite.recipe import ModelConfig
 _CONFIG = ModelConfig(
     name="lab", quantization="none", dtype="float32", max_source_tokens=448, max_answer_tokens=64
 )
-_RESTART = 0.4  # of the learning rate, from which it falls the second time
-_MICRO_BATCH = 10  # packs, some 600 tokens: more leave a processor's caches
+_RESTART = 0.4  # share of the learning rate at which its second fall begins
+_MICRO_BATCH = 10  # packs, some 600 tokens: more do not fit a processor's caches
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides the weights, together with the code: a checkpoint of another plan is refused.
+    """The settings that decide the weights, together with the code: a checkpoint of another plan is refused.
 
-    Plans that differ in `steps` alone are the same while the rate of both is level. So a checkpoint from
-    that time may be continued to more steps, or to fewer. `start` is the SHA-256 of the weights that are
-    started from; None where they are random.
+    Plans that differ only in `steps` are the same while the rate of both is level. So a checkpoint from that
+    phase may continue to more or fewer steps. `start` is the SHA-256 of the initial weights; None if they are
+    random.
     """
 
     architecture: str
@@ -45,7 +45,7 @@ class Plan:
     start: str | None = None
 
     def size(self, step: int) -> int:
-        """Wordings of a step: half of them while the rate is level, when more steps teach most."""
+        """Number of instructions of a step: half of them while the rate is level, which then helps most."""
         return self.wordings // 2 if step < self.level else self.wordings
 
     def rate(self, step: int) -> float:
@@ -68,10 +68,10 @@ class Plan:
 
 
 class Pretraining:
-    """A model in the making: weights, optimisers, running losses and the number of steps done."""
+    """State of a pretraining: weights, optimisers, running losses and the number of steps done."""
 
     def __init__(self, plan: Plan, qwen: Any = None, **shape: Any) -> None:
-        """`qwen` is a trained Qwen3 to make a Llama of. Without it, a model of `shape` starts at random."""
+        """`qwen` is the trained Qwen3 from which a Llama is made; None for random weights."""
         self.plan = plan
         self.step = 0
         self.seconds = 0.0
@@ -148,10 +148,10 @@ class Pretraining:
         os.replace(partial, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises:
-            ValueError: it is one of another plan, or the families have changed.
+            ValueError: it belongs to another plan, or the families have changed.
         """
         found = torch.load(path, weights_only=True)
         plan = Plan(**found["plan"])
@@ -163,7 +163,7 @@ class Pretraining:
                 f"{path}: expected a checkpoint of {self.plan}, found {plan} after {found['step']} steps. "
                 "Use the options it was made with, or delete it to start over."
             )
-        # Of both, the order counts too.
+        # The order of both counts too.
         families = list(found["losses"]) == list(self.curriculum.losses)
         if not (families and found["vocabulary"] == self.tokenizer.get_vocab()):
             raise ValueError(
@@ -178,6 +178,6 @@ class Pretraining:
 
 
 def _numbered(groups: list[list[PretrainExample]]) -> list[list[int]]:
-    """The numbers of each group's examples among all examples in a row."""
+    """The numbers of each group's examples in the list of all examples."""
     starts = accumulate((len(group) for group in groups), initial=0)
     return [list(range(start, start + len(group))) for start, group in zip(starts, groups, strict=False)]

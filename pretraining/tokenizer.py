@@ -21,7 +21,7 @@ from sapo_lite.lab.world import examples
 VOCABULARY = 3072
 PAD, TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 
-# What every prompt has is one token each: that saves a quarter of all tokens. The text is Qwen's own.
+# Strings of every prompt are single tokens, which saves a quarter of all tokens. The text is Qwen's own.
 _CHAT_TOKENS = [f"{TURN}user\n", f"{END_OF_TURN}\n{TURN}assistant\n"]
 _PROMPT_TOKENS = [AddedToken("\n\nText:\n", normalized=False)]
 
@@ -35,10 +35,10 @@ CHAT_TEMPLATE = (
 
 @cache
 def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary; the same seed gives the same tokenizer.
+    """Train the tokenizer; the same seed gives the same tokenizer.
 
-    The held-out tasks' text is counted too, so that their words are whole tokens: the vocabulary is
-    all that the backbone ever has of them.
+    The training text includes the held-out tasks', so that their words are whole tokens: nothing else of them
+    enters the backbone.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -67,7 +67,7 @@ def train_tokenizer(seed: int = 0) -> PreTrainedTokenizerFast:
 
 
 def _text(rng: Random) -> Iterator[str]:
-    """Examples of all families, wordings and examples of all tasks, single words, and the chat's own."""
+    """Examples of all families, instructions and examples of all tasks, single words, the chat format."""
     for family in FAMILIES.values():
         for _ in range(400):
             drawn = pretrain_example(family, rng)

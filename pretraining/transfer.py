@@ -1,10 +1,10 @@
-"""What a backbone learns under one wording, and how much of it holds under another.
+"""Transfer between instructions: train under one instruction, test under others.
 
     python -m pretraining.transfer [MODEL] [--tasks stars oldest] [--cores 0 3 6] [--seed 100]
 
-For every held-out task and each of the numbered core phrases: a fresh LoRA is trained with a wording of
+For every held-out task and each of the numbered core phrases: a new LoRA is trained with an instruction of
 that phrase and the settings of recipes/lab.toml, and tested on the task's test examples with the same
-wording and with one of every other core phrase.
+instruction and with one of every other core phrase.
 """
 
 import argparse
@@ -34,8 +34,8 @@ from sapo_lite.types import Task, TrainingRow, TrainingSet
 class Transfer:
     """Accuracy, as a share, of a task trained under the core phrase of number `core`.
 
-    before, own: under the training wording, before and after training
-    others: after training, under a wording of each other core phrase, by its number
+    before, own: under the training instruction, before and after training
+    others: after training, under an instruction of each other core phrase, by its number
     """
 
     task: str
@@ -46,7 +46,7 @@ class Transfer:
 
 
 class Bench:
-    """A backbone with one LoRA, which is drawn anew for every task and phrase."""
+    """A backbone with one LoRA, which is initialised again for every task and phrase."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

@@ -1,9 +1,9 @@
-"""A Llama out of a Qwen3, so that the second backbone need not be trained from nothing.
+"""A Llama made from a Qwen3, so that the second backbone need not be trained from random weights.
 
 The two architectures differ in one thing: Qwen3 divides every query and key by its root mean square and
 multiplies it by a learned gain. In a trained model these root mean squares differ little between tokens (by
-10 to 20 %, measured), so one divisor a head is nearly the same, and it can be part of the weights.
-What is lost by it, a short training brings back.
+10 to 20 %, measured), so one divisor for each head is nearly equivalent, and it can be multiplied into the
+weights. A short training removes the remaining difference.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def load_qwen(folder: Path) -> Any:
 
 @torch.no_grad()
 def as_llama(qwen: Any, batch: PackBatch) -> Any:
-    """A Llama with the weights of a Qwen3, norms of queries and keys folded in as they are on `batch`."""
+    """A Llama with the weights of a Qwen3; the norms of queries and keys on `batch` are folded in."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     inverse = _inverse_norms(qwen, batch)
@@ -42,7 +42,7 @@ def as_llama(qwen: Any, batch: PackBatch) -> Any:
 
 
 def _inverse_norms(qwen: Any, batch: PackBatch) -> dict[str, Tensor]:
-    """By the name of a norm's gain: 1 / root mean square, its mean over the tokens of the batch, [heads]."""
+    """1 / root mean square, averaged over the tokens of the batch, [heads], by the name of a norm's gain."""
     found: dict[str, Tensor] = {}
 
     def record(name: str) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""The nouns of the method, as frozen data classes. Everything else passes these around."""
+"""The nouns of the method, as frozen data classes that all rooms share."""
 
 import re
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence, with as many examples as the recipe asks for.
+    """One task of a sequence, with the number of examples that the recipe sets.
 
     `suffix` ("Directly output only ... as your answer.") closes every prompt and is never
     paraphrased. `labels` is empty for tasks with free answers. `train_split` says which file
-    the training examples came from: "dev" where a missing train file was stood in for.
-    `own_key` is set where the abbreviated id is not unique in the sequence, or no name for a file
+    the training examples came from: "dev" if it replaced a missing train file. `own_key` is set if the
+    abbreviated id is not unique in the sequence, or not a safe file name
     (sapo_lite.data.task_keys).
     """
 
@@ -43,17 +43,17 @@ class Task:
 
     @property
     def key(self) -> str:
-        """What tells the task from all others of its sequence, in dicts and in names of files."""
+        """The task's key, unique in its sequence, for dicts and file names."""
         return self.own_key or abbreviated(self.id)
 
     @property
     def name(self) -> str:
-        """For display only: the key, or the full id where that was no name for a file."""
+        """Name for display only: the key, or the full id if that is not a safe file name."""
         return self.key if self.id.startswith(self.key) else self.id
 
     @property
     def file_name(self) -> str:
-        """Of its candidates, less the ending: the full id, or the key where the id is no name for a file."""
+        """Stem of the candidates file: the full id, or the key if the id is not a safe file name."""
         return self.id if self.id.startswith(self.key) else self.key
 
 
@@ -64,10 +64,10 @@ def abbreviated(task_id: str) -> str:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One wording of a task's instruction. Index 0 is always the original.
+    """One candidate wording of a task's instruction. Index 0 is always the original.
 
-    `origin` names where the text came from: "original", or the source as the recipe names it, such
-    as "ollama" or "builtin".
+    `origin` is the text's source: "original", or the source's name in the recipe, such as "ollama" or
+    "builtin".
     """
 
     index: int
@@ -86,9 +86,9 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Rows of one task, as they are trained on.
+    """Training rows of one task.
 
-    Where there is a `schedule`, its wordings are put in the place of the rows' own.
+    A `schedule`, if there is one, replaces the instructions of the rows.
     """
 
     task: Task

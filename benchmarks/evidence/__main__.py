@@ -1,10 +1,11 @@
 """Does prompt choice before training matter, in the lab? Probes of transitions, and whole sequences.
 
     python -m benchmarks.evidence --jobs 2        the programme of settings.toml, on the reported seeds
-    python -m benchmarks.evidence --report        docs/evidence.md from what it found
+    python -m benchmarks.evidence --report        write docs/evidence.md from the results
     python -m benchmarks.evidence --seeds 100-101 --set training.learning_rate=1e-3    tuning
 
-Killed at any time and started again, it goes on. Every run is one that `sapo-lite run` repeats; the commands
+It can be killed at any time; started again, it continues. Every run is one that `sapo-lite run` repeats; the
+commands
 are in the results. Settings are tuned on the tuning seeds only, where every setting that is tried is counted.
 """
 
@@ -62,7 +63,7 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     from benchmarks.evidence.report import brief
     from benchmarks.evidence.work import make_plan, run_all
 
-    torch.set_num_threads(1)  # as in the workers: results say on how many threads they were found
+    torch.set_num_threads(1)  # as in the workers: results record the number of threads
     if tuning:
         count_settings(programme, options.results or RESULTS)
         if options.out is None:

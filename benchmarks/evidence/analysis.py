@@ -16,8 +16,8 @@ from sapo_lite.evaluation.metrics import PUBLISHED_METRIC as METRIC
 KINDS = {"chosen": "own", "original": "original", "unseen": "unseen"}
 _SEED = 0  # of the permutations
 
-# (what, kind of prompt) of the tests on probes. Earlier and later tasks were not learned with another
-# wording than the original, so "chosen" is that, too; only the task in question has three kinds.
+# (what, kind of prompt) of the tests on probes. Earlier and later tasks were only learned with the original
+# instruction, so their "chosen" is the original; only the probed task has three kinds.
 OUTCOMES = (
     ("earlier", "chosen"),
     ("earlier", "unseen"),
@@ -33,8 +33,8 @@ OUTCOMES = (
 class ProbeTest:
     """Loss before the update against one outcome after it.
 
-    by_transition: rank correlation of each; None where loss or outcome is the same for all candidates,
-        or where there are no such tasks
+    by_transition: rank correlation of each; None if loss or outcome is the same for all candidates, or if
+    there are no such tasks
     pooled: over all transitions, by ranks within them; its p-value is not adjusted, `p` is (Holm)
     over_transitions: the mean of `by_transition`, with transitions as units
     """
@@ -48,7 +48,7 @@ class ProbeTest:
 
 
 def outcome(transition: Mapping[str, Any], row: Mapping[str, Any], what: str, kind: str) -> float | None:
-    """In percent: the score of the task itself, or the mean change of the score on earlier or later tasks."""
+    """Outcome in percent: the task's own score, or the mean change of the score on earlier or later tasks."""
     learned, after, before = transition["learned"], row["scores"][kind], transition["before"][kind]
     if what == "task":
         score: float = after[learned][METRIC]
@@ -59,7 +59,7 @@ def outcome(transition: Mapping[str, Any], row: Mapping[str, Any], what: str, ki
 
 
 def pairs(transition: Mapping[str, Any], what: str, kind: str) -> tuple[list[float], list[float]]:
-    """(losses, outcomes) of all candidates; empty where there are no such tasks."""
+    """(losses, outcomes) of all candidates; empty if there are no such tasks."""
     found = [(row["loss"], outcome(transition, row, what, kind)) for row in transition["rows"]]
     # Sums of floats in other orders must not break ties.
     kept = [(loss, round(value, 6)) for loss, value in found if value is not None]
@@ -67,7 +67,7 @@ def pairs(transition: Mapping[str, Any], what: str, kind: str) -> tuple[list[flo
 
 
 def probe_tests(content: Mapping[str, Any]) -> list[ProbeTest]:
-    """All tests on probes, adjusted for each other."""
+    """All tests on probes, with p adjusted for all of them (Holm)."""
     transitions, permutations = content["transitions"], content["permutations"]
     found = []
     for what, kind in OUTCOMES:
@@ -96,7 +96,7 @@ def findings_by_kind(content: Mapping[str, Any]) -> dict[str, list[Finding]]:
 
 
 def _run(content: Mapping[str, Any], cell: Mapping[str, Any]) -> Run:
-    """A run as far as it is recorded."""
+    """The recorded part of a run."""
     own = {
         "seed": cell["seed"],
         "sequence.draw": cell["seed"],
@@ -104,7 +104,7 @@ def _run(content: Mapping[str, Any], cell: Mapping[str, Any]) -> Run:
         "prompt.strategy": cell["strategy"],
         "adapter.method": cell["adapter"],
     }
-    # Tasks that are not learned yet have no other wording of their own than the original.
+    # Tasks that are not learned yet have only the original instruction.
     values = {
         kind: {m: by_metric[METRIC][m.lower()] for m in FORMULAS if (kind, m) != ("chosen", "FWT")}
         for kind, by_metric in cell["metrics"].items()

@@ -10,7 +10,7 @@ from scipy import stats
 
 _ROUNDING = 1e-9  # correlations that differ by less are equal: sums in another order
 
-# Pairs (x, y) of one group, which are ranked among themselves only.
+# Pairs (x, y) of one group, which are ranked only within the group.
 Group = tuple[Sequence[float], Sequence[float]]
 
 
@@ -20,7 +20,7 @@ class Correlation:
 
     value: sum of products of centred ranks over all groups / root of the product of their sums of squares
     p: two-sided permutation p-value, (1 + permutations at least as far from 0) / (1 + permutations)
-    groups: those that count; one in which either quantity is constant has no ranks, and is left out
+    groups: number of groups used; one in which either quantity is constant has no ranks and is left out
     pairs: in these groups
     """
 
@@ -31,7 +31,7 @@ class Correlation:
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's correlation with average ranks for ties; None where either is constant."""
+    """Spearman's correlation with average ranks for ties; None if either is constant."""
     a, b = _centred_ranks(x), _centred_ranks(y)
     scale = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / scale if scale else None
@@ -40,7 +40,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 def pooled_correlation(groups: Sequence[Group], *, permutations: int, seed: int) -> Correlation | None:
     """The correlation over all groups, and its p-value by permuting y within every group.
 
-    None where no group has both quantities vary.
+    None if both quantities vary in no group.
     """
     ranks = [(_centred_ranks(x), _centred_ranks(y)) for x, y in groups]
     ranks = [(a, b) for a, b in ranks if a.any() and b.any()]

@@ -1,8 +1,8 @@
 """The probe: one task learned with each of its candidates, every time from the same state.
 
-The state is that of a base cell (original instructions, LoRAInc) after some of its tasks: its adapter, as the
-run saved it. It is loaded anew for every candidate, the next block is opened with the same weights, and
-rows come in the same order: the wording is all that differs. With the original instruction this is the base
+The state is that of a base cell (original instructions, LoRAInc) after some of its tasks: the adapter that
+the run saved. It is loaded again for every candidate, the next block is opened with the same weights, and
+rows have the same order: only the instruction differs. With the original instruction this is the base
 cell's own next stage, so scores must come out equal to those of the run.
 """
 
@@ -53,12 +53,12 @@ class Probe:
 
     @property
     def task(self) -> Task:
-        """The one that is learned with every candidate."""
+        """The task that is learned with every candidate."""
         return self.tasks[self.learned]
 
     @property
     def seed(self) -> int:
-        """That of the run's next stage."""
+        """The seed of the run's next stage."""
         return stage_seed(self.recipe, self.learned + 1)
 
     @property
@@ -70,12 +70,11 @@ class Probe:
 
     @cached_property
     def before(self) -> Scores:
-        """Scores in the state itself, which the run has found."""
-        scores: Scores = read_json(self.stage(self.learned).path / "scores.json")
-        return scores
+        """Scores in the state itself, from the run's results."""
+        return self.stage(self.learned).record.scores
 
     def begin(self) -> str:
-        """Put the state in place, with the next block open and untrained. SHA-256 of all its weights."""
+        """Load the state and open the next block, untrained. Returns the SHA-256 of all its weights."""
         self.adapter.load(self.stage(self.learned).adapter)
         self.adapter.open_block(self.learned, seed=self.seed)
         digest = hashlib.sha256()
@@ -119,7 +118,7 @@ class Probe:
         return scores
 
     def _wordings(self, task: Task, candidate: Candidate, kind: str) -> tuple[str, ...]:
-        """Earlier tasks were learned with their original wordings, which so are their own."""
+        """Instructions for tests. Earlier tasks were learned with their original instructions."""
         held_out = self.pools[task.id].split(self.recipe.paraphrase.held_out)[1]
         if kind == "unseen" and held_out:
             return tuple(other.text for other in held_out)
@@ -142,7 +141,7 @@ def probe_work(recipe: Recipe, tasks: Sequence[Task], learned: int) -> Work:
 
 
 def run_transition(programme: Programme, transition: Transition) -> float:
-    """Probe a transition, or go on with it. Returns the seconds that this call took; 0 if it was done.
+    """Probe a transition, or continue. Returns the seconds of this call; 0 if it was finished before.
 
     Every candidate's outcome is a file of its own, written whole.
 
@@ -155,7 +154,7 @@ def run_transition(programme: Programme, transition: Transition) -> float:
     with RunFolder(path) as folder, chatter_to(path / "log.txt"):
         bind(folder, recipe, tasks)
         outcomes = Stage(path / "outcomes")
-        if outcomes.done:
+        if outcomes.has("seconds"):
             return 0.0
         probe = _prepare(recipe, tasks, programme.folder(transition.base), transition.learned)
         outcomes.cached("losses", probe.losses)
@@ -164,7 +163,6 @@ def run_transition(programme: Programme, transition: Transition) -> float:
             outcomes.cached(f"{candidate.index:02d}", partial(probe.outcome, candidate, checkpoints))
         seconds = {"cpu": round(time.process_time() - cpu, 1)}
         outcomes.cached("seconds", lambda: seconds)
-        outcomes.finish()
     return time.perf_counter() - start
 
 
@@ -183,7 +181,7 @@ def _prepare(recipe: Recipe, tasks: Sequence[Task], run: Path, learned: int) -> 
 
 
 def probe_rows(programme: Programme, transition: Transition) -> dict[str, Any]:
-    """What a finished transition found: small enough to keep. Losses in nats per answer token."""
+    """The results of a finished transition, small enough to keep. Losses in nats per answer token."""
     recipe = programme.recipe(transition)
     run, found = programme.folder(transition.base), Stage(programme.folder(transition) / "outcomes")
     tasks = load_sequence(recipe.sequence, programme.data)
@@ -201,9 +199,9 @@ def probe_rows(programme: Programme, transition: Transition) -> dict[str, Any]:
         "seed": transition.seed,
         "learned": transition.learned,
         "tasks": names,
-        "before": read_json(state.path / "scores.json"),
+        "before": state.record.scores,
         "rows": rows,
         "one_start": len({row["start"] for row in rows}) == 1,
-        "repeats_the_run": rows[0]["scores"] == read_json(following.path / "scores.json"),
+        "repeats_the_run": rows[0]["scores"] == following.record.scores,
         "seconds": read_json(found.path / "seconds.json")["cpu"],
     }

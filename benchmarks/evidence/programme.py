@@ -1,4 +1,4 @@
-"""What is measured: a grid of runs, and the transitions of some of them that are probed."""
+"""The programme of measurements: a grid of runs, and the probed transitions of some of them."""
 
 import tomllib
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ Item = Cell | Transition
 
 @dataclass(frozen=True)
 class Programme:
-    """Runs and transitions. With `only` "probe", the grid has no other runs than those that are probed.
+    """Runs and transitions. With `only` "probe", the grid has only the probed runs.
 
     permutations: of the test on probes
-    rates: what one thread does in a second (settings.toml)
+    rates: amounts of work per second of one thread (settings.toml)
     out: folder of the run folders and of the transitions' folders
     """
 
@@ -121,7 +121,7 @@ def _require_tuning(seeds: Sequence[int], tuning: str) -> None:
 
 
 def _check(grid: Grid, transitions: Sequence[Transition]) -> None:
-    """Raises RecipeError: better now than in the middle of the night."""
+    """Raises RecipeError before the first run starts."""
     recipe = next(iter(grid.recipes.values()))
     if recipe.evaluation.prompts != "all":
         raise RecipeError(f'evaluation.prompts: expected "all", found "{recipe.evaluation.prompts}"')

@@ -1,10 +1,10 @@
-"""The raw results: what cells and transitions found, small enough for the repository.
+"""The raw results of cells and transitions, small enough for the repository.
 
     sequences.json    R by kind of prompt, metrics, chosen candidates, and the command, of every cell
     probe.json        losses and scores of every candidate of every transition
     tried.json        the settings that were tried on tuning seeds
 
-Scores are in percent, rounded to 3 places; losses in nats per answer token, as they are.
+Scores are in percent, rounded to 3 places; losses in nats per answer token, not rounded.
 """
 
 import re
@@ -22,7 +22,7 @@ DRAWN = ("sequence.tasks", "sequence.draw")  # by the seed
 
 
 def collect(programme: Programme, results: Path) -> list[Path]:
-    """Write the raw results of a programme of which everything is done. Returns the files."""
+    """Write the raw results of a finished programme. Returns the files."""
     results.mkdir(parents=True, exist_ok=True)
     written = []
     if programme.only != "probe":
@@ -45,7 +45,7 @@ def _write(path: Path, content: dict[str, Any]) -> Path:
 
 
 def _rounded(value: Any, key: str = "") -> Any:
-    """What was measured, to three decimals; settings are kept as they are."""
+    """Measured values, to three decimals; settings unchanged."""
     if isinstance(value, dict):
         return {k: v if k == "settings" else _rounded(v, k) for k, v in value.items()}
     if isinstance(value, list):
@@ -54,7 +54,7 @@ def _rounded(value: Any, key: str = "") -> Any:
 
 
 def _about(programme: Programme) -> dict[str, Any]:
-    """What was run, and on what. No names of hosts or folders."""
+    """The programme and the machine, without names of hosts or folders."""
     environment = read_json(programme.folder(programme.cells[0]) / "environment.json")
     return {
         "recipe": programme.grid.spec,
@@ -67,7 +67,7 @@ def _about(programme: Programme) -> dict[str, Any]:
 
 
 def shared_settings(programme: Programme) -> dict[str, Any]:
-    """The settings of all cells by `section.key`, less what their seeds draw."""
+    """The settings of all cells by `section.key`, without those drawn by their seeds."""
     return {key: value for key, value in programme.grid.settings.items() if key not in DRAWN}
 
 
@@ -89,7 +89,7 @@ def _cell(programme: Programme, cell: Cell) -> dict[str, Any]:
 
 
 def count_settings(programme: Programme, results: Path) -> None:
-    """Enter a programme for tuning seeds in tried.json before it is run: looking is what counts."""
+    """Enter a programme for tuning seeds in tried.json before it runs: every look at results counts."""
     path = results / "tried.json"
     tried: list[dict[str, Any]] = read_json(path) if path.exists() else []
     ours = {"recipe": programme.grid.spec, "settings": shared_settings(programme)}

@@ -1,4 +1,4 @@
-"""docs/evidence.md: every sentence and table is made from the raw results. It says what came out."""
+"""docs/evidence.md: every sentence and table is made from the raw results."""
 
 import json
 import textwrap
@@ -17,7 +17,7 @@ SEQUENCES, PROBE, TRIED = "sequences.json", "probe.json", "tried.json"
 
 
 def load(results: Path) -> dict[str, Any]:
-    """What there is of the raw results, by file name. Raises DataError where there is nothing."""
+    """The raw results by file name, as far as they exist. Raises DataError if there are none."""
     found = {
         name: json.loads((results / name).read_text(encoding="utf-8"))
         for name in (SEQUENCES, PROBE, TRIED)
@@ -31,7 +31,7 @@ def load(results: Path) -> dict[str, Any]:
 
 
 def write_report(results: Path, docs: Path, settings: Path) -> Path:
-    """Write the document and its plots. Raises DataError where there are no results."""
+    """Write the document and its plots. Raises DataError if there are no results."""
     raw = load(results)
     plots = docs / "evidence"
     plots.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def document(raw: dict[str, Any], settings: dict[str, Any], plots: Sequence[str]
 
 
 def brief(results: Path) -> str:
-    """What came out, for a terminal."""
+    """A summary of the results for a terminal."""
     raw = load(results)
     tests = probe_tests(raw[PROBE]) if PROBE in raw else []
     found = findings_by_kind(raw[SEQUENCES]) if SEQUENCES in raw else {}
@@ -132,7 +132,7 @@ def _settings(raw: dict[str, Any], settings: dict[str, Any]) -> str:
 
 
 def differing(settings: dict[str, Any], frozen: dict[str, Any]) -> list[str]:
-    """Settings that are not the frozen ones, as `key = value`."""
+    """Settings that differ from the frozen ones, as `key = value`."""
     keys = {**settings, **frozen}
     return [f"{key} = {settings.get(key)}" for key in keys if settings.get(key) != frozen.get(key)]
 
@@ -184,7 +184,7 @@ The raw results are in `benchmarks/evidence/results/`, with the command of every
 
 
 def wrapped(text: str) -> str:
-    """Paragraphs and list items in lines of at most 110 characters; tables, code and images as they are."""
+    """Paragraphs and list items in lines of at most 110 characters; tables, code and images unchanged."""
     blocks, code = [], False
     for block in text.split("\n\n"):
         if not code and block[:1].isalnum():

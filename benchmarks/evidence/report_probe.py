@@ -23,7 +23,7 @@ _OUTCOMES = {
 
 
 def sentences(tests: Sequence[ProbeTest]) -> Iterator[str]:
-    """A sentence for each test. A direction is named only where it is told apart from chance."""
+    """A sentence for each test. It names a direction only if the result is significant."""
     for test in tests:
         subject = f"Loss before training and {_OUTCOMES[test.what]}, {KINDS[test.kind]} wordings"
         if test.pooled is None or test.p is None:

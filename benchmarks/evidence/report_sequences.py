@@ -23,7 +23,7 @@ _TITLES = {
 
 
 def sentences(found: Found) -> Iterator[str]:
-    """SAPO against the baseline, in the metrics that it is about."""
+    """SAPO against the baseline, in the metrics of its claims."""
     for kind, of_kind in found.items():
         for metric in ("AP", "BWT"):
             for one in of_kind:
@@ -32,7 +32,7 @@ def sentences(found: Found) -> Iterator[str]:
 
 
 def _sentence(one: Finding, difference: Interval, kind: str) -> str:
-    """A direction is named only where it is told apart from chance."""
+    """A sentence that names a direction only if the difference is significant."""
     figures = (
         f"{number(difference.mean, 1, sign=True)} points, 95 % {bounds(difference)}, "
         f"higher in {_higher(one, kind)} of {many(difference.n, 'seed')}"
@@ -63,8 +63,7 @@ def _higher(one: Finding, kind: str) -> int:
 
 
 def plots(found: Found) -> dict[str, str]:
-    """SVG documents by file name, one a metric: for each kind of prompt all seeds and the means; below, the
-    differences to the baseline."""
+    """SVG documents by file name, one a metric: seeds and means by kind of prompt, and differences."""
     drawn = {}
     for metric in ("AP", "BWT"):
         means, differences = [], []
@@ -81,7 +80,7 @@ def plots(found: Found) -> dict[str, str]:
 
 
 def _dots(title: str, unit: str, rows: Rows) -> Panel:
-    """Means with intervals; the values that they are of are smaller points."""
+    """Means with intervals, and their single values as smaller dots; rows have a name."""
     means = [(interval.mean, float(y)) for y, (_, interval, _) in enumerate(rows) if interval]
     seeds = [(value, float(y)) for y, (_, _, values) in enumerate(rows) for value in values]
     intervals = [
@@ -147,7 +146,9 @@ def _cells(one: Finding, kind: str) -> list[str]:
 
 
 def _original_table(content: Mapping[str, Any]) -> str:
-    """How often a strategy chose the original instruction: then it is the same as the baseline."""
+    """Frequency of the original instruction as a strategy's choice, which is then the same as the
+    baseline.
+    """
     rows = []
     for strategy in dict.fromkeys(cell["strategy"] for cell in content["cells"]):
         chosen = [n for c in content["cells"] if c["strategy"] == strategy for n in c["chosen"].values()]

@@ -1,6 +1,6 @@
-"""Does all runs and probes of a programme in worker processes, and says how far it is.
+"""Executes all runs and probes of a programme in worker processes, and prints progress.
 
-The parent holds no state: what is done is in the folders.
+The parent holds no state: finished work is in the folders.
 """
 
 import gc
@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from sapo_lite.compare.cells import run_cell
+from sapo_lite.compare.places import load_tasks
 
 from benchmarks.evidence.probe import probe_work, run_transition
 from benchmarks.evidence.programme import Item, Programme, Transition
-from sapo_lite.compare.cells import run_cell
 from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.grid import Cell
-from sapo_lite.compare.places import load_tasks
 from sapo_lite.compare.progress import Eta
 from sapo_lite.compare.reuse import lenders
 from sapo_lite.run.workplan import Work, work_of
@@ -25,10 +25,10 @@ from sapo_lite.support.messages import duration, many
 
 @dataclass(frozen=True)
 class Plan:
-    """A programme's runs and probes in an order in which nothing is done twice.
+    """A programme's runs and probes, in an order in which no work is done twice.
 
-    sources: the items that each one starts from, which come before it
-    work: at most; what a run copies from its sources is not in it
+    sources: the items whose results each one copies; they come before it
+    work: at most, without the artifacts that a run copies from its sources
     """
 
     programme: Programme
@@ -40,7 +40,7 @@ class Plan:
         return list(self.work)
 
     def seconds(self, item: Item) -> float:
-        """Seconds of one thread that an item takes, from the rates of the settings."""
+        """Estimated seconds of an item on one thread, from the rates of the settings."""
         work, rates = self.work[item], self.programme.rates
         return (
             rates["start"]
@@ -62,13 +62,13 @@ class Plan:
         sources = map(programme.folder, self.sources[item])
         took = run_cell(programme.recipe(item), path, sources, programme.data)
         if took:
-            # Of the last call alone: what an interrupted one had spent is lost.
+            # Only of the last call: the time of an interrupted call is lost.
             write_json(path / "seconds.json", {"cpu": round(time.process_time() - cpu, 1)})
         return took
 
 
 def make_plan(programme: Programme) -> Plan:
-    """Raises DataError as a run does."""
+    """The plan of a programme. Raises DataError as a run does."""
     recipes, tasks = programme.grid.recipes, load_tasks(programme.grid, programme.data)
     lent = lenders({cell: recipe.resolved() for cell, recipe in recipes.items()})
     sources: dict[Item, list[Cell]] = {cell: list(dict.fromkeys(lent[cell].values())) for cell in recipes}
@@ -81,10 +81,10 @@ def make_plan(programme: Programme) -> Plan:
 
 
 def run_all(plan: Plan, jobs: int, console: Console) -> None:
-    """Do everything that is not done yet.
+    """Execute all unfinished items.
 
     Raises:
-        SapoLiteError: what an item raised; those after it were not begun.
+        SapoLiteError: the error of an item; the items after it were not started.
     """
     programme, items = plan.programme, plan.items
     eta = Eta(len(items), sum(map(plan.seconds, items)), jobs)
@@ -125,7 +125,7 @@ class _Lines:
 
 
 def _prepare() -> None:
-    """One thread, and the libraries."""
+    """Prepare a worker: set one thread and import the libraries."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Comparisons that become checks: how much rounding may do, and no more."""
+"""Checks of numerical differences, with limits for rounding."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ CLOSE = {"bfloat16": 0.1, "float32": 1e-3}
 
 
 class Compare:
-    """Compares what a model in `dtype` found with what it should have found."""
+    """Compares results of a model in `dtype` with expected ones."""
 
     def __init__(self, record: Record, dtype: str) -> None:
         self._record = record
@@ -24,21 +24,21 @@ class Compare:
     def same(
         self, name: str, found: Sequence[float], wanted: Sequence[float], limits: dict[str, float] = SAME
     ) -> None:
-        """Losses that only rounding may tell apart."""
+        """Losses that may differ only by rounding."""
         differences = [abs(x - y) / y for x, y in zip(found, wanted, strict=True)]
         self._within(name, differences, limits[self._dtype], "relative difference")
 
     def equal(self, name: str, found: Sequence[float], wanted: Sequence[float]) -> None:
-        """Losses of the very same computation."""
+        """Losses of the same computation, which must be equal."""
         self._within(name, [abs(x - y) for x, y in zip(found, wanted, strict=True)], 0, "difference")
 
     def close(self, name: str, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> None:
-        """Logits that only rounding may tell apart."""
+        """Logits that may differ only by rounding."""
         distances = [float((x - y).norm() / y.norm()) for x, y in zip(found, wanted, strict=True)]
         self._within(name, distances, CLOSE[self._dtype], "relative distance")
 
     def likeliest(self, tokens: Tensor, logits: Tensor) -> None:
-        """Tokens [N] that should be the likeliest by their logits [N, vocabulary], or tied with it."""
+        """Tokens [N] that must have the highest of their logits [N, vocabulary], or a tie with it."""
         highest = logits.max(-1).values
         gaps = highest - logits.gather(1, tokens[:, None])[:, 0]
         self._record.note("likeliest tokens", float((gaps == 0).float().mean()))
@@ -49,6 +49,6 @@ class Compare:
         self._record.check("likeliest tokens, but for rounding", share >= 0.9, share, "at least 0.9")
 
     def _within(self, name: str, differences: Sequence[float], limit: float, kind: str) -> None:
-        passed = all(difference <= limit for difference in differences)  # NaN is not
+        passed = all(difference <= limit for difference in differences)  # false for NaN
         expected = f"{kind} within {limit:g}" if limit else f"no {kind}"
         self._record.check(name, passed, max(differences), expected)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.gpu.plain FOLDER
 
-FOLDER holds `job.json` (a model's settings, and rows) and `adapter/`; `answers.pt` is left in it.
+FOLDER has `job.json` (a model's settings, and rows) and `adapter/`; the result is written to `answers.pt`.
 """
 
 import json
@@ -45,7 +45,7 @@ def packed_bytes(model: Any) -> dict[str, int]:
 
 
 def write_job(folder: Path, config: ModelConfig, rows: Sequence[EncodedRow]) -> None:
-    """Say what `main` is to do in that folder."""
+    """Write the input of `main` into the folder."""
     job = {"model": config.model_dump(mode="json"), "rows": [[row.ids, row.answer_start] for row in rows]}
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A rewriting policy that is trained for a few steps: GRPO with rollouts of the model itself."""
+"""Training of a rewriting policy for a few steps: GRPO with the model's own rollouts."""
 
 import random
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ CONFIG = RewriteConfig(rollouts=4, prompts=4, batch_size=2, learning_rate=1e-3)
 def train_a_policy(
     backbone: Backbone, prompts: Sequence[Sequence[int]], targets: Sequence[str], scratch: Path
 ) -> tuple[list[float], float]:
-    """Mean rewards of its steps (the share of even tokens), and how far its B, zero at first, has moved."""
+    """Mean rewards of the steps (share of even tokens), and the distance of B from its initial zero."""
     draws = random.Random(0)
 
     def roll(numbers: Sequence[int]) -> list[Rollout]:
@@ -34,6 +34,6 @@ def train_a_policy(
             backbone, parameters, prompts, roll, reward, CONFIG, checkpointing=True, scratch=scratch, seed=0
         )
         with torch.no_grad():
-            # Of A and B in turn, B is the one that begins at zero.
+            # The weights are A and B in turn; B is initially zero.
             moved = max(float(b.abs().max()) for b in parameters[1::2])
     return rewards, moved

@@ -1,4 +1,4 @@
-"""What a smoke run saw: its steps with time and memory, its checks with their numbers, as tables and JSON."""
+"""Record of a smoke run: steps with time and memory, checks with their numbers, as tables and JSON."""
 
 import json
 import platform
@@ -25,7 +25,7 @@ _PACKAGES = """
 
 @dataclass
 class Step:
-    """One step. Memory in bytes: on a GPU the peaks of this step alone; and what is resident after it."""
+    """One step. Memory in bytes: on a GPU the peaks of this step alone, and resident memory after it."""
 
     name: str
     state: Literal["done", "failed", "skipped"] = "done"
@@ -37,7 +37,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Check:
-    """Something that must hold, what was found, and what was expected."""
+    """A condition, with the found and the expected value."""
 
     step: str
     name: str
@@ -47,7 +47,7 @@ class Check:
 
 
 class Record:
-    """Runs steps one after another. A step that raises is noted, and the steps that need it are left out."""
+    """Runs steps one after another. A failed step is recorded, and the steps that need it are skipped."""
 
     def __init__(self, console: Console, path: Path | None = None, **settings: Any) -> None:
         """After every step everything is written to `path` as JSON, with the settings and the machine."""
@@ -77,15 +77,15 @@ class Record:
         self._write()
 
     def note(self, name: str, value: Any) -> None:
-        """Something measured in the step that is running."""
+        """Record a measurement of the running step."""
         self.steps[-1].numbers[name] = value
 
     def note_memory(self, sizes: dict[str, int]) -> None:
-        """Memory in bytes, by kind, of another process that worked for this step."""
+        """Record the memory in bytes, by kind, of another process of this step."""
         self.steps[-1].memory.update(sizes)
 
     def check(self, name: str, passed: bool, found: Any, expected: str) -> None:
-        """Whether something holds, in the step that is running. Nothing stops where it does not."""
+        """Record a check of the running step. A failed check does not stop the run."""
         self.checks.append(Check(self.steps[-1].name, name, bool(passed), found, expected))
 
     @property
@@ -105,7 +105,7 @@ class Record:
         self._path.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
 
     def show(self) -> None:
-        """The machine, both tables, and in full what went wrong."""
+        """Print the machine, both tables, and all failures in full."""
         facts = {**machine(), **machine()["packages"]}
         self._console.print(
             ", ".join(f"{k} {v}" for k, v in facts.items() if k != "packages"), highlight=False
@@ -158,7 +158,7 @@ def memory() -> dict[str, int]:
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that a result belongs to.
+    """The machine and the versions of a result.
 
     The GPU is asked only after the model is loaded: Unsloth sets up CUDA's allocator when it is
     imported, which must be before the first use of CUDA.

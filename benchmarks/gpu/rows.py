@@ -1,4 +1,4 @@
-"""Rows of the lengths that the published settings allow, made of the lab's words."""
+"""Rows of up to the published maximum lengths, made of the lab's words."""
 
 import random
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from sapo_lite.lab.wordings import SUFFIX, original, wordings
 from sapo_lite.model.chat import ChatFormat, EncodedRow
 from sapo_lite.types import Candidate, Example, Task, TrainingRow
 
-_TASK = "stars"  # whose wordings serve as candidates
+_TASK = "stars"  # whose instructions serve as candidates
 
 
 def candidates(count: int) -> list[Candidate]:
-    """The original wording of a lab task's instruction, and others."""
+    """The original instruction of a lab task, and paraphrases."""
     texts = [original(_TASK), *wordings(_TASK, count - 1, seed=0)]
     return [Candidate(n, text, "lab" if n else "original") for n, text in enumerate(texts)]
 

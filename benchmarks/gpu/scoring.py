@@ -1,5 +1,6 @@
-"""The released loop, exact scoring, races and packed training on a CUDA card, offline: on random weights of
-a real model's shape, in 4 bits.
+"""GPU benchmark of scoring and training, offline, on random weights of a real shape in 4 bits.
+
+It compares the released loop, exact scoring, races and packed training.
 
     python -m benchmarks.gpu.scoring --json scoring.json
 
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
     rate = matrix_rate(backbone, backbone.dtype, clock)
     facts = ", ".join(f"{key} {value}" for key, value in machine().items())
     console.print(f"{options.shape} in 4 bits, {facts}; {rate / 1e9:.0f} GFLOP/s", highlight=False)
-    # Before scoring: the Trainer of the released loop takes no 4-bit model without an adapter.
+    # Before scoring: the released loop's Trainer refuses a 4-bit model without an adapter.
     adapter = attach(backbone, checkpointing=True)
     loop = ReleasedLoop(backbone, folder / "evaluation")
     scored, trained = [], []
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
 
 
 def _load(shape: Shape, options: argparse.Namespace, folder: Path) -> Backbone:
-    """Written by another process, as it would come from the hub, and loaded as every run loads it."""
+    """Let another process write the model in the hub's layout, and load it like a run."""
     write = [sys.executable, "-m", "benchmarks.gpu.shapes", options.shape, str(folder)]
     subprocess.run(write, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     config = ModelConfig(
@@ -101,7 +102,7 @@ def _load(shape: Shape, options: argparse.Namespace, folder: Path) -> Backbone:
 def _task(
     backbone: Backbone, shape: Shape, name: str, options: argparse.Namespace
 ) -> tuple[Task, list[Candidate]]:
-    """Rows of the lab's words, as many as are scored or trained on, and other wordings as candidates."""
+    """A task with rows of the lab's words, as many as are scored or trained on, and its candidates."""
     count = max(options.examples, options.steps * options.batch_size)
     draw = random.Random(name)
     shares = [LENGTHS[name] * draw.uniform(0.5, 1.5) for _ in range(count)]

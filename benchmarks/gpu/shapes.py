@@ -22,12 +22,12 @@ from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import wordings
 from sapo_lite.lab.world import examples
 
-SHARD_BYTES = 2 * 2**30  # what is in memory at once
+SHARD_BYTES = 2 * 2**30  # bytes in memory at once
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 PAD, _, END_OF_TURN = range(3)  # ids of the special tokens
 
-# How both real tokenizers find words, but for Qwen's single digits: line ends are words of their own.
+# The word pattern of both real tokenizers, except for Qwen's single digits: line ends are separate words.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -52,7 +52,7 @@ _TEMPLATE = """\
 
 @dataclass(frozen=True)
 class Shape:
-    """What fixes a model's tensors and memory; `source` and `answer` are the lengths it is run at, in tokens.
+    """Shape of a model: its tensors; `source` and `answer` are the lengths it is run at, in tokens.
 
     Weights are normal with standard deviation `spread`; norms are one.
     """
@@ -148,7 +148,7 @@ SHAPES = {
 
 
 def write_model(folder: Path, shape: Shape) -> bool:
-    """Write the model folder, unless it holds this very model already. Returns whether it was written."""
+    """Write the model folder, unless it already has this model. Returns whether it was written."""
     config = folder / "config.json"
     if config.is_file() and json.loads(config.read_text()) == shape.config():
         return False
@@ -159,7 +159,7 @@ def write_model(folder: Path, shape: Shape) -> bool:
     _write_tokenizer(folder, shape)
     generation = {"do_sample": False, "eos_token_id": [END_OF_TURN, PAD], "pad_token_id": PAD}
     _write_json(folder / "generation_config.json", generation)
-    _write_json(config, shape.config())  # last: it says that the folder is complete
+    _write_json(config, shape.config())  # last: it marks the folder as complete
     return True
 
 
@@ -168,7 +168,7 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def _write_weights(folder: Path, shape: Shape) -> None:
-    """bfloat16 shards and their index. Drawn on the GPU where there is one."""
+    """bfloat16 shards and their index. Drawn on the GPU if there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = torch.Generator(device).manual_seed(0)
     where: dict[str, str] = {}

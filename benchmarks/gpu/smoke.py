@@ -1,8 +1,8 @@
-"""Everything a GPU run does, once, in a few minutes, offline: on random weights of a real model's shape.
+"""GPU smoke test: all steps of a run, once, in a few minutes, offline, on random weights of a real shape.
 
     python -m benchmarks.gpu.smoke --json smoke.json
 
-README.md beside this file says what is measured and checked. The exit status is 1 if anything failed.
+README.md beside this file lists the measurements and checks. The exit status is 1 if anything failed.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
 
 
 def _roomy_folder(shape: Shape) -> str | None:
-    """Shared memory, if the model fits there twice over; else None, the usual place for temporary files."""
+    """Shared memory, if it has room for twice the model; else None, the default temporary folder."""
     memory = Path("/dev/shm")
     if memory.is_dir() and psutil.disk_usage(str(memory)).free > 2 * shape.size:
         return str(memory) if psutil.virtual_memory().available > 2 * shape.size else None

@@ -1,4 +1,4 @@
-"""The steps of the smoke run. Each does what a run of sapo-lite does, and checks what must hold."""
+"""The steps of the smoke run. Each is a step of a run of sapo-lite, with checks."""
 
 import argparse
 import gc
@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Smoke:
-    """The steps in order, and what one leaves to the next."""
+    """The steps in order, and the state between them."""
 
     backbone: Backbone
     adapter: BlockAdapter
@@ -100,7 +100,7 @@ class Smoke:
     def score(self) -> None:
         """Four candidates; then the rows of the first in smaller batches, and alone with full logits."""
         mode = self.backbone.model.training
-        smaller = self._losses(batch_tokens=2 * self.shape.source)  # this compiles what there is to compile
+        smaller = self._losses(batch_tokens=2 * self.shape.source)  # the first call compiles kernels
         pool = rows.candidates(4)
         start = time.perf_counter()
         scores = score(self.backbone, self.scored, pool, examples=len(self.scored.train))
@@ -121,7 +121,7 @@ class Smoke:
         self.record.check("mode restored", after == mode, f"training {after}", f"training {mode}")
 
     def attach(self) -> None:
-        """LoRAInc with two blocks, the first open: nothing is learned yet, so no loss changes."""
+        """LoRAInc with two blocks, the first open: nothing is learned yet, so losses must not change."""
         self.adapter = METHODS["lorainc"].build(self.backbone, AdapterConfig(), tasks=2, checkpointing=True)
         attached = self._losses()
         self.compare.same("losses with an empty adapter", attached, self.untrained)
@@ -148,7 +148,7 @@ class Smoke:
         self.record.note("seconds padded", seconds[False])
 
     def train(self) -> None:
-        """One micro-batch of the longest rows, again and again, so that its loss must fall."""
+        """Repeated steps on one micro-batch of the longest rows, so that its loss must fall."""
         steps, seconds = self._train(self.options.steps, seed=2)
         losses = [step.loss for step in steps]
         self.record.note("seconds of the first step", seconds[0])
@@ -159,7 +159,7 @@ class Smoke:
         self._check_moved()
 
     def train_again(self) -> None:
-        """A few steps of the second block with O-LoRA's penalty: the first block must stay as it is."""
+        """A few steps of the second block with O-LoRA's penalty: the first block must not change."""
         before = self._losses()
         self.adapter.open_block(1, seed=1)
         self.compare.equal("losses with the second block open", self._losses(), before)
@@ -230,7 +230,7 @@ class Smoke:
         self.compare.equal("losses after generating", self._losses(), before)
 
     def policy(self) -> None:
-        """Two steps of a rewriting policy beside the adapter; then it is gone."""
+        """Two steps of a rewriting policy beside the adapter; then the policy is removed."""
         before = self._losses()
         chat, shares = self.backbone.chat, [1 / 8, 1 / 4, 1 / 2, 3 / 4]
         prompts = rows.prompts(chat, rows.task(chat, self.shape, shares, seed=5))
@@ -243,7 +243,7 @@ class Smoke:
         self.compare.equal("losses after the policy", self._losses(), before)
 
     def save(self) -> None:
-        """The adapter saved, wiped out, and loaded again."""
+        """The adapter saved, set to zero, and loaded again."""
         before = self._losses()
         self.adapter.save(self.work / "adapter")
         with torch.no_grad():
@@ -257,7 +257,7 @@ class Smoke:
         self.record.note("adapter, MB", size / 1e6)
 
     def plain_peft(self) -> None:
-        """Another process loads base and adapter without Unsloth, and must find the same."""
+        """Another process loads base and adapter without Unsloth, and must get the same losses and logits."""
         chosen = [self.encoded[n] for n in (0, 7, 15)]
         ours = [self._logits_alone(row).cpu() for row in chosen]
         weights = plain.packed_bytes(self.backbone.model)
@@ -285,7 +285,7 @@ class Smoke:
             return plain.answer_logits(self.backbone.model, row)
 
     def _logits_together(self, chosen: Sequence[EncodedRow]) -> list[Tensor]:
-        """The same by sapo-lite's own route: one padded batch, and the head at answer tokens only."""
+        """The same logits from sapo-lite's code: one padded batch, and the head at answer tokens only."""
         batch = padded(chosen, range(len(chosen))).to(self.backbone.device)
         with self.backbone.inference(), self.backbone.autocast():
             hidden = self.backbone.answer_states(batch.ids, batch.rows, batch.columns)
@@ -294,7 +294,7 @@ class Smoke:
 
 
 def _python(module: str, *arguments: str) -> str:
-    """What a module prints that a process of its own runs; RuntimeError if it fails."""
+    """Output of a module run in a separate process; RuntimeError if it fails."""
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:

@@ -1,12 +1,13 @@
-"""Does a race find the candidate that full scoring would choose, and what work does it save?
+"""Racing benchmark: how often a race finds the choice of full scoring, and how much work it saves.
 
     python -m benchmarks.speed.racing                                       simulate, on recorded losses
-    python -m benchmarks.speed.racing --record [NAME ...] [--data FOLDER]   record them anew (minutes)
+    python -m benchmarks.speed.racing --record [NAME ...] [--data FOLDER]   record them again (minutes)
 
 Losses of all candidates on all examples are in `tests/losses/`, one file a matrix: measured ones, of the
 embedded backbone before any training, on the lab's tasks and on three of SUPERNI (for which FOLDER must
-hold SUPERNI/; the backbone cannot do these, but its losses are losses). Two kinds are hard on a race:
-"endings" are one instruction with other characters at its end, "nearest" the best of many wordings.
+hold SUPERNI/; the backbone cannot solve these, but its losses serve the simulation). Two kinds are hard for a
+race: "endings" are one instruction with different characters at its end, "nearest" the best of many
+paraphrases.
 No text is kept. A simulation races a matrix in many seeded orders, with the code of a run.
 """
 
@@ -34,7 +35,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "tests" / "losses"
 EXAMPLES = 250  # as published
 PUBLISHED = ("task195", "task1310", "task224")
 ENDINGS = ("", " ", "  ", "\n", ".", " .", "..", "!", " !", "?", ":", ";", ",", " ,", "-")
-DRAWN, KEPT = 100, 15  # wordings scored, and those of the lowest loss, for a "nearest" matrix
+DRAWN, KEPT = 100, 15  # paraphrases scored, and those kept (lowest loss), for a "nearest" matrix
 LAB = ("stars", "odd_one_out", "translation", "title", "oldest", "mood")
 NAMES = (
     *LAB,
@@ -57,12 +58,12 @@ class Matrix:
 
     @property
     def best(self) -> int:
-        """What full scoring chooses."""
+        """The choice of full scoring."""
         return leader(dict(enumerate(self.losses.tolist())))
 
     @property
     def gap(self) -> float:
-        """From the best candidate to the second, in nats per token."""
+        """Difference between the second and the best candidate, in nats per token."""
         first, second = sorted(math.fsum(own) for own in self.losses)[:2]
         return (second - first) / float(self.tokens.sum())
 

@@ -1,7 +1,7 @@
 """The families that the backbones are pretrained on. A module is a subject; a function, a family.
 
 To add one, write a function from a `random.Random` to a `Sample` in the module it fits, and decorate it
-with a way to ask for it, mostly a frame of `pretraining.frames`:
+with its phrases, usually a frame of `pretraining.frames`:
 
     @family(pick("the longest word", "is the longest"))
     def longest_word(rng: Random) -> Sample:
@@ -9,12 +9,12 @@ with a way to ask for it, mostly a frame of `pretraining.frames`:
         ...
         return Sample(listed(words), max(words, key=len))
 
-Then train anew (`python -m pretraining`). No family may be a held-out task, or ask in the
-words of one: a test compares them.
+Then train anew (`python -m pretraining`). No family may be a held-out task or use an instruction of one: a
+test compares them.
 """
 
 # isort: off
-# The order of the families decides what a seed draws, and with it vocabulary and weights.
+# The order of the families decides the draws of a seed, and so vocabulary and weights.
 from pretraining.families import (
     lists,
     numbers,

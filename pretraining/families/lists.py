@@ -1,4 +1,4 @@
-"""Lists of words: kinds, counts, places in the list, and the list written anew."""
+"""Lists of words: kinds, counts, positions, and rewritten lists."""
 
 from random import Random
 

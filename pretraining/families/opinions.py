@@ -1,4 +1,4 @@
-"""Opinions and feelings: what somebody thinks of a product, or how they feel."""
+"""Opinions about a product, and feelings."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""Options with letters, `A ) tea B ) saw C ) red`: the letter of the one that is asked for."""
+"""Options with letters, `A ) tea B ) saw C ) red`: the letter of the requested one."""
 
 from random import Random
 

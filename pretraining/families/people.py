@@ -1,4 +1,4 @@
-"""Facts about people and things: who has most, who has how much, who did what to whom."""
+"""Facts about people and things: the largest value, the value of one, the roles in an event."""
 
 from random import Random
 
@@ -62,7 +62,7 @@ def cheapest(rng: Random) -> Sample:
 
 
 def _gift(rng: Random) -> tuple[str, str, str, str]:
-    """A sentence in which somebody gives somebody a thing: text, giver, receiver, thing."""
+    """A sentence about a gift: text, giver, receiver, thing."""
     giver, receiver = rng.sample(NAMES, 2)
     thing = rng.choice(PRODUCTS + KINDS["tool"])
     text = rng.choice(

@@ -1,7 +1,8 @@
-"""The same asked of several things at once: long answers, which teach more than a label does.
+"""Questions about several things at once: long answers, which teach more than a label.
 
-A step of pretraining costs by the tokens it reads, and teaches by the tokens it must answer. What is
-learned here about a word, a number or a line serves the families that ask about one of them.
+The cost of a pretraining step grows with the tokens of the prompts, its effect with the tokens of the
+answers. What the model learns here about a word, a number or a line helps in the families with a question
+about one of them.
 """
 
 from random import Random

@@ -1,4 +1,4 @@
-"""Sentences: what is in them, what they are about, and of what kind they are."""
+"""Sentences: their content, their topic and their kind."""
 
 from random import Random
 
@@ -67,7 +67,7 @@ def item(rng: Random) -> Sample:
 
 
 def _trip(rng: Random) -> tuple[str, dict[str, str]]:
-    """A sentence about somebody who stays in a city."""
+    """A sentence about a person who stays in a city."""
     parts = {
         "name": rng.choice(NAMES),
         "city": rng.choice(KINDS["city"]),

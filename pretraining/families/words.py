@@ -1,4 +1,4 @@
-"""Single words and pairs: kinds, letters, synonyms, opposites, what follows what."""
+"""Single words and pairs: kinds, letters, synonyms, opposites, order."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""The toy language zumi: words and short texts, there and back."""
+"""The toy language zumi: translation of words and short texts in both directions."""
 
 from random import Random
 

@@ -9,8 +9,8 @@ candidates are the same:
 - the losses of the first task's candidates, which are measured in that same state: by a race, or in full.
 - the whole first stage, with one strategy, between methods that are the same as long as there is no past.
 
-All but the first need equal candidates, which are compared. tests/test_compare_runs.py and
-tests/test_evidence.py compare such runs with ones that copied nothing.
+All but the first need equal candidates, which are compared. tests/compare/test_compare_runs.py and
+tests/benchmarks/test_evidence.py compare such runs with ones that copied nothing.
 """
 
 import json

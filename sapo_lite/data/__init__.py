@@ -1,1 +1,1 @@
-"""What is learned: suites, files of examples, tasks, languages, fingerprints."""
+"""Data: suites, files of examples, tasks, languages, fingerprints."""

@@ -1,4 +1,4 @@
-"""What `sapo-lite score` reads: a file of examples, and one of candidate prompts (text, JSON)."""
+"""Input files of `sapo-lite score`: a file of examples, and a file of candidate prompts (text or JSON)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from sapo_lite.errors import DataError
 from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.types import Example
 
-# Files that hold texts, but not one a line.
+# File types that hold texts in another form than one a line.
 _NO_PROMPTS = {".jsonl", ".ndjson", ".csv", ".tsv", ".toml", ".yaml", ".yml"}
 
 
 @dataclass(frozen=True)
 class ExampleFile:
-    """The examples of a file, and the columns they came from."""
+    """The examples of a file, and their columns."""
 
     examples: list[Example]
     input_name: str
@@ -23,7 +23,7 @@ class ExampleFile:
 
 
 def read_examples(path: Path, input_name: str | None = None, answer_name: str | None = None) -> ExampleFile:
-    """All examples of a .jsonl, .json, .csv or .tsv file; columns that are not named are recognised.
+    """All examples of a .jsonl, .json, .csv or .tsv file, with the given columns or those with known names.
 
     Raises:
         DataError: the file cannot be read, has no example or a bad row, or its columns are unclear.
@@ -37,14 +37,14 @@ def read_examples(path: Path, input_name: str | None = None, answer_name: str | 
 def read_prompts(
     path: Path, task: str | None = None, instruction: str | None = None
 ) -> tuple[list[str], str | None]:
-    """Candidate prompts in order, and a notice if some are repeated: these are left out.
+    """Candidate prompts in order, without repeated ones; a notice if some were repeated.
 
-    A .json file holds a list of texts (of any number of lines), or candidates as a run or `paraphrase`
-    writes them; any other file holds one prompt a line. Of candidates of several tasks, those of `task` are
-    taken, or else those of the task with this `instruction`.
+    A .json file has a list of texts (of any number of lines), or candidates as written by a run or
+    `paraphrase`. Any other file has one prompt a line. If the file has several tasks, the candidates of
+    `task` are used, or else those of the task with this `instruction`.
 
     Raises:
-        DataError: the file cannot be read, holds something else, or no prompt.
+        DataError: the file cannot be read, has another format, or has no prompt.
     """
     if path.suffix.lower() in _NO_PROMPTS:
         raise DataError(
@@ -83,7 +83,7 @@ def _listed(path: Path, task: str | None, instruction: str | None) -> list[str]:
 
 
 def _by_task(data: object) -> dict[str, object] | None:
-    """The texts of a candidates file by task, the original first where it is there; None of a list."""
+    """The texts of a candidates file by task, with the original (if any) first; None for a list."""
     match data:
         case {"pools": list(pools)}:
             listed = [_by_task(pool) or {} for pool in pools]
@@ -97,7 +97,7 @@ def _by_task(data: object) -> dict[str, object] | None:
 
 
 def _choose(path: Path, by_task: dict[str, object], task: str | None, instruction: str | None) -> str:
-    """The task that is meant. Raises DataError where none is, or more than one may be."""
+    """The requested task. Raises DataError if none or more than one matches."""
     found = one_of(map(quoted, by_task)) if by_task else "no task"
     if task is not None:
         for name in by_task:

@@ -1,4 +1,4 @@
-"""Fingerprints of what a run reads, so that results of changed data are never mixed."""
+"""Fingerprints of a run's data."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from sapo_lite.types import Task
 
 
 def data_fingerprint(tasks: Sequence[Task]) -> dict[str, str]:
-    """SHA-256 (hex) by task id over all that a run reads of a task: prompt parts, language, rows.
+    """SHA-256 (hex) by task id over everything a run reads of a task: instruction, suffix, language, rows.
 
     A resumed run compares them, so that results of changed data are never mixed.
     """

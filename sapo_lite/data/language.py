@@ -1,4 +1,4 @@
-"""Whether a text is in the language of its task: a rough look, by script and by small words."""
+"""Language of a text: a rough check by script and by function words."""
 
 import re
 import unicodedata
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Set
 
 from sapo_lite.types import Language, Task
 
-# Escaped: an editor that normalises text would make other characters of these, and other ranges.
+# Escaped: an editor that normalises text would change these characters and so the ranges.
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 KANA = r"\u3040-\u30ff"
 _ACCENTED = "[À-ÖØ-öø-ɏ]"
 
-# Small words of English, and of other languages in the same letters. Codes (de, en) and words that
+# Function words of English, and of other languages in Latin script. Language codes (de, en) and words that
 # English has too are in neither.
 _ENGLISH = frozenset(
     """a an the of and to or is are be was it its you your i if for that this these which with from by as at
@@ -32,9 +32,9 @@ def words_of(text: str) -> list[str]:
 
 
 def foreign_to(text: str, task: Task) -> str | None:
-    """The reason for which the text is not in the task's language; None if it seems to be.
+    """The reason why the text is not in the task's language; None if it seems to be.
 
-    What the original has of another script or language, the text may have too.
+    The text may have as much of another script or language as the original.
     """
     if task.language == "en":
         return None if _is_english(text, task.instruction) else "not in English"
@@ -55,12 +55,12 @@ def _is_english(text: str, original: str) -> bool:
             return False
     usual = set(words_of(original))
     if _foreign_words(usual) > 0:
-        return True  # nor is the original
+        return True  # the original is not in English either
     return _foreign_words(words_of(text), usual) <= 0
 
 
 def _foreign_words(words: Iterable[str], usual: Set[str] = frozenset()) -> int:
-    """How many more of the small words are of other languages than are English."""
+    """Number of function words of other languages minus number of English ones."""
     words = list(words)
     foreign = sum(word in _FOREIGN and word not in usual for word in words)
     return foreign - sum(word in _ENGLISH for word in words)
@@ -72,8 +72,8 @@ def _share(text: str, kind: str) -> float:
     return len(re.findall(kind, text)) / max(1, len(letters))
 
 
-# Share of ideographs among the letters from which an instruction counts as Chinese: well above an
-# English one that quotes Chinese labels, well below a Chinese one that quotes English labels.
+# An instruction is Chinese if at least this share of its letters are ideographs: well above an English one
+# that quotes Chinese labels, well below a Chinese one that quotes English labels.
 _CHINESE_SHARE = 0.3
 
 

@@ -1,4 +1,4 @@
-"""Rows of JSON, JSON Lines and CSV files, each with its place; and the text of any file of the user's."""
+"""Readers of JSON, JSON Lines and CSV files: rows with their places in the file; and of plain text files."""
 
 import csv
 import io
@@ -12,17 +12,17 @@ from sapo_lite.errors import DataError
 from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.strict_json import loads
 
-# A row, which is not checked yet, and its place in the file for messages.
+# An unchecked row, and its place in the file for messages.
 Row = tuple[str, object]
 
 
 def read_rows(path: Path) -> list[Row]:
     """All rows of a .json, .jsonl, .csv or .tsv file, at least one.
 
-    Rows of a table are dicts of texts by column name; those of JSON are whatever the file holds.
+    Rows of a table are dicts of texts by column name; rows of JSON are the file's values.
 
     Raises:
-        DataError: the file cannot be read, or has no row; names the place of what is wrong.
+        DataError: the file cannot be read, or has no row; the message names the place of the fault.
     """
     read = READERS.get(path.suffix.lower())
     if read is None:
@@ -40,7 +40,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _json_rows(path: Path) -> list[Row]:
-    """A list of rows; or, though the name says otherwise, a row a line."""
+    """A list of rows; or one row a line, even if the file's name says .json."""
     text = read_text(path)
     try:
         data = parse_json(text, str(path))
@@ -71,7 +71,7 @@ def _a_row_a_line(text: str, path: Path) -> Iterator[Row]:
 
 
 def parse_json(text: str, place: str, *, one_line: bool = False) -> object:
-    """What a JSON text holds. Raises DataError naming the place, and the line in it unless it is one."""
+    """The value of a JSON text. Raises DataError with the place, and the line in it unless `one_line`."""
     try:
         return loads(text)
     except json.JSONDecodeError as error:
@@ -82,7 +82,7 @@ def parse_json(text: str, place: str, *, one_line: bool = False) -> object:
 
 
 def described(data: object) -> str:
-    """What a JSON file holds instead of a list."""
+    """Description of a JSON file's content that is not a list."""
     if isinstance(data, dict):
         return f"an object with {', '.join(map(quoted, list(data)[:4])) or 'nothing in it'}"
     return quoted(data)
@@ -92,7 +92,7 @@ def described(data: object) -> str:
 
 
 def _csv_rows(path: Path) -> list[Row]:
-    """Rows of a table whose first line names the columns; names and cells without outer white space."""
+    """Rows of a table with column names in its first line; names and cells without outer white space."""
     text = read_text(path)
     rows: list[Row] = []
     header: list[str] | None = None
@@ -114,7 +114,7 @@ def _csv_rows(path: Path) -> list[Row]:
 
 
 def _cells(text: str, path: Path) -> list[tuple[str, list[str]]]:
-    """The lines of a table that are not blank, with their places."""
+    """The non-blank lines of a table, with their places."""
     filled, line = [], 1
     with _cells_of_any_length(text):
         reader = csv.reader(
@@ -133,7 +133,7 @@ def _cells(text: str, path: Path) -> list[tuple[str, list[str]]]:
 
 @contextmanager
 def _cells_of_any_length(text: str) -> Iterator[None]:
-    """Python's own limit, 131072 characters for a cell, is one of the whole process: it is put back."""
+    """Context without csv's limit of 131072 characters for a cell. It is process-wide, so it is restored."""
     limit = csv.field_size_limit()
     csv.field_size_limit(max(limit, len(text)))
     try:
@@ -143,9 +143,9 @@ def _cells_of_any_length(text: str) -> Iterator[None]:
 
 
 def _delimiter(text: str) -> str:
-    """What separates the cells: whichever cuts the first line into most.
+    """The delimiter of the cells: the one that gives the most cells in the first line.
 
-    csv.Sniffer looks at the rows too, and takes what is frequent in their sentences for a separator.
+    csv.Sniffer also reads the rows, and takes a character that is frequent in their sentences.
     """
     first = next((line for line in lines_of(text) if line.strip()), "")
     return max(",;\t|", key=lambda separator: len(next(csv.reader([first], delimiter=separator))))
@@ -164,9 +164,10 @@ READERS: dict[str, Callable[[Path], list[Row]]] = {
 
 
 def read_text(path: Path) -> str:
-    """The file's text, without byte-order marks: files put together have them within, too.
+    """The file's text, without byte-order marks: concatenated files also have them inside.
 
-    Raises DataError where it cannot be read, is not UTF-8, or has nothing in it.
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or is empty.
     """
     try:
         text = path.read_bytes().decode("utf-8")
@@ -183,5 +184,5 @@ def read_text(path: Path) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Its lines, whichever system wrote them. Not splitlines: a text of JSON may hold U+2028."""
+    """Lines of a text, with the line ends of any system. Not splitlines: a JSON string may have U+2028."""
     return re.split(r"\r\n|\r|\n", text)

@@ -1,4 +1,4 @@
-"""Examples from what users have: pairs, mappings, rows of a table."""
+"""Examples from users' data: pairs, mappings, rows of a table."""
 
 import json
 import math
@@ -11,8 +11,8 @@ from sapo_lite.support.messages import many, one_of, quoted
 from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Example
 
-# Names by which the two columns are recognised, whatever the case. Only ever one of each: where two fit
-# (a question and its context), leaving one out in silence would score something else.
+# Known names of the two columns, in any case. Exactly one of each must match: if two match (a question and
+# its context), silently leaving one out would score something else.
 INPUT_NAMES = """
     input inputs text sentence question prompt source document content context passage review tweet
 """.split()
@@ -22,10 +22,10 @@ _IN_MEMORY = "Give (input, answer) pairs instead."
 
 
 def as_examples(given: Iterable[object]) -> list[Example]:
-    """Examples from `Example`s, (input, answer) pairs, or mappings whose keys are recognised.
+    """Examples from `Example`s, (input, answer) pairs, or mappings with known keys.
 
     Raises:
-        DataError: nothing is given, or an item is something else, has no answer, or unclear keys.
+        DataError: there are no items, or an item has another type, no answer, or unclear keys.
     """
     items = list(given)
     if not items:
@@ -56,12 +56,12 @@ def find_columns(
     wanted: tuple[str | None, str | None] = (None, None),
     how: str,
 ) -> tuple[str, str]:
-    """Which columns of (place, row) pairs hold input and answer: those `wanted`, else those recognised.
+    """The input and the answer column of (place, row) pairs: the `wanted` names, else the known ones.
 
-    Every row is looked at: a question may have its context in some of them only.
+    Every row is examined: a question may have its context in only some of them.
 
     Raises:
-        DataError: a column is not there, or none or several could be meant; ends with `how` to put it right.
+        DataError: a column is missing, or none or several match; the message ends with `how` to fix it.
     """
     tables = [row for _, row in rows if isinstance(row, Mapping)]
     if not tables:
@@ -91,7 +91,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def columns_notice(path: Path, count: int, input_name: str, answer_name: str) -> str:
-    """The sentence that names the columns of a file with `count` examples."""
+    """A notice that names the columns used in a file of `count` examples."""
     columns = f"inputs from column {input_name}, answers from column {answer_name}"
     return f"{path}: {many(count, 'example')}, {columns}"
 
@@ -131,11 +131,11 @@ def _has_text(row: Mapping[str, object], name: str) -> bool:
 
 
 def _as_text(value: object) -> str | None:
-    """A text as it is, a number or truth value as JSON writes it; None for anything else."""
+    """A string unchanged, a number or boolean as JSON writes it; None for anything else."""
     if isinstance(value, str):
         return writable(value)
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return str(int(value))  # a table's own integers, such as NumPy's, too
+        return str(int(value))  # also other integer types, such as NumPy's
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
     return None

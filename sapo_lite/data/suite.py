@@ -1,4 +1,4 @@
-"""Finds a suite of tasks on disk, and a task in it.
+"""Suites: finding a suite of tasks on disk, and a task in it.
 
 A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
 task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv).
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
 _INDEX = "instructions.json"
-_LISTED = 10  # names of tasks that an error lists where nothing is near
+_LISTED = 10  # names of tasks that an error lists if none is similar
 
 
 def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
     """Folder of the suite, from `--data`, the recipe, SAPO_LITE_DATA or the shipped data, in this order.
 
-    Each of them is the folder that holds the suite's folder, or that folder itself. Raises
-    DataError naming the folders looked at when none holds the suite, and at once when `--data`
-    is no folder: a slip of the pen must not fall back to other data.
+    Each of them is the suite's folder itself or its parent.
+
+    Raises:
+        DataError: no folder has the suite (the message names them), or `--data` is not a folder: a typo must
+            not fall back to other data.
     """
     if data is not None and not typed_path(data).is_dir():
         raise DataError(f"--data {data}: no such folder")
@@ -61,7 +63,7 @@ def _what_is_in(root: Path) -> str:
 
 
 def read_index(suite: Path) -> Mapping[str, Any]:
-    """The suite's tasks by name, their entries unchecked. Raises DataError when it is not a table."""
+    """The suite's tasks by name, with unchecked entries. Raises DataError if the file is not a table."""
     index = parse_json(read_text(suite / _INDEX), str(suite / _INDEX))
     if not isinstance(index, dict):
         raise DataError(f"{suite / _INDEX}: expected an object of tasks, found {quoted(index)}")
@@ -69,9 +71,10 @@ def read_index(suite: Path) -> Mapping[str, Any]:
 
 
 def match_task(wanted: str, suite: Path, names: Iterable[str]) -> str:
-    """The task meant by a full name, `task195` or `195` (`2` is `task002`); never by part of a name.
+    """The task for a full name, `task195` or `195` (`2` is `task002`); never for a part of a name.
 
-    Raises DataError, with the nearest names, when there is none or more than one.
+    Raises:
+        DataError: no task or more than one matches; the message has the nearest names.
     """
     names = list(names)
     if wanted in names:

@@ -1,4 +1,4 @@
-"""Keys of the tasks of a sequence: what tells them apart in dicts and in names of files."""
+"""Task keys: unique in a sequence, for dicts and file names."""
 
 import hashlib
 import re
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 from sapo_lite.types import abbreviated
 
-# Not in names of files on some system; a leading dot hides a file, a trailing dot or blank is dropped.
+# Not allowed in file names on some system; a leading dot hides a file, a trailing dot or blank is dropped.
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]|^[. ]|[. ]$')
-_LONGEST = 150  # bytes of a key; systems take 255 for a name, and names of files have more in them
+_LONGEST = 150  # bytes of a key; a file name may have 255, and it has more parts
 
 
 def task_keys(ids: Sequence[str]) -> list[str]:
-    """A key for each of these ids, which are different.
+    """A unique key for each of these distinct ids.
 
-    That is the abbreviated id (`task195`) where no other task may be meant by it, else the full id. Where
-    that is no safe name for a file, or only case or Unicode form tells it from another one, which not
-    every disk keeps apart, it is followed by a hash.
+    It is the short id (`task195`) if no other task has it, else the full id. A hash is added if this is not a
+    safe file name, or if it differs from another one only in case or Unicode form, which some disks do not
+    distinguish.
     """
     return [_key(own, [other for other in ids if other != own]) for own in ids]
 
@@ -37,5 +37,5 @@ def _safe(name: str) -> bool:
 
 
 def _folded(name: str) -> str:
-    """Equal for names that are one file on a disk that minds neither case nor Unicode form."""
+    """The name without case and Unicode form: some disks treat such names as one file."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

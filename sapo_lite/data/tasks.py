@@ -1,4 +1,4 @@
-"""Loads the tasks of a sequence: instruction, suffix and examples of each."""
+"""Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -27,11 +27,12 @@ _PUBLISHED_COLUMNS = ("sentence", "label")
 def load_sequence(
     sequence: "SequenceConfig", data: Path | None = None, notify: Notify = lambda notice: None
 ) -> list[Task]:
-    """The recipe's tasks in order, with keys; `data` (--data) is looked at before the other folders.
+    """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for every file whose columns had to be recognised.
+    `notify` is called with a sentence for every file whose columns were found by known names.
 
-    Raises DataError listing, one a line, everything that is wrong with any of the tasks.
+    Raises:
+        DataError: tasks have faults; the message lists all of them, one a line.
     """
     suite = find_suite(sequence, data)
     index = read_index(suite)
@@ -55,7 +56,7 @@ def load_sequence(
 
 @contextmanager
 def _collecting(problems: list[str]) -> Iterator[None]:
-    """Note a DataError and go on, so that one run tells of everything."""
+    """Record a DataError and continue, so that all faults are reported at once."""
     try:
         yield
     except DataError as error:
@@ -63,7 +64,7 @@ def _collecting(problems: list[str]) -> Iterator[None]:
 
 
 def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
-    """Raises DataError with everything that is wrong with the task's entry and files."""
+    """Load one task. Raises DataError with all faults of its entry and files."""
     folder = suite / name
     problems: list[str] = []
     with _collecting(problems):
@@ -91,7 +92,7 @@ def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig"
 def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
     if not isinstance(entry, dict):
         raise DataError(f"{where}: expected an object, found {quoted(entry)}")
-    for key in ("instruction", "suffix"):  # either may be empty, neither may be missing
+    for key in ("instruction", "suffix"):  # both are required, both may be empty
         if not isinstance(entry.get(key), str):
             raise DataError(f'{where}: expected a text as "{key}", found {quoted(entry.get(key))}')
     labels = entry.get("labels")
@@ -101,7 +102,7 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
 
 
 def _train_file(folder: Path, missing_train: str) -> tuple[Literal["train", "dev"], Path]:
-    """Which file to train on. Raises DataError naming the missing file and what can be done."""
+    """The training file. Raises DataError with the missing file and how to fix it."""
     if path := _file_of(folder, "train"):
         return "train", path
     train = folder / "train.json"
@@ -120,7 +121,7 @@ def _test_file(folder: Path) -> Path:
 
 
 def _file_of(folder: Path, split: str) -> Path | None:
-    """The file of a split, whichever its format. Raises DataError where there are two."""
+    """The file of a split, in any format. Raises DataError if there are two."""
     found = sorted(
         path
         for path in folder.glob(f"{split}.*")
@@ -135,7 +136,8 @@ def _file_of(folder: Path, split: str) -> Path | None:
 def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> tuple[Example, ...]:
     """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
 
-    Raises DataError naming the first bad row among these, by its place in the file.
+    Raises:
+        DataError: a row is bad; the message names the place of the first one.
     """
     rows = read_rows(path)
     columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
@@ -143,7 +145,7 @@ def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> 
         notify(columns_notice(path, len(rows), *columns))
     order = list(range(len(rows)))
     if draw is not None:
-        # Named after task and split, so that files of one length are not put into one order.
+        # The seed includes task and split, so that files of equal length get different orders.
         random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
     used = sorted(order[:limit])
     examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))

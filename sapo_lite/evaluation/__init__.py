@@ -1,1 +1,1 @@
-"""How well it is answered: metrics, greedy answers, robustness, AP, BWT and FWT."""
+"""Evaluation: metrics, greedy answers, robustness, AP, BWT and FWT."""

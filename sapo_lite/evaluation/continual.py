@@ -19,7 +19,7 @@ IN_TASK = "mean over i of R[i,i]"
 
 @dataclass(frozen=True)
 class ContinualMetrics:
-    """AP, BWT and FWT in the unit of R. BWT and FWT are None for a single task, and without a sequence."""
+    """AP, BWT and FWT in the unit of R. BWT and FWT are None for a single task or without a task sequence."""
 
     ap: float
     bwt: float | None
@@ -31,12 +31,12 @@ class ContinualMetrics:
 
 
 def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
-    """Metrics of a matrix of N columns: its N+1 rows, one if nothing was trained, two if all at once.
+    """Metrics of a matrix of N columns and N+1 rows: one row if nothing was trained, two if all at once.
 
-    Without a sequence (one row or two) there is AP alone.
+    Without a sequence of tasks (one or two rows), only AP is defined.
 
     Raises:
-        ValueError: the matrix has another shape.
+        ValueError: the matrix has an invalid shape.
     """
     n = len(r[0]) if r else 0
     if n == 0 or len(r) not in {1, 2, n + 1} or any(len(row) != n for row in r):
@@ -49,7 +49,7 @@ def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
 
 
 def in_task_accuracy(r: Sequence[Sequence[float]]) -> float | None:
-    """Mean over tasks of the score right after learning the task: of R[i][i-1]. None without a sequence."""
+    """Mean over tasks of R[i][i-1], the score right after learning the task. None without a sequence."""
     n = len(r[0])
     return _mean([r[i + 1][i] for i in range(n)]) if len(r) == n + 1 else None
 

@@ -28,9 +28,9 @@ def evaluate(
     config: "EvaluationConfig",
     on_done: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Answer all test examples of `task`, the i-th under instruction i modulo their number.
+    """Answer all test examples of `task`; example i has instruction i modulo the number of instructions.
 
-    `on_done` gets numbers of examples.
+    `on_done` gets the number of examples done since its last call.
     """
     predictions = [""] * len(task.test)
     for place, instruction in enumerate(instructions):

@@ -1,7 +1,7 @@
-"""What an answer finally says, and whether a rewrite still says it: the hard gate of the reward.
+"""Final answers: extraction from a text, and the check that a rewrite keeps them (the reward's gate).
 
-One function reads final answers, for the gate and for the tests after training: so an answer in another
-style is scored by what it says.
+The gate and the tests after training use the same extraction, so an answer in another style is scored by its
+content.
 """
 
 import re
@@ -18,32 +18,32 @@ from sapo_lite.types import Example, Language, Task
 
 Kind = Literal["label", "short", "free"]
 
-# Words of a task's median reference up to which its answers are short; in Chinese, characters. Names, numbers
-# and single words of SUPERNI and TRACE have a median of 1, its shortest summaries one of 4.
+# A task has short answers if its median reference has at most this many words (in Chinese, characters).
+# Names, numbers and single words of SUPERNI and TRACE have a median of 1, the shortest summaries one of 4.
 SHORT: dict[Language, int] = {"en": 3, "zh": 6}
 
-# Greedy up to the last of the marks; behind it, the rest of the line, or the next line that has any.
+# Greedy up to the last marker; after it, the rest of the line, or the next line with text.
 _MARKED = re.compile(
     r".*(?:\banswer\s+is\b|\banswer\s*[:：]|答案\s*[是为:：])[\s:：]*(\S[^\n]*)",
     flags=re.DOTALL | re.IGNORECASE,
 )
-# Punctuation that may stand around a word without being part of it. Signs of numbers (- % $) are not here.
+# Punctuation around a word that is not part of it. Signs of numbers (- % $) are not here.
 _AROUND = ".,;:!?\"'`()[]{}<>*_…。，、；：！？“”‘’（）【】《》「」"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """How the answers of a task are read and compared."""
+    """Extraction and comparison of the answers of a task."""
 
     kind: Kind
     labels: tuple[str, ...] = ()
 
     def final(self, text: str) -> str:
-        """What the text says in the end.
+        """The final answer in the text.
 
-        A label: the one that is named, if just one is, else the text. A short answer: what follows the
+        Label: the label that is named, if exactly one is, else the text. Short answer: the text after the
         last "answer is" (or "answer:", "答案是"), else the last line, without case and outer punctuation.
-        A free answer: the text.
+        Free answer: the whole text.
         """
         text = text.strip()
         if self.kind == "label":
@@ -57,10 +57,10 @@ class Answers:
         return text
 
     def consistent(self, rewrite: str, reference: str, threshold: float) -> bool:
-        """Whether the rewrite says what the reference does: the gate.
+        """Whether the rewrite has the reference's content: the gate.
 
-        A label: exactly one is named, that of the reference. Short answers: what is said in the end is
-        equal. Free answers: the ROUGE-L F1 of the words (in Chinese, characters) is at least `threshold`.
+        Label: the rewrite names exactly one label, the reference's. Short answer: the final answers are
+        equal. Free answer: the ROUGE-L F1 of the words (in Chinese, characters) is at least `threshold`.
         """
         if not rewrite.strip():
             return False
@@ -73,7 +73,7 @@ class Answers:
 
 
 def answers_of(task: Task) -> Answers:
-    """The task has labels; or half its training answers or more are short; or its answers are free."""
+    """The kind of the task's answers: labels; short (at least half of the training answers); or free."""
     if task.labels:
         return Answers("label", task.labels)
     words = median(len(words_of(example.answer)) for example in task.train)
@@ -81,7 +81,7 @@ def answers_of(task: Task) -> Answers:
 
 
 def extracted_scores(task: Task, predictions: Sequence[str]) -> dict[str, float]:
-    """Mean scores of what predictions and references say in the end, in percent, as `rougeL_extracted`."""
+    """Mean ROUGE-L of the predictions' final answers, in percent, under the name `rougeL_extracted`."""
     answers = answers_of(task)
     references = [Example(e.input, answers.final(e.answer)) for e in task.test]
     scores = mean_scores([answers.final(prediction) for prediction in predictions], references)
@@ -89,7 +89,7 @@ def extracted_scores(task: Task, predictions: Sequence[str]) -> dict[str, float]
 
 
 class _Words:
-    """Words as rouge-score takes them; its own tokenizer knows Latin letters only."""
+    """Tokenizer for rouge-score, whose own one handles Latin letters only."""
 
     @staticmethod
     def tokenize(text: str) -> list[str]:

@@ -19,16 +19,16 @@ def rouge_l(prediction: str, reference: str) -> float:
 
 
 def exact_match(prediction: str, reference: str) -> float:
-    """1 for equal texts, but for outer white space; else 0."""
+    """1 for texts that are equal up to outer white space, else 0."""
     return float(prediction.strip() == reference.strip())
 
 
 def rouge_1(prediction: str, reference: str) -> float:
-    """F1 of the words in common, with stemming."""
+    """F1 of the common words, with stemming."""
     return float(_rouge(prediction, reference)["rouge1"].fmeasure)
 
 
-# Of (prediction, reference), a score in [0, 1].
+# (prediction, reference) -> score in [0, 1].
 METRICS: dict[str, Callable[[str, str], float]] = {
     PUBLISHED_METRIC: rouge_l,
     "exact_match": exact_match,

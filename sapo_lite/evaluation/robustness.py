@@ -1,4 +1,4 @@
-"""How much depends on the wording: tasks tested under every prompt held out (PAFT, arXiv 2502.12859)."""
+"""Robustness to the prompt: scores of a task under each held-out paraphrase (PAFT, arXiv 2502.12859)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ AVERAGED = ("mean", "deviation", "worst", "best", "share")
 
 @dataclass(frozen=True)
 class Robustness:
-    """Scores of one task under `n` prompts, in percent of the published metric, and what they come to.
+    """Scores of one task under `n` prompts, in percent of the published metric, and their statistics.
 
-    `deviation` is the standard deviation of a sample (over n - 1), None of a single prompt. `share` is
-    the percentage of prompts that score `threshold` or more.
+    `deviation` is the sample standard deviation (over n - 1), None for a single prompt. `share` is the
+    percentage of prompts that score `threshold` or more.
     """
 
     scores: list[float]
@@ -26,7 +26,7 @@ class Robustness:
 
 
 def robustness(scores: Sequence[float], threshold: float) -> Robustness:
-    """What scores by prompt, at least one, come to."""
+    """Statistics of the scores by prompt (at least one)."""
     return Robustness(
         scores=list(scores),
         mean=fmean(scores),
@@ -40,7 +40,7 @@ def robustness(scores: Sequence[float], threshold: float) -> Robustness:
 
 
 def averages(tasks: Mapping[str, Robustness | None]) -> dict[str, float]:
-    """Means over tasks, by name of the value; a task that has none is left out."""
+    """Means over tasks of each statistic; tasks without a value are left out."""
     found = {name: [getattr(task, name) for task in tasks.values() if task] for name in AVERAGED}
     known = {name: [value for value in values if value is not None] for name, values in found.items()}
     return {name: fmean(values) for name, values in known.items() if values}

@@ -3,8 +3,8 @@
     DIR/instructions.json                  task -> instruction, suffix, labels, size
     DIR/<task>/{train,dev,test}.json       lists of {"sentence": input, "label": answer}
 
-DIR is `data/lab` unless given. The files are a function of this package's code alone: building
-twice writes the same bytes, one row a line, so that a change shows as a readable diff.
+DIR is `data/lab` by default. The files depend only on this package's code: building twice writes the same
+bytes, one row a line, so that a change gives a readable diff.
 
 No input of a split occurs in an earlier one (train, then dev, then test); within a split an input
 may repeat.
@@ -25,7 +25,7 @@ SIZES = {"train": 400, "dev": 50, "test": 200}
 
 
 def splits(task: str) -> dict[str, list[Example]]:
-    """The examples of a task by split, later splits avoiding the inputs of earlier ones."""
+    """The examples of a task by split; later splits avoid the inputs of earlier ones."""
     taken: set[str] = set()
     drawn = {}
     for split, size in SIZES.items():
@@ -45,7 +45,7 @@ def files() -> dict[str, str]:
 
 
 def write(folder: Path) -> None:
-    """Write all files under a folder, over what is there."""
+    """Write all files under a folder; existing files are replaced."""
     for relative, text in files().items():
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def write(folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, write, and say where."""
+    """Parse the command line, write the files, and print where."""
     parser = argparse.ArgumentParser(
         prog="python -m sapo_lite.lab.build", description="Write the lab's tasks."
     )

@@ -1,4 +1,4 @@
-"""Many ways to say the same instruction: a small grammar, and nothing else.
+"""A small grammar that gives many instructions with the same meaning.
 
 An instruction is a core phrase inside a wrapper, followed by a hint that names the labels:
 
@@ -7,9 +7,9 @@ An instruction is a core phrase inside a wrapper, followed by a hint that names 
     hint     "answer with positive or negative ."
 
 A core phrase is a question (it ends in "?"), a noun phrase (it begins with "the", "a" or "whether")
-or an imperative; each form has wrappers of its own. Pretraining meets the plain register often, the
-long one less and the rare one hardly, and early phrases of a list more often than late ones: so a
-held-out task can be asked for in familiar words, in unusual ones, and in anything between.
+or an imperative; each form has wrappers of its own. Pretraining uses the plain register often, the long one
+less and the rare one hardly ever, and early phrases of a list more often than late ones. So a held-out task
+has familiar instructions, unusual ones, and all between.
 """
 
 import re
@@ -24,10 +24,10 @@ REGISTERS: tuple[Register, ...] = ("plain", "long", "rare")
 
 @dataclass(frozen=True)
 class Phrasing:
-    """How to ask for something: core phrases from the most familiar to the rarest, and labels.
+    """The phrases of an instruction: core phrases from the most familiar to the rarest, and labels.
 
-    `noun` is what the input is called ("read the {noun} and ..."). `labels` are all possible answers,
-    or empty where the answer is free.
+    `noun` is the input's name ("read the {noun} and ..."). `labels` are all possible answers; empty for a
+    free answer.
     """
 
     noun: str
@@ -136,7 +136,7 @@ def either(labels: Sequence[str]) -> str:
 def hint(labels: Sequence[str], rng: Random | None = None) -> str:
     """A sentence that names the labels, or asks for a bare answer if there are none.
 
-    The first way to say it, or any if there is an `rng` to draw one.
+    Without `rng` it is the first such sentence, with `rng` a random one.
     """
     templates = _HINTS if labels else _FREE_HINTS
     template = rng.choice(templates) if rng else templates[0]
@@ -146,5 +146,5 @@ def hint(labels: Sequence[str], rng: Random | None = None) -> str:
 
 
 def names_label(text: str, label: str) -> bool:
-    """Whether the text holds the label as a word of its own, spelled exactly."""
+    """Whether the text has the label as a whole word in exact spelling."""
     return re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text) is not None

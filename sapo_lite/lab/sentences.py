@@ -1,4 +1,4 @@
-"""Sentences that tasks and pretraining families read: reviews, articles, messages, records, option menus."""
+"""Sentences of tasks and pretraining families: reviews, articles, messages, records, option menus."""
 
 from collections.abc import Sequence
 from random import Random
@@ -35,7 +35,7 @@ MESSAGES = [
 
 
 def review(rng: Random, adjective: str) -> str:
-    """Somebody calls a product `adjective`."""
+    """A sentence in which a person calls a product `adjective`."""
     article = "an" if adjective[0] in "aeiou" else "a"
     return rng.choice(REVIEWS).format(
         adjective=adjective, article=article, product=rng.choice(PRODUCTS), name=rng.choice(NAMES)
@@ -43,13 +43,13 @@ def review(rng: Random, adjective: str) -> str:
 
 
 def article(rng: Random, topic: str) -> tuple[str, set[str]]:
-    """A sentence on a topic, and the topic's words that it may use."""
+    """A sentence about a topic, and the topic's words that it may use."""
     a, b, c = rng.sample(TOPICS[topic], 3)
     return rng.choice(ARTICLES).format(name=rng.choice(NAMES), a=a, b=b, c=c), {a, b, c}
 
 
 def message(rng: Random, feeling: str) -> str:
-    """Somebody has a feeling."""
+    """A sentence in which a person has the feeling."""
     return rng.choice(MESSAGES).format(
         feeling=feeling,
         name=rng.choice(NAMES),

@@ -1,4 +1,4 @@
-"""The source of paraphrases `lab`: the wordings of the lab's tasks, from the grammar."""
+"""The `lab` source: paraphrases of the lab's instructions from the grammar."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -10,7 +10,7 @@ from sapo_lite.types import Task
 
 
 class LabWordings:
-    """Wordings of a lab task's instruction in an order drawn from `seed`, until the grammar has no more."""
+    """Paraphrases of a lab task's instruction, in an order drawn from `seed`, as many as the grammar has."""
 
     generated = False
 
@@ -18,7 +18,7 @@ class LabWordings:
         self._seed = seed
 
     def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str]:
-        """The wordings with these numbers.
+        """The paraphrases with these numbers.
 
         Raises:
             ParaphraseError: the instruction is not one of the lab's.

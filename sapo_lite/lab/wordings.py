@@ -1,4 +1,4 @@
-"""The wordings of the held-out tasks: the original instruction, and hundreds of others."""
+"""Instructions of the lab's tasks: the original, and hundreds of paraphrases from the grammar."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -15,19 +15,19 @@ PHRASINGS: dict[str, Phrasing] = {name: task.phrasing for name, task in TASKS.it
 
 
 def original(task: str) -> str:
-    """The instruction that a lab task is published with: its first core phrase, plainly put."""
+    """The original instruction of a lab task: its first core phrase in the plainest form."""
     phrasing = PHRASINGS[task]
     wording = f"your task is to {plainest(phrasing.cores[0])} ."
     return f"{wording} {hint(phrasing.labels)}" if phrasing.labels else wording
 
 
 def wordings(task: str, count: int, seed: int) -> list[str]:
-    """`count` different wordings of a lab task's instruction, none of them the original.
+    """`count` different paraphrases of a lab task's instruction, without the original.
 
     A longer list with the same seed begins with the shorter one.
 
     Raises:
-        ValueError: the grammar has not that many.
+        ValueError: the grammar has fewer.
     """
     found = list(islice(every_wording(task, seed), count))
     if len(found) < count:
@@ -39,10 +39,9 @@ def wordings(task: str, count: int, seed: int) -> list[str]:
 
 
 def every_wording(task: str, seed: int) -> Iterator[str]:
-    """The different wordings of a lab task's instruction, without the original, until no more are found.
+    """Yield different paraphrases of a lab task's instruction, without the original, until none is left.
 
-    Core phrases and registers are drawn with equal chance, and every wording names all labels of the
-    task.
+    Core phrases and registers are drawn uniformly, and every paraphrase names all labels of the task.
     """
     rng = Random(f"{task}/{seed}")
     found = {original(task)}
@@ -59,7 +58,7 @@ def worded(task: str, core: int, rng: Random) -> str:
     """The task's core phrase of that number in a wrapper of any register, with a hint at its labels."""
     phrasing = PHRASINGS[task]
     wording = wrapped(phrasing.cores[core], phrasing.noun, rng.choice(REGISTERS), rng)
-    # Where no label is left to name, many wordings go without a hint.
+    # If no label is left to name, many paraphrases have no hint.
     if all(names_label(wording, label) for label in phrasing.labels) and rng.random() < 0.5:
         return wording
     return f"{wording} {hint(phrasing.labels, rng)}"

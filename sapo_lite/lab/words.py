@@ -1,4 +1,4 @@
-"""The words of the lab's world: what there is to talk about in its tiny English.
+"""The words of the lab's world, a tiny English.
 
 Everything is lower case, with one space around every word and punctuation mark. Words of one kind
 stand together; no word is in two kinds of `KINDS`, of `TOPICS` or of `FEELINGS`.
@@ -27,7 +27,7 @@ PRODUCTS = "phone film book hotel meal camera game lamp clock radio course app".
 DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 
-# How much somebody likes a product, in adjectives.
+# Adjectives for a product, by opinion.
 ADJECTIVES_BY_STARS = {
     1: "terrible awful horrible dreadful disgusting".split(),
     2: "bad poor weak boring disappointing".split(),
@@ -74,7 +74,7 @@ SYNONYMS = [
     ).split("|")
 ]
 
-# The toy language "zumi": all that the backbone can know of it is this table.
+# The toy language "zumi": this table is all of it.
 # fmt: off
 ZUMI = {
     "cat": "galos", "dog": "fesu", "horse": "meko", "bread": "nedu", "water": "peguk",

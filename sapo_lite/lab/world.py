@@ -12,7 +12,7 @@ __all__ = ["TASKS", "LabTask", "examples"]
 def examples(task: str, count: int, seed: int | str, avoid: Collection[str] = frozenset()) -> list[Example]:
     """Draw `count` examples of a held-out task; none of them has an input in `avoid`.
 
-    Draws are independent, so an input may come twice; the same seed always draws the same list.
+    Draws are independent, so an input may occur twice; the same seed always gives the same list.
 
     Raises:
         ValueError: the task has no inputs left.
@@ -22,7 +22,7 @@ def examples(task: str, count: int, seed: int | str, avoid: Collection[str] = fr
 
 
 def _draw(task: str, rng: Random, avoid: Collection[str], tries: int = 1000) -> Example:
-    """One example; a label whose input is to be avoided is kept, so that labels stay in balance."""
+    """One example; if its input is in `avoid`, the label is kept and the input drawn again, for balance."""
     first = drawn = TASKS[task].generate(rng)
     for _ in range(tries):
         if drawn.input not in avoid and (drawn.answer == first.answer or not TASKS[task].labels):

@@ -1,1 +1,1 @@
-"""How weights move: adapters, training rows, the trainer, rewriting of answers."""
+"""Learning: adapter methods, training rows, the trainer, rewriting of answers."""

@@ -1,8 +1,7 @@
-"""The base methods of continual learning, by name: what each of them is, without its implementation.
+"""The base methods of continual learning: a table by name, without the implementations.
 
-A method is a function in a file of sapo_lite/learning/adapters and an entry in METHODS that says everything
-about it.
-Nothing here brings torch, so a recipe is checked at once.
+A method is a function in a file of sapo_lite/learning/adapters and an entry in METHODS that describes it in
+full. This module does not import torch, so a recipe is checked at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,22 +23,22 @@ Sets = Sequence[TrainingSet]
 
 
 def group_name(group: TaskGroup) -> str:
-    """Short and fit for a folder: the task's key, or "joint"."""
+    """Name of a task group, fit for a folder: the task's key, or "joint"."""
     return group[0].key if len(group) == 1 else "joint"
 
 
 def one_by_one(tasks: Sequence[T]) -> list[tuple[T, ...]]:
-    """Every task by itself, in order."""
+    """One group for every task, in order."""
     return [(task,) for task in tasks]
 
 
 def all_at_once(tasks: Sequence[T]) -> list[tuple[T, ...]]:
-    """All tasks together: what a method that sees them one by one could reach at best."""
+    """One group of all tasks: the upper bound for methods that see them one by one."""
     return [tuple(tasks)]
 
 
 def nothing(_tasks: Sequence[T]) -> list[tuple[T, ...]]:
-    """No training at all: what a method has to beat."""
+    """No group, so no training: the zero-shot lower bound."""
     return []
 
 
@@ -50,17 +49,17 @@ def no_rehearsal(
     _new: Sequence[TrainingSet],
     _seed: int,
 ) -> list[TrainingSet]:
-    """Earlier tasks are never seen again."""
+    """No replayed rows: earlier tasks are never seen again."""
     return []
 
 
 def none_rehearsed(_config: "AdapterConfig", _past: int, _new: int) -> int:
-    """Their rows are none."""
+    """Number of replayed rows: always 0."""
     return 0
 
 
 def replayed(config: "AdapterConfig", past: int, new: int) -> int:
-    """How many rows of earlier tasks are mixed into `new` rows, of the `past` ones there are."""
+    """Number of rows of earlier tasks that are mixed into `new` rows, at most `past` (all earlier rows)."""
     return min(past, max(1, round(config.replay_share * new)))
 
 
@@ -69,13 +68,13 @@ class Method:
     """A base method.
 
     description: what it does, in one sentence
-    build: makes its blocks
-    groups: which tasks, or ids of tasks, are learned together
-    replay_rows: of (backbone, config, past, new, seed), rows of earlier tasks mixed into the new ones
-    replay_count: of (config, past, new), all numbers of rows, how many these are
-    penalty: whether a penalty is added to the loss, whose weight must not be 0
-    settings: keys of the section `adapter` that it alone, or not every method, reads
-    first_like: the method that learns a first task to the same bytes; none but itself if empty
+    build: makes its BlockAdapter
+    groups: the task groups, each learned together, of tasks or task ids
+    replay_rows: rows of earlier tasks to mix in, from (backbone, config, past sets, new sets, seed)
+    replay_count: the number of these rows, from (config, number of past rows, number of new rows)
+    penalty: whether a penalty is added to the loss; its weight must not be 0
+    settings: keys of the section `adapter` that not every method reads
+    first_like: the method that learns the first task to the same bytes; "" if there is none
     """
 
     description: str
@@ -89,12 +88,12 @@ class Method:
 
     @property
     def trains(self) -> bool:
-        """Whether anything is learned: otherwise no prompt is chosen, either."""
+        """Whether the method trains; otherwise no prompt is chosen either."""
         return bool(self.groups(["any"]))
 
 
 def trains(method: str) -> bool:
-    """Whether anything is learned by a method, also one that a finished run names and that is gone."""
+    """Whether the method of this name trains. True for names of removed methods in old runs."""
     return method not in METHODS or METHODS[method].trains
 
 

@@ -1,4 +1,4 @@
-"""The training rows of one lesson as the trainer sees them: by number."""
+"""Training rows of one task group, which the trainer addresses by number."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,39 +16,43 @@ from sapo_lite.types import TrainingSet
 
 
 class RowBatcher:
-    """Rows of several parts, one after another, with their encoding."""
+    """The rows of several training sets, one set after another, with their token ids."""
 
-    def __init__(self, backbone: Backbone, parts: Sequence[TrainingSet], *, pack: bool) -> None:
+    def __init__(self, backbone: Backbone, training_sets: Sequence[TrainingSet], *, pack: bool) -> None:
         self.backbone, self.pack = backbone, pack
-        self._rows = [(part, row) for part in parts for row in part.rows]
-        self.encoded = [e for part in parts for e in backbone.chat.encode(part.task, part.rows)]
-        # The wordings of parts with a schedule, in the optimiser step that was begun last.
-        self._wordings: dict[int, str] = {}
+        self._rows = [(training_set, row) for training_set in training_sets for row in training_set.rows]
+        self.encoded = [
+            e
+            for training_set in training_sets
+            for e in backbone.chat.encode(training_set.task, training_set.rows)
+        ]
+        # Scheduled instructions of the latest optimiser step, by the id of their training set.
+        self._scheduled: dict[int, str] = {}
 
     def tokens(self, numbers: Sequence[int]) -> int:
-        """Answer tokens of these rows: the same in every wording."""
+        """Number of answer tokens of these rows. It is the same for every candidate."""
         return sum(len(self.encoded[n].answer_ids) for n in numbers)
 
     def begin(self, step: int, epoch: int, numbers: Sequence[int]) -> None:
-        """Settle the wordings of an optimiser step (from 0) in an epoch (from 0), which has these rows."""
-        by_part: dict[int, list[int]] = defaultdict(list)
+        """Start optimiser step `step` (from 0) of epoch `epoch` (from 0): schedules choose candidates."""
+        by_set: dict[int, list[int]] = defaultdict(list)
         for n in numbers:
-            by_part[id(self._rows[n][0])].append(n)
-        for key, own in by_part.items():
+            by_set[id(self._rows[n][0])].append(n)
+        for key, own in by_set.items():
             if schedule := self._rows[own[0]][0].schedule:
-                self._wordings[key] = schedule.at(step, partial(self._loss, own), epoch)
+                self._scheduled[key] = schedule.at(step, partial(self._loss, own), epoch)
 
-    def _loss(self, numbers: Sequence[int], wording: str) -> float:
-        """Mean loss of rows of one part under a wording, in nats per answer token."""
-        nll_sum, tokens = answer_nll(self.backbone, self._worded(numbers, wording))
+    def _loss(self, numbers: Sequence[int], instruction: str) -> float:
+        """Mean loss of rows of one training set under an instruction, in nats per answer token."""
+        nll_sum, tokens = answer_nll(self.backbone, self._encoded_under(numbers, instruction))
         return sum(nll_sum) / sum(tokens)
 
-    def _worded(self, numbers: Sequence[int], wording: str) -> list[EncodedRow]:
-        rows = [replace(self._rows[n][1], instruction=wording) for n in numbers]
+    def _encoded_under(self, numbers: Sequence[int], instruction: str) -> list[EncodedRow]:
+        rows = [replace(self._rows[n][1], instruction=instruction) for n in numbers]
         return self.backbone.chat.encode(self._rows[numbers[0]][0].task, rows)
 
     def nll(self, numbers: Sequence[int]) -> Tensor:
-        """Summed answer NLL of these rows, of the optimiser step that was begun last, in nats.
+        """Summed answer NLL of these rows in the latest optimiser step, in nats.
 
         Rows with the same instruction share a pack.
         """
@@ -60,17 +64,19 @@ class RowBatcher:
         return torch.stack(losses).sum()
 
     def _groups(self, numbers: Sequence[int]) -> list[list[EncodedRow]]:
-        """Rows that go together: without packs all, with them those of one instruction."""
+        """Rows that may share a batch: all of them without packs, those of one instruction with packs."""
         numbers_of: dict[tuple[int, str], list[int]] = defaultdict(list)
         for n in numbers:
-            part, row = self._rows[n]
-            numbers_of[id(part), self._wordings.get(id(part), row.instruction)].append(n)
+            training_set, row = self._rows[n]
+            numbers_of[id(training_set), self._scheduled.get(id(training_set), row.instruction)].append(n)
         groups = [
-            self._worded(own, wording) if part in self._wordings else [self.encoded[n] for n in own]
-            for (part, wording), own in numbers_of.items()
+            self._encoded_under(own, instruction)
+            if training_set in self._scheduled
+            else [self.encoded[n] for n in own]
+            for (training_set, instruction), own in numbers_of.items()
         ]
         if not self.pack:
             return [[row for group in groups for row in group]]
-        # Rows that are alone with theirs share at least what the chat template begins with.
+        # Rows with an instruction of their own form one pack: they share the chat template's beginning.
         alone = [group[0] for group in groups if len(group) == 1]
         return [group for group in groups if len(group) > 1] + ([alone] if alone else [])

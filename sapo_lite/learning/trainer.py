@@ -37,25 +37,26 @@ class Step:
 def train(
     backbone: Backbone,
     adapter: BlockAdapter,
-    parts: Sequence[TrainingSet],
+    training_sets: Sequence[TrainingSet],
     config: "TrainingConfig",
     *,
     checkpoints: Path,
     seed: int,
     on_step: Callable[[Step], None] = lambda _: None,
 ) -> None:
-    """Train the adapter's open block on the rows of all `parts`, shuffled together.
+    """Train the adapter's open block on the rows of all `training_sets`, shuffled together.
 
-    Checkpoints found in `checkpoints` are continued from.
+    Training continues from the newest checkpoint in `checkpoints`, if there is one.
 
     Raises:
-        TrainingError: nothing to learn from, a loss that is not finite, or frozen blocks that moved.
+        TrainingError: there are no rows, a row has no answer tokens, a loss is not finite, or frozen blocks
+            moved.
     """
     frozen, weights = adapter.frozen_state(), adapter.state()
-    # Packs give the gradients of padded batches exactly, unless dropout draws masks (see packing.py).
+    # Packs give exactly the gradients of padded batches, unless dropout draws masks (see model/batching.py).
     pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
-    rows = RowBatcher(backbone, parts, pack=pack)
-    _require_labels(parts, rows.encoded)
+    rows = RowBatcher(backbone, training_sets, pack=pack)
+    _require_labels(training_sets, rows.encoded)
     arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
     trainer = _sft_trainer(rows, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
@@ -70,10 +71,10 @@ def train(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _require_labels(parts: Sequence[TrainingSet], encoded: Sequence[EncodedRow]) -> None:
+def _require_labels(training_sets: Sequence[TrainingSet], encoded: Sequence[EncodedRow]) -> None:
     empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
     if empty or not encoded:
-        ids = ", ".join(part.task.id for part in parts)
+        ids = ", ".join(training_set.task.id for training_set in training_sets)
         raise TrainingError(
             f"{ids}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
             "Expected every row to end in an answer; check the task's file and the model's chat template."
@@ -108,7 +109,7 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         learning_rate=config.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=math.ceil(config.warmup * config.steps(rows)),
-        # Decay would move frozen rows; 8-bit Adam has not been shown to keep them bit-identical.
+        # Weight decay would change frozen rows; 8-bit Adam was not tested to keep them bit-identical.
         optim="adamw_torch",
         weight_decay=0.0,
         bf16=backbone.dtype is torch.bfloat16,
@@ -118,7 +119,7 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or 500,
         save_total_limit=1,
-        # Rows arrive tokenised, cut to length and labelled; they are not to be touched again.
+        # Rows are already tokenised, cut and labelled; the trainer must not change them.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         packing=False,
@@ -158,17 +159,17 @@ def _sft_trainer(
         callbacks=[Report()],
     )
     trainer.remove_callback(PrinterCallback)  # steps are reported to the caller, not to stdout
-    trainer.model_accepts_loss_kwargs = True  # our loss is divided by the tokens of the step already
+    trainer.model_accepts_loss_kwargs = True  # our loss is already divided by the step's tokens
     return trainer
 
 
 def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) -> Any:
-    """SFTTrainer whose loss is that of the answers, plus the adapter's penalty. Fills `losses`."""
+    """SFTTrainer with the answers' loss plus the adapter's penalty. Appends to `losses`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-            """The micro-batches of one optimiser step, and how many answer tokens they have in all."""
+            """The micro-batches of one optimiser step and the number of their answer tokens."""
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
             numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
             step = self.state.global_step
@@ -177,7 +178,7 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             return micro_batches, rows.tokens(numbers)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-            """Gradients of one micro-batch; where memory does not suffice, of its halves one by one."""
+            """Gradients of one micro-batch; if memory does not suffice, of one half after the other."""
             trainable = [p for p in model.parameters() if p.requires_grad]
             before = [None if p.grad is None else p.grad.clone() for p in trainable]
             counted = len(losses)
@@ -200,7 +201,7 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Tensor:
             numbers = inputs["row"].tolist()
-            # Per token of the whole effective batch, so micro-batches simply add up.
+            # Per token of the whole effective batch, so the losses of micro-batches add up.
             loss = rows.nll(numbers) / num_items_in_batch
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:

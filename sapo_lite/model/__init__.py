@@ -1,1 +1,1 @@
-"""What computes: the only room that runs forward passes and imports Unsloth."""
+"""The model: the only room that runs forward passes and imports Unsloth."""

@@ -1,10 +1,9 @@
 """Attention within a pack: every suffix sees the shared prefix and itself.
 
-A dense mask over a pack costs the square of its length, most of it for pairs that may not see each
-other. Here the suffixes are taken in chunks: a chunk's queries meet the prefix and the chunk, nothing
-else. It is put in place of a model's `sdpa` attention through transformers' attention interface, so
-every decoder that goes through the interface takes packs as it is, and anything that is no pack goes
-to `sdpa` unchanged.
+A dense mask costs the square of the pack's length, most of it for pairs that may not see each other. Here the
+suffixes are processed in chunks: a chunk's queries attend to the prefix and the chunk only. The function
+replaces a model's `sdpa` attention through transformers' attention interface. So every decoder that uses the
+interface accepts packs, and all other batches go to `sdpa` unchanged.
 """
 
 from collections.abc import Iterator
@@ -18,31 +17,31 @@ from torch import Tensor
 
 # Name of the attention implementation in transformers' registries.
 CHUNKED = "sapo_lite_chunked"
-# Tokens of a chunk (one suffix may have more): small ones waste little, large ones start few kernels.
+# Tokens of a chunk (one suffix may have more): small chunks waste little, large chunks start few kernels.
 CHUNK_TOKENS = {"cpu": 128, "cuda": 512}
 
 
 @dataclass(frozen=True)
 class PackLayout:
-    """A row `[prefix | suffix 1 | suffix 2 | ...]`: the prefix's length and those of the suffixes."""
+    """Lengths, in tokens, of the prefix and the suffixes of a row `[prefix | suffix 1 | suffix 2 | ...]`."""
 
     prefix: int
     suffixes: tuple[int, ...]
 
     def positions(self) -> Tensor:
-        """int64 [1, T]; they start over after the prefix."""
+        """Position ids, int64 [1, T]; every suffix starts over after the prefix."""
         parts = [torch.arange(self.prefix)]
         parts += [torch.arange(self.prefix, self.prefix + length) for length in self.suffixes]
         return torch.cat(parts)[None]
 
     def mask(self) -> Tensor:
-        """bool [1, 1, T, T], true = may see."""
+        """Attention mask, bool [1, 1, T, T], true = may see."""
         prefix = torch.ones(self.prefix, self.prefix, dtype=torch.bool).tril()
         seen = F.pad(prefix, (0, sum(self.suffixes)))
         return torch.cat([seen, _sees(self.prefix, self.suffixes)])[None, None]
 
     def chunks(self, device: torch.device, dtype: torch.dtype) -> "Chunks":
-        """The layout as `chunked_attention` takes it."""
+        """The layout as input of `chunked_attention`."""
         limit = CHUNK_TOKENS[device.type]
         made = []
         for start, lengths in _runs(self.suffixes, limit):
@@ -61,7 +60,7 @@ class Chunks:
 
 
 def _runs(lengths: tuple[int, ...], limit: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """(tokens before it, lengths) of consecutive suffixes of at most `limit` tokens together, or of one."""
+    """Runs of consecutive suffixes of at most `limit` tokens, or of one: (tokens before, lengths)."""
     first = before = 0
     for last in range(1, len(lengths) + 1):
         if last == len(lengths) or sum(lengths[first : last + 1]) > limit:
@@ -71,7 +70,7 @@ def _runs(lengths: tuple[int, ...], limit: int) -> Iterator[tuple[int, tuple[int
 
 
 def _sees(prefix: int, lengths: tuple[int, ...]) -> Tensor:
-    """Which of the prefix and of these suffixes each token of the suffixes may see: bool [n, prefix + n]."""
+    """Mask of the n suffix tokens over prefix and suffixes: bool [n, prefix + n], true = may see."""
     owner = torch.repeat_interleave(torch.tensor(lengths, dtype=torch.long))
     own = (owner[:, None] == owner[None]).tril()
     return F.pad(own, (prefix, 0), value=True)
@@ -91,7 +90,7 @@ def chunked_attention(
 ) -> tuple[Tensor, None]:
     """transformers' attention of one layer: [B, heads, T, head size] -> [B, T, heads, head size].
 
-    With `pack` (then B = 1), that of a pack; `attention_mask` is then not looked at.
+    With `pack` (then B = 1), the attention within that pack; `attention_mask` is then ignored.
     """
     from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 
@@ -113,7 +112,7 @@ def chunked_attention(
 
 
 def use_chunked_attention(causal_lm: Any) -> bool:
-    """Put `chunked_attention` in place of `sdpa`; false where the model does not go through the interface."""
+    """Replace `sdpa` by `chunked_attention`; false if the model does not use transformers' interface."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -122,13 +121,13 @@ def use_chunked_attention(causal_lm: Any) -> bool:
     if causal_lm.config._attn_implementation != "sdpa" or not causal_lm._supports_attention_backend:
         return False
     AttentionInterface.register(CHUNKED, chunked_attention)
-    AttentionMaskInterface.register(CHUNKED, sdpa_mask)  # for batches that are no packs
+    AttentionMaskInterface.register(CHUNKED, sdpa_mask)  # for padded batches
     causal_lm.config._attn_implementation = CHUNKED
     return True
 
 
 def sees_everything(config: Any, tokens: int) -> bool:
-    """Whether every layer's attention reaches `tokens` back: packs know nothing of sliding windows."""
+    """Whether every layer attends `tokens` tokens back: packs support no shorter window."""
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
     kinds = set(kinds or ["full_attention" if window is None else "sliding_attention"])

@@ -1,4 +1,4 @@
-"""A loaded model behind the few operations that the method needs of it."""
+"""The backbone: a loaded model and the few operations on it that the method needs."""
 
 import contextlib
 import os
@@ -21,10 +21,11 @@ class Backbone:
     """A frozen causal language model, its tokenizer and chat format, and (once attached) one LoRA.
 
     `fused` is true on Unsloth's CUDA path, whose forward and generation differ from transformers'.
-    `packs` says whether `answer_states` takes packs; it may be switched off (sapo_lite.model.selfcheck).
-    `budget_share` scales the tokens of a forward pass; it is halved where memory ran out, and 0 where
-    every row goes alone.
-    `unused_weights` is a notice that the model's files hold more than the model uses, if they do.
+    `packs` says whether `answer_states` accepts packs; the start-up check may switch it off
+    (sapo_lite.model.selfcheck).
+    `budget_share` scales the tokens of a forward pass: it is halved when memory runs out, and 0 when every
+    row must be computed alone.
+    `unused_weights` is a notice for the user if the model's files hold weights that the model does not use.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Backbone:
         self.unused_weights = unused_weights
         head: Tensor = model.get_output_embeddings().weight
         self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens, len(head))
-        # Not that of the input embedding, which Unsloth may keep in host memory where a card is tight.
+        # Not the input embedding's device: Unsloth may keep that one in host memory if GPU memory is short.
         self.device: torch.device = head.device
         self.dtype: torch.dtype = getattr(torch, config.dtype)
         longest = config.max_source_tokens + config.max_answer_tokens
@@ -56,20 +57,20 @@ class Backbone:
 
     @property
     def decoder(self) -> Any:
-        """The causal language model less its vocabulary projection."""
+        """The causal language model without its vocabulary projection."""
         return getattr(self.causal_lm, self.causal_lm.base_model_prefix)
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
-        """LoRA weights are float32; their products run in bfloat16 where the model does."""
+        """Autocast context: float32 LoRA weights multiply in bfloat16 if the model runs in bfloat16."""
         if self.dtype is torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        """Evaluation mode (LoRA dropout off) without gradients; the mode found is restored.
+        """Evaluation mode (LoRA dropout off) without gradients; the earlier mode is restored at the end.
 
-        In all modules, as a trainer that goes on may look at the outermost alone (Unsloth's does).
+        The mode is set in all modules, since a trainer may look only at the outermost one (Unsloth's does).
         """
         was_training = self.model.training
         self.model.eval()
@@ -82,7 +83,7 @@ class Backbone:
 
     @property
     def notice(self) -> str | None:
-        """What a user should know about this machine and model, if anything."""
+        """A notice for the user about this machine and model, or None."""
         if self.device.type == "cpu" and self.dtype is torch.bfloat16:
             return (
                 "no GPU was found, and most CPUs are very slow in bfloat16: stop and add "
@@ -93,7 +94,7 @@ class Backbone:
     def answer_states(
         self, ids: Tensor, rows: Tensor, columns: Tensor, layout: PackLayout | None = None
     ) -> Tensor:
-        """Last hidden states, before the vocabulary projection, at `ids[rows, columns]` alone.
+        """Last hidden states, before the vocabulary projection, at `ids[rows, columns]` only.
 
         ids: int64 [B, T]; rows, columns: int64 [A] -> [A, hidden size]. With `layout`, B = 1 and ids
         are a pack.
@@ -101,7 +102,7 @@ class Backbone:
         with self.autocast():
             if self.fused:
                 return self._fused_states(ids, layout)[rows, columns]
-            # A checkpointed layer runs again in the backward pass, when the rows are known no more.
+            # A checkpointed layer runs again in the backward pass, when the row numbers are gone.
             recomputed = torch.is_grad_enabled() and self.causal_lm.is_gradient_checkpointing
             last = contextlib.nullcontext() if recomputed else only_at(self.decoder, rows, columns)
             with last:
@@ -111,10 +112,11 @@ class Backbone:
     def _states(self, ids: Tensor, layout: PackLayout | None) -> Tensor:
         arguments: dict[str, Any] = {}
         if layout is not None and use_chunked_attention(self.causal_lm):
-            # Any mask of four dimensions keeps transformers from making one of its own.
+            # Any four-dimensional mask keeps transformers from building its own.
             arguments = {"pack": layout.chunks(self.device, self.dtype), "attention_mask": ids[None, None]}
         elif layout is not None:
-            # Added to the scores, which every attention does; not all of them take truth values.
+            # An additive mask: every attention implementation adds it to the scores, but not all accept
+            # booleans.
             mask = layout.mask().to(self.device)
             dense = torch.zeros_like(mask, dtype=self.dtype)
             arguments = {"attention_mask": dense.masked_fill(~mask, torch.finfo(self.dtype).min)}
@@ -124,7 +126,7 @@ class Backbone:
         return hidden
 
     def _fused_states(self, ids: Tensor, layout: PackLayout | None) -> Tensor:
-        """Through Unsloth's own forward, whose kernel for shared prefixes takes a pack."""
+        """Hidden states from Unsloth's own forward, whose shared-prefix kernel accepts a pack."""
         arguments: dict[str, Any] = {}
         if layout is not None:
             from unsloth.utils.prefix_grouper_kernel import build_seg_info_multigroup
@@ -168,15 +170,15 @@ class Backbone:
 
             self.model = get_peft_model(self.model, LoraConfig(task_type="CAUSAL_LM", **options))
         if is_hub_name(self.config.name):
-            # Saved with the adapter: other machines have the model under this name, not at our path.
+            # Saved with the adapter: on another machine the hub name is valid, our local path is not.
             self.model.peft_config["default"].base_model_name_or_path = self.config.name
 
 
 @contextlib.contextmanager
 def only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """Within, the last layer's MLP runs at `[rows, columns]` only: nothing reads the other states.
+    """Context in which the last layer's MLP runs at `[rows, columns]` only: no other state is read.
 
-    On a model of few layers that is a good part of the whole: 18 % of the products of the lab's four.
+    In a model of few layers this saves much: 18 % of the multiplications of the lab's model of four layers.
     """
     mlp = getattr(decoder.layers[-1], "mlp", None) if hasattr(decoder, "layers") else None
     if mlp is None:
@@ -190,7 +192,7 @@ def only_at(decoder: Any, rows: Tensor, columns: Tensor) -> Iterator[None]:
         return (args[0][rows, columns][None],)
 
     def put_back(_: Any, __: Any, output: Any) -> Any:
-        if isinstance(output, tuple):  # a mixture of experts adds what its router thought
+        if isinstance(output, tuple):  # MoE layers return (hidden, router_logits)
             return (put_back(_, __, output[0]), *output[1:])
         return output.new_zeros(shape).index_put((rows, columns), output[0])
 

@@ -1,10 +1,10 @@
-"""Rows as batches: padded, or packed behind the prefix that they share.
+"""Batches of rows: padded, or packed after their shared prefix.
 
 All rows of a task begin with the same instruction. A pack is one sequence `[prefix | suffix 1 |
 suffix 2 | ...]`: positions start over after the prefix, and a suffix sees the prefix and itself.
-So the prefix is computed once, nothing is padded, and losses and gradients are those of the rows
-alone (with LoRA dropout 0; with dropout, one mask is drawn for a prefix that rows would have
-drawn separately).
+So the prefix is computed once, nothing is padded, and losses and gradients are exactly those of the rows
+alone (at LoRA dropout 0; with dropout, a pack draws one mask for the prefix where separate rows would draw
+one each).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,13 +23,13 @@ from sapo_lite.model.memory import fits_in_memory, token_budget
 
 @dataclass(frozen=True)
 class AnswerBatch:
-    """What one forward pass is fed, and which of its A answer tokens it predicts where.
+    """Input of one forward pass, and the positions of its A answer tokens.
 
     ids: int64 [B, T]; without the last token of any row, which predicts nothing
     rows, columns: int64 [A], where in `ids` each answer token is predicted
     targets: int64 [A], the answer tokens
-    owners: int64 [A], whose answer it is: an index into the examples the batch was made from
-    layout: how the one row of a pack is made up; None for a padded batch
+    owners: int64 [A], the example of each answer token: an index into the examples of the batch
+    layout: lengths of the prefix and the suffixes of a pack; None for a padded batch
     """
 
     ids: Tensor
@@ -52,9 +52,9 @@ def batches(
     pack: bool = True,
     tokens: int | None = None,
 ) -> Iterator[AnswerBatch]:
-    """The rows (all, or those numbered) in batches of at most `tokens` tokens, or of one row.
+    """Batches of the rows (all, or those numbered) of at most `tokens` tokens, or of one row.
 
-    Packs are used where they are wanted and the backbone takes them.
+    Packs are used if `pack` is true and the backbone accepts them.
     """
     todo = sorted(range(len(examples)) if rows is None else rows, key=lambda i: len(examples[i].ids))
     prefix = shared_prefix(examples) if pack and backbone.packs else None
@@ -73,10 +73,10 @@ def in_batches(
     *,
     tokens: int | None = None,
 ) -> None:
-    """Call `use` on batches that hold every row once.
+    """Call `use` on batches that together hold every row once.
 
-    The rows of a batch for which memory runs out come again in batches half as large, and all later
-    batches are as small; so `use` must not have an effect before it can no longer fail.
+    If memory runs out for a batch, its rows come again in batches of half the size, and later batches keep
+    that size. So `use` must not have an effect before the point at which it can still fail.
 
     Raises:
         BackboneError: memory does not suffice for a single row.
@@ -101,7 +101,7 @@ def in_batches(
 def _that_fit(
     examples: Sequence[EncodedRow], todo: Sequence[int], budget: float, prefix: int | None
 ) -> Sequence[int]:
-    """The first rows of `todo` (sorted by length) whose batch keeps to the budget, or the first alone."""
+    """The first rows of `todo` (sorted by length) whose batch fits the budget, or the first row alone."""
     used = prefix or 0
     for count, i in enumerate(todo):
         length = len(examples[i].ids) - 1
@@ -129,7 +129,7 @@ def padded(examples: Sequence[EncodedRow], chosen: Sequence[int]) -> AnswerBatch
 
 
 def packed(examples: Sequence[EncodedRow], chosen: Sequence[int], prefix: int) -> AnswerBatch:
-    """The chosen rows as a pack behind their first `prefix` tokens."""
+    """The chosen rows as a pack after their first `prefix` tokens."""
     ids = list(examples[chosen[0]].ids[:prefix])
     columns: list[int] = []
     for i in chosen:
@@ -146,10 +146,9 @@ def packed(examples: Sequence[EncodedRow], chosen: Sequence[int], prefix: int) -
 
 
 def shared_prefix(examples: Sequence[EncodedRow]) -> int:
-    """Number of tokens that all rows begin with, short of the one that predicts the first answer token.
+    """Number of tokens that all rows begin with, without the token that predicts the first answer token.
 
-    It is found in the tokens of whole rows: cutting the text at a joint would miss tokens that
-    merge across it.
+    It is counted in the tokens of whole rows: a cut in the text would miss tokens that merge across the cut.
     """
     return common_prefix([e.ids[: e.answer_start - 1] for e in examples])
 
@@ -157,7 +156,7 @@ def shared_prefix(examples: Sequence[EncodedRow]) -> int:
 def common_prefix(sequences: Sequence[Sequence[int]]) -> int:
     """Number of tokens that all sequences begin with."""
     ordered = sorted(map(tuple, sequences))
-    first, last = ordered[0], ordered[-1]  # what these two share, all between them share
+    first, last = ordered[0], ordered[-1]  # the common prefix of these two is the common prefix of all
     differing = (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
     return next(differing, min(len(first), len(last)))
 

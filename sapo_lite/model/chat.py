@@ -1,4 +1,4 @@
-"""From (instruction, input, answer) to (token ids, where the answer starts). Nowhere else.
+"""Chat format: from (instruction, input, answer) to (token ids, start of the answer). Only here.
 
 The prompt layout is the published one (SAPO, released code): a single user turn of instruction,
 blank line, `Text:` (Chinese `文本:`), newline, input, blank line, suffix. Only the instruction
@@ -37,7 +37,7 @@ class EncodedRow:
 
 
 def user_turn(task: Task, instruction: str, text: str) -> str:
-    """The text of the user turn. Parts that are empty take their blank line with them.
+    """Text of the user turn. An empty part is left out together with its blank line.
 
     Plain concatenation, not `str.format`: braces in an instruction or input mean nothing here.
     """
@@ -48,13 +48,13 @@ def user_turn(task: Task, instruction: str, text: str) -> str:
 class ChatFormat:
     """A tokenizer and the frame that its chat template puts around a turn and its answer.
 
-    The template is run once, around marks; texts are then put in their places. So no template code
-    (Llama's `| trim`, Qwen's look for tags) can change what a text says. The ids of a prompt and of its
-    answer together are those of the template's own conversation, tokenised as one text; this is compared
-    here. `stop_ids` are the tokens of the end of turn at which generation stops.
+    The template runs once, around markers; the texts then replace the markers. So no template code (Llama's
+    `| trim`, Qwen's search for tags) can change a text. The ids of a prompt and its answer together equal
+    those of the template's own conversation, tokenised as one text; this is checked here. `stop_ids` are the
+    end-of-turn tokens at which generation stops.
 
     Args:
-        vocabulary: how many tokens the model has; None where no model is known
+        vocabulary: number of tokens of the model; None if there is no model
         frame: what an earlier `ChatFormat` rendered (a template may write the date); None to render now
 
     Raises:
@@ -79,11 +79,11 @@ class ChatFormat:
         self._header = self._find_header()
 
     def with_frame(self, frame: ChatFrame) -> "ChatFormat":
-        """The same format around another frame. Raises RenderError as the constructor does."""
+        """The same format with another frame. Raises RenderError like the constructor."""
         return ChatFormat(self.tokenizer, self.max_source, self.max_answer, self._vocabulary, frame)
 
     def _find_stop_ids(self) -> frozenset[int]:
-        """Ids in the end of turn that are no ordinary text. Llama 2's " </s>" has an ordinary space."""
+        """Special ids in the end of turn. Llama 2's " </s>" also has an ordinary space, which is left out."""
         eos, eos_id = self.tokenizer.eos_token, self.tokenizer.eos_token_id
         if eos is not None and self._tokenize([eos]) != [[eos_id]]:
             raise RenderError(
@@ -102,9 +102,9 @@ class ChatFormat:
         return stops
 
     def _find_header(self) -> str:
-        """What of `frame.between` belongs to the prompt: all, or all but the spaces at its end.
+        """The part of `frame.between` that belongs to the prompt: all, or all but the spaces at its end.
 
-        "[/INST] yes" has the token " yes", so a prompt ends in front of that space.
+        "[/INST] yes" has the token " yes", so the prompt must end before that space.
         """
         between = self.frame.between
         for header in (between, between.rstrip(" ")):
@@ -134,23 +134,23 @@ class ChatFormat:
         return f"{self.frame.before}{user_turn(task, instruction, text)}{self._header}"
 
     def encode_turn(self, text: str) -> list[int]:
-        """Token ids of a user turn that is not a task's, up to where the model begins to answer."""
+        """Token ids of a free user turn (not a task's prompt), up to the start of the model's answer."""
         return self._tokenize([f"{self.frame.before}{text}{self._header}"])[0]
 
     def encode_prompts(self, task: Task, instruction: str, texts: Sequence[str]) -> list[list[int]]:
         return self._tokenize([self.prompt(task, instruction, text) for text in texts])
 
     def encode(self, task: Task, rows: Sequence[TrainingRow]) -> list[EncodedRow]:
-        """Rows as token ids. An answer's tokens are equal for every wording of the instruction."""
+        """Rows as token ids. An answer's tokens are the same for every candidate instruction."""
         prompts = self._tokenize([self.prompt(task, row.instruction, row.input) for row in rows])
         answers = self._encode_answers([row.answer for row in rows])
         return [EncodedRow((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
 
     def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
-        """Answer and end of turn as they are tokenised behind the header, whatever the turn before it.
+        """Token ids of answer and end of turn after the header; they do not depend on the turn before it.
 
-        By itself a text may have other tokens: SentencePiece writes a space before its first word. Only
-        an answer whose white space merges with the header's is tokenised by itself; templates strip it.
+        Alone, a text may have other tokens: SentencePiece writes a space before the first word. Only an
+        answer whose white space merges with the header's is tokenised alone; templates strip that space.
         """
         gap = self.frame.between[len(self._header) :]
         texts = [f"{gap}{answer}{self.frame.end}" for answer in answers]
@@ -162,10 +162,10 @@ class ChatFormat:
         ]
 
     def fit(self, task: Task, instructions: Sequence[str]) -> Task:
-        """The task with over-long inputs cut at their end, by one budget for all `instructions`.
+        """The task with over-long inputs cut at their end, with one budget for all `instructions`.
 
-        A prompt may take `max_source` tokens, less what its answer takes beyond `max_answer`. The
-        longest instruction decides, so every candidate sees the same text and no answer is cut.
+        A prompt may have `max_source` tokens, minus the tokens of its answer beyond `max_answer`. The longest
+        instruction sets the budget, so every candidate sees the same input and no answer is cut.
 
         Raises:
             RenderError: an instruction or an answer leaves no room for any input.
@@ -197,7 +197,7 @@ class ChatFormat:
     def _cut(self, task: Task, instruction: str, text: str, excess: int) -> str | None:
         """`text` without its last `excess` tokens, or a few more where tokens merge at the new end."""
         limit = len(self.encode_prompts(task, instruction, [text])[0]) - excess
-        if not self.tokenizer.is_fast:  # it does not say where its tokens begin
+        if not self.tokenizer.is_fast:  # it does not report token offsets
             return self._cut_anywhere(task, instruction, text, limit)
         encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         offsets: list[tuple[int, int]] = encoding["offset_mapping"]
@@ -211,7 +211,7 @@ class ChatFormat:
         return None
 
     def _cut_anywhere(self, task: Task, instruction: str, text: str, limit: int) -> str | None:
-        """The longest beginning of `text`, in characters, with which a prompt has at most `limit` tokens."""
+        """The longest beginning of `text` (by characters) whose prompt has at most `limit` tokens."""
 
         def tokens(length: int) -> int:
             return len(self.encode_prompts(task, instruction, [text[:length]])[0])
@@ -239,5 +239,5 @@ class ChatFormat:
             )
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Generated ids as an answer: special tokens dropped, outer white space stripped."""
+        """Text of generated ids, without special tokens and outer white space."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()

@@ -1,4 +1,4 @@
-"""What a chat template writes around a user's turn and its answer: rendered once, checked, and kept."""
+"""The text that a chat template writes around a user turn and its answer: rendered once, then checked."""
 
 import re
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from sapo_lite.errors import RenderError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Stand for a turn and an answer. Capitals and small letters: a template that changes the case is noticed.
+# Markers in the place of a turn and an answer. Their mixed case reveals a template that changes the case.
 _TURN, _ANSWER = "SAPO-lite-turn", "SAPO-lite-answer"
-# Turns and answers that template and tokenizer are tried with. Tokenizers treat digits, scripts and line
+# Turns and answers for a trial of template and tokenizer. Tokenizers treat digits, scripts and line
 # ends in different ways, and the first word of an answer is where most of them differ.
 PROBES = (
     ("Say yes or no.\n\nText:\nThe film was a joy.", "yes"),
@@ -26,7 +26,7 @@ PROBES = (
 _DEFAULT_SYSTEM_TURN = re.compile(
     r"<\|start_header_id\|>system<\|end_header_id\|>.*?<\|eot_id\|>", flags=re.DOTALL
 )
-# Any day but today.
+# A fixed day that is not today.
 _ANOTHER_DAY = datetime(2001, 3, 4, 5, 6, 7)
 
 
@@ -46,13 +46,13 @@ class ChatFrame:
 def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFrame:
     """The frame of the template's own conversation, with thinking switched off, at the time `at`.
 
-    It is taken from a whole conversation, not from a generation prompt: that may be missing, or leave a
-    think block open in which no answer was ever trained. What ends an answer is what the template writes
-    behind it or, where it writes nothing, the end-of-sequence token.
+    The frame is cut out of a whole conversation. A generation prompt would not do: a template may have none,
+    or it may leave a think block open, which no training answer has. The end of an answer is the text that
+    the template writes after it or, if there is none, the end-of-sequence token.
 
     Raises:
-        RenderError: there is no template, it fails, it changes or repeats what it is given, or nothing
-            ends an answer.
+        RenderError: there is no template, it fails, it changes or repeats its input, or nothing ends an
+            answer.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise RenderError(
@@ -69,14 +69,14 @@ def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFram
 
 
 def date_notice(tokenizer: "PreTrainedTokenizerBase", frame: ChatFrame) -> str | None:
-    """A notice where the template writes the date: the same prompt is another text on another day."""
+    """A notice if the template writes today's date: prompts then differ from day to day."""
     if render_frame(tokenizer, _ANOTHER_DAY) == frame:
         return None
     return "the chat template writes today's date into every prompt: losses of other days may differ a little"
 
 
 def name_of(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """How a message names the tokenizer's owner: " of <name>", or nothing where it has no name."""
+    """The tokenizer's model for a message: " of <name>", or "" if it has no name."""
     return f" of {tokenizer.name_or_path}" if tokenizer.name_or_path else ""
 
 
@@ -112,7 +112,7 @@ def _render(tokenizer: "PreTrainedTokenizerBase", at: datetime, turn: Any, answe
         rendered = tokenizer.apply_chat_template(
             messages, tokenize=False, enable_thinking=False, strftime_now=at.strftime
         )
-    except Exception as error:  # a template is a program that came with the model: it can raise anything
+    except Exception as error:  # a template is a program that comes with the model: it can raise anything
         reason = " ".join(str(error).split())[:300]
         raise RenderError(
             f"The chat template{name_of(tokenizer)} cannot be used: expected one that renders a user's turn "

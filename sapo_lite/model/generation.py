@@ -1,5 +1,7 @@
-"""Answers to many prompts, greedy or sampled: what they all begin with is read once, and finished rows
-are dropped as they finish."""
+"""Generation of answers to many prompts, greedy or sampled.
+
+The beginning that all prompts share is computed once. Finished rows leave the batch at once.
+"""
 
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -15,10 +17,10 @@ from sapo_lite.model.batching import common_prefix
 # On Unsloth's CUDA path rows cannot leave a batch in mid-generation. Most answers are labels of a few
 # tokens, so all rows get this many first and only the unfinished ones a second, full round.
 FIRST_ROUND = 16
-# Sampling is from the likeliest tokens: a small model at the published temperature strays otherwise.
+# Only the most likely tokens are sampled: a small model at the published temperature drifts off otherwise.
 TOP_K = 40
 
-# Which tokens come next: logits [B, vocabulary] and the B answers' places in the batch -> ids, int64 [B].
+# Picks the next tokens: logits [B, vocabulary] and the B indices of the answers -> ids, int64 [B].
 Pick = Callable[[Tensor, Sequence[int]], Tensor]
 
 
@@ -56,7 +58,7 @@ def sample(
 ) -> list[str]:
     """Answers drawn at `temperature`, as text, in the order of `prompts` (token ids), in one batch.
 
-    A prompt's answer depends on its own seed, not on the batch it is in (but for rounding).
+    A prompt's answer depends on its own seed and not on the other rows of the batch (except for rounding).
     """
     with backbone.inference():
         if backbone.fused:
@@ -74,7 +76,7 @@ def _greedy(logits: Tensor, rows: Sequence[int]) -> Tensor:
 
 
 def _drawn(seeds: Sequence[int], temperature: float) -> Pick:
-    """Draws with a generator for each row."""
+    """A picker that samples, with one random generator for each row."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def pick(logits: Tensor, rows: Sequence[int]) -> Tensor:
@@ -96,12 +98,12 @@ def stop_tokens(backbone: Backbone) -> set[int]:
 
 
 def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
-    """Key-value cache, of batch 1, of the tokens that all prompts begin with, none of them a last one.
+    """Key-value cache (batch 1) of the tokens that all prompts begin with, without any prompt's last token.
 
-    None where there is nothing to share, and for models with a layer that does not keep all tokens:
-    prompts are padded behind the prefix, and a sliding window would count the padding.
+    None if the prompts share no beginning, and for models with a layer that does not keep all tokens: prompts
+    are padded after the prefix, and a sliding window would count the padding.
     """
-    # Not at the top: Unsloth wants to be imported before transformers.
+    # Not at the top: Unsloth must be imported before transformers.
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
     length = common_prefix([prompt[:-1] for prompt in prompts]) if len(prompts) > 1 else 0
@@ -115,7 +117,7 @@ def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
 
 
 def _expanded(prefix: Any, rows: int) -> Any:
-    """A cache of batch `rows` that starts as `prefix`. Nothing is copied: an update makes new tensors."""
+    """A cache of batch `rows` that starts as `prefix`. No copy: an update makes new tensors."""
     cache = copy(prefix)
     cache.layers = [copy(layer) for layer in prefix.layers]
     for layer in cache.layers:
@@ -125,7 +127,7 @@ def _expanded(prefix: Any, rows: int) -> Any:
 
 
 def left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """ids and mask, int64 [B, T], prompts flush right."""
+    """ids and mask, int64 [B, T], with padding on the left."""
     length = max(len(p) for p in prompts)
     ids = torch.full((len(prompts), length), backbone.tokenizer.pad_token_id)
     mask = torch.zeros_like(ids)
@@ -138,7 +140,7 @@ def left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[T
 def _behind(
     prefix: Any, backbone: Backbone, prompts: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What comes after the P cached tokens: ids [B, T], mask [B, P + T], positions [B, T], all int64.
+    """The tokens after the P cached ones: ids [B, T], mask [B, P + T], positions [B, T], all int64.
 
     A row is [prefix | padding | rest of the prompt]; the mask hides the padding, positions skip it.
     """
@@ -156,10 +158,10 @@ def generate_cached(
     pick: Pick = _greedy,
     copies: int = 1,
 ) -> list[list[int]]:
-    """Token by token with transformers' key-value cache, from which finished rows are removed.
+    """Generate token by token with transformers' key-value cache; finished rows are removed from it.
 
-    `prefix` is the cache of what all prompts begin with, or None; it is left as it is. Every prompt is
-    answered `copies` times, and read once; the answers to one are neighbours.
+    `prefix` is the cache of the prompts' common beginning, or None; it is not changed. Every prompt gets
+    `copies` answers, one after another in the batch, and is computed once.
     """
     stop = torch.tensor(sorted(stop_tokens(backbone)), device=backbone.device)
     answers: list[list[int]] = [[] for _ in range(copies * len(prompts))]
@@ -198,7 +200,7 @@ def generate_cached(
 
 
 def _generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Through Unsloth's `generate`, in two rounds."""
+    """Greedy answers from Unsloth's `generate`, in two rounds."""
     stop = stop_tokens(backbone)
     answers: list[list[int]] = [[] for _ in prompts]
     alive = list(range(len(prompts)))
@@ -227,7 +229,7 @@ def _generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit:
 def _sample_fused(
     backbone: Backbone, prompt: Sequence[int], seed: int, temperature: float, limit: int
 ) -> list[int]:
-    """One answer through Unsloth's `generate`, whose draws are those of torch's own generator."""
+    """One sampled answer from Unsloth's `generate`, which uses torch's global generator."""
     stop = stop_tokens(backbone)
     drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": 1.0}
     ids, mask = left_padded(backbone, [prompt])

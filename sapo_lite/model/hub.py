@@ -1,4 +1,4 @@
-"""Where a model is: embedded in sapo-lite, in a local folder, or in the Hugging Face hub's cache."""
+"""Location of a model: embedded in sapo-lite, a local folder, or the Hugging Face hub's cache."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see doc
 def locate_model(name: str) -> Path:
     """Folder of the model called `name`: "lab", "lab-llama", a local folder, or a Hugging Face hub name.
 
-    A hub model that is not in the local cache is downloaded; that is the only network access.
+    A hub model that is not in the local cache is downloaded; there is no other network access.
 
     Raises:
-        BackboneError: no such folder, not cached and the hub cannot be reached, or an embedded model that
-            has been altered.
+        BackboneError: there is no such folder, the model is not cached and the hub cannot be reached, or an
+            embedded model was changed.
     """
     if name in EMBEDDED:
         folder = shipped("data") / "backbones" / name
@@ -52,6 +52,6 @@ def locate_model(name: str) -> Path:
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether `name` reads OWNER/MODEL and no such folder is here."""
+    """Whether `name` has the form OWNER/MODEL and is not a local folder."""
     path = typed_path(name)
     return not name.startswith((".", "/", "~")) and name.count("/") == 1 and not path.exists()

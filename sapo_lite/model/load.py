@@ -1,7 +1,7 @@
-"""Loading a model.
+"""Loading of a model and its tokenizer.
 
-Unsloth is used as a loader and a set of kernels. `model.loader = "transformers"` does the same
-with plain transformers and PEFT, so nothing in sapo-lite depends on Unsloth's licence or presence.
+Unsloth serves as a loader and a set of kernels. `model.loader = "transformers"` does the same with plain
+transformers and PEFT, so nothing in sapo-lite depends on Unsloth's licence or presence.
 """
 
 import logging
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def load_backbone(config: "ModelConfig") -> Backbone:
-    """Load model and tokenizer as the recipe asks, quantised to NF4 with double quantisation or not.
+    """Load model and tokenizer as the recipe says, with or without NF4 quantisation (double quantisation).
 
     Raises:
-        BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack some
-            of its weights.
+        BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack
+            weights.
         RenderError: its tokenizer or chat template cannot be used.
     """
     path = locate_model(config.name)
@@ -38,7 +38,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
         model, tokenizer, unused = load(path, config)
     except SapoLiteError:
         raise
-    except Exception as error:  # whatever safetensors, pickle or a package for quantised weights may raise
+    except Exception as error:  # safetensors, pickle or a package for quantised weights may raise anything
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         fix = " Its files are damaged or incomplete: download it again." if _is_damage(error) else ""
         raise BackboneError(f"{config.name} could not be loaded from {path}: {reason}{fix}") from error
@@ -60,7 +60,7 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
-    """Model, tokenizer, and a notice of weights that are in the files and not in the model."""
+    """Model, tokenizer, and a notice about weights in the files that the model does not have, or None."""
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
@@ -78,13 +78,13 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str
         load_in_4bit=config.quantization == "nf4",
         use_exact_model_name=True,
     )
-    # Else Unsloth's CUDA trainer turns bfloat16 autocast on for a float32 model. Its CPU path ignores this.
+    # Otherwise Unsloth's CUDA trainer uses bfloat16 autocast for a float32 model. Its CPU path ignores this.
     model._unsloth_forced_float32 = config.dtype == "float32"
     return model, tokenizer, unused
 
 
 def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
-    """The same."""
+    """Model, tokenizer and notice, as `_load_with_unsloth`."""
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
     dtype = getattr(torch, config.dtype)
@@ -100,17 +100,18 @@ def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any
     model, info = AutoModelForCausalLM.from_pretrained(
         path,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # else an error that names none of them
+        ignore_mismatched_sizes=True,  # otherwise an error that names none of them
         **options,
     )
-    # Its report says more of files that are not in safetensors, and less of shapes in 4 bits.
+    # transformers' own report knows more about other formats than safetensors, and less about shapes in 4
+    # bits.
     unused = unused or require_all_weights(config.name, info)
     return model, AutoTokenizer.from_pretrained(path), unused
 
 
 def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
     if config.quantization == "nf4" and not getattr(model, "is_loaded_in_4bit", False):
-        # Unsloth only prints a line where bitsandbytes does not work, and loads 16 bits.
+        # If bitsandbytes does not work, Unsloth prints a line and loads 16 bits.
         raise BackboneError(
             f"{config.name} was loaded in 16 bits though 4 were asked for: bitsandbytes does not work here. "
             "Run `python -m bitsandbytes` to see why, or set model.quantization = 'none'."
@@ -131,7 +132,7 @@ def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
 
 
 def _prepare_environment() -> None:
-    """Keep libraries offline, silent and out of the working directory. The model is on disk by now."""
+    """Keep libraries offline, silent and out of the working directory. The model is on disk already."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sapo-lite"
     os.environ.update(
         HF_HUB_OFFLINE="1",
@@ -143,6 +144,6 @@ def _prepare_environment() -> None:
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache / "unsloth_compiled"))
     from huggingface_hub import constants
 
-    constants.HF_HUB_OFFLINE = True  # read from the environment only once, at import
+    constants.HF_HUB_OFFLINE = True  # the environment variable is read only at import
     for name in ("bitsandbytes", "torchao", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The negative log-likelihood of answers: the one loss that scoring and training share.
+"""The negative log-likelihood of answers: the one loss of scoring and training.
 
-The vocabulary projection is computed at answer rows only, in chunks; the cross-entropy in float32.
+The vocabulary projection is computed in chunks and at answer tokens only, the cross-entropy in float32.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, in_batches
 from sapo_lite.model.chat import EncodedRow
 
-# Rows of vocabulary logits alive at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
+# Tokens whose vocabulary logits are in memory at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
 HEAD_ROWS = 256
 
 
 def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0) -> Tensor:
     """Negative log-likelihood of every answer token, in nats: float32 [A]. Differentiable.
 
-    At another temperature than 1, that of the distribution which is sampled from at that temperature.
+    At a temperature other than 1: under the distribution that sampling at that temperature uses.
     """
     answers = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
 
@@ -31,7 +31,7 @@ def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0
         return F.cross_entropy(logits.float() / temperature, targets, reduction="none")
 
     pieces = [
-        # While training, logits are recomputed in the backward pass instead of being kept.
+        # In training, logits are recomputed in the backward pass and not kept.
         checkpoint(head_nll, h, t, use_reentrant=False) if torch.is_grad_enabled() else head_nll(h, t)
         for h, t in zip(answers.split(HEAD_ROWS), batch.targets.split(HEAD_ROWS), strict=True)
     ]
@@ -41,7 +41,7 @@ def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0
 def answer_nll(
     backbone: Backbone, encoded: Sequence[EncodedRow], batch_tokens: int | None = None
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Summed answer NLL in nats, and number of answer tokens, of each row, in the order given."""
+    """Summed answer NLL in nats and number of answer tokens of each row, in the given order."""
     sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
 
     def add(batch: AnswerBatch) -> None:

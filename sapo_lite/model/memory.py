@@ -1,4 +1,4 @@
-"""How many tokens a forward pass may take, and what happens when memory runs out."""
+"""Memory: the token budget of a forward pass, and what to do if memory runs out."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ from accelerate.utils.memory import should_reduce_batch_size
 
 from sapo_lite.model.backbone import Backbone
 
-# Tokens of a forward pass where memory is no matter. On a CPU more leave its caches.
+# Tokens of a forward pass if memory is large. On a CPU, more of them do not fit its caches.
 BEST_TOKENS = {"cpu": 2048, "cuda": 8192}
 
 
-# Share of the free memory that one forward pass may take.
+# Share of the free memory that one forward pass may use.
 MEMORY_SHARE = 0.5
 
 
-# Ways to say so that accelerate does not know: cuBLAS's, the driver's, and Windows'.
+# Out-of-memory messages that accelerate does not know: those of cuBLAS, the driver and Windows.
 _OUT_OF_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDA error: out of memory",
@@ -24,7 +24,7 @@ _OUT_OF_MEMORY = (
 
 
 def token_budget(backbone: Backbone) -> int:
-    """Tokens of one forward pass: as many as are fastest, or as the free memory has room for."""
+    """Token budget of one forward pass: the fastest number, or fewer if free memory is short."""
     best = BEST_TOKENS[backbone.device.type]
     if backbone.device.type != "cuda":
         return best
@@ -37,7 +37,7 @@ def token_budget(backbone: Backbone) -> int:
 
 
 def fits_in_memory(work: Callable[[], object]) -> bool:
-    """Do the work; false where memory ran out, which is then free again. Other errors pass through."""
+    """Do the work; false if memory ran out (it is free again then). Other errors are raised."""
     try:
         work()
     except RuntimeError as error:
@@ -45,12 +45,12 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
             raise
     else:
         return True
-    # Only here: within the handler, the traceback still holds the tensors of the failed pass.
+    # Free memory here and not in the handler: there the traceback still holds the failed pass's tensors.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether this is how PyTorch says that memory ran out."""
+    """Whether this error of PyTorch means that memory ran out."""
     return should_reduce_batch_size(error) or any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -1,10 +1,10 @@
-"""Is this model, on this machine, what the loss takes it for? Asked once, on rows of the run itself.
+"""Start-up check of the model: logits == head(hidden states), batched == alone, packed == unpacked.
 
-Three things are taken for granted elsewhere and would be wrong without a word: that logits are the
-vocabulary projection of the decoder's states, that a row's loss does not depend on the rows of its batch, and
-that packs give what plain forward passes give. Faults show where rows differ most (a window of attention that
-is shorter than a row, positions that are scaled beyond a length), so the shortest and the longest row are
-always among those compared.
+It runs once, on rows of the run itself. The rest of the code relies on three facts, and would silently give
+wrong losses without them: logits are the vocabulary projection of the decoder's states, a row's loss does not
+depend on the other rows of its batch, and packs give the losses of plain forward passes. Faults show where
+rows differ most (a sliding window that is shorter than a row, positions that are scaled beyond a length), so
+the shortest and the longest row are always compared.
 """
 
 import math
@@ -25,17 +25,18 @@ from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.loss import token_nll
 from sapo_lite.model.memory import out_of_memory, token_budget
 
-# Rows that are compared one by one: few enough for any machine. Others fill the pack around them.
+# Number of rows that are compared one by one: few enough for any machine. Other rows fill up the pack.
 ROWS = 4
-# Largest difference of an example's loss (relative above 1 nat) and of the gradient as a whole. Rounding
-# does less by far; a suffix that sees its neighbour, or positions that go wrong, do far more.
+# Largest allowed difference of an example's loss (relative above 1 nat) and of the whole gradient. Rounding
+# causes far less; a suffix that sees its neighbour, or wrong positions, cause far more.
 TOLERANCE = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.05, 0.06)}
-# Of a loss when nothing but other rows of its pack changes. It was 0 to the bit, also in bfloat16.
+# Largest allowed change of a loss when only other rows of its pack change. Measured: exactly 0, also in
+# bfloat16.
 LEAK = 1e-6
 
-# Largest relative difference of logits from the model's own. They were equal to the bit wherever it was
-# tried, also in bfloat16; a factor, a cap, virtual tokens or an adapter's other work that the backbone leaves
-# out do more. Unsloth's CUDA forward, which was not tried, may round in other places.
+# Largest allowed relative difference between logits and the model's own. Measured: bit-identical in all
+# trials, also in bfloat16. A factor, a cap, virtual tokens or other work of an adapter that the backbone
+# leaves out cause more. Unsloth's CUDA forward was not tried; it may round in other places.
 _TOLERANCE, _FUSED_TOLERANCE = 2e-3, 1e-2
 
 
@@ -48,14 +49,14 @@ def extremes(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
 def check_batches(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:
     """Compare the shortest and the longest row in one padded batch with the rows alone.
 
-    Returns how they differ, if they do: then rows are to be read one by one (`read_rows_alone`).
+    Returns the difference in words, or None. If there is one, compute rows one by one (`read_rows_alone`).
     """
     compared = extremes(rows)
     if len(compared) < 2:
         return None
     shortest, longest = (len(row.ids) - 1 for row in compared)  # the last token is not fed
     limit = _longrope_limit(backbone)
-    if shortest <= limit < longest:  # known without a trial, which might take it for rounding in bfloat16
+    if shortest <= limit < longest:  # known without a trial, which might pass for rounding in bfloat16
         return f"its positions change as soon as one is longer than {limit:.0f} tokens"
     return _tried(partial(_padding_difference, backbone, compared))
 
@@ -67,16 +68,16 @@ def read_rows_alone(backbone: Backbone) -> None:
 
 
 def check_packs(backbone: Backbone, rows: Sequence[EncodedRow], *, gradients: bool) -> str | None:
-    """Compare packs of the rows with the rows alone; where they differ, use packs no more.
+    """Compare packs of the rows with the rows alone; if they differ, switch packs off.
 
-    Losses are compared in a pack as full as any will be, on the shortest rows, the longest and the first
-    others. If asked for, so are the gradients of all weights that have one, in a pack of these few. Returns
-    what to tell the user when packs had to be given up.
+    Losses are compared in a pack as full as the run will use, made of the shortest rows, the longest one and
+    the first others. With `gradients`, the gradients of all trainable weights are compared too, in a pack of
+    only the compared rows. Returns a notice for the user if packs are switched off.
     """
     if not backbone.packs:
         return "this model's attention does not reach over whole rows: using padded batches, which are slower"
     compared = _compared(rows)
-    # Each with what is tried where memory does not suffice.
+    # Pairs of trials: the second one runs if memory does not suffice for the first.
     trials = [
         [partial(_loss_difference, backbone, fill, compared) for fill in (rows, compared)],
         [partial(_leak, backbone, compared)],
@@ -87,7 +88,7 @@ def check_packs(backbone: Backbone, rows: Sequence[EncodedRow], *, gradients: bo
             [partial(_gradient_difference, backbone, few, weights) for few in (compared, compared[:2])]
         )
     was_training = backbone.model.training
-    backbone.model.eval()  # dropout would draw other masks for packs
+    backbone.model.eval()  # dropout would draw different masks for packs
     try:
         difference = next(filter(None, starmap(_tried, trials)), None)
     finally:
@@ -99,14 +100,14 @@ def check_packs(backbone: Backbone, rows: Sequence[EncodedRow], *, gradients: bo
 
 
 def _tried(*trials: Callable[[], str | None]) -> str | None:
-    """What differs by more than rounding, or the error, in words. Of the first trial that fits in memory."""
+    """Result of the first trial that fits in memory: a difference beyond rounding, or an error, in words."""
     for trial in trials:
         try:
             return trial()
-        except Exception as error:  # whatever a model that was never tried may raise
+        except Exception as error:  # an untried model may raise anything
             if not out_of_memory(error):
                 return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return None  # too little memory says nothing of the model
+    return None  # too little memory proves nothing about the model
 
 
 def _compared(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
@@ -120,14 +121,14 @@ def _compared(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
 def _shortest_second(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
     """Rows in order of length with the first two swapped.
 
-    What the attention to a pack takes at once, if it is several rows, is at least the two shortest: so the
-    shortest has another before it there.
+    A chunk of the pack's attention that holds several rows holds at least the two shortest. In this order the
+    shortest row has another row before it in the chunk.
     """
     return [*rows[1:2], *rows[:1], *rows[2:]]
 
 
 def _tolerance(backbone: Backbone) -> tuple[float, float]:
-    """Of losses and gradients, by the coarsest type that the model computes in."""
+    """Allowed differences of losses and of gradients, by the coarsest number type of the model."""
     coarse = {torch.float16, torch.bfloat16, torch.int8}
     if is_repacked(backbone.model) or any(p.dtype in coarse for p in backbone.model.parameters()):
         return TOLERANCE[torch.bfloat16]
@@ -141,7 +142,7 @@ def _padding_difference(backbone: Backbone, rows: Sequence[EncodedRow]) -> str |
 
 
 def _longrope_limit(backbone: Backbone) -> float:
-    """Tokens beyond which LongRoPE turns all positions of a batch otherwise; infinite in other models."""
+    """Length in tokens above which LongRoPE rotates a batch differently; infinite in other models."""
     config = backbone.causal_lm.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type") != "longrope":
@@ -169,7 +170,7 @@ def _loss_difference(
 def _filled(
     backbone: Backbone, rows: Sequence[EncodedRow], compared: Sequence[EncodedRow], prefix: int
 ) -> list[EncodedRow]:
-    """The rows to compare and as many others as a pack takes, by length as in a pack."""
+    """The compared rows and as many others as a pack holds, in the pack's order (by length)."""
     room = backbone.budget_share * token_budget(backbone) - prefix
     room -= sum(len(row.ids) - 1 - prefix for row in compared)
     chosen = list(compared)
@@ -184,7 +185,7 @@ def _filled(
 def _apart(backbone: Backbone, together: Tensor, alone: Tensor) -> str | None:
     most = _tolerance(backbone)[0]
     error = ((together - alone).abs() / alone.abs().clamp(min=1.0)).max().item()
-    # Also where it is not a number.
+    # Also true for NaN.
     return None if error <= most else f"losses differ by {error:.2g}, expected at most {most}"
 
 
@@ -213,7 +214,7 @@ def _leak(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:
 
 
 def _alone(backbone: Backbone, rows: Sequence[EncodedRow]) -> Tensor:
-    """Summed NLL of each row, one row a batch: no padding either. float32 [rows]."""
+    """Summed NLL of each row, one row a batch, without padding: float32 [rows]."""
     each = [_summed(backbone, padded(rows, [n]).to(backbone.device), len(rows)) for n in range(len(rows))]
     return torch.stack(each).sum(0)
 
@@ -229,7 +230,7 @@ def _gradient(
 ) -> Tensor:
     """The gradient of the summed NLL of all rows as one vector."""
     losses = torch.zeros((), device=backbone.device)
-    # Without packs, one row a batch.
+    # If packs are off: one row a batch.
     for batch in batches(backbone, rows, pack=pack, tokens=None if pack else 1):
         losses = losses + token_nll(backbone, batch).sum()
     gradients = torch.autograd.grad(losses, weights, allow_unused=True)
@@ -239,12 +240,12 @@ def _gradient(
 def require_plain_logits(backbone: Backbone, rows: Sequence[EncodedRow]) -> None:
     """Compare logits with the model's own at the answers of the shortest and the longest row.
 
-    The backbone runs decoder and vocabulary projection by themselves, since logits are wanted at answers
-    alone. A model that scales or caps its logits does more, and so does an adapter that puts virtual tokens
-    before its input, or acts from some token of it on.
+    The backbone calls decoder and vocabulary projection separately, since only logits at answers are needed.
+    A model that scales or caps its logits does more than that. So does an adapter that puts virtual tokens
+    before the input, or that acts only from a certain token on.
 
     Raises:
-        BackboneError: they differ, or the model does not run in parts at all.
+        BackboneError: they differ, or decoder and projection cannot run separately.
     """
     name = type(backbone.causal_lm).__name__
     tolerance = _FUSED_TOLERANCE if backbone.fused else _TOLERANCE
@@ -257,7 +258,7 @@ def require_plain_logits(backbone: Backbone, rows: Sequence[EncodedRow]) -> None
         except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BackboneError(f"{name} cannot be scored: {type(error).__name__}: {reason}") from error
-        # Also where something is not a number.
+        # Also true for NaN.
         if own.shape != ours.shape or not (own - ours).norm() <= tolerance * own.norm():
             raise BackboneError(
                 f"{name} cannot be scored: expected logits that are its vocabulary projection and no more, "
@@ -267,12 +268,12 @@ def require_plain_logits(backbone: Backbone, rows: Sequence[EncodedRow]) -> None
 
 
 def _own_logits(backbone: Backbone, batch: AnswerBatch) -> Tensor:
-    """Logits of one row at its answer, by the model with all that is around it: float32 [A, vocabulary]."""
+    """Logits of one row at its answer from the whole model, wrappers included: float32 [A, vocabulary]."""
     count = len(batch.columns)
-    # Else logits of the whole vocabulary at every token of a long row.
+    # Otherwise the model computes logits of the whole vocabulary at every token of a long row.
     known = signature(type(backbone.causal_lm).forward).parameters
     options: dict[str, Any] = {"logits_to_keep": count} if "logits_to_keep" in known else {}
-    # The class's forward: accelerate puts one with its own autocast over it, on the instance.
+    # The forward of the class: accelerate replaces the instance's by one with its own autocast.
     model = getattr(backbone.model, "_orig_mod", backbone.model)  # inside torch.compile's wrapper
     own = type(model).forward(model, input_ids=batch.ids, use_cache=False, **options)
     logits: Tensor = own.logits[0, -count:].float()

@@ -1,6 +1,6 @@
-"""The weights in a model's files: all there, and all of this model.
+"""Check that a model's files hold all of its weights.
 
-transformers fills what a file lacks with random numbers and says so in a log alone.
+transformers fills missing weights with random numbers and says so only in a log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ import torch
 from sapo_lite.errors import BackboneError
 
 _LFS_POINTER = b"version https://git-lfs"
-# Names that a message lists.
+# Number of names that a message lists.
 _NAMED = 3
 
 
 def require_downloaded(folder: Path) -> None:
-    """Raises BackboneError where a file of the folder is a pointer of git-lfs instead of its content."""
+    """Raises BackboneError if a file of the folder is a git-lfs pointer instead of its content."""
     for file in sorted(folder.iterdir()):
         if not file.is_file():
             continue
@@ -30,12 +30,12 @@ def require_downloaded(folder: Path) -> None:
 
 
 def require_all_weights(name: str, info: Mapping[str, Any]) -> str | None:
-    """Judge what transformers reports of a load (`output_loading_info`).
+    """Check transformers' report on a load (`output_loading_info`).
 
-    Returns a notice where the files hold weights that the model has no place for.
+    Returns a notice if the files hold weights that the model does not have.
 
     Raises:
-        BackboneError: weights are missing, or have another shape than the model's.
+        BackboneError: weights are missing, or have a shape that differs from the model's.
     """
     unexpected = sorted(info["unexpected_keys"])
     if missing := sorted(info["missing_keys"]):
@@ -58,11 +58,11 @@ def require_all_weights(name: str, info: Mapping[str, Any]) -> str | None:
 
 
 def loading_info(folder: Path) -> dict[str, Any]:
-    """What transformers would report of loading the folder, from the headers of its files alone.
+    """transformers' loading report for the folder, computed from the headers of its files.
 
-    Unsloth keeps the report to itself, and in 4 bits transformers does not look at shapes. Nothing is
-    compared in files that are quantised by another library than bitsandbytes, or are not in safetensors; of
-    bitsandbytes' own, which hold other tensors, only what is missing is.
+    Needed because Unsloth does not pass the report on, and because transformers does not check shapes in 4
+    bits. Files that are not safetensors, or that were quantised by a library other than bitsandbytes, are not
+    compared. Files quantised by bitsandbytes hold other tensors, so only missing names are reported.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -94,7 +94,7 @@ def _of(config: Any, name: str) -> Any:
 
 
 def _tensors(folder: Path) -> dict[str, torch.Tensor]:
-    """Tensors of the right shapes without data, by the names they have in the files."""
+    """Tensors with the right shapes and no data, by their names in the files."""
     from safetensors import safe_open
 
     held = {}

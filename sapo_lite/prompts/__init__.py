@@ -1,1 +1,1 @@
-"""How it is asked: candidate instructions, their losses, the choice among them, schedules."""
+"""Prompts: candidate instructions, their losses, the choice among them, and schedules."""

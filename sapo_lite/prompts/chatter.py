@@ -1,14 +1,15 @@
-"""Signs that a chat model said something else than a paraphrase: talk, a gap to fill in, an answer.
+"""Signs that a chat model's text is not a paraphrase: talk, an unfilled placeholder, an answer to the task.
 
-Every pattern looks at one end of a text or at a bounded stretch of it, so that none is slow.
+Every pattern looks at one end of a text or at a bounded stretch of it, so that all are fast.
 """
 
 import re
 from collections.abc import Sequence
 
-_END = 300  # characters at each end of a text in which talk is looked for
+_END = 300  # characters at each end of a text that are searched for talk
 
-# Tasks about rewording, as "Decide whether these are paraphrases": what follows says nothing there.
+# Tasks about rewording, such as "Decide whether these are paraphrases": the patterns below do not apply
+# there.
 _ABOUT = re.compile(
     r"paraphras|re-?phras|re-?writ|re-?word|restat|改写|重写|转述|改述|换一种说法", re.IGNORECASE
 )
@@ -43,7 +44,7 @@ _OPENING = re.compile(
     rf"|{_REWORDED_ZH}[^。\n]{{0,8}}指令|原(?:始|来的)?指令",
     flags=re.IGNORECASE,
 )
-# It asks for what is to be done, as if the instruction had been meant for it.
+# The model asks for input, as if the instruction were addressed to it.
 _ASKING = re.compile(
     r"\A\W*(?:(?:please|could you|can you|kindly) ){0,2}(?:provide|share|send|paste|give me)\b[^.?!\n]{0,80}"
     r"\b(?:you(?:'d| would)? (?:like|want|need) me|so (?:that )?I can|and (?:then )?I(?:'ll| will| can))\b"
@@ -75,7 +76,7 @@ _REFUSAL = re.compile(
     flags=re.IGNORECASE,
 )
 
-# What is in brackets is a gap of a template if it holds such a word, or in braces if it is one word:
+# Text in brackets is a placeholder if it holds such a word, text in braces if it is one word:
 # [INSERT TEXT HERE], <your instruction>, {0}, {{text}}, {}. Not {yes, no}, array[i], <b> or [Link].
 _BRACKETED = re.compile(r"(\[{1,2}|\{{1,2}|<{1,2}(?! ))([\w '’.-]{0,60})(?:\]{1,2}|\}{1,2}|>{1,2})")
 _GAP_WORDS = frozenset(
@@ -95,14 +96,14 @@ _ANSWER_OPENING = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]{2}|[\u3400-\u9fff]")  # in Chinese, one character
 _FEW = 3  # words: an answer, hardly an instruction
-# What may stand between the labels of an answer such as "yes or no".
+# Text between the labels of an answer such as "yes or no".
 _FILLER = re.compile(r"\b(?:or|and|either|the|is|it)\b|[或和与、者\W\d_]", flags=re.IGNORECASE)
 
 
 def is_talk(text: str, original: str) -> bool:
     """Whether the text talks about the paraphrase ("Here is ...:") or to its reader.
 
-    What the original says too is no talk: some tasks are about paraphrases.
+    A phrase that the original has too is not talk: some tasks are about paraphrases.
     """
     head, tail = _straight(text[:_END]), _straight(text[-_END:])
     if not _ABOUT.search(original) and _REWORDING_TALK.search(head):
@@ -116,14 +117,14 @@ def is_refusal(text: str) -> bool:
 
 
 def placeholder(text: str, original: str, labels: Sequence[str]) -> str | None:
-    """The first gap of a template that the original does not have, and that is no label in brackets."""
+    """The first placeholder that the original does not have and that is not a label in brackets."""
     gaps = [gap[0] for gap in _BRACKETED.finditer(text) if _is_gap(gap[1], gap[2].strip(), labels)]
     gaps += [gap[0] for gap in _GAP_ZH.finditer(text)]
     return next((gap for gap in gaps if gap not in original), None)
 
 
 def answers_the_task(text: str, labels: Sequence[str]) -> bool:
-    """Whether the text gives an answer in place of an instruction: labels or numbers alone, "Answer: ..."."""
+    """Whether the text is an answer and not an instruction: only labels or numbers, or "Answer: ..."."""
     if not _WORD.search(text):
         return True
     if text.rstrip().endswith(("?", "？")):
@@ -137,7 +138,7 @@ def answers_the_task(text: str, labels: Sequence[str]) -> bool:
 
 
 def _straight(text: str) -> str:
-    """With straight apostrophes: models write both."""
+    """The text with straight apostrophes: models write both kinds."""
     return text.replace("’", "'")
 
 

@@ -1,4 +1,4 @@
-"""The candidate that a task is trained with, its loss and its margin over the others."""
+"""The choice among a task's candidates, and the confidence in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from sapo_lite.types import Candidate
 
 @dataclass(frozen=True)
 class Choice:
-    """The wording a task is trained with and, where losses were measured, the margin of its lead.
+    """The candidate a task is trained with and, if losses were measured, the confidence interval of its lead.
 
-    Of the two losses, each says on how many examples it was measured, and whether it is `partial`: of a
-    candidate that left a race before it had seen all.
+    Each of the two losses says on how many examples it was measured. It is `partial` for a candidate that
+    left a race early.
     """
 
     strategy: str
@@ -31,7 +31,7 @@ class Choice:
 def describe_choice(
     backbone: "Backbone", strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]
 ) -> Choice:
-    """The choice with its losses and their margin; `scores` are none, or those of at least two candidates."""
+    """The choice and its margin, from the losses of at least two candidates, or from none."""
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
     margin = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None

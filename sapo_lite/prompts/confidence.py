@@ -1,8 +1,8 @@
-"""How sure a choice of a candidate is: paired differences on the examples that two were scored on.
+"""Confidence of a choice: paired differences of two candidates' losses on their common examples.
 
-The intervals answer whether other examples of this task would have chosen otherwise. They say
-nothing of what the choice does to training, and do not correct for the chosen candidate being the
-luckiest of many.
+The intervals answer one question: would other examples of this task have led to another choice? They do not
+cover the effect of the choice on training, and they do not correct for picking the luckiest of many
+candidates.
 """
 
 import math
@@ -26,10 +26,10 @@ _PERCENTILES = (2.5, 97.5)  # the bounds of a 95 % interval
 class Difference:
     """Loss of the chosen candidate minus that of another one, in nats per answer token.
 
-    Token-weighted also where another mean decided (CandidateLoss.reduction).
+    Token-weighted, even if another mean decided (CandidateLoss.reduction).
 
-    examples: how many both were scored on; mean and interval are of these
-    interval: 95 % bounds; None on a single example, which says nothing of others
+    examples: number of common examples; mean and interval are over these
+    interval: 95 % bounds; None for a single example
     """
 
     other: int
@@ -40,11 +40,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Margin:
-    """What the chosen candidate's lead is worth.
+    """Margin of the chosen candidate over its strongest rival and over the original.
 
-    runner_up: the rival that may most nearly be as good, see `certainty`
-    original: against the original instruction; None where that was chosen
-    within_noise: the runner-up may be as good
+    runner_up: the rival closest to being as good, see `certainty`
+    original: compared with the original instruction; None if that was chosen
+    within_noise: whether the runner-up may be as good
     """
 
     chosen: int
@@ -56,13 +56,13 @@ class Margin:
 def certainty(
     scores: Sequence[CandidateLoss], chosen: int, *, resolution: float = 0.0, seed: int = 0
 ) -> Margin:
-    """Compare the chosen candidate with all others, in pairs and on the examples that both have.
+    """Compare the chosen candidate with each other one, on the examples that both have.
 
-    A rival may be as good if its interval includes 0, or if its mean differs by no more than
-    `resolution` (nats per token), what arithmetic alone may move it. The runner-up is the one of
-    these with the nearest mean; if there is none, the one whose interval comes nearest to 0. So it
-    need not be the second in rank, and `chosen` may as well be the highest loss as the lowest.
-    Of a race, only those are rivals that stayed in the longest: the race itself judged the others.
+    A rival may be as good if its interval includes 0, or if its mean differs by at most `resolution` (nats
+    per token), the possible error of the arithmetic. The runner-up is the one of these with the nearest mean;
+    if there is none, the rival whose interval is nearest to 0. So it need not be second in rank, and `chosen`
+    may also be the highest loss. After a race, only the candidates that stayed longest are rivals: the race
+    itself compared the others.
 
     Raises:
         ValueError: there is no rival, or two candidates were scored on different examples.
@@ -77,7 +77,7 @@ def certainty(
     rivals = [difference for i, difference in differences.items() if shared[i] == max(shared.values())]
 
     def clearance(difference: Difference) -> float:
-        """How far the interval is from 0; 0 for one that may be as good."""
+        """Distance of the interval from 0; 0 for a rival that may be as good."""
         if difference.interval is None or abs(difference.mean) <= resolution:
             return 0.0
         low, high = difference.interval
@@ -88,7 +88,7 @@ def certainty(
 
 
 def _shared(ours: CandidateLoss, theirs: CandidateLoss) -> int:
-    """How many examples both have: the shorter of two beginnings of the same order."""
+    """Number of common examples: both lists are beginnings of the same order."""
     n = min(len(ours.examples), len(theirs.examples))
     if n == 0 or ours.examples[:n] != theirs.examples[:n]:
         raise ValueError(
@@ -99,7 +99,7 @@ def _shared(ours: CandidateLoss, theirs: CandidateLoss) -> int:
 
 
 def _draws(n: int, seed: int) -> NDArray[np.int64]:
-    """How often each of n examples is in each resample of n: int64 [RESAMPLES, n]."""
+    """Bootstrap counts: how often each of n examples is in each resample, int64 [RESAMPLES, n]."""
     return np.random.default_rng([seed, n]).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
 
 
@@ -116,7 +116,7 @@ def _difference(ours: CandidateLoss, theirs: CandidateLoss, draws: NDArray[np.in
 
 
 def statement(certainty: Margin) -> str:
-    """The lead in one sentence for a terminal. Bounds below 0 are on the other candidate's side."""
+    """The margin in one sentence for a terminal. Bounds below 0 favour the other candidate."""
     runner_up, original = certainty.runner_up, certainty.original
     name = "the original" if runner_up.other == 0 else f"the runner-up #{runner_up.other}"
     shared = " shared example" if runner_up.examples == 1 else " shared examples"
@@ -128,7 +128,7 @@ def statement(certainty: Margin) -> str:
 
 
 def _against(difference: Difference, name: str, unit: str = "", examples: str = "") -> str:
-    """ "0.0312 below the original (95 %: 0.0110 to 0.0520 on 96)"; bounds as the gap is given."""
+    """ "0.0312 below the original (95 %: 0.0110 to 0.0520 on 96)"; bounds in the gap's unit."""
     place = f"on {difference.examples}{examples}"
     below = difference.mean < 0
     if difference.interval is not None:
@@ -140,12 +140,12 @@ def _against(difference: Difference, name: str, unit: str = "", examples: str = 
     return f"{abs(difference.mean):.4f}{unit} {'below' if below else 'above'} {name} ({place})"
 
 
-# Nats per token by which arithmetic in bfloat16 alone was seen to move a candidate's mean, at most.
+# Largest measured change of a candidate's mean by bfloat16 rounding, in nats per token.
 BFLOAT16_RESOLUTION = 0.008
 
 
 def resolution(backbone: "Backbone") -> float:
-    """Nats per token by which arithmetic alone may move a candidate's mean."""
-    import torch  # which finished results are read without
+    """Largest change of a candidate's mean that rounding may cause, in nats per token."""
+    import torch  # here, since finished runs are read without it
 
     return BFLOAT16_RESOLUTION if backbone.dtype is torch.bfloat16 else 0.0

@@ -1,7 +1,6 @@
-"""What a paraphrase must be before it may compete: pure functions, and a reason for every refusal.
+"""The gate: conditions on a paraphrase, as pure functions that give a reason for every rejection.
 
-The released SAPO code lets empty answers, lost labels and duplicates into the pool, where they are
-scored and can win.
+The released SAPO code accepts empty answers, lost labels and duplicates, which are then scored and can win.
 """
 
 import itertools
@@ -15,33 +14,33 @@ from sapo_lite.data.language import HAN, KANA, foreign_to, words_of
 from sapo_lite.prompts.chatter import answers_the_task, is_refusal, is_talk, placeholder
 from sapo_lite.types import Task
 
-# Share of word pairs that two texts have in common from which they are near-duplicates: two words of
-# thirty changed give 0.76, one of ten 0.69. Good paraphrases of one instruction have 0.5 at most.
+# Texts with at least this share of common word pairs are near-duplicates: two changed words of thirty give
+# 0.76, one of ten gives 0.69. Good paraphrases of one instruction have 0.5 at most.
 NEAR_DUPLICATE = 0.7
-# Length of a paraphrase over that of its original, in characters: below, conditions are lost; above,
-# it is no paraphrase any more. Short originals may grow by a few sentences all the same.
+# Limits of length(paraphrase) / length(original), in characters: below, conditions are lost; above, it is not
+# a paraphrase any more. Short originals may still grow by a few sentences.
 SHORTEST, LONGEST = 0.1, 4.0
 LEEWAY = 300
 
 # A letter or digit of a script that separates words (or an accent on one). Chinese does not: in 输出A
 # the A is a word.
 _WORD_CHARACTER = rf"(?:[\u0300-\u036f]|[^\W{HAN}{KANA}])"
-# Of our markers, of thinking, of chat templates: read as text or, worse, as a token of its own.
+# Remains of our markers, of thinking, and of chat templates: a model reads them as text or as special tokens.
 _LEFTOVER = re.compile(
     r"</?\s?(?:start|end|thinking|think|thought|reasoning|reflection|tool_\w{1,20}|(?:start|end)_of_turn)\s?/?>"
     r"|</\s?(?:start|end|think)\b|</?(?:s|bos|eos|pad|unk)>|<\|[^<>|]{0,40}\|>|<</?SYS>>|◁/?think▷"
     r"|\[/?(?:INST|START|END|THINK)\]",
     flags=re.IGNORECASE,
 )
-# Words that are labels in company only: "A text is given ..." does not name the first of A, B and C.
+# Labels that count only beside other labels: "A text is given ..." does not name the first of A, B and C.
 _ORDINARY = frozenset(["A", "a", "I", "no", "No", "not", "none", "other", "是", "对", "有", "不"])
 
 
 def reject_reason(text: str, task: Task, accepted: Sequence[str], *, generated: bool = True) -> str | None:
-    """Why `text` cannot stand for the task's instruction, in a short phrase; None if it can.
+    """The reason, in a short phrase, why `text` cannot replace the task's instruction; None if it can.
 
-    `accepted` are the paraphrases accepted so far, without the original. A text that is not
-    `generated` was written by a person, or by a grammar: it may be long, short or much like another.
+    `accepted` are the paraphrases accepted so far, without the original. A text that is not `generated` comes
+    from a person or a grammar: it may be long, short or similar to another one.
     """
     checks = (*_FOR_ALL, *_FOR_GENERATED) if generated else _FOR_ALL
     reasons = (check(text, task, accepted) for check in checks)
@@ -49,10 +48,10 @@ def reject_reason(text: str, task: Task, accepted: Sequence[str], *, generated: 
 
 
 def required_labels(task: Task) -> tuple[str, ...]:
-    """The labels that the original instruction names itself: these a paraphrase must name too.
+    """The labels that the original instruction names: a paraphrase must name them too.
 
-    The others are named by the suffix, which is never paraphrased. Of a scale of whole numbers the
-    two ends are enough: "from 1 to 5" names 3 as well as "1, 2, 3, 4 or 5" does.
+    The other labels are named by the suffix, which is never paraphrased. For a scale of whole numbers the two
+    ends are enough: "from 1 to 5" includes 3.
     """
     named = _named(task.instruction, task.labels)
     if _ORDINARY.issuperset(named):
@@ -61,7 +60,7 @@ def required_labels(task: Task) -> tuple[str, ...]:
 
 
 def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels that a text names, in any case and width; those of one letter in their own case only."""
+    """The labels that a text names, in any case and width; one-letter labels only in their own case."""
     plain = unicodedata.normalize("NFKC", text)
     flags = [re.IGNORECASE if len(label) > 1 else re.NOFLAG for label in labels]
     return tuple(
@@ -69,17 +68,17 @@ def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-@lru_cache(maxsize=8192)  # every new text is compared with all that were accepted
+@lru_cache(maxsize=8192)  # every new text is compared with all accepted ones
 def normalise(text: str) -> str:
-    """The text without case, white space and punctuation: equal for texts that differ in these only."""
+    """The text without case, white space and punctuation, for the comparison of texts."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(char for char in folded if unicodedata.category(char)[0] not in "ZPC")
 
 
 def overlap(one: str, other: str) -> float:
-    """Share of the neighbouring words (in Chinese, characters) of two texts that both have, 0 to 1.
+    """Share of pairs of neighbouring words (in Chinese, characters) that two texts have in common, 0 to 1.
 
-    Pairs rather than words: another order of the same words is another structure.
+    Pairs and not single words: another order of the same words is another structure.
     """
     pairs, others = _pairs(one), _pairs(other)
     return (pairs & others).total() / (pairs | others).total()
@@ -96,7 +95,7 @@ def _unusable(text: str, task: Task, accepted: Sequence[str]) -> str | None:
 
 
 def _is_broken(character: str) -> bool:
-    """Control characters, half surrogate pairs, and U+FFFD, which stands for what could not be read."""
+    """Whether it is a control character, half a surrogate pair, or U+FFFD (an unreadable character)."""
     control = unicodedata.category(character) in ("Cc", "Cs") and character not in "\r\n\t"
     return control or character == "\N{REPLACEMENT CHARACTER}"
 
@@ -141,8 +140,8 @@ def _beside_the_point(text: str, task: Task, accepted: Sequence[str]) -> str | N
         return "refuses"
     if found := placeholder(text, task.instruction, task.labels):
         return f"placeholder {found} left over"
-    # Of a task that names no labels, a text that names just one has chosen it. Of 5 that is no sign
-    # ("out of 5"), nor of an article.
+    # If the task names no labels, a text that names exactly one has chosen an answer. This does not hold for
+    # a number ("out of 5") or an article.
     named = () if required_labels(task) else _named(text, task.labels)
     chosen = len(named) == 1 < len(task.labels) and not (named[0].isdecimal() or named[0] in _ORDINARY)
     answer = chosen or answers_the_task(text, task.labels)
@@ -164,8 +163,10 @@ def _named(text: str, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names(text: str, label: str, labels: Sequence[str], flags: re.RegexFlag = re.NOFLAG) -> bool:
-    """Whether the text holds the label as a whole word, letter for letter, and not only within a longer
-    label ("entailment" in "not entailment")."""
+    """Whether the text has the label as a whole word in its exact case, outside longer labels.
+
+    "not entailment" does not name "entailment".
+    """
     for longer in labels:
         if label != longer and label in longer:
             text = re.sub(_whole(longer), " ", text, flags=flags)
@@ -180,7 +181,7 @@ def _whole(label: str) -> str:
 
 
 def _names_loosely(text: str, label: str, labels: Sequence[str]) -> bool:
-    """Whether the label is there in another case or width (right for RIGHT, full-width Ａ for A)."""
+    """Whether the text has the label in another case or width (right for RIGHT, full-width Ａ for A)."""
     return _names(unicodedata.normalize("NFKC", text), label, labels, re.IGNORECASE)
 
 

@@ -1,4 +1,4 @@
-"""Losses of candidate instructions before an update, per example, and what is derived from them."""
+"""Losses of candidate instructions before an update, per example, and means and ranks computed from them."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any, Literal
 Reduction = Literal["token_mean", "batch_mean"]
 
 
-# Examples of a batch when candidates are scored by the released code.
+# Batch size of the released code's scoring.
 PAPER_BATCH = 8
 
 
@@ -17,9 +17,9 @@ class CandidateLoss:
     """Pre-update losses of one candidate (SAPO, section 3), kept per example.
 
     `nll_sum[i]` is the summed negative log-likelihood, in nats, of the answer tokens of training
-    example `examples[i]`; `tokens[i]` is how many answer tokens that sum covers. Every mean anyone
-    uses follows. A full score has `total` examples, in the order of the file; a candidate that left
-    a race early has fewer, in the order of the race, which is the same for all candidates.
+    example `examples[i]`; `tokens[i]` is the number of these tokens. Every mean in use can be computed from
+    them. A candidate that was scored in full has `total` examples, in the order of the file. One that left a
+    race early has fewer, in the order of the race, which is the same for all candidates.
     """
 
     index: int
@@ -36,7 +36,7 @@ class CandidateLoss:
 
     @property
     def loss(self) -> float:
-        """The mean that decides, in nats per answer token."""
+        """The mean used for the choice, in nats per answer token."""
         return self.token_mean if self.reduction == "token_mean" else self.batch_mean
 
     @property
@@ -52,9 +52,9 @@ class CandidateLoss:
 
     @property
     def batch_mean(self) -> float:
-        """Mean of the token means of batches of 8 in the order scored, as SAPO's released code has it.
+        """Mean of the token means of batches of 8 in scoring order, as in SAPO's released code.
 
-        A last, smaller batch counts by its examples, as transformers' Trainer.evaluate weights it.
+        A smaller last batch is weighted by its examples, as in transformers' Trainer.evaluate.
         """
         starts = range(0, len(self.examples), PAPER_BATCH)
         batches = [slice(start, start + PAPER_BATCH) for start in starts]
@@ -63,36 +63,36 @@ class CandidateLoss:
 
 
 def lowest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
-    """The score of the lowest loss; a tie goes to the earlier index. Who left a race early cannot win it."""
+    """The candidate with the lowest loss; a tie goes to the earlier index. A dropped one never wins."""
     return ranked(scores)[0]
 
 
 def highest(scores: Sequence[CandidateLoss]) -> CandidateLoss:
-    """The score of the highest loss; a tie goes to the earlier index."""
+    """The candidate with the highest loss; a tie goes to the earlier index."""
     return min(scores, key=lambda s: (-s.loss, s.index))
 
 
 def ranked(scores: Sequence[CandidateLoss]) -> list[CandidateLoss]:
-    """The winner, then the others by the loss they may be expected to have on its examples; ties by index.
+    """The winner, then the others by their expected loss on the winner's examples; ties by index.
 
-    The winner has the lowest loss of those with the most examples: who left a race cannot win it.
+    The winner has the lowest loss of those with the most examples: one dropped early cannot win.
     """
     winner = min(scores, key=lambda s: (-len(s.examples), s.loss, s.index))
     return sorted(scores, key=lambda s: (s is not winner, comparable_loss(s, winner), s.index))
 
 
 def comparable_loss(score: CandidateLoss, winner: CandidateLoss) -> float:
-    """A candidate's loss on as many examples as the winner has seen, in nats per answer token.
+    """A candidate's estimated loss on the winner's examples, in nats per answer token.
 
-    Losses on fewer examples tell nothing by themselves. The difference on the examples that both
-    have is added to the winner's loss.
+    Losses on fewer examples cannot be compared directly. So the difference on the common examples is added to
+    the winner's loss.
     """
     same = len(score.examples) == len(winner.examples)
     return score.loss if same else winner.loss + excess(score, winner)
 
 
 def excess(score: CandidateLoss, over: CandidateLoss) -> float:
-    """Loss of one candidate minus another's, in nats per answer token, on the examples both have."""
+    """Loss of one candidate minus another's, in nats per answer token, on their common examples."""
     if not (score.partial or over.partial):
         return score.loss - over.loss
     n = min(len(score.examples), len(over.examples))  # both are beginnings of the same order
@@ -100,7 +100,7 @@ def excess(score: CandidateLoss, over: CandidateLoss) -> float:
 
 
 def scores_to_json(scores: Sequence[CandidateLoss]) -> list[dict[str, Any]]:
-    """One object a candidate; `partial` says that it left a race before it had seen all examples."""
+    """One JSON object for each candidate; `partial` marks one that left a race early."""
     return [{**asdict(score), "partial": score.partial} for score in scores]
 
 

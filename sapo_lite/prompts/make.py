@@ -1,10 +1,10 @@
-"""Other wordings of a task's instruction: where they come from, and which of them may be used.
+"""Making of the pools: paraphrases of each task's instruction from the recipe's sources.
 
     pools = make_pools(tasks, recipe.paraphrase, SourceContext(progress))
 
-A source only supplies texts; `gate` judges every one of them and `pool` collects what passes. The
-sources take turns over all tasks: each is released before the next is opened, so that on one card no two
-models are in memory at once.
+A source only supplies texts; `gate` checks each of them and `pool` collects those that pass. One source after
+another works through all tasks. Each is released before the next is opened, so that a GPU never holds two
+models at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,23 +23,25 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "SourceContext", "make_pools", "original_alone", "pool_from_json", "pool_to_json"]
 
 
-def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: SourceContext) -> list[Pool]:
+def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", context: SourceContext) -> list[Pool]:
     """The original and up to `config.wanted` paraphrases for each task.
 
-    Raises ParaphraseError if a source cannot work, or if a task is left with fewer paraphrases than
-    `config.minimum`. What chat models have said by then is kept, and used again the next time.
+    Answers of chat models are saved even if this fails, and reused the next time.
+
+    Raises:
+        ParaphraseError: a source cannot work, or a task has fewer than `config.minimum` paraphrases.
     """
-    around = replace(around, tasks=len(tasks))
+    context = replace(context, tasks=len(tasks))
     pools = {task.id: original_alone(task) for task in tasks}
     # A task without an instruction has nothing to paraphrase.
     spoken = [task for task in tasks if task.instruction.strip() and config.wanted]
     if not spoken:
         return list(pools.values())
-    around.progress.stage(f"paraphrasing with {', '.join(config.backend)}")
-    with around.progress.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
+    context.progress.stage(f"paraphrasing with {', '.join(config.backend)}")
+    with context.progress.work("paraphrases", len(spoken) * config.wanted, "paraphrases") as meter:
         for turn, name in enumerate(config.backend, start=1):
             last = turn == len(config.backend)
-            with open_source(name, config, around) as source:
+            with open_source(name, config, context) as source:
                 for task in spoken:
                     pool = top_up(
                         pools[task.id],
@@ -49,11 +51,11 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", around: Source
                         count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
-                        on_answer=_on_answer(task, pools[task.id], meter, around.progress),
+                        on_answer=_on_answer(task, pools[task.id], meter, context.progress),
                     )
                     pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
                     if notice := pools[task.id].notice:
-                        around.progress.notice(notice)
+                        context.progress.notice(notice)
     return list(pools.values())
 
 

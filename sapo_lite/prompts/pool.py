@@ -1,4 +1,4 @@
-"""The candidates of one task: collected from sources, and as the JSON that files hold."""
+"""The pool of a task's candidates: collected from sources, and converted to and from JSON."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from sapo_lite.types import Candidate, Task
 
 @dataclass(frozen=True)
 class Rejection:
-    """A text that is no candidate, and the reason in a short phrase. No answer at all has text ""."""
+    """A rejected text and the reason in a short phrase. The text is "" if the source gave none."""
 
     text: str
     reason: str
@@ -23,15 +23,15 @@ class Rejection:
 
 @dataclass(frozen=True)
 class LastRejection(Rejection):
-    """From a source that has no answers any more, and could have said the same of every other request."""
+    """The final rejection of a source that can give no more answers, whatever the request."""
 
 
 @dataclass(frozen=True)
 class Pool:
     """Candidates of the task with id `task`; index 0 is the original.
 
-    `rejected` keeps every text that did not pass, in the order in which they came. `notice` is set if
-    there are fewer paraphrases than were asked for.
+    `rejected` holds every text that did not pass, in order of arrival. `notice` is set if there are fewer
+    paraphrases than requested.
     """
 
     task: str
@@ -40,7 +40,7 @@ class Pool:
     notice: str | None = None
 
     def split(self, held_out: int) -> tuple[tuple[Candidate, ...], tuple[Candidate, ...]]:
-        """The candidates to choose from, and the last `held_out` paraphrases, to test with."""
+        """The candidates to choose from, and the last `held_out` paraphrases, which are only for tests."""
         kept = max(1, len(self.candidates) - held_out)
         return self.candidates[:kept], self.candidates[kept:]
 
@@ -51,23 +51,24 @@ class Pool:
 
 
 class Source(Protocol):
-    """Where texts come from. `generated` says that a model wrote them, and nobody has read them."""
+    """A source of paraphrases. `generated` means that a model wrote the texts, unchecked by a person."""
 
     generated: bool
 
     def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str | Rejection]:
-        """The texts with these numbers (0, 1, 2, ... for every task), in order, each once it is there.
+        """Yield the texts with these numbers (from 0 for every task), in order, each as soon as it is there.
 
-        It ends early if there are no more. Where the source knows by itself that it has failed to get
-        a text, it yields the Rejection. `taken` are the paraphrases accepted before.
+        It ends early if there are no more. If the source itself knows that it failed to get a text, it yields
+        the Rejection. `taken` are the paraphrases accepted before.
 
-        Raises ParaphraseError if the source cannot work at all.
+        Raises:
+            ParaphraseError: the source cannot work at all.
         """
         ...
 
 
 def original_alone(task: Task) -> Pool:
-    """What every pool begins as, and the whole pool of a task without an instruction."""
+    """A pool with only the original. A task without an instruction keeps it."""
     return Pool(task.id, (Candidate(0, task.instruction, "original"),))
 
 
@@ -82,10 +83,10 @@ def top_up(
     at_once: int | None = None,
     on_answer: Callable[[Pool], None] = lambda pool: None,
 ) -> Pool:
-    """Ask `source` until the pool has `count` paraphrases, or `attempts` times for each that was missing.
+    """Ask `source` until the pool has `count` paraphrases, or `attempts` times for each missing one.
 
-    What is rejected is asked for again. No more is asked for at once than is missing, and no more than
-    `at_once`. `on_answer` sees the pool after every answer.
+    A rejected text is requested again. One request batch is never larger than the number of missing texts,
+    nor than `at_once`. `on_answer` gets the pool after every answer.
     """
     asked, limit = 0, attempts * (count - len(pool.texts))
     while asked < limit and (missing := count - len(pool.texts)):
@@ -117,7 +118,8 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
 def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
     """The pool, with a notice if it has fewer than `count` paraphrases.
 
-    Raises ParaphraseError if it has fewer than `minimum`.
+    Raises:
+        ParaphraseError: it has fewer than `minimum`.
     """
     accepted = len(pool.texts)
     if accepted >= count:
@@ -135,7 +137,7 @@ def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
 
 
 def pool_to_json(pool: Pool) -> dict[str, Any]:
-    """The pool as plain dicts and lists: what a run folder keeps, and the `file` source reads."""
+    """The pool as plain dicts and lists, the format of a run folder and of the `file` source."""
     return {
         "task": pool.task,
         "candidates": [asdict(candidate) for candidate in pool.candidates],
@@ -145,9 +147,10 @@ def pool_to_json(pool: Pool) -> dict[str, Any]:
 
 
 def pool_from_json(data: Any, task: Task) -> Pool:
-    """Inverse of `pool_to_json`, for data that may have been edited by hand: candidates are numbered anew.
+    """Inverse of `pool_to_json`. Candidates are numbered again, since a person may have edited the data.
 
-    Raises ParaphraseError if the data do not fit, or are not those of the task.
+    Raises:
+        ParaphraseError: the data do not have this format, or belong to another task.
     """
     try:
         listed = _get(data, "candidates", list)
@@ -170,7 +173,7 @@ def pool_from_json(data: Any, task: Task) -> Pool:
 
 
 def _get(data: Any, key: str, kind: Any, default: Any = None) -> Any:
-    """`data[key]`. Raises TypeError, which says what was found, unless it is of this kind."""
+    """`data[key]`. Raises TypeError, which names the type found, unless the value has the type `kind`."""
     if not isinstance(data, dict):
         raise TypeError(quoted(data))
     value = data.get(key, default)

@@ -1,14 +1,14 @@
-"""When to stop scoring a candidate: a race on the losses of the same examples.
+"""Racing: find the candidate with the lowest loss without scoring all candidates on all examples.
 
-The candidate of the lowest loss on all examples is wanted, but a clearly worse one shows itself
-on a few. So all are measured on the first examples of one random order, those whose paired excess
-over the leader is beyond chance are dropped, and the others race on. Answer tokens are equal for
+A clearly worse candidate shows on a few examples. So all candidates are scored on
+the first examples of one random order, those whose paired excess over the leader
+is beyond chance are dropped, and the others go on. Answer tokens are equal for
 all candidates of a task, so the lowest sum of losses is the lowest token-weighted mean.
 
     measured = race(range(21), total=250, measure=losses_of, seed=0)
     measured.winner
 
-Whoever looks for the highest loss gives losses with their signs changed.
+To find the highest loss, negate the losses.
 """
 
 import math
@@ -16,18 +16,18 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-# Chance that a race drops the candidate it looks for, as far as means of paired differences follow
-# the t distribution: benchmarks/speed/racing.py counts how often it happens on recorded losses. They do not
-# where all of a candidate's advantage is in few examples, say in a label that one in thirty has.
+# Probability that a race drops the best candidate, if means of paired differences follow the t distribution.
+# benchmarks/speed/racing.py counts how often it happens on recorded losses. The means do not follow it if a
+# candidate's whole advantage is in few examples, say in a label that one in thirty has.
 ERROR = 0.01
 
 
 @dataclass(frozen=True)
 class Round:
-    """The end of a round: everyone who was in has losses of the first `examples` of the order.
+    """End of a round: every remaining candidate has losses on the first `examples` of the order.
 
-    `number` counts from 1 up to `of`, or fewer where one is left earlier. Those `dropped` are not
-    measured again; those `left` race on.
+    `number` counts from 1 to `of`; the race may end earlier. The `dropped` candidates are not scored again;
+    those `left` go on.
     """
 
     number: int
@@ -39,11 +39,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Race:
-    """What a race measured.
+    """Result of a race.
 
-    order: all positions, as they were to be measured
-    losses: candidate -> its losses on the first positions of the order, as many as it was in for
-    left: who was not dropped: one, or exact ties on all examples
+    order: all positions, in the order of measurement
+    losses: candidate -> its losses on the first positions of the order, until it was dropped
+    left: the candidates not dropped: one, or exact ties on all examples
     """
 
     order: tuple[int, ...] = field(repr=False)
@@ -52,7 +52,7 @@ class Race:
 
     @property
     def winner(self) -> int:
-        """The one left; of exact ties, the earlier index."""
+        """The remaining candidate; among exact ties, the one with the earlier index."""
         return leader({candidate: self.losses[candidate] for candidate in self.left})
 
 
@@ -66,9 +66,9 @@ def race(
 ) -> Race:
     """Race the candidates over `total` examples in a random order of `seed`, until one is left.
 
-    `measure(candidate, positions)` gives the losses at these positions, in their order; no pair of
-    candidate and position is asked for twice. A lone candidate is not measured at all.
-    `on_round` sees the end of every round.
+    `measure(candidate, positions)` returns the losses at these positions, in their order. It is called at
+    most once for a pair of candidate and position, and not at all for a single candidate. `on_round` is
+    called at the end of every round.
     """
     order = tuple(random.Random(seed).sample(range(total), total))
     losses: dict[int, list[float]] = {candidate: [] for candidate in candidates}
@@ -87,19 +87,19 @@ def race(
 
 
 def rounds(examples: int) -> list[int]:
-    """How many examples have been measured at the end of each round: 32, 64, 96, 128, 192, 256, 384, ...
+    """Numbers of examples measured at the end of each round: 32, 64, 96, 128, 192, 256, 384, ...
 
-    The last round ends with all of them. Fewer than 32 say too little about a standard deviation.
+    The last round ends with all examples. Fewer than 32 are too few to estimate a standard deviation.
     """
     steps = [start << doublings for start in (32, 96) for doublings in range(examples.bit_length())]
     return [*sorted(step for step in steps if step < examples), examples]
 
 
 def survivors(losses: Mapping[int, Sequence[float]], total: float, *, comparisons: int) -> list[int]:
-    """Who stays in: those whose mean excess over the leader may be due to the choice of examples.
+    """The candidates that stay: their mean excess over the leader may come from the choice of examples.
 
     losses: candidate -> losses on the same n of `total` examples, drawn at random; n > 1 or n = total.
-        A total of math.inf is for examples that stand for all that there might be.
+        Use total = math.inf if the examples are a sample of an unlimited population.
     comparisons: in a race of C candidates, (C - 1) x rounds
 
     A candidate is dropped when its mean excess passes
@@ -107,8 +107,8 @@ def survivors(losses: Mapping[int, Sequence[float]], total: float, *, comparison
         t(1 - ERROR / comparisons, n - 1) x sd / sqrt(n) x sqrt(1 - n / total)
 
     with sd that of the paired differences. In every round the best candidate may meet any of C - 1
-    leaders, so the chances of losing it sum to ERROR. The last factor is for drawing without
-    replacement; when nothing is left to draw, only exact ties stay.
+    leaders, so the probabilities of losing it sum to ERROR. The last factor is for drawing without
+    replacement; once all examples are drawn, only exact ties stay.
     """
     import numpy as np  # here, since plans ask for `rounds` alone
     from scipy.special import stdtrit
@@ -129,5 +129,5 @@ def survivors(losses: Mapping[int, Sequence[float]], total: float, *, comparison
 
 
 def leader(losses: Mapping[int, Sequence[float]]) -> int:
-    """The candidate of the lowest sum, exactly rounded so that order does not matter; ties: the earlier."""
+    """The candidate with the lowest sum, exactly rounded (order does not matter); a tie: the earlier one."""
     return min(losses, key=lambda candidate: (math.fsum(losses[candidate]), candidate))

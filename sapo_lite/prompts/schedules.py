@@ -1,8 +1,8 @@
-"""Prompt schedules: which candidate a task is trained with, when.
+"""Prompt schedules: which candidate a task is trained with at which step.
 
-A schedule that asks the model while it is trained has each decision in a file before the step that it is
-for. So training that is killed, and goes on from a checkpoint in the middle of a hold or of an epoch, finds
-what was decided and does not ask another model.
+A schedule that uses the model's losses writes each decision to a file before the step it is for. So a
+training that was killed and resumes from a checkpoint, also in the middle of a hold or an epoch, finds its
+earlier decisions and does not decide again with a different model state.
 """
 
 import math
@@ -22,29 +22,29 @@ Loss = Callable[[str], float]
 
 
 class PromptSchedule(Protocol):
-    """Which wording the rows of a task have, by optimiser step."""
+    """A schedule: the candidate on a task's rows, by optimiser step."""
 
     def at(self, step: int, loss: Loss, epoch: int) -> str:
-        """The wording of all rows of an optimiser step (from 0) in an epoch (from 0).
+        """The candidate on all rows of an optimiser step (from 0) in an epoch (from 0).
 
-        `loss` gives the mean loss of these rows under a wording, with the model as it is, in nats per
-        answer token. It costs a forward pass.
+        `loss` computes the current model's mean loss of these rows under a candidate, in nats per answer
+        token. Each call costs a forward pass.
         """
         ...
 
     def after_training(self) -> "AfterTraining":
-        """What the task goes on with. Asked once it is learned, or by a later process that finds it so."""
+        """The candidates used after training. Called once the task is learned, also by a resumed run."""
         ...
 
 
 @dataclass(frozen=True)
 class AfterTraining:
-    """What a task goes on with once it is learned.
+    """The candidates of a task after its training.
 
-    final: the candidate that it is tested with; None where that is still the one chosen before training
-    replayed: the candidate on its rows, where a later task replays them or EWC measures their gradients;
-        None where the schedule goes on varying
-    rescorings: what was found in between, for the results
+    final: the candidate for testing; None if it is still the one chosen before training
+    replayed: the candidate on the task's rows when a later task replays them or EWC computes their gradients;
+        None if the schedule continues to vary
+    rescorings: the rescorings during training, for the results
     """
 
     final: Candidate | None = None
@@ -54,20 +54,20 @@ class AfterTraining:
 
 @dataclass(frozen=True)
 class RandomSchedule:
-    """Wordings drawn by chance (PAFT, section 3.2), each held for `hold` optimiser steps.
+    """Candidates drawn at random (PAFT, section 3.2), each kept for `hold` optimiser steps.
 
-    A function of the seed and the step alone, so that a resumed training goes on with the same ones.
-    Drawn uniformly, or with probabilities proportional to `weights`.
+    The draw depends only on the seed and the step, so a resumed training draws the same ones. It is uniform,
+    or has probabilities proportional to `weights`.
     """
 
-    wordings: tuple[str, ...] = field(repr=False)
+    candidates: tuple[str, ...] = field(repr=False)
     hold: int
     seed: str
     weights: tuple[float, ...] | None = field(default=None, repr=False)
 
     def at(self, step: int, loss: Loss | None = None, epoch: int = 0) -> str:
         rng = random.Random(f"{self.seed}/{step // self.hold}")
-        return rng.choices(self.wordings, self.weights)[0]
+        return rng.choices(self.candidates, self.weights)[0]
 
     def after_training(self) -> AfterTraining:
         return AfterTraining()
@@ -75,7 +75,7 @@ class RandomSchedule:
 
 @dataclass(frozen=True)
 class Draw:
-    """The wording of a hold (from 0): the one `kept` of the candidates `drawn`.
+    """The decision for one hold (from 0): the candidates `drawn`, and the one `kept`.
 
     losses: of those drawn, nats per answer token, on the rows of optimiser step `step` (from 0)
     """
@@ -89,12 +89,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class Rescoring:
-    """What the losses of all candidates were when an epoch began, the second (2) or a later one.
+    """The losses of all candidates at the start of an epoch (2 or later), and the decision.
 
-    step: optimiser steps taken before
+    step: number of optimiser steps taken before
     losses: nats per answer token on the scoring examples, by candidate
-    lowest, lead: the candidate of the lowest loss, and how far its loss is below that of `before`
-    before, after: the candidates trained with until then, and from then on
+    lowest, lead: the candidate with the lowest loss, and its loss subtracted from that of `before`
+    before, after: the candidates trained with before and after this rescoring
     """
 
     epoch: int
@@ -118,13 +118,13 @@ class Rescoring:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a run gives to a schedule that asks the model while it is trained.
+    """Callbacks and file path that a prompt schedule uses during training.
 
-    record: the file that decisions are kept in
-    rescore: full scores of all candidates, with the model as it is
-    resolution: nats per answer token by which arithmetic alone may move a mean
+    record: the file with the schedule's decisions
+    rescore: computes full losses of all candidates with the current model
+    resolution: largest change of a mean that rounding may cause, in nats per answer token
     epochs: of the training
-    notify: called with what every rescoring has found
+    notify: called with every rescoring
     """
 
     record: Path
@@ -135,14 +135,14 @@ class TrainingContext:
 
 
 class _Record:
-    """Decisions, one for each value of `key`, in a file from the moment they are made."""
+    """Decisions, one for each value of `key`, written to a file at once."""
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
         self.made: list[dict[str, Any]] = read_json(path) if path.exists() else []
 
     def settled(self, value: int, decide: Callable[[], Draw | Rescoring]) -> dict[str, Any]:
-        """The decision for this value of the key, made now unless it was made before."""
+        """The saved decision for this value of the key; if there is none, decide and save."""
         for decision in self.made:
             if decision[self._key] == value:
                 return decision
@@ -151,7 +151,7 @@ class _Record:
         return self.made[-1]
 
     def require(self, count: int) -> None:
-        """Raises RunFolderError if fewer decisions are there."""
+        """Raises RunFolderError if there are fewer than `count` decisions."""
         if len(self.made) < count:
             raise RunFolderError(
                 f"{self._path}: expected the decisions of a training that is finished, found "
@@ -161,10 +161,10 @@ class _Record:
 
 
 class Adversarial:
-    """For `hold` optimiser steps at a time, of `draws` wordings the one that the model does worst with.
+    """For each hold of `hold` optimiser steps, the candidate with the highest loss of `draws` random ones.
 
-    When a hold begins, so many different candidates are drawn (all, if there are fewer), and the one
-    with the highest loss on the rows of the step that is to be taken is kept; a tie goes to the earlier one.
+    At the start of a hold, `draws` distinct candidates are drawn (all, if there are fewer). The one with the
+    highest loss on the rows of the coming step is kept; a tie goes to the earlier one.
     """
 
     def __init__(
@@ -186,19 +186,19 @@ class Adversarial:
         return Draw(hold, step, drawn, losses, drawn[losses.index(max(losses))])
 
     def after_training(self) -> AfterTraining:
-        """Decisions were for the steps of this task: its rows keep the wording of the last one."""
+        """After training, the task's rows keep the candidate of the last hold."""
         self._record.require(1)
         return AfterTraining(replayed=self._candidates[self._record.made[-1]["kept"]])
 
 
 class Rescored:
-    """The candidate of the lowest loss, looked for again when an epoch begins.
+    """The candidate with the lowest loss, chosen again at the start of every epoch.
 
-    The one that is trained with is left for the one of the lowest loss only where that is no chance: by
-    a paired t-test over the scoring examples at 1 % (racing.ERROR) divided by the number of rivals, and
-    by more than arithmetic may do. A race drops candidates by the same test, but here the examples are
-    taken for a sample of all that the task might have, so that having seen all of them proves nothing.
-    They are training examples, learned under the wording that is to be beaten, which favours that one.
+    The current candidate is replaced only if another candidate's loss is significantly lower (paired t-test
+    over the scoring examples, at 1 % (racing.ERROR) / number of rivals), and lower by more than rounding may
+    cause. A race drops candidates by the same test. But here the examples are a sample of all possible
+    examples of the task, so the test stays uncertain even after all of them were scored. They are training
+    examples, learned under the current candidate, which favours it.
     """
 
     def __init__(self, candidates: Sequence[Candidate], chosen: Candidate, training: TrainingContext) -> None:
@@ -212,7 +212,7 @@ class Rescored:
         return self._candidates[after].text
 
     def _rescore(self, step: int, epoch: int) -> Rescoring:
-        from sapo_lite.prompts.racing import leader  # which brings scipy
+        from sapo_lite.prompts.racing import leader  # which imports scipy
 
         scores = self._training.rescore()
         losses, sums = [score.token_mean for score in scores], {s.index: s.nll_sum for s in scores}
@@ -230,15 +230,15 @@ class Rescored:
 
     @property
     def _current(self) -> Candidate:
-        """The candidate that the last rescoring so far led to."""
+        """The candidate chosen by the latest rescoring."""
         made = self._record.made
         return self._candidates[made[-1]["after"]] if made else self._chosen
 
 
 def _beyond_chance(losses: Mapping[int, Sequence[float]], candidate: int) -> bool:
-    """Whether the candidate is worse than the one of the lowest loss, on other examples of the task too.
+    """Whether the candidate is significantly worse than the one with the lowest loss.
 
-    losses: candidate -> nats of every example; a single example proves nothing
+    losses: candidate -> nats of every example; false for a single example
     """
     from sapo_lite.prompts.racing import survivors
 

@@ -1,7 +1,7 @@
 """Losses of candidate instructions under the model as it is before the update (SAPO, section 3).
 
-Forward passes only. Per-example sums are kept, so the result does not depend on how examples
-were batched, and every mean in use can be derived from it.
+Only forward passes. Sums are kept for each example, so the result does not depend on the batches, and every
+mean in use can be computed from them.
 """
 
 import math
@@ -28,8 +28,7 @@ def score(
 ) -> list[CandidateLoss]:
     """Answer losses of every candidate on the first `examples` training examples of `task`.
 
-    `on_score` is called as each candidate is finished. LoRA, if attached, acts at full scale
-    with dropout off.
+    `on_score` is called after each candidate. An attached LoRA is active at full scale, with dropout off.
     """
     everything = range(len(task.train[:examples]))
     scores = []
@@ -52,10 +51,10 @@ def race_scores(
     on_score: Callable[[CandidateLoss], None] = lambda _: None,
     on_round: Callable[[Round], None] = lambda _: None,
 ) -> list[CandidateLoss]:
-    """Like `score`, for who wants to know the lowest loss only: the others are measured until they
-    are clearly not it (sapo_lite.prompts.racing), and their scores stay partial.
+    """Like `score`, but stops scoring candidates that are clearly not the best (sapo_lite.prompts.racing).
 
-    `on_score` is called whenever a candidate's losses have grown. A lone candidate has nobody to race.
+    The losses of dropped candidates stay partial. `on_score` is called whenever a candidate has new losses.
+    A single candidate is scored in full.
     """
     if len(candidates) < 2:
         return score(backbone, task, candidates, examples=examples, on_score=on_score)
@@ -120,7 +119,7 @@ def measure(
 
 
 class _Counter:
-    """Counts examples of candidates; those that a race need not measure any more count as done."""
+    """Counts scored examples; those that a race skips count as done."""
 
     def __init__(
         self, pool: Sequence[Candidate], examples: int, meter: Meter, progress: PromptProgress

@@ -1,7 +1,7 @@
-"""Strategies: which candidate a task is trained with, and what that takes.
+"""Strategies: how the candidate that a task is trained with is chosen.
 
-A strategy is a function and an entry in STRATEGIES that says everything about it. Recipes, plans, comparisons
-and results ask the entry. Nothing here brings torch, so a recipe is checked at once.
+A strategy is a function and an entry in STRATEGIES that describes it in full. Recipes, plans, comparisons and
+results read the entry. This module does not import torch, so a recipe is checked at once.
 """
 
 import math
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a strategy decided: what the task is trained on, and the wording it is tested with."""
+    """A strategy's decision: the training set of the task, and the candidate it is tested with."""
 
     part: TrainingSet
     chosen: Candidate
@@ -33,9 +33,9 @@ class Selection:
 
 @dataclass(frozen=True)
 class StrategyInput:
-    """What a strategy chooses by. `scores` is empty where it needs no losses.
+    """Input of a strategy. `scores` is empty if the strategy needs no losses.
 
-    `training` is for schedules that ask the model while it is trained.
+    `training` is for schedules that use the model's losses during training.
     """
 
     config: "PromptConfig"
@@ -51,11 +51,11 @@ class StrategyInput:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the training of one task is.
+    """Sizes of one task's training.
 
     rows: of the task; candidates: to choose from
-    scored: examples that a candidate is scored on
-    steps, epochs, batch_size: of its training, which may have rows of other tasks
+    scored: examples on which a candidate is scored
+    steps, epochs, batch_size: of the training, which may have rows of other tasks
     """
 
     rows: int
@@ -76,21 +76,21 @@ def _none_held_out(_count: int) -> int:
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a task's prompt is chosen. What a strategy does not need is not done.
+    """How a task's prompt is chosen. Work a strategy does not need is skipped.
 
-    description: what it does, in one sentence
-    choose: gives the candidate that is on every row, and that the task is tested with
-    needs_candidates: without, there are no paraphrases to choose from, and no model is asked for any
-    needs_losses: pre-update losses of all candidates
-    races: full losses of the lowest ones suffice (scoring.race)
-    schedule: what the task is trained with instead; the candidate of `choose` is then for testing (and for
+    description: one sentence on what it does
+    choose: the candidate for every row and for testing
+    needs_candidates: false if only the original is used; then no paraphrases are made and no model is asked
+    needs_losses: whether it needs the pre-update losses of all candidates
+    races: whether full losses of only the lowest candidates suffice (scoring.race)
+    schedule: replaces the one candidate in training; `choose` then gives the candidate for testing (and for
         the first epoch of `Rescored`)
-    forwards_in_training: rows under candidates that such a schedule has scored during training, at most
+    forwards_in_training: rows x candidates that such a schedule scores during training, at most
     keeps_original: the candidate that it is tested with is always the original instruction
-    held_out: of a number of candidates, the paraphrases that are held out by default
-    rewrites: turns the section [rewrite] on
-    settings: keys of the section `prompt` that no other strategy takes
-    variants: what some of these settings turn it into
+    held_out: default number of held-out paraphrases, from the number of candidates
+    rewrites: switches the section [rewrite] on
+    settings: keys of the section `prompt` that only this strategy takes
+    variants: the strategies that some of these settings select
     """
 
     description: str
@@ -109,10 +109,10 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Variant:
-    """The strategy that a setting of the section `prompt` asks for: by its value, a number also by any above.
+    """The strategy that a value of a setting of the section `prompt` selects (a number: also any above).
 
-    Its strategy has settings of its own, too: keys that only this value takes. What a recipe is filled in
-    with (held_out, rewrites) is said in STRATEGIES alone.
+    Its strategy has settings of its own: keys that are valid only with this value. The defaults of a recipe
+    (held_out, rewrites) come from STRATEGIES only.
     """
 
     setting: str
@@ -145,15 +145,15 @@ def _any(given: StrategyInput) -> Candidate:
 
 
 def _uniform(given: StrategyInput) -> RandomSchedule:
-    """Every candidate as likely as the others (PAFT)."""
+    """A schedule of all candidates with equal probabilities (PAFT)."""
     return RandomSchedule(given.texts, given.config.hold, given.seed)
 
 
 def _importance(given: StrategyInput) -> RandomSchedule:
-    """Candidates in proportion to exp(-loss / temperature): those that SAPO likes are likelier.
+    """A schedule of candidates with probabilities proportional to exp(-loss / temperature).
 
-    At temperature 1 that is the geometric mean of the probabilities that the model gives to the answer
-    tokens. Towards 0 it becomes SAPO, towards infinity PAFT.
+    At temperature 1 the weight is the geometric mean of the model's probabilities of the answer tokens.
+    Towards 0 it becomes SAPO, towards infinity PAFT.
     """
     losses = {score.index: score.loss for score in given.scores}
     least = min(losses.values())
@@ -162,7 +162,7 @@ def _importance(given: StrategyInput) -> RandomSchedule:
 
 
 def _best_few(given: StrategyInput) -> RandomSchedule:
-    """The `top_k` candidates of the lowest losses, uniformly; all of them where there are fewer."""
+    """A uniform schedule of the `top_k` candidates with the lowest losses, or of all if there are fewer."""
     best = sorted(score.index for score in ranked(given.scores)[: given.config.top_k])
     return RandomSchedule(tuple(given.texts[index] for index in best), given.config.hold, given.seed)
 
@@ -194,14 +194,14 @@ def _rescored_in_training(_config: "PromptConfig", sizes: Sizes) -> int:
 
 
 def _one_to_eight(count: int) -> int:
-    """PAFT's split: one paraphrase to test with for eight to train with."""
+    """PAFT's split: one held-out paraphrase for every eight to train with."""
     return math.ceil(count / 8)
 
 
 _TOP_K = Strategy(
     "draws among the candidates of the lowest losses while training",
     _lowest,
-    schedule=_best_few,  # and no race, which is exact about the first one alone
+    schedule=_best_few,  # no race: it is exact only about the first candidate
 )
 _RESCORE = Strategy(
     "scores all candidates again when an epoch begins, and changes to a clearly better one",
@@ -250,7 +250,7 @@ STRATEGIES: dict[str, Strategy] = {
             Variant("sampling", "adversarial", _ADVERSARIAL),
         ),
     ),
-    # The answers are rewritten under any strategy that the recipe asks it for (sapo_lite.learning.rewriting).
+    # [rewrite] works with any strategy (sapo_lite.learning.rewriting); this one switches it on by default.
     "rewrite": Strategy(
         "the original instruction, with training answers rewritten by the backbone",
         _original,
@@ -262,12 +262,12 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def variants() -> list[Variant]:
-    """Those of all strategies."""
+    """The variants of all strategies."""
     return [variant for strategy in STRATEGIES.values() for variant in strategy.variants]
 
 
 def strategy_of(prompt: Mapping[str, Any]) -> Strategy:
-    """The strategy, or the variant of it, that a section `prompt` asks for, with all its keys."""
+    """The strategy, or its variant, that a section `prompt` selects."""
     strategy = STRATEGIES[prompt["strategy"]]
     return next((v.strategy for v in strategy.variants if v.asked_for(prompt)), strategy)
 
@@ -283,7 +283,7 @@ def select(
 ) -> Selection:
     """Apply the recipe's strategy to one task.
 
-    `scores` may be empty where the strategy needs none, or where there is nothing to choose from.
+    `scores` may be empty if the strategy needs none, or if there is only one candidate.
     """
     strategy, schedule = strategy_of(config.model_dump()), None
     if len(candidates) == 1:

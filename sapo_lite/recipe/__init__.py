@@ -1,4 +1,4 @@
-"""A recipe: everything that decides a run, read from TOML and checked strictly before anything loads."""
+"""Recipes: everything that decides a run, read from TOML and checked strictly before a model loads."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,8 +53,10 @@ _TOP_LEVEL = ("name", "seed", "protocol")
 def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe: a path to a .toml file, or the name of a shipped one.
 
-    Overrides read `section.key=value` (or `seed=3`). Raises RecipeError with one line for every
-    fault of the file and of the overrides together.
+    Overrides have the form `section.key=value` (or `seed=3`).
+
+    Raises:
+        RecipeError: the file or the overrides have faults; the message has one line for each.
     """
     path = find_recipe(spec)
     folder = path.absolute().parent
@@ -87,26 +89,27 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _held_out(source: RecipeSource) -> int:
-    """How many paraphrases are held out where the recipe does not say: as many as the keenest test needs."""
+    """Default number of held-out paraphrases: the largest number that a test of the recipe needs."""
     needs = [source.value("evaluation.robustness")]
     if strategy := _strategy(source):
         count = source.value("paraphrase.count")
         count = ParaphraseConfig().count if count is None else count
         needs.append(strategy.held_out(count) if type(count) is int else None)
-    # What is no number is refused where it stands.
+    # The validation refuses values that are not numbers.
     return max([0, *(need for need in needs if type(need) is int)])
 
 
 def _strategy(source: RecipeSource) -> Strategy | None:
-    """The strategy that is written, if there is one of that name."""
+    """The strategy named in the recipe, or None if there is none of that name."""
     name = source.value("prompt.strategy")
     return STRATEGIES.get(name) if isinstance(name, str) else None
 
 
 def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
-    """The section `paraphrase` alone, from keys given as options of a command.
+    """The section `paraphrase` alone, from the options of a command.
 
-    Raises RecipeError with one line for every fault.
+    Raises:
+        RecipeError: options have faults; the message has one line for each.
     """
     places = {f"paraphrase.{key}": Place(0, f"--{key}") for key in settings} | {"": Place(1, "command line")}
     source = RecipeSource({"paraphrase": dict(settings)}, places, ())
@@ -129,7 +132,7 @@ def paraphrase_section(settings: Mapping[str, Any]) -> ParaphraseConfig:
 
 
 class _ParaphraseAlone(BaseModel):
-    """What the rules of the section look at."""
+    """A recipe of only this section, as input of its rules."""
 
     prompt: PromptConfig = PromptConfig()
     adapter: AdapterConfig = AdapterConfig()
@@ -137,16 +140,16 @@ class _ParaphraseAlone(BaseModel):
 
 
 def _label(spec: str | Path, path: Path) -> str:
-    """What messages call the file: the path as it was typed, or a shipped file's, short if it can be."""
+    """Name of the file in messages: the path as typed, or the shortest path of a shipped file."""
     if Path(spec) == path or not path.is_relative_to(Path.cwd()):
         return str(path)
     return str(path.relative_to(Path.cwd()))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between a run's resolved recipe and another: one line for every setting.
+    """Differences between a run's resolved recipe and another one: one line for every setting.
 
-    The name is left out: it names the run and decides nothing in it.
+    The recipe's name is left out: it does not affect the run.
     """
     before, after = flat(old), flat(new)
     return [

@@ -1,4 +1,4 @@
-"""Says in one sentence each what is wrong with a recipe: key, expected, found, nearest valid name."""
+"""Faults of a recipe, one sentence each: key, expected, found, nearest valid name."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -21,7 +21,7 @@ def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSo
         if detail["type"] == "extra_forbidden":
             faults[key] = Fault(source.place(key), _unknown(path, root, detail["input"]))
         else:
-            # Our own validators say themselves what they found; otherwise it is the value.
+            # Our own validators report the found value themselves; otherwise it is the input.
             found = (
                 str(detail["ctx"]["error"]) if detail["type"] == "value_error" else quoted(source.value(key))
             )
@@ -34,14 +34,14 @@ def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSo
 def rule_faults(
     rules: Sequence[Rule], root: type[BaseModel], source: RecipeSource, refused: set[str]
 ) -> Iterator[Fault]:
-    """Faults between keys. A rule that touches a key already refused is not judged."""
+    """Faults between keys. Rules on a key that was already refused are not checked."""
     refused_sections = {key for key in refused if "." not in key}
     for rule in rules:
         if refused.intersection(rule.keys) or any(k.partition(".")[0] in refused_sections for k in rule.keys):
             continue
         values = [value_or_default(key, root, source) for key in rule.keys]
         if not rule.holds(*values):
-            # Point at what was written: the reported key itself may have been left to its default.
+            # Report a key that the recipe sets: the rule's first key may have its default.
             written = next((key for key in rule.keys if source.value(key) is not None), rule.keys[0])
             by_default = values[0] is not None and source.value(rule.keys[0]) is None
             found = quoted(values[0]) + (" (the default)" if by_default else "")
@@ -76,7 +76,7 @@ def _choices(field: FieldInfo) -> tuple[str | bool, ...]:
 
 
 def _expected(field: FieldInfo, key: str) -> str:
-    """In words: the choices of an enumerated key, else the description its type carries."""
+    """The expected value in words: the choices of an enumerated key, else its type's description."""
     if choices := _choices(field):
         return one_of(quoted(choice) for choice in choices)
     return field.description or f"a section [{key}]"
@@ -89,7 +89,7 @@ def _did_you_mean(field: FieldInfo, found: object) -> str:
 
 
 def _unknown(path: tuple[str, ...], root: type[BaseModel], value: object) -> str:
-    """A key or section that does not exist, with the place where the name would be valid."""
+    """Fault of an unknown key or section, with the section in which the name would be valid."""
     *within, name = path
     sections = _sections(root)
     if not within and isinstance(value, dict):

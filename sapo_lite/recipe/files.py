@@ -1,4 +1,4 @@
-"""Recipe files: the shipped ones, and the one that a path or a name on the command line means."""
+"""Recipe files: the shipped ones, and the search for a path or name from the command line."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def shipped_recipes() -> list[Path]:
 
 
 def find_recipe(spec: str | Path) -> Path:
-    """The file behind a path or a shipped recipe's name. Raises RecipeError naming the nearest."""
+    """The file of a path or a shipped recipe's name. Raises RecipeError with the nearest name."""
     by_name = {path.stem: path for path in shipped_recipes()}
     if str(spec) in by_name:
         return by_name[str(spec)]
@@ -29,11 +29,11 @@ def find_recipe(spec: str | Path) -> Path:
 
 
 def recipe_text(name: str) -> str:
-    """The text of a shipped recipe (or of a path). Raises RecipeError when there is none."""
+    """The text of a shipped recipe (or of a path). Raises RecipeError if there is none."""
     return find_recipe(name).read_text(encoding="utf-8")
 
 
 def describe(path: Path) -> str:
-    """A recipe's purpose: its first line, which is a comment; empty where it is not."""
+    """A recipe's purpose: the comment in its first line, or ""."""
     first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

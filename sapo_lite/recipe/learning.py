@@ -1,4 +1,4 @@
-"""The sections on how a task is learned. Defaults are the published settings."""
+"""The recipe's sections on learning. Defaults are the published settings."""
 
 import math
 from typing import Literal
@@ -19,13 +19,13 @@ from sapo_lite.recipe.values import (
 
 
 class AdapterConfig(Section):
-    """How learning accumulates. The scale of every block is alpha / rank.
+    """The adapter method and its settings. The scale of every block is alpha / rank.
 
-    `penalty_weight` is that of "olora" (0.5 by default, as published) and of "ewc" (100). "ewc" takes its
-    Fisher information from a task's first `fisher_examples` rows, and weakens that of earlier tasks by
-    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, in all
-    `replay_share` times as many: by "similarity" more of those tasks whose instruction is less like the
-    new one (InsCL), or as many of each ("uniform").
+    `penalty_weight` applies to "olora" (default 0.5, as published) and "ewc" (default 100). "ewc" computes
+    the Fisher information on a task's first `fisher_examples` rows, and multiplies that of earlier tasks by
+    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, `replay_share` times
+    as many in total. With `replay_by` "similarity", tasks whose instruction is less similar to the new one
+    get more rows (InsCL); with "uniform", all tasks get equally many.
     """
 
     method: MethodName = "lorainc"
@@ -43,9 +43,9 @@ class AdapterConfig(Section):
 class TrainingConfig(Section):
     """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
 
-    `pack` puts rows of one prompt behind one copy of it; "auto" does so where that is exact, which is
-    without LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` counts optimiser steps,
-    0 for none.
+    `pack` puts rows of one prompt after one copy of it; "auto" does so if that is exact, which it is without
+    LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` is in optimiser steps, 0 for no
+    checkpoints.
     """
 
     epochs: Count = 10
@@ -58,7 +58,7 @@ class TrainingConfig(Section):
     checkpoint_every: CountOrNone = 0
 
     def steps(self, rows: int) -> int:
-        """Optimiser steps of one task; the last step of an epoch may have fewer rows."""
+        """Number of optimiser steps of one task; the last step of an epoch may have fewer rows."""
         micro_batches = math.ceil(rows / self.micro_batch_size)
         return self.epochs * math.ceil(micro_batches / (self.batch_size // self.micro_batch_size))
 
@@ -68,8 +68,8 @@ class RewriteConfig(Section):
 
     "best_of" samples `rollouts` rewrites a row from the backbone and takes the best; "rl" trains a policy
     to rewrite first, with `rollouts` for each of the task's first `prompts` rows, `epochs` times, and
-    `batch_size` rows in an optimiser step. The policy is a LoRA of its own on the adapter's target modules,
-    of scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
+    `batch_size` rows in an optimiser step. The policy is a separate LoRA on the adapter's target modules,
+    with scale alpha / rank. The reward adds `diversity_weight` x diversity to the likelihood; `threshold` is
     the ROUGE-L to the reference from which a long answer counts as consistent with it.
     """
 

@@ -1,4 +1,4 @@
-"""Amounts of which another setting is the limit: a lowered limit lowers them, and the run says so."""
+"""Settings that another setting limits: a lowered limit lowers them too, with a notice."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sapo_lite.recipe.faults import value_or_default
 from sapo_lite.recipe.source import RecipeSource
 
-# An amount, and the setting that it cannot be above: so the lower number is what the recipe comes to.
+# (setting, its limit): the lower of the two numbers is used.
 _LIMITS = {
     "scoring.score_examples": "sequence.train_examples",
     "rewrite.batch_size": "rewrite.prompts",
@@ -16,9 +16,9 @@ _LIMITS = {
 
 
 def lower_to_limits(source: RecipeSource, root: type[BaseModel]) -> tuple[str, ...]:
-    """Lower every amount to its limit. Returns a sentence for each that was written, not left to its default.
+    """Lower every amount to its limit. Returns a notice for each amount that the recipe had set explicitly.
 
-    What is no number is left alone: it is refused where it stands.
+    Values that are not numbers stay: the validation refuses them.
     """
     notices = []
     for key, of in _LIMITS.items():

@@ -1,4 +1,4 @@
-"""What a run needs before it trains. It is decided here alone."""
+"""Paraphrases and losses that a run needs before training. Only this module decides it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,12 @@ from sapo_lite.prompts.strategies import strategy_of
 
 @dataclass(frozen=True)
 class Needs:
-    """choice: paraphrases to choose a prompt from; candidates: any paraphrases, to choose from or to test
-    with; losses: pre-update losses of those to choose from."""
+    """Whether a run needs paraphrases and losses.
+
+    choice: paraphrases to choose a prompt from
+    candidates: any paraphrases, to choose from or to test with
+    losses: pre-update losses of the candidates
+    """
 
     choice: bool
     candidates: bool
@@ -19,9 +23,9 @@ class Needs:
 
 
 def needs_of(prompt: Mapping[str, Any], method: str, count: int, held_out: int) -> Needs:
-    """Of a section `prompt`, an adapter's method, and numbers of paraphrases to choose from and to test with.
+    """Needs of a section `prompt` and an adapter method, with `count` and `held_out` paraphrases.
 
-    Where nothing is trained, no prompt is chosen.
+    If nothing is trained, no prompt is chosen.
     """
     strategy = strategy_of(prompt)
     choice = strategy.needs_candidates and count > 0 and METHODS[method].trains

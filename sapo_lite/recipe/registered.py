@@ -1,6 +1,6 @@
-"""Rules between settings that strategies, adapter methods and sources of paraphrases bring.
+"""Rules between settings that come from strategies, adapter methods and sources of paraphrases.
 
-Made anew for every recipe, from all that is entered in STRATEGIES, ADAPTERS and SOURCES.
+They are made for every recipe from the entries of STRATEGIES, METHODS and SOURCES.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.rules import Rule
 from sapo_lite.support.messages import one_of, quoted
 
-# By key of the section `paraphrase`, what a source that needs it is to be given.
+# By key of the section `paraphrase`: the expected value, for sources that need the key.
 _GIVEN = {
     "model": "the name of a model",
     "base_url": "the address of an endpoint",
@@ -25,13 +25,13 @@ _GIVEN = {
 
 
 def registered_rules(prompt: type[BaseModel]) -> tuple[Rule, ...]:
-    """Rules of all registries. `prompt` is the class of the section, which has the defaults."""
+    """Rules of all registries. `prompt` is the section's class, for its defaults."""
     defaults = {name: field.get_default() for name, field in prompt.model_fields.items()}
     return (*_own_settings(defaults), *_one_variant(defaults), *_of_methods(), *_of_candidates())
 
 
 def _own_settings(defaults: Mapping[str, Any]) -> Iterator[Rule]:
-    """A setting that one strategy, or one variant of it, has for its own has its default in all others."""
+    """A setting of only one strategy or variant must have its default with all others."""
     for key in dict.fromkeys(key for strategy in STRATEGIES.values() for key in strategy.settings):
         owners = [name for name, strategy in STRATEGIES.items() if key in strategy.settings]
         yield _only_for(key, defaults[key], "strategy", owners)
@@ -49,7 +49,7 @@ def _only_for(key: str, default: Any, other: str, owners: Sequence[str | int]) -
 
 
 def _one_variant(defaults: Mapping[str, Any]) -> Iterator[Rule]:
-    """Settings that turn a strategy into different ones are not combined."""
+    """Settings that select different variants of a strategy cannot be combined."""
     for strategy in STRATEGIES.values():
         for first, second in combinations(strategy.variants, 2):
             if first.setting != second.setting:
@@ -88,7 +88,7 @@ def _of_methods() -> Iterator[Rule]:
 
 
 def _of_candidates() -> Iterator[Rule]:
-    """What the sources need, where paraphrases are wanted at all."""
+    """Required settings of the sources, if any paraphrases are made."""
     needed = ("adapter.method", "paraphrase.count", "paraphrase.held_out", *_prompt_keys())
     for key in dict.fromkeys(key for source in SOURCES.values() for key in source.needs):
         yield _given(key, needed)
@@ -111,7 +111,7 @@ def _given(key: str, needed: tuple[str, ...]) -> Rule:
     kinds = [name for name, source in SOURCES.items() if key in source.needs]
 
     def lacks(backend: str | Sequence[str]) -> bool:
-        """Whether a source is named that needs the key; one with a model behind a slash has its model."""
+        """Whether a named source needs the key; a source with a model after a slash has its model."""
         return any((name if key == "model" else kind_of(name)) in kinds for name in _names(backend))
 
     without = " without one" if key == "model" else ""
@@ -123,12 +123,12 @@ def _given(key: str, needed: tuple[str, ...]) -> Rule:
 
 
 def _prompt_keys() -> list[str]:
-    """What decides which strategy a recipe has."""
+    """The keys that decide a recipe's strategy."""
     return ["prompt.strategy", *dict.fromkeys(f"prompt.{variant.setting}" for variant in variants())]
 
 
 def _prompt(values: Sequence[Any]) -> dict[str, Any]:
-    """The section of the values of these keys."""
+    """The section `prompt` with the values of these keys."""
     return {key.removeprefix("prompt."): value for key, value in zip(_prompt_keys(), values, strict=True)}
 
 
@@ -138,7 +138,7 @@ def _needs(run: Sequence[Any]) -> Needs:
 
 
 def _names(backend: str | Sequence[str]) -> list[str]:
-    """The sources of a backend that may be written as one."""
+    """The sources of `backend`, which may be a single name."""
     return [backend] if isinstance(backend, str) else list(backend)
 
 

@@ -1,6 +1,6 @@
-"""What must hold between the settings of a recipe, beyond what each may be by itself.
+"""Rules between the settings of a recipe.
 
-Those that strategies, adapter methods and sources of paraphrases bring are in registered.py.
+The rules of strategies, adapter methods and sources are in registered.py.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """What must hold between settings. The first key is the one reported.
+    """A condition between settings. A fault is reported at the first key.
 
-    `holds` takes the keys' values in order, and `expected` is formatted with them.
+    `holds` gets the keys' values in order; `expected` is formatted with them.
     """
 
     keys: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What all sections of a recipe have in common."""
+"""The base of all sections of a recipe."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 
 class Section(BaseModel):
-    """One table of the recipe: unknown keys are refused, nothing is coerced but an int to a float."""
+    """One table of the recipe. Unknown keys are refused; no value is converted except an int to a float."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # Folder of the recipe file, against which its paths are read. Not a setting: it is not dumped.
+    # Folder of the recipe file, the base of its relative paths. Not a setting, so it is not dumped.
     _folder: Path = PrivateAttr(default_factory=Path)
 
     def model_post_init(self, context: Any, /) -> None:

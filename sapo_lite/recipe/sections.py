@@ -1,4 +1,4 @@
-"""The sections of a recipe and what each may say. Defaults are the published settings."""
+"""The sections of a recipe and their settings. Defaults are the published settings."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -29,8 +29,8 @@ from sapo_lite.recipe.values import (
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
 
-# At this temperature, draws from nine pools of 21 wordings (the lab's and SUPERNI's, losses of the embedded
-# backbone) had the entropy of uniform draws from 2 to 18, 13 in the median.
+# At this temperature, draws from nine pools of 21 candidates (the lab's and SUPERNI's, losses of the embedded
+# backbone) had the entropy of uniform draws from 2 to 18 candidates, with a median of 13.
 TEMPERATURE = 0.2
 
 
@@ -46,9 +46,9 @@ class ModelConfig(Section):
 
 
 class SequenceConfig(Section):
-    """Which tasks are learned, in order, and how many of each task's first examples are used.
+    """The tasks in the order of learning, and the number of examples of each.
 
-    With `draw`, a seed, they are drawn: the first ones of every file in a random order of its rows.
+    The first rows of every file are used; with `draw` (a seed), the first ones of a random order of its rows.
     """
 
     suite: Text
@@ -69,20 +69,20 @@ class SequenceConfig(Section):
 
 
 class PromptConfig(Section):
-    """How a task's instruction is chosen: as published, by lowest or highest loss, or by chance.
+    """How a task's prompt is chosen: the original, by lowest or highest loss, or at random.
 
-    "paft" chooses none: it draws one after another while training, and keeps each for `hold`
-    optimiser steps. `sampling` says how: as published; by "importance", with probabilities
-    proportional to exp(-pre-update loss / temperature), since what SAPO would choose should be seen
-    most (losses in nats per answer token); or "adversarial", of `draws` different ones the one of the
-    highest loss at that moment, since what the model does worst with has most to teach.
+    "paft" trains with many candidates: it draws one after another and keeps each for `hold` optimiser steps.
+    `sampling` is the kind of draw. "uniform" is the published one. "importance" has probabilities
+    proportional to exp(-pre-update loss / temperature), so candidates that SAPO would choose are drawn most
+    (losses in nats per answer token). "adversarial" draws `draws` different candidates and keeps the one with
+    the highest current loss, since the model can learn most from it.
 
-    "sapo" may vary too. With `top_k`, it draws in the same way among so many of the lowest losses, and
-    is tested with the very lowest; nothing races then. With `rescore`, all candidates are scored again
-    on all scoring examples when an epoch begins; one whose loss is lower beyond chance takes over, and
-    the last one is tested with.
+    "sapo" has variants. With `top_k`, it draws uniformly among that many candidates with the lowest losses,
+    and is tested with the best one; there is no race then. With `rescore`, all candidates are scored again on
+    all scoring examples at the start of every epoch; a candidate whose loss is significantly lower takes
+    over, and the last one is used in tests.
 
-    "rewrite" keeps the published one and rewrites the answers (section [rewrite]).
+    "rewrite" keeps the original instruction and rewrites the answers (section [rewrite]).
     """
 
     strategy: StrategyName = "sapo"
@@ -95,13 +95,13 @@ class PromptConfig(Section):
 
 
 class ParaphraseConfig(Section):
-    """Where candidate wordings come from, and how many are wanted.
+    """Sources and numbers of the candidates.
 
-    `backend` names sources: each gives its share of `count`, and what one cannot give is left to the
-    next. A source of models may name its own (`"ollama/qwen3:8b"`), otherwise it is `model`. Each
-    missing paraphrase is asked for up to `attempts` times. `timeout` (one call) and `deadline` (all
-    of a source) are in seconds. With `unlike`, a model is shown the candidates so far. `held_out`
-    more paraphrases are made that are never scored or trained with, to test with.
+    `backend` names sources. Each gives its share of `count`; the next source makes up for missing ones. A
+    model source may name its model (`"ollama/qwen3:8b"`), otherwise `model` is used. Each missing paraphrase
+    is requested up to `attempts` times. `timeout` (one call) and `deadline` (all calls of a source) are in
+    seconds. With `unlike`, requests show the candidates so far. `held_out` further paraphrases are made only
+    for tests: they are never scored or trained with.
     """
 
     backend: Sources = ("ollama",)
@@ -122,13 +122,14 @@ class ParaphraseConfig(Section):
 
     @property
     def wanted(self) -> int:
-        """Paraphrases to be made for a task."""
+        """Number of paraphrases to make for a task."""
         return self.count + self.held_out
 
     def candidates_file(self) -> Path:
-        """Absolute path of `path`, sought beside the recipe, in the shipped data, then from here.
+        """Absolute path of `path`, searched beside the recipe, in the shipped data, then from here.
 
-        Raises RecipeError when it is unset or in none of these places.
+        Raises:
+            RecipeError: it is not set, or is in none of these places.
         """
         if self.path is None:
             raise RecipeError("paraphrase.path: expected a file of candidates, found nothing")
@@ -144,8 +145,8 @@ class ParaphraseConfig(Section):
 class ScoringConfig(Section):
     """How candidate losses are measured: on the first `score_examples` training examples.
 
-    With `race`, "sapo" measures a candidate until it is clearly not the best; not where it wants
-    several (prompt.top_k), nor when it scores again (prompt.rescore).
+    With `race`, "sapo" stops scoring a candidate that is clearly not the best. There is no race with
+    prompt.top_k, nor in the rescoring of prompt.rescore.
     """
 
     score_examples: Count = 250
@@ -154,11 +155,11 @@ class ScoringConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """How tasks are tested: with which of their prompts, and how many tokens an answer may take.
+    """How tasks are tested: with which prompts, and with how many answer tokens at most.
 
-    "all" is both, and the paraphrases held out (paraphrase.held_out), each for its share of the examples.
-    At the end of a run, the first `robustness` of these are tested on all examples each; `threshold`, in
-    percent of ROUGE-L, is what a good one scores.
+    "all" means the chosen prompt, the original, and the held-out paraphrases (paraphrase.held_out), which
+    share the test examples. At the end of a run, each of the first `robustness` held-out paraphrases is
+    tested on all examples; `threshold`, in percent of ROUGE-L, is the lowest score of a good one.
     """
 
     prompts: Literal["chosen", "original", "both", "all"] = "both"
@@ -175,10 +176,10 @@ class EvaluationConfig(Section):
 
 
 class Recipe(Section):
-    """All settings of a run. `name` comes from the file's name and is no key of the file.
+    """All settings of a run. `name` comes from the file's name; it is not a key of the file.
 
     `protocol` "paper" scores all candidates on all examples, by the mean of batch means, as the released code
-    does; in what else that code differs, docs/evaluation.md says.
+    does. docs/evaluation.md lists the other differences from that code.
     """
 
     name: str
@@ -194,12 +195,12 @@ class Recipe(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     rewrite: RewriteConfig = RewriteConfig()
 
-    # What `load_recipe` changed in what was written, in sentences. No setting: it is not dumped.
+    # Notices about values that `load_recipe` changed. Not a setting, so they are not dumped.
     _notices: tuple[str, ...] = PrivateAttr(default=())
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What differs from what was written, a sentence each."""
+        """One sentence for each value that differs from the recipe's text."""
         return self._notices
 
     @property
@@ -209,9 +210,9 @@ class Recipe(Section):
 
     @property
     def wants_candidates(self) -> bool:
-        """Whether anything is paraphrased at all: where nothing is trained, only what is tested with."""
+        """Whether any paraphrases are made: to choose from or, if nothing is trained, to test with."""
         return self.needs.candidates
 
     def resolved(self) -> dict[str, Any]:
-        """Every setting, defaults filled in, as plain JSON values; paths as they were written."""
+        """Every setting, with defaults, as plain JSON values; paths as written in the recipe."""
         return self.model_dump(mode="json")

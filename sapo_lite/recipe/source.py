@@ -1,4 +1,4 @@
-"""What a recipe's author wrote, and where: the TOML file with the `--set` overrides laid over it."""
+"""The settings of a recipe as written, with their places: the TOML file plus the `--set` overrides."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ _AFTER_THE_FILE = 1_000_000  # overrides sort behind every line of the file
 
 
 class Place(NamedTuple):
-    """Where something was written. Sorts in reading order: the file downwards, then the overrides."""
+    """Place of a setting. Places sort in reading order: lines of the file, then overrides."""
 
     order: int
     text: str
 
 
 class Fault(NamedTuple):
-    """One thing wrong with a recipe: where, and what (key, expected, found)."""
+    """One fault of a recipe: its place and its text (key, expected, found)."""
 
     place: Place
     text: str
@@ -35,36 +35,38 @@ class RecipeSource:
     faults: Sequence[Fault]
 
     def place(self, key: str) -> Place:
-        """Where `key` was written, or else its section, or else the file."""
+        """The place of `key`, or else of its section, or else of the file."""
         section = key.partition(".")[0]
         written = [place for name, place in self.places.items() if name == key or name.startswith(f"{key}.")]
         return min(written) if written else self.places.get(section, self.places[""])
 
     def fill(self, section: str, **settings: Any) -> None:
-        """Settings of a section that stand where nothing else was written."""
+        """Set settings of a section that the recipe has not set."""
         written = self.values.get(section, {})
         if isinstance(written, dict):  # if not, the section itself is at fault, and will be reported
             self.values[section] = settings | written
 
     def put(self, key: str, value: Any) -> None:
-        """Set `section.key`, whatever was written."""
+        """Set `section.key`, also if the recipe has set it."""
         section, _, name = key.rpartition(".")
         holder = self.values.setdefault(section, {})
         if isinstance(holder, dict):  # if not, the section itself is at fault, and will be reported
             holder[name] = value
 
     def value(self, key: str) -> Any:
-        """The value written for `section.key` (or a top-level key); None where there is none."""
+        """The written value of `section.key` (or of a top-level key); None if there is none."""
         section, _, name = key.rpartition(".")
         holder = self.values.get(section) if section else self.values
         return holder.get(name) if isinstance(holder, Mapping) else None
 
 
 def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSource:
-    """Read the file (called `label` in messages) and lay the overrides over it; the last one wins.
+    """Read the file (named `label` in messages) and apply the overrides; the last one wins.
 
-    Raises RecipeError when the file cannot be read or is not TOML. Overrides that cannot be
-    understood are collected in `faults`, to be reported with everything else.
+    Invalid overrides are collected in `faults`, to be reported together with all others.
+
+    Raises:
+        RecipeError: the file cannot be read or is not TOML.
     """
     text, values = _read_toml(path, label)
     places = {key: Place(line, f"{label}, line {line}") for key, line in line_numbers(text).items()}
@@ -87,7 +89,7 @@ def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSourc
 
 def _read_toml(path: Path, label: str) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors open a file with a byte order mark
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte-order mark first
         return text, tomllib.loads(text)
     except OSError as error:
         raise RecipeError(f"{label}: cannot be read ({error.strerror})") from error
@@ -99,7 +101,7 @@ def _read_toml(path: Path, label: str) -> tuple[str, dict[str, Any]]:
 
 
 def parse_value(written: str) -> Any:
-    """The value of an override: TOML where it parses (`4`, `[195, 273]`, `"x"`), else the bare text."""
+    """The value of an override: as TOML if it parses (`4`, `[195, 273]`, `"x"`), else the bare text."""
     try:
         parsed = tomllib.loads(f"value = {written}")
     except tomllib.TOMLDecodeError:

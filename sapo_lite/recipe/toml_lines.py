@@ -1,4 +1,4 @@
-"""On which line of a TOML text each section and key stands (`tomllib` does not say)."""
+"""Line numbers of the sections and keys of a TOML text (`tomllib` does not report them)."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ _PATH = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
 _HEADER = re.compile(rf"\s*\[\[?[ \t]*({_PATH})[ \t]*\]")
 _KEY = re.compile(rf"\s*({_PATH})[ \t]*=")
 
-# What decides where a statement ends. Strings and comments are taken whole, so that brackets, quotes,
-# `#` and newlines inside them mean nothing. A multi-line string may close with up to five quotes.
+# Tokens that decide where a statement ends. Strings and comments are matched whole, so brackets, quotes, `#`
+# and newlines inside them do not count. A multi-line string may close with up to five quotes.
 _TOKEN = re.compile(
     r'"""(?:\\.|[^\\])*?"""(?:"{0,2})'
     r"|'''.*?'''(?:'{0,2})"
@@ -24,8 +24,8 @@ _TOKEN = re.compile(
 def line_numbers(text: str) -> dict[str, int]:
     """Line (from 1) of every `[section]` and `key =`, keyed `section` and `section.key`.
 
-    `text` must be valid TOML: this reads positions and judges nothing. Keys inside inline tables
-    are not listed, they stand on the line of the key that holds the table (or a little below).
+    `text` must be valid TOML: only positions are read, nothing is checked. Keys inside inline tables are not
+    listed; they are on the line of the table's key, or a little below.
     """
     lines: dict[str, int] = {}
     section = ""

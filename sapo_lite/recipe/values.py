@@ -1,4 +1,4 @@
-"""The kinds of value a recipe takes, each with the words in which an error says what was expected."""
+"""Types of a recipe's values, each with its description for error messages."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sapo_lite.support.messages import nearest, one_of, quoted
 
 
 def _names(value: object) -> tuple[str, ...]:
-    """Refuse a list that is empty, repeats itself or holds anything but names; say what was found."""
+    """Refuse a list that is empty, has duplicates or other items than names; report what was found."""
     if not isinstance(value, list | tuple):
         raise ValueError(quoted(value))
     if not value:
@@ -36,7 +36,7 @@ def _ids_as_text(value: object) -> object:
 
 @dataclass(frozen=True)
 class Choices:
-    """Refuses a text that is none of some names, which are looked up whenever a value is checked."""
+    """Refuses a text that is not one of some names; the names are looked up at each check."""
 
     names: Callable[[], Iterable[str]]
 
@@ -47,7 +47,7 @@ class Choices:
 
 
 def _sources(value: object) -> object:
-    """One source, or a list of different ones. Refuse any that is not known; say what was found."""
+    """One source, or a list of different ones. Refuse unknown ones; the error names them."""
     for name in (names := _names([value] if isinstance(value, str) else value)):
         kind, slash, model = name.partition("/")
         if kind not in SOURCES:
@@ -59,7 +59,7 @@ def _sources(value: object) -> object:
 
 
 def _base_url(value: object) -> object:
-    """An address that may stand in files: keys belong in the environment."""
+    """An address without secrets, since it is written to files: keys belong in the environment."""
     if not isinstance(value, str):
         return value
     if any(sign in value for sign in "@?#"):
@@ -67,7 +67,7 @@ def _base_url(value: object) -> object:
     try:
         parts = urlsplit(value)
         sound = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:  # brackets that do not match, a port that is no number
+    except ValueError:  # unmatched brackets, or a port that is not a number
         sound = False
     if not sound:
         raise ValueError(quoted(value))
@@ -75,7 +75,7 @@ def _base_url(value: object) -> object:
 
 
 def _asked_for_by(setting: str) -> list[str]:
-    """The values of a setting of the section `prompt` that ask for a variant of a strategy."""
+    """The values of a setting of the section `prompt` that select a variant of a strategy."""
     return [str(variant.value) for variant in variants() if variant.setting == setting]
 
 
@@ -83,7 +83,7 @@ StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
 Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
 Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
 MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
-# The description is what follows "expected" in an error.
+# In an error, the description follows "expected".
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]
 Switch = Annotated[bool, Field(description="true or false")]

@@ -1,1 +1,1 @@
-"""Helpers that know no domain: files, messages, shipped data, progress, library logs."""
+"""Helpers without domain knowledge: files, messages, shipped data, progress, library logs."""

@@ -1,4 +1,4 @@
-"""Checksums of shipped files: `SHA256SUMS`, as `sha256sum` writes it and `sha256sum -c` reads it."""
+"""JSON files written atomically, and checksums in the format of `sha256sum` (`SHA256SUMS`)."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ MADE_AGAIN = "Delete the file to have it made again, or start over with --fresh.
 
 
 def write_checksums(folder: Path, names: list[str]) -> None:
-    """Write the checksums of these files of a folder into it."""
+    """Write `SHA256SUMS` of these files into their folder."""
     lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted(names)]
     (folder / NAME).write_text("".join(lines), encoding="utf-8", newline="\n")
 
@@ -22,7 +22,7 @@ def verify_checksums(folder: Path) -> None:
     """Compare the files of a folder with its checksums.
 
     Raises:
-        BackboneError: a file is missing, or is not the one that the checksum was made from.
+        BackboneError: a file is missing, or its content has changed.
     """
     for line in (folder / NAME).read_text(encoding="utf-8").splitlines():
         expected, name = line.split("  ", maxsplit=1)
@@ -43,7 +43,7 @@ def sha256(path: Path) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically, in a form that depends on the value alone."""
+    """Write `value` atomically; equal values give equal bytes."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Functions that registries name, and that are imported when they are called: what they bring is heavy."""
+"""Lazy functions for registries: their modules, which import torch, load only at the first call."""
 
 from collections.abc import Callable
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What killed processes left half-written: files and folders under their temporary names."""
+"""Removal of half-written files and folders of killed processes, by their temporary names."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ def remove_leftovers(folder: Path, partial: re.Pattern[str] | None = None) -> No
 
 
 def remove_old_leftovers(folder: Path) -> None:
-    """Remove what is an hour old, from a folder without a lock, in which others may be writing."""
+    """Remove leftovers that are an hour old, from a folder without a lock, in which others may write."""
     _remove(folder.iterdir(), older_than=_AN_HOUR)
 
 

@@ -1,4 +1,4 @@
-"""Library chatter goes to the run's log file; the terminal stays ours."""
+"""Output of other libraries goes to the run's log file, not to the terminal."""
 
 import contextlib
 import logging
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def chatter_to(log: Path) -> Iterator[None]:
-    """Send banners, warnings, log records and bars of other packages to `log` while inside.
+    """Context that sends banners, warnings, log records and bars of other packages to `log`.
 
-    Consoles made before keep writing where they did.
+    Consoles created before keep writing to their old stream.
     """
     # bitsandbytes, transformers and TRL read these once, on import.
     os.environ.update(HF_HUB_DISABLE_PROGRESS_BARS="1", TRANSFORMERS_VERBOSITY="error")

@@ -1,4 +1,4 @@
-"""How error messages quote what was found and suggest what was meant."""
+"""Words of error messages: quoted values, lists of choices, suggestions, counts."""
 
 import difflib
 import json
@@ -8,7 +8,7 @@ _LONGEST = 60  # characters of a quoted value; more would push the rest of the l
 
 
 def quoted(value: object) -> str:
-    """`as_toml`, cut short where it is long."""
+    """`as_toml`, cut if it is long."""
     text = as_toml(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
@@ -35,7 +35,7 @@ def one_of(choices: Iterable[str]) -> str:
 
 
 def nearest(word: str, choices: Iterable[str], at_most: int = 1) -> list[str]:
-    """The choices most like `word`, whatever the case; empty where nothing is alike."""
+    """The choices most similar to `word`, in any case; empty if none is similar."""
     by_lower_case = {choice.lower(): choice for choice in choices}
     return [by_lower_case[close] for close in difflib.get_close_matches(word.lower(), by_lower_case, at_most)]
 

@@ -1,11 +1,11 @@
-"""Protocols that long work reports to. They know neither what is worked on nor how it is drawn."""
+"""Protocols for reporting progress, without a display and without a domain."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 
 class Meter(Protocol):
-    """A running piece of work, of known length."""
+    """Progress of one piece of work of known length."""
 
     def advance(self, amount: int = 1, note: str = "") -> None: ...
 

@@ -1,4 +1,4 @@
-"""Where files are: those that are shipped, the user's cache, and those that a user names."""
+"""Paths of shipped files, of the user's cache, and of files that a user names."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,8 @@ def shipped(kind: str) -> Path:
 def cache_folder() -> Path:
     """SAPO_LITE_CACHE, or else `sapo-lite` in the user's cache folder.
 
-    Raises RuntimeError if the user has no home folder, as in some containers.
+    Raises:
+        RuntimeError: the user has no home folder, as in some containers.
     """
     if own := os.environ.get("SAPO_LITE_CACHE"):
         return Path(own).expanduser()
@@ -26,5 +27,5 @@ def cache_folder() -> Path:
 
 
 def typed_path(text: str | os.PathLike[str]) -> Path:
-    """The path that a user typed. A `~` is the home folder, which a shell leaves alone in `--out=~/x`."""
+    """The path that a user typed. `~` is the home folder; a shell does not expand it in `--out=~/x`."""
     return Path(os.path.expanduser(text))

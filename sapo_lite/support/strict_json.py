@@ -1,4 +1,4 @@
-"""JSON of users' files: what `json` would change in silence, or fail on, is an error of one sentence."""
+"""Strict JSON for users' files: a one-sentence error for data that `json` silently changes or crashes on."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from typing import Any
 
 from sapo_lite.support.messages import quoted
 
-# Brackets in one another. Far above what a table of examples needs, far below where Python gives up.
+# Deepest nesting of brackets: far more than a table of examples needs, far less than Python's limit.
 _DEEPEST = 50
 
 
@@ -15,10 +15,10 @@ class DuplicateKeyError(ValueError):
 
 
 def loads(text: str) -> Any:
-    """What a JSON text holds, its texts made `writable`.
+    """The value of a JSON text, with all strings made `writable`.
 
     Raises:
-        DuplicateKeyError: an object has a key twice, of which `json` would take the last value.
+        DuplicateKeyError: an object has a key twice; `json` would silently use the last value.
         json.JSONDecodeError: it is not valid JSON.
         ValueError: a number is too long, or the nesting too deep.
     """
@@ -45,7 +45,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _writable(value: Any, deepest: int) -> Any:
-    """Raises RecursionError where more than `deepest` lists and objects are in one another."""
+    """The value with writable strings. Raises RecursionError if it is nested deeper than `deepest`."""
     if isinstance(value, str):
         return writable(value)
     if not isinstance(value, list | dict):
@@ -58,5 +58,5 @@ def _writable(value: Any, deepest: int) -> Any:
 
 
 def writable(text: str) -> str:
-    """The text as files can hold it: JSON can carry half a surrogate pair, and U+FFFD stands in for it."""
+    """The text with U+FFFD for each half surrogate pair, which JSON can hold and a UTF-8 file cannot."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -439,7 +439,7 @@ def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Pa
         # A copy has the time of its original.
         donors = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
         for stage, donor in donors.items():
-            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/scores.json")) for n in (name, donor))
+            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/stage.json")) for n in (name, donor))
             assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
 
 
@@ -450,9 +450,9 @@ def test_a_programme_that_was_killed_goes_on_to_the_same_results(
     command = programme("broken")
     out = folder_of(command)
     for moment in (
-        "fixed-lorainc-100/01-*/done",
+        "fixed-lorainc-100/01-*/stage.json",
         "probe-100-after-2/outcomes/01.json",
-        "*-olora-100/01-*/done",
+        "*-olora-100/01-*/stage.json",
     ):
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not list(out.glob(moment)):

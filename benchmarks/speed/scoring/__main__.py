@@ -2,9 +2,9 @@
 
     python -m benchmarks.speed.scoring --data FOLDER
 
-FOLDER holds SUPERNI/, whose tasks 195, 1310 and 224 have short, medium and long inputs; tasks of the lab
-need none. Ways of doing the same are run alternately in one process, and every ratio is the median over
-rounds. The losses that they find are compared as well. docs/performance.md explains the figures.
+FOLDER holds SUPERNI/, whose tasks 195, 1310 and 224 have short, medium and long inputs; tasks of the lab need
+no FOLDER. The methods run alternately in one process, and every ratio is the median over rounds. Their losses
+are compared too. docs/performance.md explains the figures.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds of CPU time and of wall time; and the machine they belong to."""
+"""Cost of a piece of work in seconds of CPU and wall time; and the machine."""
 
 import platform
 import statistics
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Seconds:
-    """cpu: of all threads of this process, so a busy neighbour hardly counts; wall: what a user waits."""
+    """cpu: of all threads of this process, so other processes hardly affect it; wall: elapsed time."""
 
     cpu: float
     wall: float
@@ -31,7 +31,7 @@ class Seconds:
 
 
 def timed(work: Callable[[], T]) -> tuple[T, Seconds]:
-    """What the work returns, and what it took until the device was done with it."""
+    """The result of the work, and its time until the device has finished."""
     _wait_for_gpu()
     cpu, wall = time.process_time(), time.perf_counter()
     result = work()
@@ -45,7 +45,7 @@ def _wait_for_gpu() -> None:
 
 
 def main_clock() -> Clock:
-    """CPU time where one thread does all the work; it says nothing about many threads, or about a GPU."""
+    """The clock for ratios: CPU time with a single thread; wall time with many threads or a GPU."""
     alone = torch.get_num_threads() == 1 and not torch.cuda.is_initialized()
     return "cpu" if alone else "wall"
 
@@ -55,12 +55,12 @@ def total(parts: Sequence[Seconds]) -> Seconds:
 
 
 def median_ratio(slow: Sequence[Seconds], fast: Sequence[Seconds], clock: Clock) -> float:
-    """The median over rounds of how many times as long the slow way took."""
+    """The median over rounds of the ratio slow / fast."""
     return statistics.median(a.on(clock) / b.on(clock) for a, b in zip(slow, fast, strict=True))
 
 
 def machine() -> dict[str, str]:
-    """Processor or card, threads and versions: what a figure is worth nothing without."""
+    """Processor or GPU, threads and versions, without which a figure has no meaning."""
     packages = {name: metadata.version(name) for name in ("transformers", "trl", "peft")}
     if torch.cuda.is_initialized():
         device = torch.cuda.get_device_name()

@@ -12,17 +12,17 @@ from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss, lowest
 from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.types import Candidate, Task
 
-# Largest relative difference of a candidate's loss from that of the released loop: rounding, no more.
+# Largest relative difference of a candidate's loss from the released loop's: only rounding.
 SAME = {"float32": 1e-5, "bfloat16": 1e-2}
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Costs of the released loop, of exact scoring (a round each) and of races, and what they found.
+    """Costs of the released loop, of exact scoring (one for each round) and of races, and their results.
 
     limit: seconds that the arithmetic takes at the machine's rate
-    difference: the largest relative one between losses of the loop and of exact scoring
-    saved: share of example-scores that the race did not need
+    difference: largest relative difference between losses of the loop and of exact scoring
+    saved: share of example-scores that the race skipped
     """
 
     task: str
@@ -41,12 +41,12 @@ class Scored:
         return median_ratio(self.released, self.exact, clock)
 
     def race_speedup(self, clock: Clock) -> float:
-        """How many times as long exact scoring takes as a race; 1 where none was run."""
+        """Time of exact scoring / time of a race; 1 if no race was run."""
         races = self.races or (total(self.exact),)
         return median_ratio([total(self.exact)] * len(races), races, clock)
 
     def limit_share(self, clock: Clock) -> float:
-        """1 where exact scoring is as fast as its arithmetic."""
+        """Limit of the arithmetic / time of exact scoring: 1 is as fast as the arithmetic."""
         return self.limit / total(self.exact).on(clock)
 
     def to_json(self, clock: Clock) -> dict[str, Any]:
@@ -70,11 +70,15 @@ def compare(
     races: int,
     rate: float,
 ) -> Scored:
-    """The candidates are dealt out over the rounds; every round takes its own by one way, then the other.
-    A race takes all of them, and follows each of the first `races` rounds.
+    """Measure the released loop, exact scoring and races, alternately.
+
+    The candidates are divided among the rounds; every round scores its own with one method, then with the
+    other. A race scores all of them, and follows each of the first `races` rounds.
 
     rate: floating point operations a second, for the limit.
-    Raises AssertionError where the losses differ by more than rounding.
+
+    Raises:
+        AssertionError: the losses differ by more than rounding.
     """
     backbone, rounds = loop.backbone, min(rounds, len(candidates))
     _warm_up(loop, task, candidates[:1])
@@ -116,7 +120,7 @@ def _warm_up(loop: ReleasedLoop, task: Task, candidates: Sequence[Candidate]) ->
 
 
 def _difference(losses: Sequence[tuple[CandidateLoss, float]], limit: float) -> float:
-    """The largest relative difference between the means of batch means of both ways."""
+    """The largest relative difference between both methods' means of batch means."""
     largest = max(abs(ours.batch_mean - theirs) / theirs for ours, theirs in losses)
     assert largest <= limit, f"losses differ by {largest:.2g}, expected at most {limit:g}"
     return largest

@@ -1,4 +1,4 @@
-"""The least that scoring could take: its unavoidable arithmetic at the machine's own rate.
+"""Lower limit of the time of scoring: its unavoidable arithmetic at the machine's own rate.
 
 Floating point operations are 2 x parameters x unique tokens, and those of attention over pairs of tokens
 that may see each other. Unique tokens are the prefix, once for every candidate, and the suffixes; the
@@ -27,13 +27,14 @@ RATE_TRIES = 9
 
 @dataclass(frozen=True)
 class Work:
-    """Of all candidates on all examples. Counts of tokens, and of floating point operations.
+    """Work of scoring all candidates on all examples: numbers of tokens and of floating point operations.
 
     padded: tokens that the released loop computes, padding included
     rows: tokens of all rows, fed one by one without padding
     unique: tokens that must be computed
     operations: of the whole model at unique tokens
-    needed: the same without the last layer's queries, output projection and MLP where nothing is answered
+    needed: the same without the last layer's queries, output projection and MLP at tokens that predict no
+    answer
     """
 
     padded: int
@@ -59,7 +60,7 @@ def projections(config: Any) -> dict[str, tuple[int, int]]:
 
 
 def work(backbone: Backbone, task: Task, candidates: Sequence[Candidate], examples: int) -> Work:
-    """What these candidates ask for on the first `examples` examples."""
+    """The work of scoring these candidates on the first `examples` examples."""
     parts = [_of_candidate(backbone, task, candidate, examples) for candidate in candidates]
     return Work(*(sum(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
 

@@ -8,7 +8,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
 
-# All are Qwen3 with a tied vocabulary. Random weights cost what trained ones do.
+# All are Qwen3 with a tied vocabulary. Random weights take as long as trained ones.
 SHAPES: dict[str, dict[str, int]] = {
     "100m": {
         "vocab_size": 50304,
@@ -30,7 +30,7 @@ SHAPES: dict[str, dict[str, int]] = {
     },
 }
 MODELS = ("lab", *SHAPES)
-# Tokens of a prompt and of an answer: what the embedded backbone reads, and what is published.
+# Maximum tokens of a prompt and of an answer: the embedded backbone's, and the published ones.
 LAB_LENGTHS = {"max_source_tokens": 480, "max_answer_tokens": 32}
 LENGTHS = {"max_source_tokens": 1536, "max_answer_tokens": 128}
 

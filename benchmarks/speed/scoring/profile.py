@@ -1,4 +1,4 @@
-"""Where the time of exact scoring goes: matrix products, attention, the rest."""
+"""Profile of exact scoring: shares of matrix products, attention and the rest."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ def shares(
 ) -> dict[str, float]:
     """Shares of the time, 0 to 1, by kind.
 
-    The profiler tells how operators compare, but slows what is around them: so that is shared out among
-    them, and tokenising, which is none, is measured without it.
+    The profiler compares operators, but slows the code around them. So that time is divided among them, and
+    tokenising, which is not an operator, is measured without the profiler.
     """
     whole = timed(lambda: score(backbone, task, candidates, examples=examples))[1].cpu
     tokenising = timed(lambda: _tokenise(backbone, task, candidates, examples))[1].cpu / whole

@@ -1,8 +1,8 @@
-"""Scoring the way SAPO's released code goes about it, in words of our own: the yardstick.
+"""Scoring as in SAPO's released code, written by us: the baseline.
 
 `Trainer.evaluate` once for every candidate: batches of 8 in the order of the file, padded on the left,
-logits over the whole vocabulary at every token. Every string is tokenised twice, the prompt alone to see
-which tokens bear no label, and the whole.
+logits over the whole vocabulary at every token. Every string is tokenised twice, once only the prompt, to
+find the tokens without a label, and once in full.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ IGNORED = -100  # label of a token that has no loss
 
 
 class ReleasedLoop:
-    """A trainer for evaluation only, and the loop around it. `folder` is where it may write."""
+    """A trainer for evaluation only, and the loop around it. It may write to `folder`."""
 
     def __init__(self, backbone: Backbone, folder: Path) -> None:
         from transformers import PrinterCallback, Trainer, TrainingArguments
@@ -47,7 +47,7 @@ class ReleasedLoop:
         """The mean of batch means of every candidate, in nats per answer token."""
         config = self.backbone.causal_lm.config
         if config._attn_implementation == CHUNKED:
-            config._attn_implementation = "sdpa"  # what it was before sapo-lite packed
+            config._attn_implementation = "sdpa"  # its value before sapo-lite used packs
         losses = []
         for candidate in candidates:
             rows = [self._row(task, candidate.text, e.input, e.answer) for e in task.train[:examples]]

@@ -1,8 +1,8 @@
 """Optimiser steps of sapo-lite's training: on packs, on padded batches, and on batches with all logits.
 
-The last is how the released code trains, and how a Trainer does by itself: a micro-batch is one padded
-batch, and the vocabulary projection is computed at every token. sapo-lite's own padded batches are better
-than that already: rows of like lengths are put together, and the projection is computed at answers alone.
+The last method is the released code's and a plain Trainer's: a micro-batch is one padded batch, and the
+vocabulary projection is computed at every token. sapo-lite's own padded batches are already better: rows of
+similar length share a batch, and the projection is computed only at answers.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ from sapo_lite.types import Task, TrainingRow, TrainingSet
 
 Way = Literal["packed", "padded", "all logits"]
 MICRO_BATCH = 8
-# As published, less the dropout: with it, packs would draw other masks.
+# As published, but without dropout: with it, packs would draw other masks.
 LORA = AdapterConfig(dropout=0.0)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Costs of all timed steps of a round, a round each, by every way.
+    """Costs of all timed steps, for each method and round.
 
     rows: of the steps that are timed in one round
     tokens_per_row, tokens_per_task_row: mean lengths of the rows trained on, and of all rows of the task
-    difference: the largest between losses of the same step by different ways, in nats per answer token
+    difference: the largest between losses of the same step in different methods, in nats per answer token
     losses: of the last round's steps on packs
     """
 
@@ -54,7 +54,7 @@ class Trained:
         return median_ratio(self.seconds[over], self.seconds["packed"], clock)
 
     def seconds_per_row(self, way: Way, clock: Clock) -> float:
-        """For a row of the task's mean length: those trained on may be shorter or longer."""
+        """Seconds for a row of the task's mean length; the rows trained on may be shorter or longer."""
         parts = self.seconds[way]
         per_row = total(parts).on(clock) / (len(parts) * self.rows)
         return per_row * self.tokens_per_task_row / self.tokens_per_row
@@ -66,7 +66,7 @@ class Trained:
 
 
 def attach(backbone: Backbone, *, checkpointing: bool = False) -> BlockAdapter:
-    """A LoRA of one block, to be trained again and again."""
+    """A LoRA of one block, which every round trains again."""
     return METHODS["sequential"].build(backbone, LORA, tasks=1, checkpointing=checkpointing)
 
 
@@ -82,7 +82,7 @@ def compare_steps(
     ways: Sequence[Way] = ("packed", "padded", "all logits"),
     checkpointing: bool = False,
 ) -> Trained:
-    """The same steps from the same weights, `rounds` times each way. The first step is not timed."""
+    """Time the same steps from the same weights, `rounds` times a method, without the first step."""
     rows = _rows(task)[: steps * batch_size]
     config = TrainingConfig(
         epochs=1,
@@ -115,7 +115,7 @@ def compare_steps(
 
 @contextlib.contextmanager
 def _all_logits() -> Iterator[None]:
-    """Within, the loss of a micro-batch is that of one padded batch, with all of its logits."""
+    """Context in which a micro-batch is one padded batch, with logits at all tokens."""
 
     def nll(rows: RowBatcher, numbers: Sequence[int]) -> Tensor:
         chosen = [rows.encoded[n] for n in numbers]
@@ -145,7 +145,7 @@ def _train(
     config: TrainingConfig,
     folder: Path,
 ) -> tuple[Seconds, tuple[float, ...]]:
-    """From the end of the first step to the end of the last; and the losses of all steps."""
+    """The time from the end of the first step to the end of the last; and the losses of all steps."""
     ends: list[Seconds] = []
     losses: list[float] = []
 
@@ -163,5 +163,5 @@ def _rows(task: Task) -> list[TrainingRow]:
 
 
 def _mean_length(backbone: Backbone, task: Task, rows: Sequence[TrainingRow]) -> float:
-    """In tokens."""
+    """Mean length of the rows, in tokens."""
     return sum(len(row.ids) for row in backbone.chat.encode(task, rows)) / len(rows)

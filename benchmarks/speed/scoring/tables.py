@@ -20,7 +20,7 @@ PUBLISHED_ROWS = 1000 * 10
 
 
 def scoring_table(found: Sequence[Scored], clock: Clock) -> Table:
-    """(a) the released loop, (b) exact scoring, and the limit: a/limit is the most that b could reach."""
+    """(a) the released loop, (b) exact scoring, and the limit: a/limit is the highest speed-up of b."""
     table = _table(
         "Scoring: (a) the released loop, (b) exact scoring",
         *("task", "candidates x examples", "tokens of (a)", "unique", f"(a), {clock} s", f"(b), {clock} s"),
@@ -70,7 +70,7 @@ def racing_table(found: Sequence[Scored], clock: Clock) -> Table:
 
 
 def training_table(found: Sequence[Trained], clock: Clock) -> Table:
-    """Optimiser steps by every way, a line each."""
+    """Optimiser steps of each method, a line each."""
     table = _table(
         "Training: optimiser steps on packs, on padded batches, and on batches with all logits",
         *("task", "way", "rows x rounds", "tokens a row", f"{clock} s a row"),

@@ -32,7 +32,7 @@ def odd_one_out(rng: Random) -> Example:
     return Example(listed(rng.sample(words, len(words))), odd)
 
 
-# What a title may look like; it shares its topic with the article, but no word of the topic.
+# Forms of a title. The right title has the article's topic, but none of the same topic words.
 TITLES = ["the {} story", "all about the {}", "a day with the {}", "our {}", "the secret of the {}"]
 
 

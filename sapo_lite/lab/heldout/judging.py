@@ -51,7 +51,7 @@ def stars(rng: Random) -> Example:
     )
 )
 def translation(rng: Random) -> Example:
-    """`two zumi words = two english words` -> whether these are their translations, or none of them is."""
+    """`two zumi words = two english words` -> whether these are their translations, or neither is."""
     zumi, others = rng.sample(list(ZUMI), 2), rng.sample(list(ZUMI), 2)
     while set(zumi) & set(others):
         others = rng.sample(list(ZUMI), 2)

@@ -1,4 +1,4 @@
-"""What a held-out task is, and the list that they are all entered in."""
+"""A held-out task, and the table of all of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from sapo_lite.types import Example
 
 @dataclass(frozen=True)
 class LabTask:
-    """How to draw examples of a task, and how to ask for it."""
+    """A task: how to draw its examples, and the phrases of its instruction."""
 
     phrasing: Phrasing
     generate: Callable[[Random], Example]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All possible answers, or none where the answer is free."""
+        """All possible answers; empty for a free answer."""
         return self.phrasing.labels
 
 

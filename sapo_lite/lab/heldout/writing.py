@@ -1,4 +1,4 @@
-"""Held-out tasks that write something of their own: a count, a list, a sentence."""
+"""Held-out tasks with a free answer: a count, a list, a sentence."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ from sapo_lite.lab.sentences import any_words, record, written
 from sapo_lite.lab.words import DAYS, NAMES
 from sapo_lite.types import Example
 
-# Who was there, and how many of them: `{}` is `eva , tom and max`.
+# Sentences about guests: `{}` is `eva , tom and max`.
 VISITS = [
     "{guests} came to the dinner on {day} .",
     "on {day} {guests} were here .",

@@ -1,1 +1,1 @@
-"""The adapters: LoRA blocks and what methods add to them."""
+"""Adapters: LoRA blocks and the additions of each method."""

@@ -1,9 +1,9 @@
 """LoRA blocks inside ONE standard PEFT adapter.
 
 An adapter of `blocks` blocks is a single LoRA of rank `rank * blocks` and alpha `alpha * blocks`,
-so every block acts at the scale alpha/rank whatever their number. Block k owns rows
+so every block has the scale alpha/rank for any number of blocks. Block k owns rows
 [k*rank, (k+1)*rank) of each A and the same columns of each B. Columns of B start at zero: a block
-that has not been trained adds nothing. What is saved loads in plain PEFT with equal logits.
+that has not been trained adds nothing. A saved adapter loads in plain PEFT and gives equal logits.
 """
 
 import json
@@ -42,11 +42,11 @@ class BlockAdapter:
         self.dropout = config.dropout
         self.blocks = blocks
         self.active: slice = slice(0, 0)
-        # A method's extra loss on the open block's parameters, or None where it has none.
+        # The method's extra loss on the open block's parameters, or None.
         self.penalty: Callable[[], Tensor] | None = None
-        # What a method does once a task is learned, or None.
+        # The method's work after a task is learned, or None.
         self.after_task: Callable[[Sequence[TrainingSet], Progress], None] | None = None
-        # What a method keeps between tasks beside the blocks; saved and loaded with them.
+        # The method's state between tasks besides the blocks; saved and loaded with them.
         self.memory: dict[str, Tensor] = {}
         backbone.attach_lora(
             config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
@@ -77,7 +77,7 @@ class BlockAdapter:
     def open_block(self, stage: int, seed: int) -> None:
         """Open the block of stage `stage` (0-based): A drawn as PEFT does, B zero.
 
-        With fewer blocks than stages the last block is trained on as it is.
+        With fewer blocks than stages, training continues on the last block.
         """
         block = min(stage, self.blocks - 1)
         self.active = slice(block * self.rank, (block + 1) * self.rank)
@@ -92,7 +92,7 @@ class BlockAdapter:
                 b[:, self.active] = 0
 
     def frozen_state(self) -> list[Tensor]:
-        """Copies of everything that must not move while the open block is trained."""
+        """Copies of all weights that must not change while the open block is trained."""
         return [t.detach().clone() for a, b in self.pairs for t in (a[self.past], b[:, self.past])]
 
     def assert_frozen(self, before: list[Tensor]) -> None:
@@ -106,7 +106,7 @@ class BlockAdapter:
             )
 
     def restore_float32(self, state: list[tuple[Tensor, Tensor]]) -> None:
-        """Put back weights that building a trainer has cast to bfloat16."""
+        """Restore the float32 weights that building a trainer has cast to bfloat16."""
         for (a, b), (a0, b0) in zip(self.pairs, state, strict=True):
             a.data, b.data = a0.clone(), b0.clone()
 
@@ -115,9 +115,9 @@ class BlockAdapter:
         return [(a.detach().float().clone(), b.detach().float().clone()) for a, b in self.pairs]
 
     def save(self, folder: Path) -> None:
-        """Write a standard PEFT adapter, in the same bytes whenever the weights are the same."""
+        """Write a standard PEFT adapter; equal weights give equal bytes."""
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
-        # PEFT keeps module names in a set, whose order is another one in every process.
+        # PEFT keeps module names in a set, whose order differs from process to process.
         path = folder / "adapter_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["target_modules"].sort()
@@ -126,10 +126,10 @@ class BlockAdapter:
             save_file({name: t.cpu() for name, t in sorted(self.memory.items())}, folder / _MEMORY)
 
     def load(self, folder: Path) -> None:
-        """Read what `save` has written.
+        """Load an adapter that `save` wrote.
 
         Raises:
-            RunFolderError: the method keeps something beside the weights, and it is not there.
+            RunFolderError: the method's state is missing from the folder.
         """
         from peft import load_peft_weights, set_peft_model_state_dict
 
@@ -163,5 +163,5 @@ def block_per_task(
 def one_block(
     backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpointing: bool
 ) -> BlockAdapter:
-    """One block, trained on through all tasks: plain sequential fine-tuning."""
+    """One block for all tasks: plain sequential fine-tuning."""
     return BlockAdapter(backbone, config, blocks=1, checkpointing=checkpointing)

@@ -1,7 +1,7 @@
-"""EWC: one block for all tasks, whose weights are held back the more, the more earlier tasks need them.
+"""EWC: one block for all tasks; a weight may change less, the more important it is for earlier tasks.
 
 Elastic weight consolidation (Kirkpatrick et al. 2017, arXiv 1612.00796) in its online form (Schwarz et
-al. 2018, arXiv 1805.06370): one Fisher matrix and one anchor, however many tasks there were.
+al. 2018, arXiv 1805.06370): one Fisher matrix and one anchor for any number of tasks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
-# Of the penalty, where the recipe names none. None is published that would fit: it depends on how loss and
-# Fisher information are scaled (Laplace's approximation would have 1 over an example's answer tokens). Tried
-# on five tasks of the lab with seeds 100 and 101, "fixed": 10, 100 and 1000 had an AP of 55.2, 65.2 and 65.0
-# (without a penalty: 49.0), and new tasks right after their training 83.8, 79.6 and 73.6.
+# Default strength of the penalty. No published value fits: it depends on how loss and Fisher information are
+# scaled (Laplace's approximation would have 1 over an example's answer tokens). Measured on five tasks of the
+# lab with seeds 100 and 101, "fixed": 10, 100 and 1000 had an AP of 55.2, 65.2 and 65.0 (without a penalty:
+# 49.0); the score of a new task right after its training was 83.8, 79.6 and 73.6.
 WEIGHT = 100.0
 
 
@@ -46,8 +46,8 @@ def ewc(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpoint
         moved = parameters_to_vector(weights) - adapter.memory["anchor"]
         return strength / 2 * (adapter.memory["fisher"] * moved.square()).sum()
 
-    def after_task(parts: Sequence[TrainingSet], progress: Progress) -> None:
-        new = fisher(backbone, weights, parts, config.fisher_examples, progress)
+    def after_task(training_sets: Sequence[TrainingSet], progress: Progress) -> None:
+        new = fisher(backbone, weights, training_sets, config.fisher_examples, progress)
         if "fisher" in adapter.memory:
             new += config.fisher_decay * adapter.memory["fisher"]
         adapter.memory = {"fisher": new, "anchor": parameters_to_vector(weights).detach()}
@@ -59,26 +59,27 @@ def ewc(backbone: "Backbone", config: "AdapterConfig", *, tasks: int, checkpoint
 def fisher(
     backbone: "Backbone",
     weights: Sequence[nn.Parameter],
-    parts: Sequence[TrainingSet],
+    training_sets: Sequence[TrainingSet],
     examples: int,
     progress: Progress,
 ) -> Tensor:
     """Diagonal of the empirical Fisher information: float32 [all weights], in nats squared.
 
-    Mean over the first `examples` rows of each part of the squared gradient of the row's
-    log-likelihood, summed over its answer tokens, the references being the answers (not answers drawn
-    from the model). Dropout is off. Rows with a schedule have the wordings of its first
-    steps, a row a step.
+    Mean over the first `examples` rows of each training set of the squared gradient of the row's
+    log-likelihood, summed over its answer tokens. The answers are the references, not samples from the model.
+    Dropout is off. In a set with a schedule, row k has the instruction of optimiser step k.
 
-    Every row is a forward and a backward pass of its own: from the gradient of a batch or a pack, the
-    squares of single rows cannot be had. With the embedded backbone on one thread that is four times
-    what a row of a training pack costs, so that 100 rows are as long as 400 rows of training.
+    Every row needs a forward and a backward pass of its own: the gradient of a batch or a pack does not give
+    the squares of single rows. With the embedded backbone on one thread, a row costs four times a row of a
+    training pack: 100 rows take as long as 400 rows of training.
 
     Raises:
         TrainingError: it is zero in every weight, or not finite.
     """
     rows = RowBatcher(
-        backbone, [TrainingSet(p.task, p.rows[:examples], p.schedule) for p in parts], pack=False
+        backbone,
+        [TrainingSet(one.task, one.rows[:examples], one.schedule) for one in training_sets],
+        pack=False,
     )
     squares = [torch.zeros_like(weight) for weight in weights]
     with progress.work("Fisher information", len(rows.encoded), "examples") as meter:
@@ -93,8 +94,9 @@ def fisher(
     mean = parameters_to_vector(squares) / len(rows.encoded)
     if not (torch.isfinite(mean).all() and mean.any()):
         found = "zero in every weight" if not mean.any() else "not finite"
+        ids = ", ".join(one.task.id for one in training_sets)
         raise TrainingError(
-            f"{', '.join(part.task.id for part in parts)}: expected a Fisher information that tells which "
+            f"{ids}: expected a Fisher information that tells which "
             f"LoRA weights the task needs, found one that is {found} (on {len(rows.encoded)} rows). Set "
             "adapter.target_modules to layers that answers depend on, lower training.learning_rate, or use "
             "another adapter.method."
@@ -104,9 +106,9 @@ def fisher(
 
 @contextmanager
 def _gradients_without_dropout(backbone: "Backbone", weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Evaluation mode, but for modules that recompute their activations in training mode only.
+    """Evaluation mode, except for modules that recompute their activations only in training mode.
 
-    The weights have no gradients at the start, and none afterwards.
+    The weights have no gradients at the start and at the end.
     """
     was_training = backbone.model.training
     backbone.model.eval()

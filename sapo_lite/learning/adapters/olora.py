@@ -1,4 +1,4 @@
-"""O-LoRA: a new block per task that is kept orthogonal to the earlier ones."""
+"""O-LoRA: a new block per task, kept orthogonal to the earlier ones."""
 
 from typing import TYPE_CHECKING
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
-# Of the penalty, as released, where the recipe names none.
+# Default weight of the penalty, as in the released code.
 WEIGHT = 0.5
 
 
 def orthogonality(adapter: BlockAdapter) -> Tensor:
     """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
 
-    O-LoRA's penalty as released, before its weight. Zero while there is no past.
+    O-LoRA's penalty as in the released code, before its weight. Zero in the first task.
     """
     overlaps = [(a[adapter.past].detach() @ a[adapter.active].T).abs().sum() for a, _ in adapter.pairs]
     return torch.stack(overlaps).sum()

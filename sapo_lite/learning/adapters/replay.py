@@ -1,4 +1,4 @@
-"""Replay: one block for all tasks, and rows of earlier tasks among those of the new one."""
+"""Replay: one block for all tasks, trained on the new task's rows mixed with rows of earlier tasks."""
 
 import math
 import random
@@ -26,36 +26,38 @@ def replay(
     new: Sequence[TrainingSet],
     seed: int,
 ) -> list[TrainingSet]:
-    """Rows of earlier tasks, drawn by the seed, in the wordings that these were trained with.
+    """Rows of earlier tasks, drawn with the seed, with the instructions they were trained with.
 
-    With `replay_by` "similarity" a task's share of them is that of its distance from the new task, so
-    that the most different ones are replayed most. That is InsCL's dynamic replay (arXiv 2403.11435,
-    and its released code): sizes in proportion to the Wasserstein distance W_1 of instruction
-    embeddings under the cosine distance. InsCL's tasks have many instructions each, ours have one, and
-    between single points W_1 is their distance. Our own are the embeddings, which are the backbone's
-    (InsCL has a sentence encoder), a budget relative to the new rows (InsCL's is a number of rows for
-    each earlier task), and rows that are drawn uniformly: InsCL prefers some of a task's instructions,
-    by tags that a chat model gives them (InsInfo).
+    With `replay_by = "similarity"`, a task's share of the rows is proportional to its distance from the new
+    task, so the most different tasks are replayed most. This is InsCL's dynamic replay (arXiv 2403.11435, and
+    its released code): sizes proportional to the Wasserstein distance W_1 between instruction embeddings
+    under the cosine distance. InsCL's tasks have many instructions each, ours have one, and between single
+    points W_1 is their distance. Three things differ from InsCL. The embeddings are the backbone's (InsCL
+    uses a sentence encoder). The budget is relative to the new rows (InsCL's is a number of rows for each
+    earlier task). Rows are drawn uniformly: InsCL prefers some of a task's instructions, by tags from a chat
+    model (InsInfo).
     """
     if not past:
         return []
     by_similarity = config.replay_by == "similarity"
     weights = distances(backbone, past, new) if by_similarity else [1.0] * len(past)
-    available = [len(part.rows) for part in past]
-    total = replayed(config, sum(available), sum(len(part.rows) for part in new))
+    available = [len(training_set.rows) for training_set in past]
+    total = replayed(config, sum(available), sum(len(training_set.rows) for training_set in new))
     sizes = divided(total, weights, available)
     return [
-        replace(part, rows=random.Random(f"{seed}/{part.task.id}").sample(part.rows, size))
-        for part, size in zip(past, sizes, strict=True)
+        replace(
+            training_set, rows=random.Random(f"{seed}/{training_set.task.id}").sample(training_set.rows, size)
+        )
+        for training_set, size in zip(past, sizes, strict=True)
         if size
     ]
 
 
 def divided(total: int, weights: Sequence[float], limits: Sequence[int]) -> list[int]:
-    """`total` (or all there is) in whole numbers in proportion to `weights`, none above its limit.
+    """Divide `total` (or all there is) into whole numbers in proportion to `weights`, none above its limit.
 
-    Rounded by largest remainders, a tie going to the earlier one; what does not fit under a limit is
-    divided among the others. Equal shares where all weights are zero.
+    Rounded by largest remainders; a tie goes to the earlier one. The rest above a limit is divided among the
+    others. Shares are equal if all weights are zero.
     """
     total = min(total, sum(limits))
     if not total:
@@ -77,17 +79,17 @@ def divided(total: int, weights: Sequence[float], limits: Sequence[int]) -> list
 
 def distances(backbone: "Backbone", past: Sequence[TrainingSet], new: Sequence[TrainingSet]) -> list[float]:
     """Cosine distance, in [0, 2], of each past task's instruction from that of the new one."""
-    (ours,) = (_embedding(backbone, part.rows[0].instruction) for part in new)
-    theirs = [_embedding(backbone, part.rows[0].instruction) for part in past]
-    # Of vectors of length 1, and exactly 0 for equal ones.
+    (ours,) = (_embedding(backbone, training_set.rows[0].instruction) for training_set in new)
+    theirs = [_embedding(backbone, training_set.rows[0].instruction) for training_set in past]
+    # For vectors of length 1; exactly 0 for equal ones.
     return [float((ours - other).square().sum() / 2) for other in theirs]
 
 
 def _embedding(backbone: "Backbone", instruction: str) -> Tensor:
-    """An instruction as a vector of length 1: float64 [hidden size].
+    """Embedding of an instruction, a vector of length 1: float64 [hidden size].
 
-    The mean of the last hidden states at its own tokens in a user turn, of the backbone without its
-    LoRA, which is the same at all times of a run. An empty instruction has the mean of its turn.
+    The mean of the last hidden states at the instruction's tokens in a user turn, from the backbone without
+    its LoRA, which never changes during a run. For an empty instruction, the mean over the whole turn.
     """
     ids, empty = backbone.chat.encode_turn(instruction), backbone.chat.encode_turn("")
     before, after = common_prefix([ids, empty]), common_prefix([ids[::-1], empty[::-1]])

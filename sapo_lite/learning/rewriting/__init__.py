@@ -1,13 +1,13 @@
 """Training answers in the backbone's own words: the RL rewriting agent (arXiv 2602.11220).
 
-    rewriting = rewrite(backbone, part, recipe, seed=seed, scratch=folder, progress=progress)
-    rows = rewriting.applied(part.rows)
+    rewriting = rewrite(backbone, training_set, recipe, seed=seed, scratch=folder, progress=progress)
+    rows = rewriting.applied(training_set.rows)
 
 Fine-tuning on answers that a model would not have given makes it forget more than fine-tuning on its own.
-So before a task is learned, a policy (the frozen backbone with a LoRA of its own) learns to say the task's
-answers in the backbone's own words; then every row takes a rewrite that still says the same, or keeps its
-answer. The learner's LoRA is switched off meanwhile: it is the backbone that answers are rewritten
-towards, and what was learned before does not matter.
+So before a task is learned, a policy (the frozen backbone with a LoRA of its own) learns to give the task's
+answers in the backbone's own words. Then every row takes a rewrite with the same meaning, or keeps its
+answer. The learner's LoRA is off meanwhile: answers are rewritten towards the backbone, not towards what was
+learned before.
 """
 
 import random
@@ -38,9 +38,9 @@ __all__ = ["Rewriting", "RewrittenRow", "extracted_scores", "rewrite"]
 
 @dataclass(frozen=True)
 class RewrittenRow:
-    """A training row's answer, the rewrite that it takes (None: it keeps its answer) and its reward.
+    """A training row's answer, its rewrite (None: it keeps its answer) and the rewrite's reward.
 
-    `passed` is how many of the row's rollouts passed the gate.
+    `passed` is the number of the row's rollouts that passed the gate.
     """
 
     answer: str
@@ -51,9 +51,9 @@ class RewrittenRow:
 
 @dataclass(frozen=True)
 class Rewriting:
-    """What became of the answers of a task's training rows.
+    """Result of rewriting the answers of a task's training rows.
 
-    `shown` says whether the policy was shown the answers, or asked with the task's own prompts.
+    `shown` says whether requests contained the answers or were the task's own prompts.
     `policy_rewards` has the mean reward of each policy step, and is empty without training.
     """
 
@@ -66,13 +66,13 @@ class Rewriting:
 
     @property
     def notice(self) -> str | None:
-        """What a user should know about it, if anything."""
+        """A notice for the user about the rewriting, or None."""
         if any(row.rewrite is not None for row in self.rows):
             return None
         return f"{self.task}: no rewrite says what its answer does, so all answers are kept"
 
     def applied(self, rows: Sequence[TrainingRow]) -> list[TrainingRow]:
-        """The rows that were rewritten, with the answers they are to be trained on."""
+        """The rows with their training answers: rewrites where there are any."""
         return [
             row if found.rewrite is None else replace(row, answer=found.rewrite)
             for row, found in zip(rows, self.rows, strict=True)
@@ -80,16 +80,21 @@ class Rewriting:
 
 
 def rewrite(
-    backbone: Backbone, part: TrainingSet, recipe: "Recipe", *, seed: int, scratch: Path, progress: "Progress"
+    backbone: Backbone,
+    training_set: TrainingSet,
+    recipe: "Recipe",
+    *,
+    seed: int,
+    scratch: Path,
+    progress: "Progress",
 ) -> Rewriting:
-    """Rewrite the answers of a part's rows, with a policy trained for it or (`best_of`) with the backbone
-    as it is.
+    """Rewrite the answers of a training set's rows with a trained policy or (`best_of`) the plain backbone.
 
-    What is drawn depends on the seed alone. The backbone, its learner's LoRA and all random numbers are as
-    before when this returns. `scratch` is a folder that may be made.
+    The random draws depend on the seed only. The backbone, the learner's LoRA and the states of all random
+    generators are the same afterwards. `scratch` is a folder that may be created.
     """
-    answers, draws = answers_of(part.task), random.Random(f"{seed}/{part.task.id}/rewrite")
-    agent = _Agent(backbone, part.task, answers, part.rows, recipe, draws)
+    answers, draws = answers_of(training_set.task), random.Random(f"{seed}/{training_set.task.id}/rewrite")
+    agent = _Agent(backbone, training_set.task, answers, training_set.rows, recipe, draws)
     config, policy = recipe.rewrite, recipe.rewrite.policy == "rl"
     lora: AbstractContextManager[Any] = base_alone(backbone)
     if policy:
@@ -100,7 +105,7 @@ def rewrite(
         shown = agent.choose_request()
         rewards = agent.train(parameters, scratch, seed, progress) if policy else []
         rows = agent.rewrite(progress)
-    rewriting = Rewriting(part.task.name, answers.kind, shown, config.rollouts, rewards, rows)
+    rewriting = Rewriting(training_set.task.name, answers.kind, shown, config.rollouts, rewards, rows)
     if rewriting.notice:
         progress.notice(rewriting.notice)
     return rewriting
@@ -108,7 +113,7 @@ def rewrite(
 
 @dataclass
 class _Agent:
-    """Rewrites the answers of one task's rows with whatever LoRA of the backbone is switched on."""
+    """Rewrites the answers of one task's rows with the LoRA of the backbone that is switched on."""
 
     backbone: Backbone
     task: Task
@@ -119,8 +124,11 @@ class _Agent:
     prompts: list[list[int]] = field(default_factory=list)
 
     def choose_request(self) -> bool:
-        """Ask in the way in which more rollouts of the first rows pass: with the answers shown, or, for a
-        model too small to do as it is told, with the task's own prompts. True: shown, also in a tie."""
+        """Choose the kind of request for which more rollouts of the first rows pass the gate.
+
+        A request shows the answer (true, also in a tie). For a model too small to follow such an instruction,
+        it is the task's own prompt (false).
+        """
         tried = range(min(TRIED, len(self.rows)))
         passed = {}
         for shown in (True, False):
@@ -133,7 +141,7 @@ class _Agent:
     def train(
         self, parameters: Sequence[nn.Parameter], scratch: Path, seed: int, progress: "Progress"
     ) -> list[float]:
-        """Train the policy on the first rows. Returns the mean rewards of its steps."""
+        """Train the policy on the first rows. Returns the mean reward of each step."""
         config = self.recipe.rewrite
         prompts = self.prompts[: config.prompts]
         with progress.work("training the rewriter", policy_steps(len(prompts), config), "steps") as meter:
@@ -151,7 +159,7 @@ class _Agent:
             )
 
     def rewrite(self, progress: "Progress") -> list[RewrittenRow]:
-        """For every row the rollout of the highest reward, if its gate is open."""
+        """The rollout with the highest reward for every row, if it passes the gate."""
         found: list[RewrittenRow] = []
         size, copies = self.recipe.rewrite.batch_size, self.recipe.rewrite.rollouts
         with progress.work("rewriting", len(self.rows), "answers") as meter:

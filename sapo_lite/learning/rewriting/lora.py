@@ -1,4 +1,4 @@
-"""The policy's LoRA beside the learner's: switched on, switched off, and taken away without a trace."""
+"""The policy's LoRA beside the learner's: added, switched on and off, and removed completely."""
 
 import contextlib
 import random
@@ -15,7 +15,7 @@ POLICY = "policy"  # PEFT's name for it; the learner's is "default"
 
 @contextlib.contextmanager
 def base_alone(backbone: Backbone) -> Iterator[None]:
-    """Within, no LoRA adds anything, whichever was switched on."""
+    """Context in which every LoRA is off."""
     with backbone.model.disable_adapter():
         yield
 
@@ -24,9 +24,9 @@ def base_alone(backbone: Backbone) -> Iterator[None]:
 def policy_lora(
     backbone: Backbone, *, rank: int, alpha: int, targets: Sequence[str], seed: int
 ) -> Iterator[list[torch.nn.Parameter]]:
-    """Within, a fresh LoRA (B = 0, so nothing yet) is the only one that acts and that is trainable.
+    """Context in which a new LoRA (B = 0, so without effect yet) is the only active and trainable one.
 
-    Yields its parameters. Afterwards it is gone, and the learner's acts again, bit-identical.
+    Yields its parameters. Afterwards it is removed and the learner's LoRA is active again, bit-identical.
     """
     from peft import LoraConfig
 
@@ -48,17 +48,17 @@ def policy_lora(
 
 @contextlib.contextmanager
 def undisturbed(backbone: Backbone) -> Iterator[None]:
-    """What a trainer, or switching adapters, changes of the backbone besides weights is put back afterwards.
+    """Context that restores what a trainer, or switching adapters, changes in the backbone besides weights.
 
-    That is what is trainable, the forward passes that TRL puts in the place of the model's, its tags (which
-    are saved with the adapter), gradient checkpointing, and the random numbers of all three libraries.
+    Restored are: which weights are trainable, the forward methods that TRL replaces, the model's tags (which
+    are saved with the adapter), gradient checkpointing, and the random states of all three libraries.
     """
     model, base = backbone.model, backbone.causal_lm
     trainable = [(p, p.requires_grad) for p in model.parameters()]
     modules: tuple[Any, ...] = (model, base)
     forwards = [vars(module).get("forward") for module in modules]
     tags, training = list(base.model_tags or []), model.training
-    # TRL switches checkpointing off and on at every step, and each time one more hook makes the input
+    # TRL switches checkpointing off and on at every step, and adds a hook each time that makes the input
     # embeddings require gradients.
     checkpointing, hooks = base.is_gradient_checkpointing, base.get_input_embeddings()._forward_hooks
     own_hooks = list(hooks)

@@ -38,15 +38,15 @@ def train_policy(
 ) -> list[float]:
     """Train the policy's LoRA (its `parameters`) to answer `prompts` (token ids, one a row) for reward.
 
-    A step rolls out `config.rollouts` answers to `config.batch_size` rows and learns from them once, without
-    a KL term: the alignment in the reward holds the policy to the base. Returns the mean rewards of the
-    steps' rollouts, which `on_step` gets too. `scratch` is a folder that TRL may make.
+    A step rolls out `config.rollouts` answers to `config.batch_size` rows and learns from them once. There is
+    no KL term: the alignment in the reward keeps the policy near the base. Returns the mean reward of each
+    step's rollouts; `on_step` gets it too. `scratch` is a folder that TRL may create.
     """
     rewards: list[float] = []
     latest: list[Rollout] = []
 
-    # To TRL a prompt is the number of its row, since it would render and tokenise texts in its own way. It
-    # names each as often as it wants rollouts.
+    # TRL gets a row number in place of a prompt, since it would render and tokenise a text in its own way. It
+    # repeats each number once per rollout.
     def different(rows: Sequence[str]) -> list[int]:
         return [int(row) for row in rows[:: config.rollouts]]
 
@@ -55,7 +55,7 @@ def train_policy(
         return {
             "prompt_ids": [list(prompts[int(row)]) for row in rows],
             "completion_ids": [list(rollout.ids) for rollout in latest],
-            "logprobs": None,  # wanted where something else than the policy has drawn them
+            "logprobs": None,  # needed only if something other than the policy drew them
         }
 
     def rewrite_reward(prompts: list[str], **_: Any) -> list[float]:
@@ -77,11 +77,11 @@ def train_policy(
 
 
 def policy_loss(backbone: Backbone, inputs: Mapping[str, Tensor], temperature: float) -> Tensor:
-    """GRPO's loss of one micro-batch of B rollouts that the policy has drawn as it is.
+    """GRPO's loss of one micro-batch of B rollouts, all drawn from the current policy.
 
-    Then no ratio of probabilities is clipped, since all are 1, and the gradient is that of the mean over
-    the tokens of the step's rollouts of -advantage x log-probability. The log-probabilities are those of
-    scoring and training (packs included, on every path), at the temperature of the rollouts.
+    All probability ratios are then 1, so none is clipped. The gradient is that of the mean of -advantage x
+    log-probability over the tokens of the step's rollouts. The log-probabilities are computed as in scoring
+    and training (packs included, on every path), at the temperature of the rollouts.
 
     prompt_ids, prompt_mask: int64 [B, P]; completion_ids, completion_mask: int64 [B, C]; advantages:
     float32 [B]; num_items_in_batch: the completion tokens of the step, a scalar
@@ -123,7 +123,7 @@ def _policy_trainer(
             on_step()
 
     with warnings.catch_warnings():
-        # That rollout_func may change in later versions: ours is bounded.
+        # The warning that rollout_func may change in later versions: we bound TRL's version.
         warnings.filterwarnings("ignore", message=".*rollout_func.*")
         return PolicyTrainer(
             model=backbone.model,
@@ -146,7 +146,8 @@ def _grpo_config(
         seed=seed,
         max_steps=policy_steps(rows, config),
         num_generations=config.rollouts,
-        # As many rollouts at a time as a row has; all of a step are drawn before its first backward pass.
+        # A micro-batch is the rollouts of one row; a step draws all of its rollouts before the first backward
+        # pass.
         per_device_train_batch_size=config.rollouts,
         gradient_accumulation_steps=rows_of_a_step(rows, config),
         max_completion_length=backbone.config.max_answer_tokens,

@@ -1,4 +1,4 @@
-"""What the policy is asked for: the answer of a row, said in its own words. The wording is our own."""
+"""The request to the policy: give a row's answer in your own words. Its text is ours, not the paper's."""
 
 from collections.abc import Sequence
 
@@ -39,9 +39,8 @@ _KEEP: dict[Language, dict[Kind, str]] = {
 
 
 def rewrite_request(task: Task, row: TrainingRow, kind: Kind) -> str:
-    """The user turn that shows prompt and answer and asks for the answer in other words, in the task's
-    language."""
-    # Braces in a row mean nothing: format does not look into what it puts in.
+    """The user turn that shows prompt and answer and asks for a rewrite, in the task's language."""
+    # Braces in a row are safe: format does not interpret the values it inserts.
     return _REQUEST[task.language].format(
         prompt=user_turn(task, row.instruction, row.input),
         answer=row.answer,
@@ -52,10 +51,10 @@ def rewrite_request(task: Task, row: TrainingRow, kind: Kind) -> str:
 def encode_requests(
     backbone: Backbone, task: Task, rows: Sequence[TrainingRow], kind: Kind, *, shown: bool
 ) -> list[list[int]]:
-    """Token ids of what the policy is asked for each row.
+    """Token ids of the request to the policy for each row.
 
-    Without `shown`, and where a request is longer than a prompt may be, that is the task's own prompt: then a
-    rewrite is an answer of the model's own, which the gate lets through if it is right.
+    Without `shown`, and for a request longer than a prompt may be, it is the task's own prompt. A rewrite is
+    then an answer of the model's own, which passes the gate if it is right.
     """
     plain = [backbone.chat.encode_prompts(task, row.instruction, [row.input])[0] for row in rows]
     if not shown:

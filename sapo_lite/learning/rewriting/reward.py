@@ -1,4 +1,4 @@
-"""What a rewrite is worth: gate x (alignment + weight x diversity) (arXiv 2602.11220).
+"""The reward of a rewrite: gate x (alignment + weight x diversity) (arXiv 2602.11220).
 
 The paper's weights and its encoder are unknown; the forms of the two terms here are ours.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """A rewrite and its reward, which is exactly 0 where the gate is closed."""
+    """A rewrite and its reward, which is exactly 0 if the rewrite fails the gate."""
 
     text: str
     passed: bool
@@ -40,7 +40,7 @@ def judge(
 ) -> list[Judged]:
     """Rewards of the rollouts of these rows: the first `config.rollouts` are the first row's, and so on.
 
-    A rewrite that was cut off is not judged by what it says so far: its gate is closed.
+    A rewrite that was cut off fails the gate.
     """
     size = config.rollouts
     groups = [(row, rollouts[n * size : (n + 1) * size]) for n, row in enumerate(rows)]
@@ -61,11 +61,13 @@ def judge(
 
 
 def alignment(backbone: Backbone, task: Task, rows: Sequence[TrainingRow]) -> dict[TrainingRow, float]:
-    """How much the answers are the base backbone's own, by row: the geometric mean of the probabilities
-    that it gives to their tokens behind the task's ordinary prompt, above 0 and at most 1.
+    """Alignment of each row's answer with the base backbone, above 0 and at most 1.
 
-    That is exp(length-normalised log-likelihood). The log-likelihood itself is negative: then the 0 of a
-    closed gate would be the highest reward of all.
+    It is the geometric mean of the probabilities that the base gives to the answer tokens after the task's
+    ordinary prompt.
+
+    That is exp(length-normalised log-likelihood). The log-likelihood itself is negative, so the 0 of a failed
+    gate would be the highest reward.
     """
     different = list(dict.fromkeys(rows))
     if not different:
@@ -77,11 +79,11 @@ def alignment(backbone: Backbone, task: Task, rows: Sequence[TrainingRow]) -> di
 
 
 def diversities(texts: Sequence[str]) -> list[float]:
-    """How unlike the others each text of a group is, 0 to 1: 1 - its mean similarity to them (leave one out).
+    """Diversity of each text of a group, 0 to 1: 1 - its mean similarity to the other texts (leave one out).
 
-    The similarity of two texts is the share of their different words and pairs of neighbouring words that
-    both have (Jaccard): no encoder is needed, and texts of the same words are exactly 0 apart. A text that
-    is alone has nothing to differ from.
+    The similarity of two texts is the share of their distinct words and pairs of neighbouring words that both
+    have (Jaccard). It needs no encoder, and two texts of the same words get exactly 0. The diversity of a
+    single text is 0.
     """
     grams = [_grams(text) for text in texts]
     alone = len(texts) < 2

@@ -1,4 +1,4 @@
-"""Sampled answers as GRPO wants them: token ids, drawn from the model's distribution as it is."""
+"""Sampled answers for GRPO: token ids, drawn from the model's full distribution."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from sapo_lite.model.memory import fits_in_memory
 
 @dataclass(frozen=True)
 class Rollout:
-    """A sampled answer. `ids` end in the token that ended it, if it is `finished`."""
+    """A sampled answer. If it is `finished`, `ids` end in an end token."""
 
     ids: tuple[int, ...]
     text: str
@@ -32,11 +32,11 @@ def roll_out(
     batch_size: int,
     draws: random.Random,
 ) -> list[Rollout]:
-    """`copies` answers to every prompt (token ids), as neighbours, of `model.max_answer_tokens` at most.
+    """Sample `copies` answers of at most `model.max_answer_tokens` to every prompt (token ids), side by side.
 
-    Those to `batch_size` prompts are drawn at once, or to half as many where memory runs out. What is drawn
-    depends on `draws` (and the batches) alone. No token is excluded (top-k, top-p): GRPO takes the rollouts
-    to be the policy's own.
+    Answers to `batch_size` prompts are drawn at once, or to half as many if memory runs out. The result
+    depends only on `draws` and the batches. No token is excluded (top-k, top-p): GRPO assumes that rollouts
+    come from the policy's own distribution.
 
     Raises:
         BackboneError: memory does not suffice for the rollouts of one prompt.
@@ -55,7 +55,7 @@ def roll_out(
 def _that_fit(
     draw: Callable[..., list[list[int]]], prompts: Sequence[Sequence[int]], draws: random.Random
 ) -> list[list[int]]:
-    """Draw all at once; where memory does not suffice, one half after the other."""
+    """Draw all at once; if memory does not suffice, one half after the other."""
     drawn: list[list[int]] = []
     if fits_in_memory(lambda: drawn.extend(draw(prompts, seed=draws.getrandbits(63)))):
         return drawn
@@ -69,7 +69,7 @@ def _that_fit(
 
 
 def _read(backbone: Backbone, ids: Sequence[int], stop: set[int]) -> Rollout:
-    """Generated ids less what a batch adds behind the end of its shorter rows."""
+    """A rollout of generated ids, without the padding of a batch."""
     length = next((n for n, token in enumerate(ids) if token in stop), len(ids))
     return Rollout(tuple(ids[: length + 1]), backbone.chat.decode(ids[:length]), length < len(ids))
 
@@ -77,14 +77,14 @@ def _read(backbone: Backbone, ids: Sequence[int], stop: set[int]) -> Rollout:
 def _draw(
     backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
 ) -> list[list[int]]:
-    """Every prompt is read once for all its copies; torch's own generators are left alone."""
+    """Sample with our own generator; every prompt is computed once for all its copies."""
     generator = torch.Generator(backbone.device).manual_seed(seed)
     drawn: list[list[int]] = [[] for _ in range(copies * len(prompts))]
 
     def pick(logits: Tensor, answers: Sequence[int]) -> Tensor:
         chosen = torch.multinomial((logits.float() / temperature).softmax(-1), 1, generator=generator)[:, 0]
         for answer, token in zip(answers, chosen.tolist(), strict=True):
-            drawn[answer].append(token)  # the one that ends the answer, too
+            drawn[answer].append(token)  # the end token, too
         return chosen
 
     limit, prefix = backbone.config.max_answer_tokens, read_prefix(backbone, prompts)
@@ -95,7 +95,7 @@ def _draw(
 def _draw_fused(
     backbone: Backbone, prompts: Sequence[Sequence[int]], *, copies: int, temperature: float, seed: int
 ) -> list[list[int]]:
-    """Through Unsloth's `generate`, whose draws are those of torch's own generator."""
+    """Sample with Unsloth's `generate`, which uses torch's global generator."""
     ids, mask = left_padded(backbone, [prompt for prompt in prompts for _ in range(copies)])
     with torch.random.fork_rng(devices=[backbone.device]):
         torch.manual_seed(seed)

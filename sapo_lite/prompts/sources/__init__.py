@@ -1,6 +1,6 @@
-"""The sources of paraphrases, by name: what each of them needs, without its implementation.
+"""The sources of paraphrases: a table by name, without the implementations.
 
-A source is a file of sapo_lite/paraphrase and an entry in SOURCES that says everything about it.
+A source is a file of sapo_lite/prompts/sources and an entry in SOURCES that describes it in full.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceKind:
-    """Where paraphrases come from.
+    """A kind of source of paraphrases.
 
-    open: of (name, section `paraphrase`, context), the source; what it holds is released at the end
-    needs: keys of the section `paraphrase` that must be given; a "model" may stand behind a slash instead
-    loads_a_model: has a model of its own in this machine's memory while it is open
-    backbone: asks the recipe's backbone, which stays in memory from then on
-    reads_a_file: gives what a file says at the time, whatever the seed
+    open: context manager of the source, from (name, section `paraphrase`, SourceContext)
+    needs: required keys of the section `paraphrase`; a "model" may follow a slash in the name instead
+    loads_a_model: whether it keeps a model of its own in this machine's memory while it is open
+    backbone: whether it uses the recipe's backbone, which then stays in memory
+    reads_a_file: whether its texts come from a file and do not depend on the seed
     """
 
     open: "Callable[[str, ParaphraseConfig, SourceContext], AbstractContextManager[Source]]"
@@ -39,7 +39,7 @@ class SourceKind:
 
     @property
     def stands_alone(self) -> bool:
-        """Whether it works without a recipe, given the name of a model at most."""
+        """Whether it works without a recipe, with at most a model's name."""
         return set(self.needs) <= {"model"} and not self.backbone
 
 
@@ -56,5 +56,5 @@ SOURCES: dict[str, SourceKind] = {
 
 
 def kind_of(name: str) -> str:
-    """The source of a name in a recipe: "ollama" of "ollama/qwen3:8b"."""
+    """The kind of source of a name in a recipe: "ollama" for "ollama/qwen3:8b"."""
     return name.partition("/")[0]

@@ -1,12 +1,12 @@
-"""A chat model as a source, with a memory: what it has said once is kept in the cache folder.
+"""A chat model as a source whose answers are saved in the cache folder.
 
     ~/.cache/sapo-lite/paraphrases/task195-ollama-qwen3-8b-3f0c9a12be77.json
-        source     model, digest, options: what made the answers
-        task       its id and instruction, for whoever reads the file
-        answers    by request: a hash of the request's words and its seed
+        source     model, digest and options that made the answers
+            task       its id and instruction, for a human reader
+            answers    by request: a hash of the request's text and its seed
 
-A seed and a temperature do not make an answer repeatable across versions of a server: the saved answer
-does. An interrupted run goes on behind the last one, and no server is needed if all are there.
+The same seed and temperature may give another answer with another version of a server; a saved answer stays.
+An interrupted run continues after the last saved answer. If all are saved, no server is needed.
 """
 
 import contextlib
@@ -39,30 +39,32 @@ Keep = Callable[[Call, str], None]
 
 
 class ChatModel(Protocol):
-    """A model that answers a user turn. Opened at its first call: making the object costs nothing."""
+    """A model that answers a user turn. It is opened at the first call."""
 
     def identity(self) -> dict[str, Any]:
-        """What its answers depend on besides the call: "source", "model", options; no host, no key."""
+        """All that determines its answers besides the call: "source", "model", options; no host, no key."""
         ...
 
     def digest(self) -> str | None:
-        """Hash of the weights behind the model's name, found out within seconds; None if it cannot be."""
+        """Hash of the weights behind the model's name, within seconds; None if that is impossible."""
         ...
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
-        """The answers in order; `keep` gets each as soon as it is there, from whichever thread.
+        """Yield the answers in order; `keep` gets each as soon as it is there, from any thread.
 
-        Closing it ends what is under way.
+        Closing the generator ends the running calls.
 
-        Raises ParaphraseError if the model cannot work at all.
+        Raises:
+            ParaphraseError: the model cannot work at all.
         """
         ...
 
 
 def paraphrases_folder() -> Path:
-    """Where answers are kept.
+    """The folder of saved answers.
 
-    Raises ParaphraseError if the user has no home folder, as in some containers.
+    Raises:
+        ParaphraseError: the user has no home folder, as in some containers.
     """
     try:
         return cache_folder() / "paraphrases"
@@ -74,7 +76,7 @@ def paraphrases_folder() -> Path:
 
 
 class _Memory:
-    """The answers to requests about one task, and the file they are in. `source` says what made them."""
+    """Saved answers about one task, and their file. `source` is the model and the options that made them."""
 
     def __init__(self, path: Path, source: dict[str, Any], task: Task) -> None:
         self.path = path
@@ -83,7 +85,7 @@ class _Memory:
         self._task = task
 
     def load(self) -> None:
-        """Take what the file holds; one that is damaged holds nothing."""
+        """Load the file's answers; a damaged file has none."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             saved = json.loads(self.path.read_text(encoding="utf-8"))
             digest, answers = saved["source"].get("digest"), saved["answers"].items()
@@ -109,8 +111,8 @@ class _Memory:
 class RememberedModel:
     """A source of paraphrases from a chat model, called `name` in the recipe.
 
-    With `unlike`, the model is shown the paraphrases accepted so far, and asked for something else.
-    `fresh` forgets what was said before this run. `notify` hears of a model that has changed.
+    With `unlike`, requests show the paraphrases accepted so far and ask for something different. `fresh`
+    ignores answers of earlier runs. `notify` is called if the model has changed.
     """
 
     generated = True
@@ -134,7 +136,7 @@ class RememberedModel:
         self._memories: dict[str, _Memory] = {}
 
     def answers(self, task: Task, numbers: range, taken: Sequence[str]) -> Iterator[str | Rejection]:
-        """Saved answers, and calls for the others; every new answer is saved when it comes."""
+        """Saved answers, and calls for the missing ones; every new answer is saved at once."""
         memory = self._memory(task)
         calls = [self._call(task, number, taken if self._unlike else ()) for number in numbers]
         unknown = [call for call in calls if _key(call) not in memory.answers]
@@ -144,15 +146,15 @@ class RememberedModel:
                 memory.source["digest"] = self._model.digest()
                 memory.keep(_key(call), writable(answer))
 
-        with contextlib.closing(self._model.complete(unknown, keep)) as said:
+        with contextlib.closing(self._model.complete(unknown, keep)) as new_answers:
             for call in calls:
-                answer = next(said, None) if call in unknown else memory.answers[_key(call)]
+                answer = next(new_answers, None) if call in unknown else memory.answers[_key(call)]
                 if answer is None:
                     return
                 yield answer if isinstance(answer, Rejection) else _text(answer)
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
-        # Its own seed for every call: the same one would repeat a rejected text.
+        # Every call has its own seed: the same seed would repeat a rejected text.
         digest = hashlib.sha256(f"{self._seed}/{task.id}/{number}".encode()).digest()
         seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
         return Call(paraphrase_request(task, number, taken), seed)
@@ -163,7 +165,7 @@ class RememberedModel:
         return self._memories[task.id]
 
     def _recalled(self, task: Task) -> _Memory:
-        """What was said about the task by the same model: not by another that now has its name."""
+        """Saved answers about the task from the same model, not from another one with the same name."""
         identity = self._model.identity()
         memory = _Memory(self._path(task, identity), identity, task)
         if self._fresh:
@@ -180,12 +182,12 @@ class RememberedModel:
         return memory
 
     def _path(self, task: Task, identity: dict[str, Any]) -> Path:
-        """The file for what this model says about the task; the same settings give the same file."""
-        told = json.dumps([identity, task.id, task.instruction, task.labels], sort_keys=True)
-        # Not by its key, which depends on the sequence. Short: systems take 255 bytes for a name.
+        """The file of this model's answers about the task; the same settings give the same file."""
+        key_fields = json.dumps([identity, task.id, task.instruction, task.labels], sort_keys=True)
+        # The id and not the key, which depends on the sequence. Short, since a file name may have 255 bytes.
         name = f"{abbreviated(task.id)}-{identity['source']}-{identity['model']}"
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:100]
-        digest = hashlib.sha256(told.encode()).hexdigest()
+        digest = hashlib.sha256(key_fields.encode()).hexdigest()
         return paraphrases_folder() / f"{name}-{digest[:12]}.json"
 
 
@@ -194,7 +196,7 @@ def _key(call: Call) -> str:
 
 
 def _text(answer: str) -> str | Rejection:
-    """The paraphrase in an answer: "" for an empty one, or why there is none."""
+    """The paraphrase in an answer, "" for an empty answer, or the rejection."""
     if not answer.strip():
         return ""
     text = read_answer(answer)

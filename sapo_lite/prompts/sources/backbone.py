@@ -18,7 +18,7 @@ MAX_NEW_TOKENS = 512
 
 
 class OwnModel:
-    """The backbone as a chat model; `load` gives it when it is first needed."""
+    """The backbone as a chat model; `load` loads it at its first use."""
 
     def __init__(
         self, config: "ParaphraseConfig", model: "ModelConfig", load: "Callable[[], Backbone]"
@@ -40,7 +40,7 @@ class OwnModel:
         }
 
     def digest(self) -> str | None:
-        """Of the files of a local folder, or of the commit on the hub."""
+        """Hash of the files of a local folder, or of the commit on the hub."""
         if found := model_identity(self._settings.name):
             return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
         return None

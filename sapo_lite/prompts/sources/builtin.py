@@ -1,4 +1,4 @@
-"""The `builtin` source: any instruction reworded by rules, without a model, offline and at once."""
+"""The `builtin` source: rewordings of any instruction by rules, without a model, offline and at once."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice

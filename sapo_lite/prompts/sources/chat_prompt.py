@@ -1,6 +1,6 @@
-"""What a chat model is asked for, and how its answer is read. The wording is our own.
+"""The request to a chat model, and the parser of its answer. The text of the request is ours.
 
-One paraphrase a request: models number, merge or repeat when asked for a list.
+A request asks for one paraphrase: asked for a list, models number, merge or repeat.
 """
 
 import re
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from sapo_lite.prompts.gate import required_labels
 from sapo_lite.types import Language, Task
 
-# One style and one length a request, each in turn: the same request again and again gives the same
-# few wordings. The numbers of the two have no common divisor, so every pair comes up.
+# Each request has one style and one length, in turn: the same request repeated gives the same few
+# paraphrases. The numbers of styles and lengths have no common divisor, so every pair is used.
 _STYLES: dict[Language, tuple[str, ...]] = {
     "en": (
         "plain everyday words",
@@ -81,7 +81,7 @@ _TAKEN: dict[Language, str] = {
     "zh": "- 下列说法已经用过，请写得与它们都不一样：\n{listed}\n",
 }
 _TAKEN_ITEM = "  * {text}"
-_SHOWN = 8  # of the wordings taken: a longer list crowds out the task itself
+_SHOWN = 8  # paraphrases shown at most: a longer list distracts from the task itself
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", flags=re.DOTALL | re.IGNORECASE)
 _THOUGHT_BEFORE = re.compile(r"\A.*</think(?:ing)?>", flags=re.DOTALL | re.IGNORECASE)
@@ -91,8 +91,8 @@ _MARKED = re.compile(r"<START>((?:(?!<START>).)*?)</START>", flags=re.DOTALL | r
 def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> str:
     """The user turn that asks for one paraphrase, in the task's language.
 
-    `number` (from 0) decides style and length. Wordings that are `taken` are shown, the latest ones,
-    and something unlike them is asked for.
+    `number` (from 0) decides style and length. The latest of the `taken` paraphrases are shown, and a
+    different one is requested.
     """
     language = task.language
     styles, lengths = _STYLES[language], _LENGTHS[language]
@@ -108,9 +108,9 @@ def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> st
 
 
 def read_answer(answer: str) -> str | None:
-    """The text between the last pair of markers, thinking left aside; None where there is no pair."""
-    # Thinking talks about the markers, so it must go first. Some templates open the block in the
-    # prompt: then only its end is in the answer. One without an end was cut off.
+    """The text between the last pair of markers outside thinking; None if there is no pair."""
+    # Thinking mentions the markers, so it is removed first. Some templates open the block in the prompt: then
+    # the answer has only its end. A block without an end was cut off.
     spoken = _THOUGHT_BEFORE.sub("", _THINKING.sub("", answer))
     marked = _MARKED.findall(spoken)
     return marked[-1].strip() if marked else None

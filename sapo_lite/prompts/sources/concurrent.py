@@ -17,9 +17,9 @@ BACKOFF = (0.5, 1.0, 2.0, 4.0)  # s, pauses before the second try and the follow
 
 
 class BusyError(Exception):
-    """The call may succeed if it is made again; the text says in a few words what was wrong.
+    """A call failed but may succeed if repeated; the text says in a few words why.
 
-    `pause` is how many seconds the server asks to wait.
+    `pause` is the number of seconds that the server asks to wait.
     """
 
     def __init__(self, trouble: str, pause: float = 0.0) -> None:
@@ -28,15 +28,15 @@ class BusyError(Exception):
 
 
 class UnreadableError(Exception):
-    """There is an answer, and it is none that the protocol knows."""
+    """The server replied with an unexpected body."""
 
 
 class InFlight:
     """Makes calls with `ask`, which raises BusyError, UnreadableError, TimeoutError or ParaphraseError.
 
     `check` runs once, before the first call, and raises ParaphraseError unless the server can be used.
-    `timeout` is that of a call, `deadline` that of all calls from the first one on, in seconds.
-    `server` is what messages call it.
+    `timeout` limits one call and `deadline` all calls, from the start of the first one, in seconds. `server`
+    is the server's name in messages.
     """
 
     def __init__(
@@ -63,11 +63,13 @@ class InFlight:
         return self._ends is not None
 
     def answers(self, calls: Sequence[Call], keep: Keep) -> Answers:
-        """The answers in the order of the calls; `keep` gets each as soon as it is there.
+        """Yield the answers in the order of the calls; `keep` gets each as soon as it is there.
 
-        A call without an answer gives a Rejection; so does the deadline, and ends the whole with what is
-        there by then. Raises ParaphraseError, with which all other calls end, if the server is lost or
-        refuses.
+        A call without an answer gives a Rejection. At the deadline, the answers so far and a Rejection are
+        given, and all calls end.
+
+        Raises:
+            ParaphraseError: the server is lost or refuses; all other calls end too.
         """
         if not calls:
             return
@@ -78,7 +80,7 @@ class InFlight:
         if time.monotonic() >= self._ends:
             yield late  # not one more call
             return
-        # The event loop runs in a thread of its own: a notebook has one already in this thread.
+        # The event loop runs in a thread of its own: in a notebook, this thread already has one.
         with start_blocking_portal() as portal:
             places = portal.call(anyio.CapacityLimiter, self._parallel)
             futures = [portal.start_task_soon(self._answer, call, keep, places) for call in calls]
@@ -86,7 +88,7 @@ class InFlight:
                 for number, future in enumerate(futures):
                     try:
                         answer = future.result(timeout=max(0.0, self._ends - time.monotonic()))
-                    except TimeoutError:  # of the wait: no call raises it
+                    except TimeoutError:  # raised by the wait, never by a call
                         yield from _there(futures[number:], late)
                         return
                     yield answer
@@ -95,7 +97,7 @@ class InFlight:
                     future.cancel()
 
     async def _answer(self, call: Call, keep: Keep, places: anyio.CapacityLimiter) -> str | Rejection:
-        """One call, made again while the server is busy or breaks the connection."""
+        """Make one call; repeat it while the server is busy or breaks the connection."""
         async with places:
             for pause in (*BACKOFF, None):
                 try:
@@ -118,7 +120,7 @@ class InFlight:
 
 
 def is_here(url: str) -> bool:
-    """Whether a server is on this machine: a proxy in the environment is not meant for it."""
+    """Whether a server is on this machine: then proxies of the environment are not used."""
     host = urlsplit(url).hostname or ""
     try:
         address = ip_address(host)
@@ -128,7 +130,7 @@ def is_here(url: str) -> bool:
 
 
 def _there(futures: "Sequence[Future[str | Rejection]]", late: Rejection) -> list[str | Rejection]:
-    """The answers that are there, with `late` in the gaps before them, and at least once."""
+    """The answers so far, with `late` in the gaps before them; at least one `late`."""
     answers = [future.result() if future.done() else late for future in futures]
     while len(answers) > 1 and answers[-1] is late:
         answers.pop()

@@ -1,12 +1,12 @@
 """The `file` source: paraphrases from a file.
 
-Either one list of texts for each task, named by its full or its short id,
+The file has one list of texts for each task, under the task's full or short id,
 
     task195 = ["Is this tweet positive or negative?", "..."]
 
-or a candidates file: of another run, which holds one task, or of `sapo-lite paraphrase`. What could belong
-to two tasks, or twice to one, is refused. Where a single task is paraphrased, also what `sapo-lite score`
-reads: a JSON list of texts, or a text file with one a line.
+or it is a candidates file, written by a run (one task) or by `sapo-lite paraphrase`. Texts that may belong to
+two tasks, or twice to one, are refused. If a single task is paraphrased, the file may also be a prompts file
+of `sapo-lite score`: a JSON list of texts, or a text file with one a line.
 """
 
 import tomllib
@@ -19,15 +19,15 @@ from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.strict_json import loads
 from sapo_lite.types import Task
 
-# Files that hold texts, but not one a line.
+# File types that hold texts in another form than one a line.
 NO_PROMPTS = frozenset((".jsonl", ".ndjson", ".csv", ".tsv", ".yaml", ".yml"))
 
 
 class FromFile:
-    """Texts that the user wrote, or that another run saved.
+    """Paraphrases that the user wrote, or that another run saved.
 
-    A file that has none for a task is an error, unless other sources stand in for it: `notify` is then
-    called with what is missing. A list that names no task is taken for the `only` task.
+    A file without texts for a task is an error, unless there are other sources: then `notify` is called with
+    a message. A list without a task's name is for the `only` task.
     """
 
     generated = False
@@ -57,13 +57,13 @@ class FromFile:
                     "Leave one of them."
                 )
         names = map(quoted, (task.key, task.id))
-        told = (
+        message = (
             f"{self._path}: expected paraphrases for {one_of(dict.fromkeys(names))}; "
             f"found {', '.join(listed) or 'no task'}."
         )
         if self._notify is None:
-            raise ParaphraseError(told)
-        self._notify(told)
+            raise ParaphraseError(message)
+        self._notify(message)
 
 
 def _texts(path: Path, name: str, texts: Any) -> list[str]:
@@ -75,7 +75,7 @@ def _texts(path: Path, name: str, texts: Any) -> list[str]:
 
 
 def _parse(path: Path) -> dict[str, Any] | list[Any]:
-    """The file's top-level table, or the texts that it lists."""
+    """The file's top-level table, or its list of texts."""
     kind = path.suffix.lower()
     if kind in NO_PROMPTS:
         raise ParaphraseError(
@@ -97,12 +97,12 @@ def _parse(path: Path) -> dict[str, Any] | list[Any]:
 
 
 def _by_name(path: Path, data: dict[str, Any], task: Task) -> dict[str, Any]:
-    """Texts by the name that the file has for their task, without originals, whichever layout it has.
+    """Texts by the file's task names, without originals, for each layout of the file.
 
-    Where none has a name of the task, those of the same instruction are its own, under its id.
+    If no name is the task's, the texts of the task with the same instruction are taken, under its id.
 
     Raises:
-        ParaphraseError: a task is there twice, or several have the instruction.
+        ParaphraseError: a task is there twice, or several tasks have the instruction.
     """
     pools = _pools(data)
     if pools is None:
@@ -128,7 +128,7 @@ def _by_name(path: Path, data: dict[str, Any], task: Task) -> dict[str, Any]:
 
 
 def _pools(data: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The pools of a candidates file; None if it is a table of lists, whatever its tasks are called."""
+    """The pools of a candidates file; None if it is a table of lists, even with confusing task names."""
     listed = data["pools"] if isinstance(data.get("pools"), list) else [data]
     pools = [pool for pool in listed if _is_pool(pool)]
     return pools if pools or not listed else None

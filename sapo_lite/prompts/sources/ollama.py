@@ -1,7 +1,7 @@
 """The `ollama` source: a chat model on an Ollama server.
 
-When its work is done the model is unloaded, since on one card its memory is the backbone's, and the
-run goes on only when the server no longer lists it.
+The model is unloaded at the end, since the backbone needs the same GPU memory. The run continues only when
+the server no longer lists the model.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import ParaphraseConfig
     from sapo_lite.support.progress import Meter, Progress
 
-# Tokens. Ample for an instruction and its paraphrase, and for the thoughts of a model that cannot be
-# told not to think. The context must be named: by default the server cuts long requests in silence.
+# Tokens. Enough for an instruction and its paraphrase, and for the thinking of a model that always thinks.
+# The context must be given: by default the server silently cuts long requests.
 NUM_CTX = 8192
 NUM_PREDICT = 2048
 
@@ -32,9 +32,10 @@ _CLOUD_TAG = re.compile(r":(?:[^:/]*-)?cloud$", flags=re.IGNORECASE)
 def ollama_model(
     config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool
 ) -> Iterator[OllamaModel]:
-    """The model, unloaded at the end if it was called. With `pull`, one that is missing is fetched.
+    """The model, unloaded at the end if it was called. With `pull`, a missing model is downloaded.
 
-    Raises ParaphraseError if the model may not be used.
+    Raises:
+        ParaphraseError: the model cannot be used.
     """
     if _CLOUD_TAG.search(model) and not config.allow_cloud:
         raise ParaphraseError(
@@ -45,14 +46,14 @@ def ollama_model(
     try:
         yield chat
     except BaseException:
-        chat.unload(wait=False)  # the run is over, and nobody waits for the memory
+        chat.unload(wait=False)  # the run is over, so do not wait for the memory
         raise
     if trouble := chat.unload():
         progress.notice(trouble)
 
 
 class OllamaModel:
-    """One model on one server, which is asked for nothing before the first call."""
+    """One model on one server. Nothing is sent before the first call."""
 
     def __init__(self, config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool) -> None:
         self._server = OllamaServer(resolve_host(config.host))
@@ -92,7 +93,7 @@ class OllamaModel:
         return self._server.unload(self._model, wait=wait) if self._calls.started else None
 
     def _check(self) -> None:
-        """Raise ParaphraseError, within seconds, unless the server is there and has the model."""
+        """Raise ParaphraseError, within seconds, unless the server answers and has the model."""
         self._server.version()
         if self._server.has(self._model):
             return
@@ -102,7 +103,7 @@ class OllamaModel:
         self._digest = None
 
     def _pull(self) -> None:
-        """Fetch the model, with a bar for each of its layers, in megabytes."""
+        """Download the model, with a progress bar in megabytes for each layer."""
         reached: dict[str, int] = {}
         with ExitStack() as bars:
             meters: dict[str, Meter] = {}
@@ -114,7 +115,7 @@ class OllamaModel:
                 reached[layer] = _megabytes(done)
 
     async def _ask(self, call: Call) -> str:
-        """One streamed call: whatever ends it early closes the connection, and the server stops too."""
+        """One streamed call: an early end closes the connection, so the server stops too."""
         import httpx
         import ollama
 
@@ -131,7 +132,7 @@ class OllamaModel:
             if error.status_code == -1:
                 raise BusyError(f'broke off ("{error.error}")') from None
             if think is not None and error.status_code == 400 and "think" in str(error.error).lower():
-                self._think = None  # some models do not take even think=False: not sent from here on
+                self._think = None  # some models reject even think=False: not sent any more
                 return await self._ask(call)
             raise self._server.refusal(self._model, error) from None
         except GARBAGE:
@@ -153,10 +154,10 @@ class OllamaModel:
                 text += part.message.content or ""
                 done = bool(part.done)
         if not done:
-            raise ConnectionError  # the stream has ended before the answer has
+            raise ConnectionError  # the stream ended before the answer
         return text
 
 
 def _megabytes(size: int) -> int:
-    """Rounded up: the smallest layer has one."""
+    """Size in megabytes, rounded up: the smallest layer has one."""
     return -(-size // 10**6)

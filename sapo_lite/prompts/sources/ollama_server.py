@@ -1,6 +1,6 @@
-"""An Ollama server, but for its answers: is it there, has it the model, fetch it, unload it.
+"""Control of an Ollama server: check it, list models, pull a model, unload a model.
 
-The client has no time-out of its own (a hang of hours is on record): every call here has one.
+The client has no time-out of its own (it once hung for hours): every call here has one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sapo_lite.prompts.sources.concurrent import is_here
 if TYPE_CHECKING:
     import ollama
 
-HEALTH_TIMEOUT = 3.0  # s, for calls that make no text
-# s between reports. No limit in all, since nobody knows the line; large files are verified in silence.
+HEALTH_TIMEOUT = 3.0  # s, for calls that generate no text
+# s between reports. No total limit: download speed is unknown, and large files are verified without reports.
 PULL_SILENCE = 300.0
 UNLOAD_LIMIT = 30.0  # s
 UNLOAD_POLL = 0.2  # s between looks at /api/ps
 
-# What the client lets through when a body is not what it expects: bad JSON and failed validation
-# (ValueError), JSON that is no object (TypeError, or AttributeError from ResponseError itself).
+# Errors that the client raises on an unexpected body: bad JSON and failed validation
+# (ValueError), JSON that is not an object (TypeError, or AttributeError from ResponseError itself).
 GARBAGE = (ValueError, TypeError, AttributeError)
 
 
@@ -54,7 +54,10 @@ class OllamaServer:
                 "(or name another server in paraphrase.host or OLLAMA_HOST; paraphrase.backend = "
                 '"builtin" does without one).'
             ) from None
-        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, one that is no URL
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # a SOCKS proxy without its package, or an invalid proxy URL
             raise ParaphraseError(
                 f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None
@@ -72,7 +75,7 @@ class OllamaServer:
         return "Start it with: ollama serve"
 
     def has(self, model: str) -> bool:
-        """Whether the model is there. Raises ParaphraseError if the server does not say."""
+        """Whether the server has the model. Raises ParaphraseError if it gives no answer."""
         import httpx
         import ollama
 
@@ -89,13 +92,13 @@ class OllamaServer:
                 f"({type(error).__name__}). Restart it with: ollama serve"
             ) from None
         except GARBAGE:
-            pass  # a success whose details this client version cannot read: the model is there
+            pass  # success, with details that this client version cannot read: the model is there
         return True
 
     def digest(self, model: str) -> str | None:
         """Hash of the model's files; None where no server answers, or it lacks the model.
 
-        Asked ahead of `version` where answers were saved: both together must end within seconds.
+        If answers were saved, it is called before `version`: both together must end within seconds.
         """
         import httpx
         import ollama
@@ -105,14 +108,15 @@ class OllamaServer:
                 listed = client.list().models
         except (ConnectionError, httpx.HTTPError, ollama.ResponseError, httpx.InvalidURL, *GARBAGE):
             return None
-        except ImportError:  # of what a SOCKS proxy needs: `version` says so
+        except ImportError:  # a SOCKS proxy lacks its package: `version` reports it
             return None
         return next((m.digest for m in listed if _same(m.model, model)), None)
 
     def pull(self, model: str) -> Iterator[tuple[str, int, int]]:
-        """Have the server fetch the model: for every report, a layer's digest, its bytes done and in all.
+        """Let the server download the model; yields (layer digest, bytes done, total bytes) for each report.
 
-        Raises ParaphraseError if it cannot.
+        Raises:
+            ParaphraseError: the download failed.
         """
         import httpx
         import ollama
@@ -125,7 +129,7 @@ class OllamaServer:
                     if report.digest and report.total:
                         yield report.digest, report.completed or 0, report.total
             if status != "success":
-                raise ConnectionError  # the stream has ended before the work has
+                raise ConnectionError  # the stream ended before the download
         except ollama.ResponseError as error:
             raise ParaphraseError(f'Ollama at {self.url} cannot fetch "{model}": {error.error}') from None
         except (ConnectionError, httpx.RequestError, *GARBAGE) as error:
@@ -135,9 +139,9 @@ class OllamaServer:
             ) from None
 
     def unload(self, model: str, *, wait: bool = True) -> str | None:
-        """Have the server drop the model and wait until it has. Returns a notice if it has not.
+        """Let the server unload the model, and wait until it has. Returns a notice if it has not.
 
-        Never raises for a server that is gone: a run does not fail for it.
+        It does not raise if the server is gone: a run need not fail for that.
         """
         import httpx
         import ollama
@@ -158,7 +162,7 @@ class OllamaServer:
         )
 
     def _is_gone(self, client: ollama.Client, model: str) -> bool:
-        """Whether the server drops the model from its list within UNLOAD_LIMIT seconds."""
+        """Whether the server removes the model from its list within UNLOAD_LIMIT seconds."""
         give_up = time.monotonic() + UNLOAD_LIMIT
         while any(_same(loaded.model, model) for loaded in client.ps().models):
             if time.monotonic() > give_up:
@@ -181,14 +185,14 @@ class OllamaServer:
         )
 
     def _client(self, timeout: float) -> ollama.Client:
-        """A client whose calls end after `timeout` seconds of silence (it takes no time-out by call)."""
+        """A client whose calls end after `timeout` seconds without data."""
         import ollama
 
         return ollama.Client(timeout=timeout, **self.options)
 
 
 def _same(listed: str | None, model: str) -> bool:
-    """Whether the server's name of a model is what a user calls `model`."""
+    """Whether the server's name `listed` means the user's `model`."""
     name = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
     return (listed or "").lower() == name.lower()
 
@@ -196,9 +200,11 @@ def _same(listed: str | None, model: str) -> bool:
 def resolve_host(host: str | None) -> str:
     """The server's full URL, from the recipe's host, else OLLAMA_HOST, else the local default.
 
-    Two spellings are mended that the client takes literally: 0.0.0.0 is an address to listen on, not
-    to call, and `http://host` without a port means Ollama's 11434 rather than 80. Raises
-    ParaphraseError if it is no address.
+    Two spellings are corrected that the client takes literally: 0.0.0.0 is an address to listen on, not to
+    call, and `http://host` without a port means Ollama's 11434 and not 80.
+
+    Raises:
+        ParaphraseError: it is not an address.
     """
     address = (host or os.environ.get("OLLAMA_HOST") or "").strip().strip("\"'")
     fault = ParaphraseError(

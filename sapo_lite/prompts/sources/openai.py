@@ -1,6 +1,6 @@
 """The `openai` source: a chat model behind any compatible `/v1/chat/completions` (vLLM, llama.cpp, ...).
 
-The key is read from OPENAI_API_KEY when a call is made, and stands in no file and no message.
+The key is read from OPENAI_API_KEY at every call, and is never written to a file or a message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _INVALID = {400, 422}
 
 
 class OpenAIModel:
-    """One model at one endpoint, which is asked for nothing before the first call."""
+    """One model at one endpoint. Nothing is sent before the first call."""
 
     def __init__(self, config: ParaphraseConfig, model: str) -> None:
         if config.base_url is None:
@@ -37,7 +37,7 @@ class OpenAIModel:
         self._model = model
         self._config = config
         self._options: dict[str, Any] = {"temperature": config.temperature}
-        self._refused: set[str] = set()  # options that this model does not take
+        self._refused: set[str] = set()  # options that this model does not accept
         self._calls = InFlight(
             self._ask,
             self.url,
@@ -51,15 +51,15 @@ class OpenAIModel:
         return {"source": "openai", "url": self.url, "model": self._model, "options": self._options}
 
     def digest(self) -> str | None:
-        return None  # the protocol has none
+        return None  # the protocol has no hash of the weights
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         return self._calls.answers(calls, keep)
 
     def _check(self) -> None:
-        """Raise ParaphraseError, within seconds, if nobody answers or the key is refused.
+        """Raise ParaphraseError, within seconds, if no server answers or the key is refused.
 
-        Not every compatible server has this route, so nothing else is concluded from it.
+        Not every compatible server has this route, so other responses are ignored.
         """
         import httpx
 
@@ -75,7 +75,10 @@ class OpenAIModel:
             raise ParaphraseError(
                 f"No server answers at {self.url}. Start it, or correct paraphrase.base_url."
             ) from None
-        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, one that is no URL
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # a SOCKS proxy without its package, or an invalid proxy URL
             raise ParaphraseError(
                 f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None
@@ -83,7 +86,7 @@ class OpenAIModel:
             raise self._key_refused(answer.status_code)
 
     async def _ask(self, call: Call) -> str:
-        """One call. Raises what `InFlight` expects."""
+        """Make one call. Raises the errors that `InFlight` handles."""
         import httpx
 
         options = {k: v for k, v in {**self._options, "seed": call.seed}.items() if k not in self._refused}
@@ -100,7 +103,7 @@ class OpenAIModel:
         if answer.status_code in _BUSY:
             raise BusyError(f"was busy (HTTP {answer.status_code})", _pause(answer))
         if answer.status_code in _INVALID and (named := [name for name in options if name in answer.text]):
-            self._refused.update(named)  # reasoning models take no temperature, some servers no seed
+            self._refused.update(named)  # reasoning models accept no temperature, some servers no seed
             return await self._ask(call)
         if not answer.is_success:
             raise self._refusal(answer)
@@ -121,13 +124,13 @@ class OpenAIModel:
         )
 
     def _key_refused(self, status: int) -> ParaphraseError:
-        # Not in the server's words: some repeat the key.
+        # Not the server's message: some servers repeat the key in it.
         which = f"the key in {KEY}" if _key() else f"calls without a key; set {KEY}"
         return ParaphraseError(f"{self.url} refuses {which} (HTTP {status}).")
 
 
 def _key() -> str:
-    """The key, "" if there is none. Raises ParaphraseError if it can be none: httpx would quote it."""
+    """The key, or "". Raises ParaphraseError if it has invalid characters: httpx would quote it."""
     key = os.environ.get(KEY, "").strip()
     if not all("!" <= character <= "~" for character in key):
         raise ParaphraseError(f"The key in {KEY} has blanks or characters beyond ASCII in it: set it anew.")
@@ -139,7 +142,7 @@ def _headers() -> dict[str, str]:
 
 
 def _said(answer: httpx.Response) -> str:
-    """The server's words on one line, without the key, which some repeat."""
+    """The server's message on one line, without the key, which some servers repeat."""
     try:
         text = str(answer.json()["error"]["message"])
     except (ValueError, LookupError, TypeError):
@@ -151,7 +154,7 @@ def _said(answer: httpx.Response) -> str:
 
 
 def _pause(answer: httpx.Response) -> float:
-    """Seconds that a busy server asks to wait; 0 where it does not say, or names a date."""
+    """Seconds to wait as requested by a busy server; 0 if it gives none, or a date."""
     try:
         return min(60.0, float(answer.headers.get("Retry-After", 0)))
     except ValueError:

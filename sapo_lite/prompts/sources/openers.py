@@ -1,4 +1,4 @@
-"""How the sources are opened that a recipe names: `backend = ["file", "ollama/qwen3:8b"]`."""
+"""Openers of the sources that a recipe names: `backend = ["file", "ollama/qwen3:8b"]`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What sources need besides the recipe's section `paraphrase`.
+    """Input of sources besides the recipe's section `paraphrase`.
 
-    `fresh` forgets what models said in earlier runs, `pull` has Ollama fetch a model that it lacks.
-    `own` is the backbone's section and what loads it, for the source "self"; `tasks` is how many
-    are paraphrased.
+    `fresh` ignores the answers that models gave in earlier runs; `pull` lets Ollama download a missing model.
+    `own` is the backbone's section and a function that loads it, for the source "self"; `tasks` is the number
+    of tasks to paraphrase.
     """
 
     progress: "PromptProgress"
@@ -39,54 +39,55 @@ class SourceContext:
 
 
 def open_source(
-    name: str, config: "ParaphraseConfig", around: SourceContext
+    name: str, config: "ParaphraseConfig", context: SourceContext
 ) -> AbstractContextManager[Source]:
-    """The source that a recipe calls `name`. What it holds is released at the end of the block.
+    """The source with this name in a recipe. Its resources are released at the end of the block.
 
-    Raises ParaphraseError if it cannot be used.
+    Raises:
+        ParaphraseError: the source cannot be used.
     """
-    return SOURCES[kind_of(name)].open(name, config, around)
+    return SOURCES[kind_of(name)].open(name, config, context)
 
 
 @contextmanager
-def builtin(_name: str, _config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    yield Builtin(around.seed)
+def builtin(_name: str, _config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
+    yield Builtin(context.seed)
 
 
 @contextmanager
-def lab(_name: str, _config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
+def lab(_name: str, _config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
     from sapo_lite.lab.source import LabWordings  # the one place that knows the lab
 
-    yield LabWordings(around.seed)
+    yield LabWordings(context.seed)
 
 
 @contextmanager
-def from_file(_name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
+def from_file(_name: str, config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
     alone = len(config.backend) == 1
-    notify = None if alone else around.progress.notice
-    yield FromFile(config.candidates_file(), notify, only=around.tasks == 1)
+    notify = None if alone else context.progress.notice
+    yield FromFile(config.candidates_file(), notify, only=context.tasks == 1)
 
 
 @contextmanager
-def own_model(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    if around.own is None:
+def own_model(name: str, config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
+    if context.own is None:
         raise ParaphraseError('paraphrase.backend "self" is the model of a recipe: name one.')
-    yield _remembered(OwnModel(config, *around.own), name, config, around)
+    yield _remembered(OwnModel(config, *context.own), name, config, context)
 
 
 @contextmanager
-def openai(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    yield _remembered(OpenAIModel(config, _model(name, config)), name, config, around)
+def openai(name: str, config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
+    yield _remembered(OpenAIModel(config, _model(name, config)), name, config, context)
 
 
 @contextmanager
-def ollama(name: str, config: "ParaphraseConfig", around: SourceContext) -> Iterator[Source]:
-    with ollama_model(config, _model(name, config), around.progress, pull=around.pull) as chat:
-        yield _remembered(chat, name, config, around)
+def ollama(name: str, config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
+    with ollama_model(config, _model(name, config), context.progress, pull=context.pull) as chat:
+        yield _remembered(chat, name, config, context)
 
 
 def _model(name: str, config: "ParaphraseConfig") -> str:
-    """The model behind the slash of a source's name, or that of the section."""
+    """The model after the slash of a source's name, or else the section's model."""
     kind, _, model = name.partition("/")
     if not (found := model or config.model):
         raise ParaphraseError(f'paraphrase.backend "{kind}" needs the name of a model in paraphrase.model.')
@@ -94,8 +95,13 @@ def _model(name: str, config: "ParaphraseConfig") -> str:
 
 
 def _remembered(
-    chat: ChatModel, name: str, config: "ParaphraseConfig", around: SourceContext
+    chat: ChatModel, name: str, config: "ParaphraseConfig", context: SourceContext
 ) -> RememberedModel:
     return RememberedModel(
-        chat, name, seed=around.seed, unlike=config.unlike, fresh=around.fresh, notify=around.progress.notice
+        chat,
+        name,
+        seed=context.seed,
+        unlike=config.unlike,
+        fresh=context.fresh,
+        notify=context.progress.notice,
     )

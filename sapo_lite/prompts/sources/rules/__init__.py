@@ -1,9 +1,11 @@
-"""Wordings of any instruction by rule: offline, at once, for who has no paraphrasing model.
+"""Rewordings of any instruction by rules: offline, at once, without a model.
 
-What must not change is hidden behind placeholders first (`hiding`): labels, numbers, quotes, brackets,
-code, and all that follows a colon or opens a list. The rest is recast as a whole (`_recast`: "You are
-given X. Your task is to Y." -> "Given X, y."), then phrase by phrase (`_replace`), then framed. The
-rules know patterns, no grammar: what they do not recognise they leave as it is and only frame.
+Text that must not change is first replaced by placeholders (`placeholders`): labels, numbers, quotes,
+brackets,
+code, and everything after a colon or from the start of a list. The rest is recast as a whole (`_recast`: "You
+are
+given X. Your task is to Y." -> "Given X, y."), then phrase by phrase (`_replace`), then framed. The rules
+match patterns and know no grammar: text that matches none is only framed.
 """
 
 import re
@@ -22,9 +24,9 @@ from sapo_lite.types import Task
 
 _T = TypeVar("_T")
 
-_DRAWS = 3000  # combinations tried in all: an instruction of many phrases has billions
-_LOOK_AHEAD, _LOOK_BACK = 12, 4  # of this many texts the one least like the last four comes next
-# Characters of {x} that may stand between a verb and what belongs to it.
+_DRAWS = 3000  # limit of combinations tried: an instruction of many phrases has billions
+_LOOK_AHEAD, _LOOK_BACK = 12, 4  # of the next 12 texts, the one least similar to the last 4 comes next
+# Longest {x}, in characters, that may stand between a verb and its particle or object.
 _LONGEST_WITHIN = 60
 _SENTENCE_START = re.compile(r"(?:\A|[.?!:\n])\s*\Z")
 # "Task: Your task is to ..." says it twice.
@@ -35,10 +37,10 @@ _POINTS_BACK = re.compile(r"\b(?:it|its|this|these|those|they|them|their|each|bo
 
 
 def rewordings(task: Task, seed: int) -> Iterator[str]:
-    """Different wordings of the task's instruction, in an order drawn from `seed`.
+    """Different rewordings of the task's instruction, in an order drawn from `seed`.
 
-    They come one by one until the rules have no more; neighbours are unlike each other. An instruction
-    of punctuation alone has none.
+    They are generated one by one until the rules have no more; neighbours differ from each other. An
+    instruction of only punctuation has none.
     """
     draws = map(_look, _combinations(task, seed))
     waiting = list(islice(draws, _LOOK_AHEAD))
@@ -54,7 +56,7 @@ def rewordings(task: Task, seed: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Look:
-    """A text, how it begins, and its runs of four characters."""
+    """A text, its beginning, and its 4-grams of characters."""
 
     text: str
     start: str
@@ -67,12 +69,12 @@ def _look(text: str) -> _Look:
 
 
 def _likeness(look: _Look, others: Sequence[_Look]) -> float:
-    """From 0 to 2: the most that the text has in common with one of the others, runs and beginning."""
+    """Highest similarity of the text to one of the others, 0 to 2: shared 4-grams plus shared beginning."""
     return max(len(look.runs & o.runs) / len(look.runs | o.runs) + (look.start == o.start) for o in others)
 
 
 def _combinations(task: Task, seed: int) -> Iterator[str]:
-    """Body, phrases, opening and closing drawn at random; every text once, the original never."""
+    """Random combinations of body, phrases, opening and closing; every text once, never the original."""
     original = task.instruction.strip()
     seen = {"", normalise(original)}
     if seen == {""}:
@@ -100,7 +102,7 @@ def _combinations(task: Task, seed: int) -> Iterator[str]:
 
 
 def _deck(rng: Random, cards: Sequence[_T]) -> Iterator[_T]:
-    """The cards in random order, shuffled anew each time they are through: all come up equally often."""
+    """The cards in random order, shuffled again after each pass, so that all are drawn equally often."""
     while True:
         yield from rng.sample(cards, len(cards))
 
@@ -111,7 +113,7 @@ def _recast(text: str, forms: Sequence[Form]) -> list[tuple[str, bool]]:
     if found is None:
         return [(text, True)]
     form, match = found
-    bodies = [(text, bool(form.plain))]  # no opening sentence before a mere fragment of a sentence
+    bodies = [(text, bool(form.plain))]  # no opening sentence before a fragment of a sentence
     slots = {"end": "", **match.groupdict()}
     if y := slots.get("y"):
         slots |= {"y": y[0].lower() + y[1:], "Y": y[0].upper() + y[1:]}
@@ -126,7 +128,7 @@ def _recast(text: str, forms: Sequence[Form]) -> list[tuple[str, bool]]:
 
 
 def _replace(pattern: re.Pattern[str], other: str | None, text: str, labels: Sequence[str]) -> str:
-    """The text with `other` in place of what the pattern matches, unless it may belong to a label or name."""
+    """The text with matches replaced by `other`, unless they may belong to a label or name."""
 
     def replaced(match: re.Match[str]) -> str:
         starts = _SENTENCE_START.search(text[: match.start()])
@@ -140,7 +142,7 @@ def _replace(pattern: re.Pattern[str], other: str | None, text: str, labels: Seq
 
 
 def _join(opening: str, body: str, closing: str, space: str) -> str:
-    """The three in a row; on lines of their own around several lines or no full stop."""
+    """Opening, body and closing joined; on separate lines if the body has several lines or no full stop."""
     gap = "\n" if "\n" in body else space
     text = f"{opening}{gap}{body}" if opening else body
     ended = gap == space and body.endswith(tuple(".?!。？！"))

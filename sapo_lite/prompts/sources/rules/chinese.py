@@ -28,7 +28,7 @@ _ASKED_ZH = "问题：{q} | 请回答：{q} | 请回答这个问题：{q} | 你�
 
 _FRAGMENT_ZH = "任务：{q} | 你的任务：{q} | 任务内容：{q} | 请完成任务：{q} | 要做的事：{q} | 需要完成：{q}"
 
-_START_ZH = r"(?:^|(?<=[，。；、\n请要是你您并来]))"  # of a clause: elsewhere the words may be nouns
+_START_ZH = r"(?:^|(?<=[，。；、\n请要是你您并来]))"  # start of a clause: elsewhere the words may be nouns
 _INPUT_ZH = (
     "文本 文章 句子 段落 内容 问题 评论 对话 推文 新闻 故事 材料 短文 语句 信息 陈述 题目 微博 帖子 片段 摘要"
 )

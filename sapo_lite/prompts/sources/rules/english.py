@@ -1,6 +1,6 @@
 """Rules for English: patterns of whole instructions, and phrases that can stand for one another.
 
-In templates {x} is what is given, {y} what is to be done ({Y}: with a capital), {q} a question.
+In templates {x} is the input, {y} the thing to do ({Y}: with a capital letter), {q} a question.
 """
 
 import re
@@ -67,7 +67,7 @@ _A = r"(?= (?:an?|the|your|one|its)\b)"
 _LABEL = r"(?:the )?(?:labels?|tags?)\b"
 _WRITING = r"(?= (?:\S+ ){0,4}(?:summary|title|headline|sentence|story|question|response)\b)"
 
-# A phrase (its first letter in either case), and others that can stand for it however the sentence goes on.
+# A phrase (its first letter in either case), and phrases that can replace it in any sentence.
 _PHRASES = (
     (r"classify ([^.;\n]{1,80}?) into", r"sort \1 into | group \1 into | assign \1 to | categorize \1 into"),
     (r"classify(?! [^.;\n]{1,80}? into\b)", "categorize | label"),
@@ -128,7 +128,7 @@ _PHRASES = (
     (r"appear in", "occur in"),
 )
 
-# What may stand before any instruction, whatever its form ...
+# Sentences that may precede any instruction ...
 _OPENINGS = """\
 Task: | Instruction: | Assignment: | Task description: | To do: | Here is the task. | Here is the assignment.
 This is what is asked of you. | The task is the following. | Please carry out the task described here.
@@ -137,7 +137,7 @@ Hello! Please help with this task. | Hi there, here is something for you to work
 Read this instruction and follow it. | Could you help with this task? | Can you take care of this?
 You are an annotator. | You work as an editor. | You are an expert in language.
 Imagine you are an experienced annotator. | Act as an attentive assistant."""
-# ... and after it: nothing here may add a condition.
+# ... and follow it. None of them may add a condition.
 _CLOSINGS = """\
 Thank you. | Thanks in advance. | Thanks for your help. | Your help is appreciated. | That is the whole task.
 That is all there is to it. | Please begin. | You may start now. | Good luck!"""

@@ -1,4 +1,4 @@
-"""What rules of rewording consist of."""
+"""The parts of a language's rules of rewording."""
 
 import re
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Form:
-    """A shape that a whole instruction may have, and templates for other shapes that say the same.
+    """A pattern of a whole instruction, and templates for other instructions with the same meaning.
 
-    `plain` ones can follow any opening, `framed` ones address the reader already, `last` ones name
-    what is given after what is to be done.
+    `plain` templates can follow any opening, `framed` ones already address the reader, `last` ones name the
+    input after the thing to do.
     """
 
     pattern: re.Pattern[str]
@@ -21,7 +21,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Rules:
-    """All there is to say in one language. Of the forms, the first that matches is taken."""
+    """All rules of one language. The first form that matches is used."""
 
     forms: Sequence[Form]
     phrases: Sequence[tuple[re.Pattern[str], Sequence[str]]]

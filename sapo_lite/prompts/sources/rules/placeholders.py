@@ -1,4 +1,4 @@
-"""What no rule may alter stands behind placeholders while rules are at work."""
+"""Placeholders for text that no rule may change, while the rules are applied."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _UNCHANGED = (
     r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w))+'(?!\w)|‘(?:[^’]|(?<=\w)’(?=\w))*’",
     r"\((?:[^()]|\([^()]*\))*\)|（[^（）]*）|\[[^\[\]]*\]|【[^【】]*】",  # or, if nested or unclosed,
     r"[({\[（【].*",
-    r"(?:e\.g|i\.e|etc|vs|cf|approx)\.|(?:[A-Za-z]\.){2,}",  # full stops that end no sentence
+    r"(?:e\.g|i\.e|etc|vs|cf|approx)\.|(?:[A-Za-z]\.){2,}",  # full stops that do not end a sentence
     r"[A-Za-z_]*[\d_](?:[A-Za-z\d_]|[.,:/%-](?=\d))*%?",
     r"[:：].*",
     r"[\U000F0000-\U0010FFFF]+",  # a text with our placeholders in it
@@ -22,9 +22,9 @@ _PLACEHOLDER = re.compile(r"[\U000F0000-\U0010FFFF]")
 
 
 def hide(text: str, labels: Sequence[str]) -> tuple[str, list[str]]:
-    """The text with a placeholder for each stretch that must stay as it is, and these stretches."""
+    """The text with a placeholder for each passage that must not change, and these passages."""
     words = {word for label in labels for word in (label, *label.split())}
-    # A letter is an option in one case only: "a review" does not name option A.
+    # A one-letter option counts only in its own case: "a review" does not name option A.
     letters = label_pattern([w for w in words if len(w) == 1])
     longer = label_pattern([w for w in words if len(w) > 1])
     patterns = "|".join([*_UNCHANGED, letters.pattern, f"(?i:{longer.pattern})"])
@@ -42,7 +42,7 @@ def show(text: str, spans: Sequence[str]) -> str:
 
 
 def label_pattern(labels: Sequence[str]) -> re.Pattern[str]:
-    """Any of the labels as a whole word (in Chinese, which does not part words, as any characters)."""
+    """Pattern of any label as a whole word (in Chinese, which has no spaces, as any characters)."""
     letter = rf"[^\W{_HAN}]"
     whole = (
         (rf"(?<!{letter})" if re.match(letter, label) else "")
