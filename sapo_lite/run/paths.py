@@ -51,7 +51,7 @@ COMPARISON = "comparison.json"
 COMPARISON_TEXT = "comparison.md"
 WORKERS_LOG = "workers.log"
 
-# Values that a folder keeps in JSON files (sapo_lite.run.stage_folder.Stage.cached), by name without ending.
+# Values that a folder keeps in JSON files (sapo_lite.run.stage_folder), by name without ending.
 CHAT = "chat"
 LOSSES = "losses"
 WORDINGS = "wordings"

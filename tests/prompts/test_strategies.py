@@ -189,7 +189,7 @@ def test_importance_draws_in_proportion_to_exp_of_the_negative_loss_by_the_tempe
     # exp(-2/0.5), exp(-0.5/0.5), exp(-3/0.5), exp(-0.5/0.5) over their sum, 0.75655.
     expected = [0.02421, 0.48626, 0.00328, 0.48626]
     schedule = schedule_of("paft, importance", temperature=0.5)
-    assert schedule.wordings == tuple(candidate.text for candidate in POOL)
+    assert schedule.candidates == tuple(candidate.text for candidate in POOL)
     assert schedule.weights is not None
     found = [weight / sum(schedule.weights) for weight in schedule.weights]
     assert found == pytest.approx(expected, abs=5e-6)
