@@ -49,8 +49,7 @@ def train(
     Training continues from the newest checkpoint in `checkpoints`, if there is one.
 
     Raises:
-        TrainingError: there are no rows, a row has no answer tokens, a loss is not finite, or frozen blocks
-            moved.
+        TrainingError: no rows, a row without answer tokens, a non-finite loss, or changed frozen blocks.
     """
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give exactly the gradients of padded batches, unless dropout draws masks (see model/batching.py).

@@ -2,8 +2,8 @@
 
     ~/.cache/sapo-lite/paraphrases/task195-ollama-qwen3-8b-3f0c9a12be77.json
         source     model, digest and options that made the answers
-            task       its id and instruction, for a human reader
-            answers    by request: a hash of the request's text and its seed
+        task       its id and instruction, for a human reader
+        answers    by request: a hash of the request's text and its seed
 
 The same seed and temperature may give another answer with another version of a server; a saved answer stays.
 An interrupted run continues after the last saved answer. If all are saved, no server is needed.

@@ -54,10 +54,7 @@ class OllamaServer:
                 "(or name another server in paraphrase.host or OLLAMA_HOST; paraphrase.backend = "
                 '"builtin" does without one).'
             ) from None
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # a SOCKS proxy without its package, or an invalid proxy URL
+        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, an invalid URL
             raise ParaphraseError(
                 f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None

@@ -75,10 +75,7 @@ class OpenAIModel:
             raise ParaphraseError(
                 f"No server answers at {self.url}. Start it, or correct paraphrase.base_url."
             ) from None
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # a SOCKS proxy without its package, or an invalid proxy URL
+        except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, an invalid URL
             raise ParaphraseError(
                 f"The proxy in your environment cannot be used to reach {self.url}: {error}"
             ) from None

@@ -1,11 +1,9 @@
 """Rewordings of any instruction by rules: offline, at once, without a model.
 
 Text that must not change is first replaced by placeholders (`placeholders`): labels, numbers, quotes,
-brackets,
-code, and everything after a colon or from the start of a list. The rest is recast as a whole (`_recast`: "You
-are
-given X. Your task is to Y." -> "Given X, y."), then phrase by phrase (`_replace`), then framed. The rules
-match patterns and know no grammar: text that matches none is only framed.
+brackets, code, and everything after a colon or from the start of a list. The rest is recast as a whole
+(`_recast`: "You are given X. Your task is to Y." -> "Given X, y."), then phrase by phrase (`_replace`), then
+framed. The rules match patterns and know no grammar: text that matches none is only framed.
 """
 
 import re
