@@ -1,6 +1,7 @@
 """The table of candidates by loss as lines of text, for `run` and `score`: its numbers are never cut."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sapo_lite.support.columns import cut
@@ -32,7 +33,8 @@ def leaderboard_lines(board: "Leaderboard", width: int) -> Iterator[Line]:
     best = board.best
     name = f"#{best.index}" if best.index else "#0, the original"
     yield Line("")
-    yield Line(f"best: {name}{f', {board.statement}' if board.statement else ''}")
+    said = f"best: {name}{f', {board.statement}' if board.statement else ''}"
+    yield from map(Line, wrap(said, width, break_long_words=False, break_on_hyphens=False))
     yield Line(best.prompt or "(an empty prompt)", "best")
 
 

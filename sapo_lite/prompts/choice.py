@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.confidence import Margin, certainty, resolution
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.types import Candidate
+
+if TYPE_CHECKING:
+    from sapo_lite.model.backbone import Backbone
 
 
 @dataclass(frozen=True)
