@@ -406,7 +406,7 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process saw that scored and trained without a limit and then within one."""
     folder = save_wide_model(tmp_path_factory.mktemp("wide"))
     command = [sys.executable, __file__, str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads((folder / "seen.json").read_text())

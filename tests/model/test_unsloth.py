@@ -162,7 +162,10 @@ def unsloth(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     """What the process that imports Unsloth saw, by case; `out` is its folder of adapters."""
     out = tmp_path_factory.mktemp("unsloth")
     command = [sys.executable, __file__, str(out), *map(str, folders.values())]
-    environment = os.environ | {"XDG_CACHE_HOME": str(out / "cache"), "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {
+        "XDG_CACHE_HOME": str(out / "cache"),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+    }
     done = subprocess.run(command, cwd=out, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return {**json.loads((out / "seen.json").read_text()), "out": out}
