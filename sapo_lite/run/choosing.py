@@ -77,8 +77,9 @@ def _scores(
 def _measure(
     context: RunContext, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
 ) -> list[CandidateLoss]:
+    """Losses of all candidates, and their table once they are complete."""
     config = context.recipe.scoring
-    return measure(
+    scores = measure(
         context.backbone,
         task,
         pool,
@@ -88,6 +89,8 @@ def _measure(
         seed=context.seed(number),
         progress=context.progress,
     )
+    context.progress.candidates(pool, scores, final=True)
+    return scores
 
 
 def _rewritten(

@@ -160,7 +160,7 @@ def test_texts_go_to_stdout_and_what_happened_to_stderr(say: Callable[..., Done]
     assert lines[table + 2 :] == [
         f"#0  original  {TEXT}",
         f"#1  ollama    {GOOD[0]}",
-        f"#2  ollama    {GOOD[1][:71]}…",
+        f"#2  ollama    {GOOD[1]}",
         f'    rejected  label "negative" missing: {lost}',
     ]
     assert "\x1b" not in done.out + done.err

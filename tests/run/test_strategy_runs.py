@@ -77,10 +77,10 @@ def test_a_schedule_runs_through_two_tasks_and_goes_on_when_it_is_rehearsed(
         assert not any(loss["partial"] for loss in losses)
         means = [sum(loss["nll_sum"]) / sum(loss["tokens"]) for loss in losses]
         assert results.chosen["oldest"].index == means.index(min(means))
-        assert set(part.schedule.wordings) == set(texts) - {texts[means.index(max(means))]}
+        assert set(part.schedule.candidates) == set(texts) - {texts[means.index(max(means))]}
     else:
         assert results.chosen["oldest"].index == 0
-        assert list(part.schedule.wordings) == texts[:4]
+        assert list(part.schedule.candidates) == texts[:4]
     assert part.schedule.weights is None or len(set(part.schedule.weights)) == 4
 
 
@@ -121,6 +121,7 @@ def test_tasks_that_are_learned_together_keep_a_record_each_without_which_the_ru
             assert [(decision["epoch"], decision["step"]) for decision in decisions] == [(2, 4)]
     record = tmp_path / "01-joint/wordings-odd_one_out.json"
     record.unlink()
+    (tmp_path / "results.json").unlink()
     with pytest.raises(RunFolderError) as refused:
         small_run(tmp_path, *settings)
     assert str(refused.value) == (
@@ -169,7 +170,7 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
 ) -> None:
     """The file of losses is falsified, so that training begins with the worst candidate of all."""
     small_run(tmp_path / "true", *EIGHT)
-    shutil.copytree(tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*"))
+    shutil.copytree(tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*", "results.json"))
     losses = read(tmp_path / "true/01-odd_one_out/losses.json")
     means = [sum(loss["nll_sum"]) for loss in losses]
     for loss in losses:
