@@ -1,4 +1,4 @@
-"""The first half of a training stage: the candidate that a task is trained with, and its training rows."""
+"""First half of a training stage: choose the candidate of each task, and build its training set."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,9 +21,12 @@ from sapo_lite.types import Candidate, Task, TrainingSet
 
 
 def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone: bool) -> TrainedTask:
-    """The rows that the task is to be trained on in stage `number`, under the candidate that is chosen.
+    """Choose the task's candidate in stage `number`, and build its training set.
 
-    A stage in which the task is not `alone` keeps files for each task.
+    alone: whether the stage has this task only; in a stage of several tasks, each has files of its own
+
+    Raises:
+        RunFolderError: the stage's files contradict each other.
     """
     recipe, own = context.recipe, partial(paths.of_task, task=None if alone else task.key)
     pool = context.candidates(task) if recipe.needs.choice else context.candidates(task)[:1]
@@ -45,7 +48,11 @@ def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone:
 
 
 def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
-    """The choice that a finished stage has recorded, which is that of its losses."""
+    """Read the choice that a finished stage has recorded.
+
+    Raises:
+        RunFolderError: the record has another candidate than the losses give.
+    """
     choice = stage.record.choices.get(task.key)
     if choice is None or choice.chosen != chosen:
         found = "none" if choice is None else f"#{choice.chosen.index}"
@@ -60,7 +67,7 @@ def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
 def _scores(
     context: RunContext, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
 ) -> list[CandidateLoss]:
-    """Losses of the candidates, where the strategy asks for them and there is something to choose."""
+    """Losses of the candidates; empty if the strategy needs none, or there is one candidate only."""
     recipe = context.recipe
     if not recipe.needs.losses or len(pool) < 2:
         return []
@@ -93,7 +100,7 @@ def _measure(
 def _rewritten(
     context: RunContext, number: int, part: TrainingSet, stage: Stage, name: str
 ) -> tuple[TrainingSet, Rewriting | None]:
-    """The rows with their answers rewritten, where the recipe asks for it."""
+    """The training set with rewritten answers, if the recipe asks for rewriting."""
     if not context.recipe.rewrite.enabled:
         return part, None
 

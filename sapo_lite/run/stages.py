@@ -1,7 +1,7 @@
-"""The stages of a run. Each has a folder, in which it goes on where it stopped.
+"""Training stages of a run. Each has a folder and resumes from its files.
 
-Zero-shot is a test of all tasks. A training stage chooses prompts for its tasks, trains on them, and tests
-all tasks again.
+The zero-shot stage only tests all tasks. A training stage chooses prompts for its tasks, trains on them, and
+tests all tasks again.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,12 @@ from sapo_lite.types import TrainingSet
 def learn(
     context: RunContext, number: int, group: TaskGroup, past: Mapping[str, TrainedTask], stage: Stage
 ) -> dict[str, TrainedTask]:
-    """Choose a prompt for each task of the group, and train: stage `number` (from 1), after the `past`.
+    """Choose a prompt for each task of the group, and train on them.
 
-    Returns what was learned, by task id.
+    number: of the stage, from 1
+    past: trained tasks of earlier stages, by task id
+
+    Returns the trained tasks of this stage, by task id.
     """
     alone, adapter = len(group) == 1, context.adapter
     learned = {task.id: choose(context, number, task, stage, alone=alone) for task in group}
@@ -48,7 +51,7 @@ def _train(
     old: list[TrainingSet],
     stage: Stage,
 ) -> None:
-    """Train on the rows of the group's tasks, and on rows of earlier ones that are replayed among them."""
+    """Train on the `new` training sets of the group's tasks, and on replayed rows of `old` tasks."""
     rows = sum(len(part.rows) for part in [*new, *old])
     heading = context.heading(group[0]) if len(group) == 1 else f"all {len(group)} tasks"
     again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)

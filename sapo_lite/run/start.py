@@ -1,4 +1,4 @@
-"""A run from Python, and the results of one that is finished. Brings no torch before there is work to do."""
+"""A run from Python, and the results of a finished run. Imports torch only if there is work to do."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ from sapo_lite.support.progress import Meter
 
 
 def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Results | None:
-    """The results of the recipe's run in a folder, if it is finished there. Writes nothing.
+    """The results of the recipe's run in a folder, or None if it is not finished. Writes nothing.
 
     Raises:
-        RunFolderError: the folder holds a run of another recipe, of other data or inputs.
+        RunFolderError: the folder holds a run of another recipe, or of other data or inputs.
     """
     if not is_finished(path):
         return None
@@ -39,16 +39,16 @@ def run_recipe(
     pull: bool = False,
     progress: RunProgress | None = None,
 ) -> Results:
-    """Run a recipe (sapo_lite.load_recipe) in a folder, or go on with the run there, and return its results.
+    """Run a recipe (sapo_lite.load_recipe), or resume its run in the folder `out`, and return the results.
 
-    out: the run folder; a new one in `runs/` by default
+    out: run folder; by default a new one in `runs/`
     data: folder that holds the suites of tasks
-    fresh: discard what `out` holds
-    pull: have Ollama fetch a paraphrasing model that it lacks
-    progress: what is shown meanwhile; by default nothing, and notices become warnings
+    fresh: delete the contents of `out` first
+    pull: have Ollama download the paraphrasing model if it lacks it
+    progress: display of the work; by default nothing is shown, and notices become warnings
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     path = choose_folder(recipe.name, None if out is None else Path(out), resume=None)
     suites = None if data is None else Path(data)

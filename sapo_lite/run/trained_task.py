@@ -1,4 +1,4 @@
-"""What became of one task."""
+"""Record of one trained task: training set, chosen prompt, rewrites, rescorings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ from sapo_lite.types import Candidate, TrainingSet
 
 @dataclass(frozen=True)
 class TrainedTask:
-    """What a task is trained on, the choice that led to it, and what became of answers and of the prompt.
+    """Training set of a task, the choice of its candidate, and changes of answers and prompt.
 
-    prompt: the candidate that the task is tested with
+    prompt: candidate that the task is tested with
     """
 
     part: TrainingSet
@@ -23,7 +23,7 @@ class TrainedTask:
     rescorings: Sequence[Rescoring] = ()
 
     def after_training(self) -> "TrainedTask":
-        """As it is once the task is learned: tested, and replayed, with what its schedule ended with."""
+        """The record after training: prompts for testing and for replay are the last of the schedule."""
         if self.part.schedule is None:
             return self
         after, part = self.part.schedule.after_training(), self.part
