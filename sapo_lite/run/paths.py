@@ -9,7 +9,7 @@
         00-zero-shot/               a stage: predictions, and stage.json, its scores before any training
         01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json with the
                                     choice and the scores is written last: the stage is then finished;
-                                    wordings.json, if the schedule measures losses during training;
+                                    wordings.json, decisions of a schedule that scores during training;
                                     rewrites.json, if training answers are rewritten
         02-mood/                    the last stage also gets the answers of the robustness report
         results.json                R, AP, BWT, FWT, chosen prompts, robustness: the run is then finished
