@@ -100,7 +100,7 @@ def make_task(
 ) -> Task:
     """The first `limit` examples as a task to be scored."""
     train = tuple(examples[:limit])
-    # Nothing is tested; but a task is fitted to a budget with all its splits, and none may be empty.
+    # Nothing is tested, but inputs of all splits are cut to the budget, and no split may be empty.
     return Task("prompts", "", instruction, suffix, (), language, train=train, test=train[:1])
 
 
@@ -108,7 +108,7 @@ def unseen_answers(examples: Sequence[Example], limit: int) -> list[str]:
     """A notice where the first `limit` examples lack a common answer, as in a file sorted by label."""
     counts = Counter(example.answer for example in examples)
     seen = {example.answer for example in examples[:limit]}
-    # A label of which five or more would be expected among them; free answers are never that common.
+    # Only answers that should occur at least five times among them: labels, since free answers are rare.
     missing = [a for a, n in counts.most_common() if a not in seen and n * limit >= 5 * len(examples)]
     if not missing:
         return []
@@ -130,7 +130,13 @@ def rank(
     progress: PromptProgress,
     notices: Sequence[str] = (),
 ) -> Leaderboard:
-    """All candidates scored on the training examples of `task`; `notices` and more are shown and kept."""
+    """Rank candidates by their loss on the training examples of `task`.
+
+    notices: shown, and kept on the leaderboard, with those that arise here
+
+    Raises:
+        SapoLiteError: anything that a caller can fix; the message says how.
+    """
     given: list[str] = []
 
     def notify(notice: str | None) -> None:
@@ -154,7 +160,7 @@ def rank(
             fitted,
             pool,
             examples=len(fitted.train),
-            race=race and len(pool) > 1,  # a race does not score a candidate without a rival
+            race=race and len(pool) > 1,  # a race does not score a single candidate
             reduction="token_mean",
             seed=seed,
             progress=progress,
@@ -166,12 +172,14 @@ def rank(
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | None:
-    """Compare what is about to be computed, rows of every prompt, with plain forward passes.
+    """Start-up self-check: compare batches and packs of the rows of all prompts with plain forward passes.
 
-    Returns a notice where it has to be done in a slower way.
+    rows: of each prompt
+
+    Returns a notice if a slower way has to be used, else None.
 
     Raises:
-        BackboneError: the model or its adapter does more than can be scored.
+        BackboneError: the logits are not those of a causal language model's head.
     """
     every = [row for own in rows for row in own]
     require_plain_logits(backbone, every)
@@ -188,7 +196,7 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | No
 def _chat(
     tokenizer: Any, vocabulary: int, reach: int | None, max_tokens: int | None
 ) -> tuple[ChatFormat, int]:
-    """The chat format, with a budget for prompts, and the tokens of prompt and answer together."""
+    """The chat format with its budget for prompts, and the limit in tokens of prompt and answer together."""
     if not getattr(tokenizer, "chat_template", None):
         raise RenderError(
             "expected a tokenizer with a chat template, found one without: take an instruct model, or set "
@@ -202,7 +210,7 @@ def _chat(
 
 
 def _fit(chat: ChatFormat, task: Task, prompts: Sequence[str], longest: int) -> Task:
-    """The task with over-long inputs cut. Raises RenderError where nothing would be left of one."""
+    """Cut over-long inputs of a task. Raises RenderError if nothing would be left of an input."""
     shells = [len(chat.encode_prompts(task, prompt, [""])[0]) for prompt in prompts]
     widest = shells.index(max(shells))
     alone = chat.encode(task, [TrainingRow(prompts[widest], "", example.answer) for example in task.train])

@@ -1,4 +1,4 @@
-"""Plots as SVG: panels in a grid, each with axes, bars, intervals and points. No library draws them."""
+"""Plots as SVG without a plotting library: a grid of panels, each with axes, intervals and points."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,11 @@ _BAR = 0.6  # thickness, in rows
 
 @dataclass(frozen=True)
 class Points:
-    """A series of points (x, y) in one of the five colours."""
+    """A series of points (x, y).
+
+    colour: index into the palette of five colours
+    radius: in pixels
+    """
 
     xy: Sequence[tuple[float, float]]
     colour: int = 0
@@ -39,7 +43,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class _Area:
-    """The rectangle between the axes in pixels, and the position of a value on each axis."""
+    """The plotted rectangle in pixels, and for each axis the map from a value to its pixel."""
 
     left: float
     right: float
@@ -51,7 +55,7 @@ class _Area:
 
 
 def figure(panels: Sequence[Panel], columns: int, label_width: int = 0) -> str:
-    """An SVG document of all panels, row by row. `label_width` is the room for names of rows, in pixels."""
+    """An SVG document of all panels, row by row. `label_width` is the width for names of rows, in pixels."""
     width, height = _WIDTH + label_width + _GAP, _HEIGHT + _GAP
     lines = math.ceil(len(panels) / columns)
     drawn = "".join(
@@ -67,7 +71,7 @@ def figure(panels: Sequence[Panel], columns: int, label_width: int = 0) -> str:
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers within the bounds, about as many as asked for."""
+    """Round numbers between `low` and `high`, `about` so many."""
     if not high > low:
         return [low]
     step = 10 ** math.floor(math.log10((high - low) / about))
@@ -95,7 +99,7 @@ def _area(panel: Panel, label_width: int) -> _Area:
 def _scale(
     values: Sequence[float], start: float, end: float, *, padded: bool = True
 ) -> tuple[Callable[[float], float], list[float]]:
-    """The map of values onto the pixels from `start` to `end`, and the ticks between. Without values, 0."""
+    """The map from values to pixels between `start` and `end`, and the ticks of the axis."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     if padded:
         margin = 0.06 * (high - low) or 1.0
