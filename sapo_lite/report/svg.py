@@ -7,7 +7,6 @@ from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 230, 170, 44, 8, 34, 24, 14  # pixels
 _COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#8e5bb5", "#666666")
-_BAR = 0.6  # thickness, in rows
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Points:
 class Panel:
     """One plot. The y axis has the names of `rows` at 0, 1, 2, ..., or numbers where there are none.
 
-    bars: (length, y), horizontal from 0
     intervals: (low, high, y), horizontal lines
     """
 
@@ -37,7 +35,6 @@ class Panel:
     y_label: str = ""
     points: Sequence[Points] = ()
     intervals: Sequence[tuple[float, float, float]] = ()
-    bars: Sequence[tuple[float, float]] = ()
     rows: Sequence[str] = ()
 
 
@@ -81,15 +78,13 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 def _panel(panel: Panel, label_width: int) -> str:
     area = _area(panel, label_width)
-    parts = [*_axes(panel, area), *_bars(panel, area), *_intervals(panel, area), *_points(panel, area)]
-    return "".join(parts)
+    return "".join([*_axes(panel, area), *_intervals(panel, area), *_points(panel, area)])
 
 
 def _area(panel: Panel, label_width: int) -> _Area:
     left, right, bottom = _LEFT + label_width, _WIDTH + label_width, _HEIGHT - _BOTTOM
     every = [point for series in panel.points for point in series.xy]
     xs = [x for x, _ in every] + [x for low, high, _ in panel.intervals for x in (low, high)]
-    xs += [x for length, _ in panel.bars for x in (0.0, length)]
     ys = [-0.5, len(panel.rows) - 0.5] if panel.rows else [y for _, y in every]
     x_of, x_ticks = _scale(xs, left, right - _RIGHT)
     y_of, y_ticks = _scale(ys, bottom, _TOP, padded=not panel.rows)
@@ -123,14 +118,6 @@ def _axes(panel: Panel, area: _Area) -> Iterator[str]:
     if panel.y_label:
         turn = f'transform="rotate(-90)" text-anchor="middle" x="{-(_TOP + area.bottom) / 2}" y="10"'
         yield f"<text {turn}>{escape(panel.y_label)}</text>"
-
-
-def _bars(panel: Panel, area: _Area) -> Iterator[str]:
-    for length, y in panel.bars:
-        left, right = sorted((area.x(0), area.x(length)))
-        top, bottom = area.y(y + _BAR / 2), area.y(y - _BAR / 2)
-        size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
-        yield f'<rect x="{left:.1f}" y="{top:.1f}" {size} fill="{_COLOURS[0]}"/>'
 
 
 def _intervals(panel: Panel, area: _Area) -> Iterator[str]:
