@@ -18,8 +18,9 @@ from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
 from sapo_lite.prompts.losses import lowest
-from sapo_lite.prompts.progress import PromptProgress, Silent
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.scoring import measure
+from sapo_lite.run.progress import Silent
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Candidate, Example, Language, Task, TrainingRow
 
@@ -64,6 +65,7 @@ def score_prompts(
         SapoLiteError: anything a caller can put right; the message says how.
     """
     pairs, pool = as_examples(examples), _candidates(prompts)
+    unshown: list[str] = []
     if language not in ("en", "zh") or limit < 1:
         raise DataError(f'expected language "en" or "zh", and a limit above 0; found {language}, {limit}')
     ranked = rank(
@@ -74,10 +76,10 @@ def score_prompts(
         race=race,
         seed=seed,
         max_tokens=max_tokens,
-        progress=progress or Silent(),
+        progress=progress or Silent(unshown.append),
         notices=unseen_answers(pairs, limit),
     )
-    for notice in ranked.notices if progress is None else ():
+    for notice in unshown:
         warnings.warn(notice, stacklevel=2)
     return ranked
 

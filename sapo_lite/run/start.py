@@ -1,10 +1,7 @@
 """A run from Python, and the results of a finished run. Imports torch only if there is work to do."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
@@ -12,9 +9,8 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.run.binding import require_same
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.inputs import inputs_of
-from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.progress import RunProgress, Silent
 from sapo_lite.run.results import Results, is_finished, read_results
-from sapo_lite.support.progress import Meter
 
 
 def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Results | None:
@@ -57,30 +53,4 @@ def run_recipe(
     from sapo_lite.run.pipeline import run
 
     with RunFolder(path, fresh=fresh) as folder:
-        return run(recipe, folder, progress or _Notices(), suites, pull=pull)
-
-
-class _Notices:
-    """A display of notices alone, as warnings."""
-
-    def notice(self, text: str) -> None:
-        warnings.warn(text, stacklevel=2)
-
-    @contextmanager
-    def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
-        yield self
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """Of a piece of work."""
-
-    def stage(self, title: str) -> None:
-        """Not shown."""
-
-    def pool(self, task: str, candidates: Sequence[Any], rejected: Sequence[Any]) -> None:
-        """Not shown."""
-
-    def candidates(self, pool: Sequence[Any], scores: Sequence[Any], final: bool = False) -> None:
-        """Not shown."""
-
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
-        """Not shown."""
+        return run(recipe, folder, progress or Silent(warnings.warn), suites, pull=pull)
