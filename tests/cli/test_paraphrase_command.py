@@ -681,7 +681,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 @pytest.mark.slow
-def test_faults_are_told_within_five_seconds() -> None:
+def test_faults_are_reported_within_five_seconds() -> None:
     """One that refuses, one that never answers, one that lacks the model."""
     with socket.create_server(("127.0.0.1", 0)) as silent, FakeOllama(models=()) as lacking:
         hosts = ("127.0.0.1:9", f"127.0.0.1:{silent.getsockname()[1]}", lacking.url)

@@ -209,7 +209,7 @@ def test_json_to_nowhere_is_told_before_anything_is_done(files: tuple[Path, Path
 
 
 class Heard(PlainDisplay):
-    """Keeps what it is told."""
+    """A display that keeps its notices."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -355,7 +355,7 @@ def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
 
 
 @pytest.mark.parametrize(
-    ("base", "revision", "told"),
+    ("base", "revision", "noticed"),
     [
         (None, None, False),
         ("Qwen/Qwen3-8B", None, False),
@@ -370,14 +370,14 @@ def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
     ],
 )
 def test_names_and_revisions_of_base_models_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, revision: str | None, told: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, revision: str | None, noticed: bool
 ) -> None:
     located = tmp_path / "models--Qwen--Qwen3-8B" / "snapshots" / ("a" * 40)
     monkeypatch.setattr("sapo_lite.leaderboard.from_disk.locate_model", lambda _: located)
     written = {"base_model_name_or_path": base, "revision": revision}
     (tmp_path / "adapter_config.json").write_text(json.dumps(written))
     notice = _of_another_model(tmp_path, "Qwen/Qwen3-8B")
-    assert (notice is not None) == told
+    assert (notice is not None) == noticed
     if notice:
         assert f"it was trained on {base}" in notice
         assert ", and is put on Qwen/Qwen3-8B" in notice

@@ -506,9 +506,11 @@ def test_over_long_inputs_are_cut_by_one_budget_and_told_of(bare: Callable[..., 
     rows = [*TASK.train[:5], Example("love " * 600, "positive")]
     with pytest.warns(UserWarning, match="were cut") as caught:
         found = score_prompts(model, tokenizer, rows, PROMPTS, suffix=SUFFIX, race=False)
-    told = "1 of 6 inputs were cut at their end: with prompt and answer they are longer than 512 tokens"
-    assert [str(warning.message) for warning in caught] == [told]
-    assert found.notices == (told,)
+    expected_notice = (
+        "1 of 6 inputs were cut at their end: with prompt and answer they are longer than 512 tokens"
+    )
+    assert [str(warning.message) for warning in caught] == [expected_notice]
+    assert found.notices == (expected_notice,)
     backbone = load(Path(model.name_or_path))
     backbone.chat.max_source, backbone.chat.max_answer = 511, 0  # less the end of the turn
     task = backbone.chat.fit(replace(TASK, train=tuple(rows)), PROMPTS)
@@ -835,7 +837,7 @@ def test_importing_the_package_is_light() -> None:
     assert done.stdout == "<class 'sapo_lite.leaderboard.board.Leaderboard'> False\n", done.stderr
 
 
-# --- Unsloth's CUDA models, as far as a machine without CUDA can tell
+# --- Unsloth's CUDA models, as far as they can be tested without CUDA
 
 
 def test_a_model_with_unsloths_forward_is_recognised_by_its_class(

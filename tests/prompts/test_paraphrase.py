@@ -1,6 +1,6 @@
 """Candidates: how pools are filled from sources and kept, what is requested, files, built-in wordings.
 
-What the gate refuses stands in test_gate.py, what chat models have said before in test_remembered.py.
+The gate is tested in test_gate.py, the cache of answers in test_answer_cache.py.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What the `ollama` source has for itself: models that are sought, pulled, told not to think and unloaded.
+"""The `ollama` source alone: finding, pulling and unloading models, and turning thinking off.
 
 Through the real client, against a real server on loopback. Shared with `openai`: test_chat_servers.py.
 """

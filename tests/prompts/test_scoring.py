@@ -296,7 +296,7 @@ def test_a_race_has_the_losses_and_the_winner_of_a_full_score(
         assert own.partial is (len(own.examples) < 110)
         assert own.total == 110
     assert {len(s.examples) for s in raced} >= {96, 110}
-    # Everyone is told of whenever they have been measured, and last with what is returned.
+    # Progress is notified after each measurement, and last with the returned losses.
     assert {s.index: s for s in arrived} == {s.index: s for s in raced}
     assert len(arrived) == 6 + sum(len(end.left) for end in ends[:-1])
     assert [end.examples for end in ends] == [32, 64, 96, 110][: len(ends)]
