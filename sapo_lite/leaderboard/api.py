@@ -49,20 +49,20 @@ def score_prompts(
 
     Args:
         model: in bfloat16, float32 or float16, quantised or not, on the CPU or on CUDA; its active
-            adapters act as they do in training, with dropout off
+            adapters are used, with dropout off
         tokenizer: its chat template renders one user turn: prompt, blank line, `Text:`, input, blank
             line, suffix
         examples: (input, answer) pairs, mappings such as {"input": ..., "answer": ...}, or `Example`s
         prompts: different from each other; the first is "the original"
         suffix: closes every prompt, such as "Answer with the label only."
         language: "en", or "zh" to write `文本:` for `Text:`
-        limit: the first so many examples are used
+        limit: number of examples to use, from the first on
         race: drop a prompt once it is clearly not the best; its losses stay partial
         max_tokens: cut longer inputs, by one budget for all prompts; by default what the model reads
-        progress: where progress and notices go; by default notices become warnings
+        progress: receives progress and notices; by default nothing is shown, and notices become warnings
 
     Raises:
-        SapoLiteError: anything a caller can put right; the message says how.
+        SapoLiteError: anything that a caller can fix; the message says how.
     """
     pairs, pool = as_examples(examples), _candidates(prompts)
     unshown: list[str] = []
