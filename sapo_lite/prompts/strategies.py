@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Selection:
     """A strategy's decision: the training set of the task, and the candidate it is tested with."""
 
-    part: TrainingSet
+    training_set: TrainingSet
     chosen: Candidate
 
 

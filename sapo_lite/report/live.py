@@ -111,8 +111,8 @@ class LiveDisplay:
         else:
             self._table = candidate_table(pool, scores, rows=8)
 
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
-        self._matrix = score_matrix(tasks, lessons, rows, "R so far: ROUGE-L, %")
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+        self._matrix = score_matrix(tasks, groups, rows, "R so far: ROUGE-L, %")
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))

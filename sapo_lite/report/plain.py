@@ -55,7 +55,7 @@ class PlainDisplay:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
 
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
         values = "  ".join(f"{task} {value:.1f}" for task, value in zip(tasks, rows[-1], strict=True))
         self._print(f"R[{len(rows) - 1}]  {values}")
 

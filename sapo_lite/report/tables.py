@@ -73,18 +73,18 @@ def pool_table(
 
 
 def score_matrix(
-    tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]], title: str
+    tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]], title: str
 ) -> RenderableType:
-    """Table of R in percent; row 0 is before any training, row i after task group `lessons[i - 1]`.
+    """Table of R in percent; row 0 is before any training, row i after task group `groups[i - 1]`.
 
     The score of a task right after its own training is bold.
     """
     named: list[list[str | Text]] = []
     for i, row in enumerate(rows):
-        lesson = lessons[i - 1] if i else None
+        group = groups[i - 1] if i else None
         scores = zip(tasks, row, strict=True)
-        cells = [Text(f"{value:.1f}", style="bold" if task == lesson else "") for task, value in scores]
-        named.append(["nothing" if lesson is None else f"{i} {lesson}", *cells])
+        cells = [Text(f"{value:.1f}", style="bold" if task == group else "") for task, value in scores]
+        named.append(["nothing" if group is None else f"{i} {group}", *cells])
     return NumberTable(title, ["after training", *tasks], named)
 
 

@@ -43,8 +43,8 @@ def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone:
         choice = _recorded(stage, task, selection.chosen)
     else:
         choice = describe_choice(context.backbone, recipe.prompt.strategy, selection.chosen, scores)
-    part, rewriting = _rewritten(context, number, selection.part, stage, own(paths.REWRITES))
-    return TrainedTask(part, choice, selection.chosen, rewriting)
+    training_set, rewriting = _rewritten(context, number, selection.training_set, stage, own(paths.REWRITES))
+    return TrainedTask(training_set, choice, selection.chosen, rewriting)
 
 
 def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
@@ -98,20 +98,27 @@ def _measure(
 
 
 def _rewritten(
-    context: RunContext, number: int, part: TrainingSet, stage: Stage, name: str
+    context: RunContext, number: int, training_set: TrainingSet, stage: Stage, name: str
 ) -> tuple[TrainingSet, Rewriting | None]:
     """The training set with rewritten answers, if the recipe asks for rewriting."""
     if not context.recipe.rewrite.enabled:
-        return part, None
+        return training_set, None
 
     def made() -> dict[str, Any]:
-        context.progress.stage(f"{context.heading(part.task)} · rewriting {len(part.rows)} answers")
+        context.progress.stage(
+            f"{context.heading(training_set.task)} · rewriting {len(training_set.rows)} answers"
+        )
         seed, scratch = context.seed(number), stage.checkpoints
         found = rewrite(
-            context.backbone, part, context.recipe, seed=seed, scratch=scratch, progress=context.progress
+            context.backbone,
+            training_set,
+            context.recipe,
+            seed=seed,
+            scratch=scratch,
+            progress=context.progress,
         )
         return asdict(found)
 
     with context.usage.measure("rewrite"):
         rewriting = stage.cached_as(Rewriting, name, made)
-    return replace(part, rows=rewriting.applied(part.rows)), rewriting
+    return replace(training_set, rows=rewriting.applied(training_set.rows)), rewriting

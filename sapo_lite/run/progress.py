@@ -15,7 +15,7 @@ class RunProgress(PromptProgress, Protocol):
     """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task."""
 
     def scores(
-        self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]
+        self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]
     ) -> None: ...
 
 
@@ -46,5 +46,5 @@ class Silent:
     ) -> None:
         pass
 
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
         pass

@@ -32,13 +32,13 @@ def learn(
         adapter.load(stage.adapter)
         return {task: found.after_training() for task, found in learned.items()}
     with context.usage.measure("train"):
-        new, seen = ([found.part for found in tasks.values()] for tasks in (learned, past))
+        new, seen = ([found.training_set for found in tasks.values()] for tasks in (learned, past))
         replay = METHODS[context.recipe.adapter.method].replay_rows
         old = replay(context.backbone, context.recipe.adapter, seen, new, context.seed(number))
         _train(context, number, group, new, old, stage)
         learned = {task: found.after_training() for task, found in learned.items()}
         if adapter.after_task is not None:
-            adapter.after_task([found.part for found in learned.values()], context.progress)
+            adapter.after_task([found.training_set for found in learned.values()], context.progress)
         stage.keep_adapter(adapter.save)
     return learned
 
@@ -52,9 +52,9 @@ def _train(
     stage: Stage,
 ) -> None:
     """Train on the `new` training sets of the group's tasks, and on replayed rows of `old` tasks."""
-    rows = sum(len(part.rows) for part in [*new, *old])
+    rows = sum(len(one.rows) for one in [*new, *old])
     heading = context.heading(group[0]) if len(group) == 1 else f"all {len(group)} tasks"
-    again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
+    again = "".join(f", {len(one.rows)} of them of {one.task.name}" for one in old)
     context.progress.stage(f"{heading} · training on {rows} examples{again}")
     with context.progress.work("training", context.recipe.training.steps(rows), "steps") as meter:
         reached = 0

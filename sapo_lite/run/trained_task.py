@@ -16,7 +16,7 @@ class TrainedTask:
     prompt: candidate that the task is tested with
     """
 
-    part: TrainingSet
+    training_set: TrainingSet
     choice: Choice
     prompt: Candidate
     rewriting: Rewriting | None = None
@@ -24,10 +24,15 @@ class TrainedTask:
 
     def after_training(self) -> "TrainedTask":
         """The record after training: prompts for testing and for replay are the last of the schedule."""
-        if self.part.schedule is None:
+        if self.training_set.schedule is None:
             return self
-        after, part = self.part.schedule.after_training(), self.part
+        after, training_set = self.training_set.schedule.after_training(), self.training_set
         if after.replayed is not None:
-            rows = [replace(row, instruction=after.replayed.text) for row in part.rows]
-            part = TrainingSet(part.task, rows)
-        return replace(self, part=part, prompt=after.final or self.prompt, rescorings=tuple(after.rescorings))
+            rows = [replace(row, instruction=after.replayed.text) for row in training_set.rows]
+            training_set = TrainingSet(training_set.task, rows)
+        return replace(
+            self,
+            training_set=training_set,
+            prompt=after.final or self.prompt,
+            rescorings=tuple(after.rescorings),
+        )

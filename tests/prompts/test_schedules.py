@@ -252,9 +252,14 @@ def test_a_learned_task_goes_on_with_what_its_schedule_says_whatever_that_is() -
         return TrainedTask(TrainingSet(task, rows, Settled(after)), choice, POOL[0]).after_training()
 
     varying, ended = learned(AfterTraining()), learned(AfterTraining(POOL[3], POOL[5]))
-    assert (varying.prompt, varying.part) == (POOL[0], TrainingSet(task, rows, Settled(AfterTraining())))
+    assert (varying.prompt, varying.training_set) == (
+        POOL[0],
+        TrainingSet(task, rows, Settled(AfterTraining())),
+    )
     assert (ended.prompt, ended.choice.chosen) == (POOL[3], POOL[0])
-    assert ended.part == TrainingSet(task, [TrainingRow("Wording 5.", e.input, e.answer) for e in task.train])
+    assert ended.training_set == TrainingSet(
+        task, [TrainingRow("Wording 5.", e.input, e.answer) for e in task.train]
+    )
 
 
 def test_a_task_without_a_schedule_is_after_training_as_it_was() -> None:

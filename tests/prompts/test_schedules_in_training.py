@@ -290,7 +290,7 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
         assert steps[0].number == {5: 5, 6: 5, 8: 7}[deaths[-1]]
 
 
-# --- several tasks in one lesson
+# --- several tasks in one group
 
 
 def test_every_training_set_of_a_group_has_a_schedule_of_its_own_and_the_epochs_of_the_whole(

@@ -64,7 +64,7 @@ def chosen_by(
 
 
 def schedule_of(name: str, **settings: Any) -> RandomSchedule:
-    schedule = chosen_by(name, seed=3, **settings).part.schedule
+    schedule = chosen_by(name, seed=3, **settings).training_set.schedule
     assert isinstance(schedule, RandomSchedule)
     return schedule
 
@@ -113,7 +113,9 @@ def test_the_chosen_candidate(strategy: str, chosen: int) -> None:
 def test_the_chosen_candidate_is_on_every_row(name: str) -> None:
     selection = chosen_by(name, seed=3)
     instruction = selection.chosen.text
-    assert list(selection.part.rows) == [TrainingRow(instruction, e.input, e.answer) for e in TASK.train]
+    assert list(selection.training_set.rows) == [
+        TrainingRow(instruction, e.input, e.answer) for e in TASK.train
+    ]
 
 
 def test_a_tie_goes_to_the_earlier_candidate() -> None:
@@ -146,7 +148,7 @@ def test_with_one_candidate_there_is_nothing_to_score_and_it_is_chosen(name: str
     # A task without an instruction (Py150) has nothing to paraphrase and is trained as it is.
     selection = chosen_by(name, POOL[:1], [])
     assert selection.chosen is POOL[0]
-    assert selection.part.schedule is None
+    assert selection.training_set.schedule is None
 
 
 def test_random_is_decided_by_the_seed_and_the_task() -> None:
@@ -227,9 +229,9 @@ def test_paft_is_tested_with_the_original_instruction() -> None:
 
 @pytest.mark.parametrize("strategy", ["fixed", "sapo", "worst", "random"])
 def test_other_strategies_have_one_instruction(strategy: str) -> None:
-    assert chosen_by(strategy, seed=3).part.schedule is None
+    assert chosen_by(strategy, seed=3).training_set.schedule is None
 
 
 def test_adversarial_and_rescored_schedules_measure_losses_later() -> None:
-    assert isinstance(chosen_by("paft, adversarial").part.schedule, Adversarial)
-    assert isinstance(chosen_by("sapo, rescore").part.schedule, Rescored)
+    assert isinstance(chosen_by("paft, adversarial").training_set.schedule, Adversarial)
+    assert isinstance(chosen_by("sapo, rescore").training_set.schedule, Rescored)
