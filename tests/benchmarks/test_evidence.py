@@ -1,4 +1,4 @@
-"""The evidence: its statistics, what is shared between runs, that it resumes, what its report says."""
+"""The evidence program: statistics, reuse between runs, resuming, and the report."""
 
 import itertools
 import json
@@ -390,7 +390,7 @@ def finished(programme: Callable[[str], list[str]]) -> Path:
 
 
 def results_of(out: Path) -> dict[str, Any]:
-    """The raw results less what they took."""
+    """The raw results without times and memory."""
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):

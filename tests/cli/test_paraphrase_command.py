@@ -1,4 +1,4 @@
-"""`sapo-lite paraphrase`, as a user types it, and what it does for a later run."""
+"""`sapo-lite paraphrase`, as a user types it, and its effect on a later run."""
 
 import io
 import itertools
@@ -124,7 +124,7 @@ def in_turn(replies: Sequence[Reply], text: str = TEXT, labels: str = "") -> Cal
 
 
 def by_seed(body: dict[str, Any]) -> str:
-    """What a model would say that answers alike to the same call; every third answer has lost its labels."""
+    """Replies of a model that gives equal calls equal answers; every third answer lacks its labels."""
     seed = body["options"]["seed"]
     ending = "as you like" if seed % 3 == 0 else "with bright or dark"
     return f"<START>Say {seed % 9973} {ending}.</START>"

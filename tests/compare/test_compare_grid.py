@@ -1,4 +1,4 @@
-"""A recipe's grid before it runs: cells, what they share, where they are, how much work they are."""
+"""The grid of a recipe before it runs: cells, pieces to copy, folders, work."""
 
 import gc
 import json
@@ -169,7 +169,7 @@ def test_a_comparison_is_named_by_what_its_cells_share() -> None:
 
 
 def copied(grid: Grid, name: str) -> dict[str, str]:
-    """By piece, the cell that it is copied from into the cell of this name."""
+    """For the cell of this name: by piece, the cell that it is copied from."""
     found = sources_of({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
     (own,) = (pieces for cell, pieces in found.items() if cell.name == name)
     return {piece: source.name for piece, source in own.items()}

@@ -1,4 +1,4 @@
-"""Whole comparisons, tiny ones: what they share is what runs by themselves find, and killed ones go on."""
+"""Whole tiny comparisons: copied pieces are equal to those of single runs, and killed comparisons resume."""
 
 import json
 import os

@@ -200,7 +200,7 @@ def test_a_single_prompt_has_a_loss_and_no_rival(bare: Callable[..., tuple[Any, 
 
 
 def snapshot(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """Everything that scoring could leave behind."""
+    """All state of model and tokenizer that scoring could change."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     configs = [m.config for m in model.modules() if isinstance(getattr(m, "config", None), PreTrainedConfig)]
     return {
@@ -236,7 +236,7 @@ def snapshot(model: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def four_bit_state(layer: Any) -> list[Any]:
-    """What bitsandbytes changes of a layer in a forward pass."""
+    """State of a layer that bitsandbytes changes in a forward pass."""
     settled = (layer.support_avx512bf16_for_cpu, layer.compute_dtype, layer.compute_type_is_set)
     return [settled, getattr(layer.weight.quant_state, "packing_format_for_cpu", False)]
 

@@ -1,4 +1,4 @@
-"""EWC: the Fisher information is that of single examples, and weights are held where they mattered."""
+"""EWC: the Fisher information is that of single examples, and its penalty holds important weights."""
 
 import io
 from collections.abc import Callable, Sequence

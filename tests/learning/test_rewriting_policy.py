@@ -1,4 +1,4 @@
-"""The policy: trained with GRPO beside the learner's LoRA, and gone afterwards as if it had never been."""
+"""The policy: trained with GRPO beside the learner's LoRA, and removed without a trace afterwards."""
 
 import io
 import random

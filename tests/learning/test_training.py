@@ -1,4 +1,4 @@
-"""One task's training: the gradient of the answers' mean loss, and the same end however often interrupted."""
+"""Training of one task: the gradient of the answers' mean loss, and equal weights after any interruption."""
 
 import contextlib
 import math
@@ -272,7 +272,7 @@ def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run did, step by step, and where it ended."""
+    """Record of a training run: its steps and its final weights."""
 
     rows: list[tuple[int, ...]]  # of every micro-batch
     rates: list[float]

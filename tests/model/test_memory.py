@@ -1,4 +1,4 @@
-"""Memory that runs out: work goes on in smaller parts and comes to the same end, or stops with a sentence.
+"""Out of memory: work continues in smaller batches with equal results, or stops with one sentence.
 
 Allocations fail for real here: torch is asked for more than any address space holds, or (in a process
 of its own, this file run as a program) the address space is limited.

@@ -1,4 +1,4 @@
-"""Races: dropped by the formula that is documented, deterministic, no work done twice or in vain."""
+"""Races: candidates are dropped by the documented formula, and no loss is measured twice."""
 
 import io
 import math

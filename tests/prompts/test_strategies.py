@@ -1,4 +1,4 @@
-"""What a task is trained on, by strategy."""
+"""Training set of a task, by strategy."""
 
 import math
 from collections import Counter

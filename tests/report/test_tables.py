@@ -1,4 +1,4 @@
-"""Tables of candidates: ranks, differences, what a loss was measured on, and what was rejected."""
+"""Tables of candidates: ranks, differences, numbers of examples, and rejected texts."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Whole runs with rewritten answers: what they keep and report, and that nothing else of a run is touched."""
+"""Whole runs with rewritten answers: their files and reports; nothing else of a run changes."""
 
 import filecmp
 import json

@@ -1,4 +1,4 @@
-"""A whole run: what it finds, what it writes, what it shows, what it refuses."""
+"""A whole run: results, files, output, and refusals."""
 
 import json
 import shutil

@@ -34,7 +34,7 @@ ALL_PROMPTS = ("evaluation.prompts=all", "paraphrase.held_out=2")
 
 @dataclass
 class Counted:
-    """What runs have done."""
+    """Counts of the work that runs have done."""
 
     forwards: int = 0
     rollouts: int = 0
