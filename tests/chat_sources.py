@@ -1,4 +1,4 @@
-"""The sources `ollama` and `openai` behind one face, for what is the same of both chat protocols."""
+"""One interface to the sources `ollama` and `openai`, for tests of both chat protocols."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ OTHER = "<START>Reply with yes for a correct text and with no for a wrong one.</
 OTHER_TEXT = "Reply with yes for a correct text and with no for a wrong one."
 
 
-class Heard(PlainDisplay):
+class RecordingDisplay(PlainDisplay):
     """Keeps notices and bars. `on_answer` is called with the number of candidates after every answer."""
 
     def __init__(self, on_answer: Callable[[int], None] = lambda candidates: None) -> None:
@@ -72,7 +72,7 @@ class ChatProtocol:
         self,
         server: LoopbackServer,
         *tasks: Task,
-        progress: Heard | None = None,
+        progress: RecordingDisplay | None = None,
         seed: int = 0,
         fresh: bool = False,
         pull: bool = False,
@@ -81,7 +81,7 @@ class ChatProtocol:
         """Pools of the tasks (of TASK if none is named), and all notices."""
         settings: dict[str, Any] = {"backend": self.backend, "model": "tiny", self.address: server.url}
         settings |= {"count": 2, "attempts": 2, "timeout": 5.0}
-        progress = progress or Heard()
+        progress = progress or RecordingDisplay()
         around = SourceContext(progress, seed=seed, fresh=fresh, pull=pull)
         return make_pools(
             tasks or (TASK,), ParaphraseConfig(**(settings | changes)), around

@@ -30,7 +30,7 @@ COMPARISON = ["--strategies", "fixed,worst", "--adapters", "lorainc,ewc", "--see
 
 
 def machine() -> str:
-    """Where the same bits come out: processor and version of torch."""
+    """Key of machines with equal bits: processor and version of torch."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else [platform.processor()]
     kept = ("model name", "model\t", "stepping", "flags")
@@ -39,7 +39,7 @@ def machine() -> str:
 
 
 def found(folder: Path) -> dict[str, Any]:
-    """What a run found: results.json, losses of the candidates, and its adapters."""
+    """Results of a run: results.json, losses of the candidates, and its adapters."""
     return {
         "results": json.loads((folder / "results.json").read_text()),
         "losses": {

@@ -1,4 +1,4 @@
-"""What the fake model servers can be told to answer, and what that is on the wire."""
+"""Replies of the fake model servers, and their form on the wire."""
 
 import json
 from collections.abc import Callable, Iterable

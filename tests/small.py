@@ -41,7 +41,7 @@ SETTINGS = [
 @functools.cache
 def quick_collections() -> None:
     """For tests that train often: the Trainer collects garbage several times a run, among a million objects
-    of imported modules. They are told to be no garbage."""
+    of imported modules. These are excluded from collection."""
     from trl import SFTTrainer  # noqa: F401
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""What a newcomer adds is one entry of a registry: recipes, plans, comparisons and runs then know it."""
+"""Extensions: one entry of a registry is enough for recipes, plans, comparisons and runs."""
 
 import subprocess
 import sys

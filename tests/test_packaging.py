@@ -1,4 +1,4 @@
-"""What a user installs: the archives hold what they must, and the pins agree with each other."""
+"""Packages: complete archives, and pins that agree with each other."""
 
 import ast
 import re

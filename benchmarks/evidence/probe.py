@@ -35,7 +35,7 @@ from sapo_lite.support.files import read_json
 from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
 
-# Scores by kind of prompt, then by task in order, then by metric, in percent: as a run's scores.json.
+# Scores by kind of prompt, then by task in order, then by metric, in percent: as in the stage.json of a run.
 Scores = dict[str, list[dict[str, float]]]
 
 

@@ -1,4 +1,4 @@
-"""The command line. The only place that prints errors; nothing heavy is imported before it is needed."""
+"""The command line. Errors are printed here only; torch is imported only by commands that need it."""
 
 import errno
 import os
@@ -32,8 +32,8 @@ app.add_typer(recipes_app, name="recipes")
 
 def main() -> None:
     """Entry point of the installed command and of cli.py."""
-    # OpenMP threads that spin while they wait cost several times the work on a machine that has
-    # anything else to do. Read when torch is imported.
+    # OpenMP threads spin while they wait, which slows other processes on the machine several times. The
+    # variable is read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
@@ -52,7 +52,7 @@ def _fail(message: str) -> NoReturn:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What to do where a path that was typed cannot be used.
+# Advice for a typed path that cannot be used, by error number.
 _ADVICE = {
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ENOTDIR: "A part of this path is a file where a folder was expected.",

@@ -91,7 +91,7 @@ def compare(
     grid = make_grid(
         what[0], settings or (), strategies=strategies, adapters=adapters, seeds=seeds, draw=draw
     )
-    # Seconds: it brings torch.
+    # Imported only here: it imports torch, which takes seconds.
     from sapo_lite.compare.plan import make_plan
 
     plan = make_plan(grid, out, data)
@@ -102,7 +102,7 @@ def compare(
 
 
 def _is_recipe(name: str) -> bool:
-    """Whether a name is a shipped recipe, a TOML file, or a typo of these, which recipes report better."""
+    """Whether a name means a recipe: a shipped one, a TOML file, or a typo, which load_recipe reports."""
     from sapo_lite.recipe import shipped_recipes
 
     if name in {path.stem for path in shipped_recipes()} or name.endswith(".toml"):
@@ -111,7 +111,7 @@ def _is_recipe(name: str) -> bool:
 
 
 def _refuse(for_a_recipe: Mapping[str, object], folders: Sequence[str]) -> None:
-    """Raises SapoLiteError if folders are to be read, and an option was given that is for a recipe."""
+    """Raises SapoLiteError if an option for a recipe is given together with folders."""
     if given := [f"--{name}" for name, value in for_a_recipe.items() if value]:
         raise SapoLiteError(
             f"{', '.join(given)}: expected one recipe to run, found the folders {', '.join(folders)}"

@@ -99,11 +99,11 @@ def paraphrase(
         if settings or data:
             raise RecipeError(f"--set and --data belong to a recipe; found an instruction, {quoted(what)}")
         make = partial(paraphrase_instruction, what, named, section, seed=seed or 0)
-    # Made before stdout and stderr are taken from the libraries.
+    # Made before `working` redirects stdout and stderr, which libraries write to.
     tables = wide_console(sys.stderr)
     with working("paraphrase", plain, then="the same command goes on where it stopped") as progress:
         pools = make(fresh=fresh, pull=pull, progress=progress)
-    # On a terminal the accepted texts follow in full.
+    # On a terminal, the table omits accepted texts: they are printed in full below.
     accepted = on_stdout or not sys.stdout.isatty()
     for pool in pools:
         tables.print(pool_table(pool.task, pool.candidates, pool.rejected, accepted=accepted))
@@ -114,5 +114,5 @@ def paraphrase(
 
 
 def _is_recipe(what: str) -> bool:
-    """Whether a recipe is meant: a name or a path rather than a sentence, English or Chinese."""
+    """Whether the argument means a recipe, by name or path, and not an instruction."""
     return what.endswith(".toml") or re.fullmatch(r"[a-z0-9_./~-]*[a-z0-9_]", what) is not None

@@ -91,7 +91,7 @@ def score(
     from sapo_lite.report.tables import leaderboard_view
 
     on_stdout = is_stdout(json_file)
-    # Made before stdout and stderr are taken from the libraries.
+    # Made before `working` redirects stdout and stderr, which libraries write to.
     table = wide_console(sys.stderr if on_stdout else sys.stdout)
     with working(f"score {model}", plain, then="no result was written") as progress:
         result = score_files(

@@ -1,4 +1,4 @@
-"""What the commands that take long share: how they show their work, and how they end on Ctrl-C."""
+"""Display, Ctrl-C and JSON output of the commands."""
 
 import contextlib
 import os
@@ -33,16 +33,16 @@ def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
 
 
 def wide_console(file: TextIO) -> Console:
-    """A console for tables: as wide as the terminal, or as a pipe should be, which has no width."""
+    """A console for tables: as wide as the terminal, or 110 characters for pipes and files."""
     return Console(file=file, width=None if file.isatty() or "COLUMNS" in os.environ else 110)
 
 
 @contextlib.contextmanager
 def interruptible(then: str) -> Iterator[None]:
-    """Ctrl-C ends with a line that says what `then` can be done, rather than with a traceback."""
+    """Context manager: Ctrl-C exits with the line `interrupted: {then}` instead of a traceback."""
 
     def interrupt(number: int, frame: object) -> None:
-        # Python drops an exception that strikes in a destructor or a callback: raise it until it holds.
+        # Python drops exceptions raised inside a destructor or a callback, so raise it again every 3 seconds.
         signal.setitimer(signal.ITIMER_REAL, 3)
         raise KeyboardInterrupt
 
@@ -61,7 +61,7 @@ def interruptible(then: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def working(title: str, plain: bool, *, then: str, log: Path = Path(os.devnull)) -> "Iterator[RunProgress]":
-    """A display on stderr, while libraries write to `log`. Ctrl-C ends with what `then` can be done."""
+    """Context manager: a display on stderr, output of libraries in `log`, Ctrl-C as in `interruptible`."""
     from sapo_lite.support.library_logs import chatter_to
 
     with interruptible(then), display(title, plain) as progress, chatter_to(log):
@@ -69,14 +69,18 @@ def working(title: str, plain: bool, *, then: str, log: Path = Path(os.devnull))
 
 
 def is_stdout(json_file: Path | None) -> bool:
-    """Whether JSON goes to stdout. Raises SapoLiteError, before any work, if it can go nowhere."""
+    """Whether JSON goes to stdout. Raises SapoLiteError, before any work, if the path cannot be a file."""
     if json_file is not None and (json_file.is_dir() or not json_file.parent.is_dir()):
         raise SapoLiteError(f"--json {json_file}: expected the name of a file in a folder that exists.")
     return json_file == Path("-")
 
 
 def write_json(json_file: Path, text: str) -> None:
-    """To the file named by --json, or to stdout for `-`."""
+    """Write JSON to the file named by --json, or to stdout for `-`.
+
+    Raises:
+        SapoLiteError: the file cannot be written.
+    """
     if json_file == Path("-"):
         typer.echo(text, nl=False)
         return

@@ -1,12 +1,12 @@
-"""Runs beside each other: a grid of strategies, adapters and seeds that is run or reused, and its statistics.
+"""Comparisons of many runs: a grid of strategies, adapters and seeds, and its statistics.
 
-    grid.py         which cells there are, and the recipe and the command of each
-    reuse.py        what runs copy from each other instead of computing it again (times.py: what it took)
-    folders.py      the run folders of the cells; plan.py: how much work they are
-    execution.py    runs the cells; executors/: many, in processes; progress.py: how far they are
-    read.py         finished runs, read back, and which of them can be compared
-    findings.py     groups over seeds, differences, what stands out (statistics.py)
-    comparison.py   all of it
+    grid.py         the cells, and the recipe and the command of each
+    reuse.py        pieces that runs copy from each other (times.py: the seconds these took)
+    folders.py      the run folders of the cells; plan.py: their work
+    execution.py    runs the cells; executors/: in processes; progress.py: finished and running cells
+    read.py         reads finished runs, and checks which of them can be compared
+    findings.py     groups over seeds, differences, significance (statistics.py)
+    comparison.py   the comparison as one object
 
-Of these, only what runs a grid brings torch. Tables and files of a comparison are drawn in report/.
+Only the modules that run a grid import torch. Tables and files of a comparison are written in report/.
 """

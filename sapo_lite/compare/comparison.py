@@ -1,4 +1,4 @@
-"""A comparison: finished runs, and what they say."""
+"""A comparison: finished runs, their groups over seeds, and the findings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ TIME = "Time is that of a run as if alone: its own, and that of the pieces it co
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs, grouped. `kind` is the kind of prompt that is shown where there is room for one.
+    """Finished runs, and their groups over seeds.
 
-    settings: what the runs have in common
-    runs: all of them, and as `groups` over seeds
-    home: the comparison's own folder, from which the run folders are named, if it has one
-    notes: what else should be known, in sentences
+    settings: settings that all runs have in common
+    kind: kind of prompt that is shown if only one can be
+    home: folder of the comparison, None if it has none; run folders are shown relative to it
+    notes: further sentences for the reader
     """
 
     name: str
@@ -42,7 +42,7 @@ class Comparison:
 
     @cached_property
     def found(self) -> dict[str, list[Finding]]:
-        """By kind of prompt."""
+        """Findings by kind of prompt."""
         return {kind: findings(self.groups, kind) for kind in self.kinds}
 
     @property
@@ -51,7 +51,7 @@ class Comparison:
 
     @property
     def metrics(self) -> dict[str, str]:
-        """What the metrics are that there are."""
+        """Descriptions of the metrics present, by name."""
         known = {one.metric for one in self.shown}
         return {metric: meaning for metric, meaning in METRICS.items() if metric in known}
 
@@ -60,8 +60,8 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
     """Compare finished runs.
 
     Raises:
-        RunFolderError: with a line for each that will not do.
-        RecipeError: nothing was tested with that kind of prompt.
+        RunFolderError: a folder holds no finished run, or a run cannot be compared; a line for each.
+        RecipeError: the runs were not tested with prompts of this kind.
     """
     runs = read_folders(folders)
     groups, first = grouped(runs), runs[0]
@@ -73,6 +73,6 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
 
 
 def require_kind(kind: str | None, kinds: Sequence[str]) -> None:
-    """Raises RecipeError if nothing is tested with this kind of prompt."""
+    """Check a kind of prompt. Raises RecipeError if it is not among the `kinds` that are tested."""
     if kind is not None and kind not in kinds:
         raise RecipeError(f"--prompts: expected {one_of(kinds)} (evaluation.prompts), found {kind}")

@@ -1,4 +1,4 @@
-"""Runs the cells of a comparison, each an ordinary run in a folder that resumes by itself."""
+"""Runs the cells of a comparison. Each is an ordinary run, with a folder from which it resumes."""
 
 import os
 import time
@@ -35,7 +35,11 @@ from sapo_lite.support.library_logs import chatter_to
 
 
 def check(plan: Plan, jobs: int, kind: str | None) -> None:
-    """Raises SapoLiteError for what would fail once the first runs are done."""
+    """Check the options, so that they fail before the first run.
+
+    Raises:
+        SapoLiteError: several jobs on CUDA, or a kind of prompt that is not tested.
+    """
     require_kind(kind, next(iter(plan.grid.recipes.values())).evaluation.kinds)
     if jobs > 1 and torch.cuda.is_available():
         raise SapoLiteError(
@@ -45,7 +49,7 @@ def check(plan: Plan, jobs: int, kind: str | None) -> None:
 
 
 def begin(plan: Plan) -> None:
-    """Write the settings and the cells of the comparison into its folder, which identify it."""
+    """Write comparison.json with the settings, which identify the comparison, and the cells."""
     cells = [
         {"strategy": cell.strategy, "adapter": cell.adapter, "seed": cell.seed}
         | {"folder": os.path.relpath(folder.path, plan.out), "command": plan.command(cell)}
@@ -56,12 +60,12 @@ def begin(plan: Plan) -> None:
 
 
 def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None:
-    """The candidates of all cells, before any backbone is in memory: on one card, no two models are.
+    """Make the candidates of all cells before any backbone is loaded: two models may not fit on one GPU.
 
-    Where the backbone itself paraphrases, a cell makes its own when it has loaded it.
+    If the backbone itself paraphrases, they are made later, by the cell that has loaded it.
 
     Raises:
-        SapoLiteError: as a run does.
+        SapoLiteError: as in a run.
     """
     for cell in plan.unfinished:
         recipe, tasks = plan.grid.recipes[cell], plan.tasks[cell]
@@ -77,12 +81,12 @@ def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None
 def run_cells(
     plan: Plan, jobs: int, watcher: Watcher[Cell], to_file: Callable[[TextIO], RunProgress], *, pull: bool
 ) -> None:
-    """Run every cell that is not finished, each when what it copies from another is there.
+    """Run every unfinished cell, as soon as the pieces that it copies from other cells are finished.
 
-    `to_file` is called in worker processes: it gives the progress of a run that writes to a file.
+    to_file: returns a progress display that writes to a file; called in worker processes
 
     Raises:
-        SapoLiteError: what a cell raised; those after it were not begun.
+        SapoLiteError: the error of a cell; later cells were not started.
     """
     unfinished = plan.unfinished
 
@@ -100,7 +104,7 @@ def run_cells(
 
 
 def _prepare(threads: int | None) -> None:
-    """With one job, a worker has as many threads as a run by itself: sums then have the same order."""
+    """Set the number of threads; None keeps the default, with which sums have the order of a single run."""
     if threads is not None:
         torch.set_num_threads(max(1, threads))
 
@@ -132,13 +136,15 @@ def run_cell(
     *,
     pull: bool = False,
 ) -> float:
-    """Run a recipe in the folder `path`, or go on with it. Its progress is written to a file there.
+    """Run a recipe in the folder `path`, or resume its run there.
 
-    `others` are folders of runs, from which pieces that come out the same are copied. Returns the seconds
-    that this call took; 0 if the run was finished.
+    others: run folders, from which pieces that would be the same are copied
+    to_file: returns a progress display that writes to a file, here one in the run folder
+
+    Returns the seconds that this call took; 0 if the run was already finished.
 
     Raises:
-        SapoLiteError: as a run does; also where its folder holds a run of other settings.
+        SapoLiteError: as in a run; also if the folder holds a run of other settings.
     """
     start = time.perf_counter()
     with RunFolder(path) as folder, chatter_to(path / LOG):
@@ -153,7 +159,7 @@ def run_cell(
 
 
 def conclude(plan: Plan, kind: str | None) -> Comparison:
-    """Compare the cells, all of which are finished."""
+    """Compare the cells. All of them must be finished."""
     runs = [read_run(folder.path, plan.command(cell)) for cell, folder in plan.folders.items()]
     notes = [*plan.grid.notices, *plan.notes]
     notes += [f"{cell.name} is {path}, which was finished before" for cell, path in plan.reused.items()]

@@ -1,4 +1,4 @@
-"""From finished runs to what a comparison says: groups over seeds, paired differences, what stands out."""
+"""Findings of a comparison: groups over seeds, paired differences, and which of them are significant."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,11 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their seed alone. `settings` are those in which the groups differ further."""
+    """Runs that differ in their seed only.
+
+    settings: further settings in which groups of the comparison differ
+    runs: by seed
+    """
 
     strategy: str
     adapter: str
@@ -33,10 +37,11 @@ class Group:
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Runs by strategy, adapter and any other setting that differs, in the order in which they come.
+    """Group runs by strategy, adapter and every other setting that differs. Keeps their order.
 
     Raises:
-        RunFolderError: with a line for each run that cannot be compared.
+        RunFolderError: runs cannot be compared, a line for each; or two runs of one group and seed have
+            different results.
     """
     if faults := incomparable(runs):
         raise RunFolderError("These runs cannot be compared:\n  " + "\n  ".join(faults))
@@ -61,7 +66,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
 
 
 def _rewrites_by_strategy(run: Run) -> bool:
-    """Whether answers are rewritten where the strategy asks for it, and nowhere else."""
+    """Whether answers are rewritten if and only if the strategy asks for it."""
     strategy = STRATEGIES.get(run.settings["prompt.strategy"])
     return bool(run.settings.get("rewrite.enabled")) == (strategy is not None and strategy.rewrites)
 
@@ -70,9 +75,11 @@ def _rewrites_by_strategy(run: Run) -> bool:
 class Finding:
     """One metric of one group, in percent.
 
-    values: by seed; over_seeds: their mean, None where there is no such metric
-    baseline: the group it is compared with; difference: to it, on the seeds that both have
-    p: of the difference, adjusted by Holm for all of the table; None where nothing was tested
+    values: by seed
+    over_seeds: mean of the values; None if the group does not have the metric
+    baseline: group that this one is compared with; None for the baseline itself
+    difference: paired difference to the baseline, on the seeds that both have
+    p: p-value of the difference, with Holm's correction over the whole table; None if it was not tested
     """
 
     group: Group = field(repr=False)
@@ -89,7 +96,7 @@ class Finding:
 
 
 def findings(groups: Sequence[Group], kind: str) -> list[Finding]:
-    """All metrics of all groups with prompts of one kind; the corrections are for all of these."""
+    """All metrics of all groups, for one kind of prompt. Holm's correction is over all of these."""
     metrics = [m for m in METRICS if any(run.values[kind].get(m) is not None for run in _runs(groups))]
     found = []
     for group in groups:
@@ -110,15 +117,15 @@ def _runs(groups: Sequence[Group]) -> Iterator[Run]:
 
 
 def _values(group: Group, kind: str, metric: str) -> dict[int, float]:
-    """By seed, of the runs that have this metric."""
+    """Values of a metric by seed, without runs that do not have it."""
     found = {seed: run.values[kind].get(metric) for seed, run in group.runs.items()}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
-    """The first strategy on the same adapter, of the same settings if there is one.
+    """Baseline of a group: the first strategy on the same adapter, if possible with the same settings.
 
-    Where all have one strategy, it is the first group.
+    If there is only one strategy, it is the first group. None for the baseline itself.
     """
     strategies = list(dict.fromkeys(other.strategy for other in groups if other.strategy != "-"))
     if len(strategies) < 2:
@@ -131,8 +138,11 @@ def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
 
 
 def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval | None:
-    """Paired, seed by seed. No interval and no test where all differences are the same but not 0: a t test
-    would say of these, however few they are, that chance has no part in them."""
+    """Paired difference over seeds, None without any.
+
+    If all differences are equal and not 0, it has no interval and no test: their variance is 0, so a t test
+    would find them significant however few they are.
+    """
     if not values:
         return None
     found = paired(values, baseline)
@@ -141,7 +151,7 @@ def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval 
 
 
 def statement(found: Sequence[Finding]) -> str:
-    """What stands out, in one sentence; empty where nothing was compared."""
+    """The significant differences in one sentence; empty if nothing was compared."""
     compared = [one for one in found if one.difference is not None]
     tested = [one for one in compared if one.p is not None]
     if not compared:

@@ -1,6 +1,7 @@
-"""Where the cells of a grid are, and how far: in the comparison's own folder, or finished runs beside it.
+"""Run folders of the cells of a grid, and their states.
 
-What is finished is read from the run folders alone; sapo_lite.run.paths names their files.
+A cell is a folder in that of the comparison, or a finished run beside it. Its state is derived from the run
+folder; nothing else is stored. sapo_lite.run.paths names the files.
 """
 
 import contextlib
@@ -32,7 +33,10 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class CellFolder:
-    """The run folder of a cell. `notes` say which other folders are not reused, and why."""
+    """The run folder of a cell.
+
+    notes: sentences about folders that are not reused, with the reason
+    """
 
     path: Path
     state: State
@@ -40,7 +44,7 @@ class CellFolder:
 
 
 def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
-    """The tasks of every cell. Raises DataError as a run does."""
+    """Load the tasks of every cell. Raises DataError as in a run."""
 
     @cache
     def load(sequence: SequenceConfig) -> list[Task]:
@@ -50,16 +54,17 @@ def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
 
 
 def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dict[Cell, CellFolder]:
-    """Where every cell is. One that was never begun here may be a finished run beside `out`, or in another
-    comparison there: a run of the same settings, data and inputs.
+    """Find the run folder of every cell.
 
-    A cell that was run here with a model or candidates that are others now has a second folder.
+    A cell that is new in `out` may reuse a finished run of the same settings, data and inputs: beside `out`,
+    or in another comparison there. A cell whose model or candidates have changed since it was run gets a
+    second folder.
 
     Raises:
-        RunFolderError: a cell's folder holds a run of something else.
+        RunFolderError: a cell's folder holds a run of another recipe or other data.
     """
     elsewhere = _finished_beside(out)
-    # Most cells have one list of tasks; its fingerprint takes a while.
+    # Cells share lists of tasks, and a fingerprint takes a while: one for each list.
     prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
     found = {}
     for cell, recipe in grid.recipes.items():
@@ -72,21 +77,24 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
 
 
 def _own_folder(out: Path, cell: Cell, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> CellFolder:
-    """The cell's folder in the comparison's own; another one beside it, if that is of other inputs."""
+    """The cell's folder in that of the comparison; with a hash in its name if the first has other inputs."""
     path = out / cell.name
     notes: tuple[str, ...] = ()
     if changed := _changed(path, recipe, data, inputs):
         notes = (_not_reused(path, changed),)
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         path = out / f"{cell.name}-{digest[:8]}"
-        _changed(path, recipe, data, inputs)  # its inputs have not: they are in its name
+        _changed(path, recipe, data, inputs)  # checks the recipe; the inputs are those in its name
     if not is_run(path):
         return CellFolder(path, "new", notes)
     return CellFolder(path, "finished" if is_finished(path) else "begun", notes)
 
 
 def _twin(runs: Mapping[Path, Inputs], inputs: Inputs, own: CellFolder) -> CellFolder:
-    """A finished run with these inputs, of those with the settings and data of a cell; else its own."""
+    """The folder of a finished run with these inputs, else the cell's `own`.
+
+    runs: inputs of finished runs with the cell's settings and data, by folder
+    """
     others = {path: changed_inputs(theirs, inputs) for path, theirs in runs.items()}
     for path, changed in others.items():
         if not changed:
@@ -99,7 +107,7 @@ def _not_reused(path: Path, changed: Sequence[str]) -> str:
 
 
 def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs]]:
-    """Inputs of run folders outside of `out`, in the order of their names, by settings and data."""
+    """Inputs of finished runs outside of `out`: settings and data (`_key`) -> folder -> inputs."""
     out = out.absolute()
     runs: dict[str, dict[Path, Inputs]] = {}
     for path in (path for path in runs_finished(out.parent) if path.parent != out):
@@ -110,14 +118,15 @@ def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs]]:
 
 
 def _key(recipe: Mapping[str, Any], data: Mapping[str, str]) -> str:
-    """The name of a run decides nothing in it."""
+    """Settings and data as one string, without the run's name, which changes no result."""
     return json.dumps([{**recipe, "name": None}, data], sort_keys=True)
 
 
 def _changed(path: Path, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> list[str]:
-    """What inputs of the run in a folder are others now; nothing if there is no run.
+    """Sentences about inputs that have changed since the run in a folder; empty if there is no run.
 
-    Raises RunFolderError if the run is of another recipe.
+    Raises:
+        RunFolderError: the run is of another recipe or other data.
     """
     if not is_run(path):
         return []
@@ -127,10 +136,10 @@ def _changed(path: Path, recipe: Recipe, data: Mapping[str, str], inputs: Inputs
 
 @contextlib.contextmanager
 def comparison_folder(out: Path, grid: Grid) -> Iterator[None]:
-    """Make and lock the folder of a comparison, or the one that it goes on in.
+    """Lock the folder of a comparison, and make it if it is missing.
 
     Raises:
-        RunFolderError: it is in use, or holds something else, or another comparison; names what differs.
+        RunFolderError: the folder is in use, or holds another comparison or anything else.
     """
     check_folder(out, grid)
     with locked(out):
@@ -138,7 +147,11 @@ def comparison_folder(out: Path, grid: Grid) -> Iterator[None]:
 
 
 def check_folder(out: Path, grid: Grid) -> None:
-    """Raises RunFolderError if the folder cannot be that of the grid."""
+    """Check that the folder is missing, empty, or of this grid.
+
+    Raises:
+        RunFolderError: it holds another comparison (the message names the differences) or anything else.
+    """
     if (out / COMPARISON).exists():
         before, now = read_json(out / COMPARISON)["settings"], grid.settings
         found = [

@@ -1,4 +1,4 @@
-"""Which cells there are: strategy x adapter x seed of one recipe, and what each of them is as a run."""
+"""Grid of a comparison: the cells strategy x adapter x seed of one recipe, and the run of each."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.recipe import Recipe, flat, load_recipe
 from sapo_lite.support.messages import nearest, one_of, quoted
 
-# Settings that cells have of their own, and the option that they come from.
+# Settings that differ between cells, and the option that sets them.
 _BY_OPTION = {"seed": "--seeds", "prompt.strategy": "--strategies", "adapter.method": "--adapters"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One ordinary run of a recipe."""
+    """One run of a comparison, named by its strategy, adapter and seed."""
 
     strategy: str
     adapter: str
@@ -34,9 +34,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A recipe's cells, each with the recipe and the overrides that make it. `spec` is as it was typed.
+    """The cells of a recipe.
 
-    With `draw`, a seed also draws the order of the tasks, and which examples are learned and tested.
+    spec: recipe name or path, as typed
+    draw: whether the seed also draws the order of the tasks, and the examples for training and testing
+    recipes: resolved recipe of each cell
+    overrides: settings `section.key=value` of each cell, which make its recipe from `spec`
     """
 
     spec: str
@@ -53,12 +56,12 @@ class Grid:
 
     @property
     def notices(self) -> list[str]:
-        """What the recipes differ in from what was written, a sentence each."""
+        """Sentences about settings that the recipes changed by themselves."""
         return list(dict.fromkeys(notice for recipe in self.recipes.values() for notice in recipe.notices))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What all cells have in common, by `section.key`: they identify the comparison."""
+        """Settings that all cells share, by `section.key`. They identify the comparison."""
         own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
         first, *others = (flat(recipe.resolved()) for recipe in self.recipes.values())
         common = {k: v for k, v in first.items() if k not in own and all(o[k] == v for o in others)}
@@ -67,7 +70,7 @@ class Grid:
 
     @property
     def digest(self) -> str:
-        """Eight hex digits that name the settings."""
+        """Hash of the settings, eight hex digits, for the name of the comparison's folder."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:8]
 
     def command(self, cell: Cell, data: Path | None = None) -> str:
@@ -83,17 +86,20 @@ def make_grid(
     seeds: str | Sequence[int],
     draw: bool = False,
 ) -> Grid:
-    """The grid of a recipe; texts are as on the command line. Without `adapters`, that of the recipe.
+    """Make the grid of a recipe.
 
-    Every cell has the settings of the recipe, and then its own. Where strategies come with different
-    numbers of paraphrases held out, all get the largest: candidates are then the same for all.
+    settings: overrides `section.key=value` for all cells
+    strategies, adapters, seeds: as on the command line; without `adapters`, the adapter of the recipe
+
+    If strategies have different default numbers of held-out paraphrases, all get the largest: the candidates
+    are then the same for all.
 
     Raises:
-        RecipeError: a name that there is not; or a setting that does not fit the recipe or one of the cells.
+        RecipeError: an unknown name, or a setting that does not fit the recipe or one of the cells.
     """
     _refuse_own(settings, draw)
     ways = _names("--strategies", strategies, tuple(STRATEGIES))
-    # With the first strategy, not the recipe's own: some settings fit one strategy alone.
+    # With the first strategy, not the recipe's own: some settings are allowed with one strategy only.
     base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
     methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, tuple(METHODS))
     numbers = seeds_of(seeds) if isinstance(seeds, str) else tuple(seeds)
@@ -110,7 +116,7 @@ def make_grid(
 
 
 def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
-    """Seed by seed. A method that trains nothing comes once, last, and under the first strategy."""
+    """All cells, seed by seed. A method that trains nothing has one cell a seed, with the first strategy."""
     found = []
     for seed in seeds:
         found += [Cell(s, a, seed) for a in adapters if METHODS[a].trains for s in strategies]
@@ -119,25 +125,32 @@ def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[i
 
 
 def cell_settings(cell: Cell, drawn: Sequence[str] | None = None) -> list[str]:
-    """The settings that make a cell of a recipe. With `drawn` tasks, its seed draws order and examples."""
+    """Overrides that make a cell from a recipe.
+
+    drawn: tasks of the sequence, if the seed draws their order and examples
+    """
     settings = [f"seed={cell.seed}"]
     if drawn is not None:
         order = list(drawn)
-        # By the name of benchmarks/evidence: what it has reported stays.
+        # This string seeds the published runs of benchmarks/evidence: changing it would change their orders.
         random.Random(f"evidence/{cell.seed}").shuffle(order)
         settings += [f"sequence.draw={cell.seed}", f"sequence.tasks={json.dumps(order)}"]
     return [*settings, f"prompt.strategy={cell.strategy}", f"adapter.method={cell.adapter}"]
 
 
 def run_command(recipe: str, settings: Iterable[str], data: Path | None = None) -> str:
-    """The command line of a run."""
+    """The command line that repeats a run."""
     words = ["sapo-lite", "run", recipe]
     words += [word for setting in settings for word in ("--set", setting)]
     return shlex.join([*words, *(["--data", str(data)] if data else [])])
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """ "3" is 0, 1, 2; anything else is a list. Raises RecipeError where there is no seed."""
+    """Seeds of an option: "3" is 0, 1, 2; anything else is a list for `seed_list`.
+
+    Raises:
+        RecipeError: the text names no seed, or is no list of seeds.
+    """
     found = tuple(range(int(text))) if text.isdecimal() else seed_list(text)
     if not found:
         raise RecipeError(f"--seeds: expected at least 1 seed, found {text!r}")
@@ -145,7 +158,7 @@ def seeds_of(text: str) -> tuple[int, ...]:
 
 
 def seed_list(text: str) -> tuple[int, ...]:
-    """ "0-2,7" is 0, 1, 2, 7. Raises RecipeError for anything else."""
+    """Seeds of a list: "0-2,7" is 0, 1, 2, 7. Raises RecipeError for any other text."""
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -156,7 +169,11 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 
 def _names(option: str, text: str, choices: Sequence[str]) -> tuple[str, ...]:
-    """Names divided by commas. Raises RecipeError for one that there is not, with the nearest."""
+    """Names separated by commas.
+
+    Raises:
+        RecipeError: a name is unknown (the message has the nearest one), or there twice.
+    """
     names = [name.strip() for name in text.split(",")]
     for place, name in enumerate(names):
         if name not in choices:

@@ -1,4 +1,4 @@
-"""What a comparison of a recipe would do: its cells, where they are, and how much work is left."""
+"""Plan of a comparison: its cells, their run folders, and the work that is left."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from sapo_lite.types import Task
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid in the folder `out`. `sources`: by cell and piece, the cell that it is copied from."""
+    """A grid, its folder `out`, and the run folders of its cells.
+
+    sources: cell -> name of a piece -> cell that this piece is copied from
+    """
 
     grid: Grid
     out: Path
@@ -24,17 +27,17 @@ class Plan:
 
     @property
     def unfinished(self) -> list[Cell]:
-        """Those that were begun first: others start from what they have."""
+        """Cells that are not finished; begun ones come first, because new ones can copy from them."""
         return [cell for cell in in_order(self.folders) if self.folders[cell].state != "finished"]
 
     @property
     def reused(self) -> dict[Cell, Path]:
-        """Cells that are finished runs of another folder."""
+        """Folders of cells that are finished runs outside of `out`."""
         return {cell: folder.path for cell, folder in self.folders.items() if folder.path.parent != self.out}
 
     @property
     def notes(self) -> list[str]:
-        """Which folders are not reused, and why."""
+        """Sentences about folders that are not reused, with the reason."""
         return list(dict.fromkeys(note for folder in self.folders.values() for note in folder.notes))
 
     def work(self, cell: Cell) -> Work:
@@ -45,10 +48,10 @@ class Plan:
 
 
 def make_plan(grid: Grid, out: Path | None, data: Path | None) -> Plan:
-    """Without `out`, the folder is named by the recipe and the settings.
+    """Make the plan of a grid. Without `out`, its folder is named by the recipe and the settings.
 
     Raises:
-        SapoLiteError: the folder holds something else, or the data will not do.
+        SapoLiteError: the folder holds something else, or the data are missing or faulty.
     """
     out = out or Path("runs") / f"compare-{grid.name}-{grid.digest}"
     check_folder(out, grid)
@@ -59,5 +62,5 @@ def make_plan(grid: Grid, out: Path | None, data: Path | None) -> Plan:
 
 
 def in_order(folders: Mapping[Cell, CellFolder]) -> list[Cell]:
-    """Finished cells, those begun, and new ones: each may start from what those before it have."""
+    """Cells sorted by state: finished, begun, new. Each can copy from the cells before it."""
     return sorted(folders, key=lambda cell: STATES.index(folders[cell].state))

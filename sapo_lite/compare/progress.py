@@ -1,4 +1,4 @@
-"""How far the cells of a grid are, from what is in their folders."""
+"""Progress of a grid: finished and running cells, their stages, and the time left."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,10 @@ from sapo_lite.support.messages import duration
 
 
 class GridProgress:
-    """What is finished and what is running. `average` has the AP of every finished cell, in percent."""
+    """Finished and running cells, read from their folders.
+
+    average: AP of every finished cell, in percent
+    """
 
     def __init__(self, plan: Plan, jobs: int) -> None:
         self.plan = plan
@@ -35,7 +38,7 @@ class GridProgress:
 
     @property
     def share(self) -> float:
-        """Of all work, what is done; of a cell that is running, by its stages."""
+        """Share of all work that is done, in [0, 1]. A running cell counts by its finished stages."""
         done = self._eta.done + sum(self._weights[cell] * self._stages(cell) for cell in self.running)
         return done / self._eta.work if self._eta.work else 1.0
 
@@ -45,13 +48,13 @@ class GridProgress:
 
     @property
     def counted(self) -> str:
-        """ "3/8 runs, about 5 min left"; how long is not known before the first one has ended."""
+        """Finished runs and time left: "3/8 runs, about 5 min left"; no time until one has finished."""
         eta = self._eta
         left = f", about {duration(eta.left)} left" if eta.measured and eta.items < eta.total else ""
         return f"{eta.items}/{eta.total} runs{left}"
 
     def stage(self, cell: Cell) -> str:
-        """The latest stage of a running cell: the last heading of its file of progress."""
+        """The current stage of a running cell: the last heading in its progress file."""
         shown = self.plan.folders[cell].path / SHOWN
         lines = shown.read_text("utf-8", "replace").splitlines() if shown.exists() else []
         return next((line[3:] for line in reversed(lines) if line.startswith("== ")), "starting")
@@ -59,10 +62,11 @@ class GridProgress:
 
 @dataclass
 class Eta:
-    """Estimated time left, from the work that is done and what it took.
+    """Estimate of the time left, from the finished items and the seconds they took.
 
-    total: items
-    work: of all of them, in estimated seconds of one process; in other units, `left` needs a measured item
+    total: number of items
+    work: of all items, in estimated seconds of one process; in any other unit, `left` is right only after
+        one item was measured
     """
 
     total: int
@@ -70,18 +74,18 @@ class Eta:
     jobs: int
     items: int = 0
     done: float = 0.0
-    measured: float = 0.0  # estimated work of what this call did itself
-    spent: float = 0.0  # and what that took, in seconds
+    measured: float = 0.0  # estimated work of the items that this call executed
+    spent: float = 0.0  # seconds that these items took
 
     def add(self, estimated: float, took: float) -> None:
         self.items += 1
         self.done += estimated
-        if took:  # what an earlier call had finished says nothing of this machine
+        if took:  # 0 for items that were already finished: they took no time now
             self.spent += took
             self.measured += estimated
 
     @property
     def left(self) -> float:
-        """Seconds of wall time that are left, corrected by what items took so far."""
+        """Seconds of wall time left, corrected by the time that the measured items took."""
         scale = self.spent / self.measured if self.measured else 1.0
         return scale * (self.work - self.done) / self.jobs

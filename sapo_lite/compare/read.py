@@ -1,4 +1,4 @@
-"""Finished runs, read back from their folders, and which of them can be set beside each other."""
+"""Finished runs, read from their folders, and the check whether they can be compared."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ from sapo_lite.run.folder import read_usage
 from sapo_lite.run.results import Results, read_results
 from sapo_lite.support.files import read_json
 
-# By metric, what it is. Those of robustness are there if a run has measured it.
+# Descriptions of metrics, by name. A run has those of robustness only if it measured them.
 METRICS = {
     **FORMULAS,
     "in-task": IN_TASK,
@@ -32,15 +32,17 @@ _OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run of the recipe `name`: its settings by `section.key`, `data` fingerprints by task.
+    """A finished run of the recipe `name`.
 
+    settings: by `section.key`
+    data: fingerprint by task
     inputs: hashes of model and file of candidates
-    candidates: a hash of the texts that tasks could choose from; empty where there were none
-    values: kind of prompt -> metric -> percent; None where there is no such metric
-    seconds: by kind of work, of the run itself
-    seconds_alone: in all, with those of the pieces that it copied from other runs
+    candidates: hash of the texts of all candidates; empty if there were none
+    values: kind of prompt -> metric -> percent; None if the metric is not defined (BWT of a single task)
+    seconds: by kind of work, without copied pieces
+    seconds_alone: sum of all seconds, with those that copied pieces took in other runs
     peak_memory: gigabytes by device
-    command: what repeats the run, where that is known
+    command: command line that repeats the run; None if unknown
     """
 
     path: Path
@@ -65,12 +67,12 @@ class Run:
 
     @property
     def strategy(self) -> str:
-        """ "-" where nothing was trained, for which there is nothing to choose."""
+        """Name of the strategy; "-" if nothing was trained, since a prompt is chosen only for training."""
         return str(self.settings["prompt.strategy"]) if trains(self.adapter) else "-"
 
 
 def read_run(path: Path, command: str | None = None) -> Run:
-    """Raises RunFolderError if the folder holds no run that is finished."""
+    """Read the finished run in a folder. Raises RunFolderError if there is none."""
     if not is_run(path):
         what = "a folder of something else" if path.is_dir() else "no such folder"
         raise RunFolderError(
@@ -93,7 +95,7 @@ def read_run(path: Path, command: str | None = None) -> Run:
 
 
 def _values(results: Results, kind: str) -> dict[str, float | None]:
-    """By metric; of robustness, only what was measured."""
+    """Values by metric; those of robustness only if they were measured."""
     continual, averages = results.metrics[kind][PUBLISHED_METRIC], results.robustness_averages
     return {
         **{name: continual[name] for name in FORMULAS},
@@ -109,9 +111,10 @@ def _candidates(run: Path) -> str:
 
 
 def read_folders(folders: Sequence[Path]) -> list[Run]:
-    """All runs of run folders and of comparisons.
+    """Read all runs of run folders and of folders of comparisons.
 
-    Raises RunFolderError with a line for each that is not finished.
+    Raises:
+        RunFolderError: runs are not finished, a line for each.
     """
     runs, faults = [], []
     for path, command in [found for folder in folders for found in _runs_in(folder)]:
@@ -125,7 +128,7 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
 
 
 def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
-    """Run folders with commands: the cells of a comparison, else the folder itself."""
+    """Run folders and their commands: those of a comparison's cells, else the folder itself."""
     if not (folder / paths.COMPARISON).exists():
         return [(folder, None)]
     cells = read_json(folder / paths.COMPARISON)["runs"]
@@ -133,9 +136,9 @@ def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
 
 
 def incomparable(runs: Sequence[Run]) -> list[str]:
-    """A line for each run that cannot be compared with the first one: why.
+    """A line with the reason for each run that cannot be compared with the first run.
 
-    Where seeds draw the data, it is the first one of the same seed.
+    If seeds draw the data, a run is compared with the first run of the same seed.
     """
     drawn = all(run.settings["sequence.draw"] == run.seed for run in runs)
     found = []
@@ -153,7 +156,7 @@ def incomparable(runs: Sequence[Run]) -> list[str]:
 
 
 def other_candidates(runs: Sequence[Run]) -> str | None:
-    """A sentence for seeds whose runs did not all choose from the same candidates, as far as they chose."""
+    """A sentence naming the seeds whose runs had different candidates; None if there is no such seed."""
     pools: dict[int, set[str]] = {}
     for run in runs:
         pools.setdefault(run.seed, set()).update(filter(None, [run.candidates]))

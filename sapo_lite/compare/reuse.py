@@ -1,16 +1,15 @@
-"""What equal runs copy from each other instead of doing it again.
+"""Reuse: pieces of finished work that equivalent runs copy from each other instead of computing them again.
 
-Four things come out the same, byte by byte, and are copied where settings, data, model and file of
-candidates are the same:
+If settings, data, model and file of candidates are equal, four pieces are equal byte by byte, and copied:
 
-- the candidates: neither strategy nor adapter has a part in them.
-- the zero-shot stage: nothing is trained (a LoRA whose B is zero adds exactly 0). The seed has a part in it
-  by the candidates only: inputs are cut to fit the longest, and some are tested with.
-- the losses of the first task's candidates, which are measured in that same state: by a race, or in full.
-- the whole first stage, with one strategy, between methods that are the same as long as there is no past.
+- "candidates": they depend neither on the strategy nor on the adapter.
+- "zero-shot", the stage before any training: a LoRA whose B is zero adds exactly 0. It depends on the seed
+  only through the candidates: inputs are cut to fit the longest one, and held-out ones are tested.
+- "losses" of the first task's candidates, measured with the untrained adapter: by a race, or in full.
+- "first stage", all of it, with the same strategy, between methods that are equal without earlier tasks.
 
-All but the first need equal candidates, which are compared. tests/compare/test_compare_runs.py and
-tests/benchmarks/test_evidence.py compare such runs with ones that copied nothing.
+All but the first also need equal candidates, which are compared. tests/compare/test_compare_runs.py and
+tests/benchmarks/test_evidence.py compare such runs with runs that copied nothing.
 """
 
 import json
@@ -33,19 +32,22 @@ Item = TypeVar("Item")
 
 
 def has_piece(run: Path, piece: str) -> bool:
-    """Whether others can copy the piece from a run: the stage that has it is finished."""
+    """Whether the piece can be copied from a run: its stage is finished."""
     return _finished(run, piece) is not None
 
 
 def _finished(run: Path, piece: str) -> Path | None:
-    """The stage that has the piece, if it is finished."""
+    """Folder of the stage that holds the piece, if that stage is finished."""
     first = piece in ("losses", "first stage")
     stage = paths.first_stage(run) if first else run / paths.ZERO_SHOT
     return stage if stage is not None and Stage(stage).done else None
 
 
 def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """What runs of a resolved recipe have that others may have, too: by name, with all it depends on."""
+    """Pieces of a run that other runs can copy: name -> all settings that the piece depends on, as JSON.
+
+    Two runs have a piece in common if both the name and these settings are equal.
+    """
     settings = flat(recipe)
     name, method = settings.pop("prompt.strategy"), settings.pop("adapter.method")
     settings.pop("name")
@@ -65,12 +67,12 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _from_files(backend: Sequence[str]) -> bool:
-    """Whether all candidates are what files say, whatever the seed."""
+    """Whether all candidates are read from files, so that the seed does not change them."""
     return all(SOURCES[kind_of(name)].reads_a_file for name in backend)
 
 
 def _read_by(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings less those of the section `adapter` that a method does not read while it has no past."""
+    """The settings without those of `[adapter]` that the method does not read in the first stage."""
     alike = METHODS[method].first_like or method
     own = set(METHODS[alike].settings)
     others = {f"adapter.{key}" for other in METHODS.values() for key in other.settings if key not in own}
@@ -78,7 +80,10 @@ def _read_by(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sources_of(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str, Item]]:
-    """By run, in the order in which runs begin, and by piece: the run that the piece is copied from."""
+    """For each run, the earlier run that it can copy each piece from.
+
+    recipes: resolved recipes by run, in the order in which the runs start
+    """
     first: dict[tuple[str, str], Item] = {}
     found = {}
     for item, recipe in recipes.items():
@@ -90,21 +95,24 @@ def sources_of(recipes: Mapping[Item, Mapping[str, Any]]) -> dict[Item, dict[str
 
 
 def _is_source(recipe: Mapping[str, Any]) -> bool:
-    """Not if nothing is trained: the first stage is then the last, which may hold more."""
+    """Whether pieces are copied from runs of a recipe: not if it trains nothing, because its zero-shot stage
+    is then the last one, which may also hold the robustness answers."""
     return trains(recipe["adapter"]["method"])
 
 
 def copy_pieces(path: Path, sources: Iterable[Path]) -> None:
-    """Copy into the run folder `path`, bound to its recipe, what other folders have that it would have.
+    """Copy the pieces that the run in folder `path` has in common with other runs into its folder.
 
-    What is there already stays. Nothing is copied from runs that were not begun. What the copied pieces took
-    in the other runs is written down.
+    path: folder of a run that is bound to its recipe; its existing files are kept
+    sources: folders of other runs; those without a run are skipped
+
+    The seconds that a copied piece took in the other run are written to copied.json.
     """
     common = {source: _in_common(source, path) for source in sources if source != path}
     for source, names in common.items():
         if "candidates" in names and _copy(source / paths.CANDIDATES, path / paths.CANDIDATES):
             note_copied(path, source, "candidates")
-    # An earlier call may have made its own, and not every source makes the same ones again.
+    # This run may have made its own candidates before, and not every source repeats its paraphrases.
     ours = _pools(path)
     common = {source: names for source, names in common.items() if _pools(source) == ours}
     for source, names in common.items():
@@ -112,7 +120,7 @@ def copy_pieces(path: Path, sources: Iterable[Path]) -> None:
             stage = _finished(source, piece) if piece in names else None
             if stage is not None and _copy(stage, path / stage.name):
                 note_copied(path, source, piece)
-    # Last: a whole stage would not be copied over its losses.
+    # Losses come last: if they were there, the whole stage would not be copied over them.
     for source, names in common.items():
         stage = paths.first_stage(source)
         if "losses" in names and stage is not None:
@@ -132,12 +140,15 @@ def _in_common(source: Path, path: Path) -> set[str]:
 
 
 def _pools(run: Path) -> dict[str, bytes]:
-    """The files of candidates, by name."""
+    """Contents of the files of candidates, by name of file."""
     return {file.name: file.read_bytes() for file in paths.pools(run)}
 
 
 def _copy(source: Path, target: Path) -> bool:
-    """Copy a folder or a file, never half, and say whether it was. One that is there already stays."""
+    """Copy a folder or a file by way of a temporary name. Returns whether it was copied.
+
+    An existing target is kept.
+    """
     if target.exists() or not source.exists():
         return False
     target.parent.mkdir(parents=True, exist_ok=True)

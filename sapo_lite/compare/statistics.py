@@ -1,6 +1,6 @@
-"""Means over seeds and paired differences, with t intervals, and Holm's correction for many tests.
+"""Means and paired differences with t intervals, and Holm's correction for many tests.
 
-What is tested and what the units are is said by who calls; here are the formulas.
+Only the formulas: units are those of the given values.
 """
 
 import math
@@ -13,14 +13,14 @@ from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 from sapo_lite.support.messages import number
 
 CONFIDENCE = 0.95
-_ROUNDING = 1e-9  # deviations below this share of the values are of equal values, summed in other orders
+_ROUNDING = 1e-9  # values are equal if their deviation is below this share of them: sums differ in order
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean of n values with the bounds of its 95 % t interval (None with fewer than two values).
+    """Mean of n values with its standard deviation and 95 % t interval (None with fewer than two values).
 
-    p: two-sided, of Student's t test that the mean is 0; None where there is no interval
+    p: two-sided p-value of Student's t test that the mean is 0; None without an interval
     """
 
     mean: float
@@ -32,7 +32,7 @@ class Interval:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted by Holm's step-down method for all tests of the list, in its order."""
+    """p-values of the list, in its order, adjusted by Holm's step-down method for all of them."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     adjusted, largest = [0.0] * len(p_values), 0.0
     for place, index in enumerate(order):
@@ -64,7 +64,7 @@ def paired(values: Sequence[float], baseline: Sequence[float]) -> Interval:
 
 
 def bounds(interval: Interval | None, places: int = 1) -> str:
-    """ "-1.2 to +3.4"."""
+    """Bounds of an interval as text: "-1.2 to +3.4"."""
     if interval is None or interval.low is None:
         return "–"
     return f"{number(interval.low, places, sign=True)} to {number(interval.high, places, sign=True)}"

@@ -1,4 +1,4 @@
-"""What a run would take alone: its own seconds, and those of the pieces that it copied from other runs."""
+"""Seconds that a run would take if it had copied nothing: its own, plus those of its copied pieces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,8 @@ from sapo_lite.run import paths
 from sapo_lite.run.folder import read_usage
 from sapo_lite.support.files import read_json, write_json
 
-# What belongs to a piece, by kind of work: the folder whose usage has it (of the run itself, for candidates),
-# the kinds that count (all, where none is named), and what a run may have copied instead.
+# Where the seconds of a piece are recorded: the folder whose usage.json has them, the kinds of work that
+# count (all if none is named), and the pieces of copied.json that add to them.
 _PIECES: dict[str, tuple[Callable[[Path], Path | None], tuple[str, ...], tuple[str, ...]]] = {
     "candidates": (lambda run: run, ("paraphrase",), ("candidates",)),
     "zero-shot": (lambda run: run / paths.ZERO_SHOT, (), ("zero-shot",)),
@@ -18,20 +18,20 @@ _PIECES: dict[str, tuple[Callable[[Path], Path | None], tuple[str, ...], tuple[s
 
 
 def note_copied(path: Path, source: Path, piece: str) -> None:
-    """Write into the run folder `path` what a piece took in the run that it was copied from."""
+    """Write to the run folder `path` the seconds that a piece took in the run that it was copied from."""
     copied = _copied(path)
     copied[piece] = _seconds_of(source, piece)
     write_json(path / paths.COPIED, copied)
 
 
 def seconds_alone(path: Path) -> float:
-    """Seconds of a run as if it had copied nothing."""
+    """Seconds that a run would take if it had copied nothing."""
     own = sum(read_usage(path)["seconds"].values())
     return float(own + sum(sum(by_kind.values()) for by_kind in _copied(path).values()))
 
 
 def _seconds_of(run: Path, piece: str) -> dict[str, float]:
-    """By kind of work: what the run did itself, and what it copied in its turn."""
+    """Seconds of a piece by kind of work: of the run itself, and of what the run had copied."""
     folder_of, kinds, instead = _PIECES[piece]
     folder = folder_of(run)
     spent = [] if folder is None else [read_usage(folder)["seconds"]]
@@ -45,7 +45,7 @@ def _seconds_of(run: Path, piece: str) -> dict[str, float]:
 
 
 def _copied(run: Path) -> dict[str, dict[str, float]]:
-    """By piece, then by kind of work."""
+    """Seconds of copied pieces, by piece, then by kind of work."""
     path = run / paths.COPIED
     found: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
     return found

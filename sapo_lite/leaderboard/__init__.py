@@ -1,9 +1,9 @@
-"""The leaderboard on its own: candidate prompts scored under any model, for whoever trains it elsewhere.
+"""Leaderboards without a run: candidate prompts ranked by their loss under any model, for any trainer.
 
     board.py            the result: ranks, losses, margin; layout.py: its lines of text
     api.py              `score_prompts`, from a model in memory to a board
-    external_model.py   the model as a backbone, left in the state in which it was found
-    score_files.py      what `sapo-lite score` does; from_disk.py: the model and the adapter that it names
+    external_model.py   the model as a backbone, and its state restored afterwards
+    score_files.py      the work of `sapo-lite score`; from_disk.py: loads its model and adapter
 
 Nothing is imported here: faults in files are reported before torch is loaded.
 """

@@ -18,8 +18,9 @@ from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
 from sapo_lite.prompts.confidence import BFLOAT16_RESOLUTION, certainty
 from sapo_lite.prompts.losses import lowest
-from sapo_lite.prompts.progress import PromptProgress, Silent
+from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.scoring import measure
+from sapo_lite.run.progress import Silent
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Candidate, Example, Language, Task, TrainingRow
 
@@ -48,22 +49,23 @@ def score_prompts(
 
     Args:
         model: in bfloat16, float32 or float16, quantised or not, on the CPU or on CUDA; its active
-            adapters act as they do in training, with dropout off
+            adapters are used, with dropout off
         tokenizer: its chat template renders one user turn: prompt, blank line, `Text:`, input, blank
             line, suffix
         examples: (input, answer) pairs, mappings such as {"input": ..., "answer": ...}, or `Example`s
         prompts: different from each other; the first is "the original"
         suffix: closes every prompt, such as "Answer with the label only."
         language: "en", or "zh" to write `文本:` for `Text:`
-        limit: the first so many examples are used
+        limit: number of examples to use, from the first on
         race: drop a prompt once it is clearly not the best; its losses stay partial
         max_tokens: cut longer inputs, by one budget for all prompts; by default what the model reads
-        progress: where progress and notices go; by default notices become warnings
+        progress: receives progress and notices; by default nothing is shown, and notices become warnings
 
     Raises:
-        SapoLiteError: anything a caller can put right; the message says how.
+        SapoLiteError: anything that a caller can fix; the message says how.
     """
     pairs, pool = as_examples(examples), _candidates(prompts)
+    unshown: list[str] = []
     if language not in ("en", "zh") or limit < 1:
         raise DataError(f'expected language "en" or "zh", and a limit above 0; found {language}, {limit}')
     ranked = rank(
@@ -74,10 +76,10 @@ def score_prompts(
         race=race,
         seed=seed,
         max_tokens=max_tokens,
-        progress=progress or Silent(),
+        progress=progress or Silent(unshown.append),
         notices=unseen_answers(pairs, limit),
     )
-    for notice in ranked.notices if progress is None else ():
+    for notice in unshown:
         warnings.warn(notice, stacklevel=2)
     return ranked
 
@@ -100,7 +102,7 @@ def make_task(
 ) -> Task:
     """The first `limit` examples as a task to be scored."""
     train = tuple(examples[:limit])
-    # Nothing is tested; but a task is fitted to a budget with all its splits, and none may be empty.
+    # Nothing is tested, but inputs of all splits are cut to the budget, and no split may be empty.
     return Task("prompts", "", instruction, suffix, (), language, train=train, test=train[:1])
 
 
@@ -108,7 +110,7 @@ def unseen_answers(examples: Sequence[Example], limit: int) -> list[str]:
     """A notice where the first `limit` examples lack a common answer, as in a file sorted by label."""
     counts = Counter(example.answer for example in examples)
     seen = {example.answer for example in examples[:limit]}
-    # A label of which five or more would be expected among them; free answers are never that common.
+    # Only answers that should occur at least five times among them: labels, since free answers are rare.
     missing = [a for a, n in counts.most_common() if a not in seen and n * limit >= 5 * len(examples)]
     if not missing:
         return []
@@ -130,7 +132,13 @@ def rank(
     progress: PromptProgress,
     notices: Sequence[str] = (),
 ) -> Leaderboard:
-    """All candidates scored on the training examples of `task`; `notices` and more are shown and kept."""
+    """Rank candidates by their loss on the training examples of `task`.
+
+    notices: shown, and kept on the leaderboard, with those that arise here
+
+    Raises:
+        SapoLiteError: anything that a caller can fix; the message says how.
+    """
     given: list[str] = []
 
     def notify(notice: str | None) -> None:
@@ -154,7 +162,7 @@ def rank(
             fitted,
             pool,
             examples=len(fitted.train),
-            race=race and len(pool) > 1,  # a race does not score a candidate without a rival
+            race=race and len(pool) > 1,  # a race does not score a single candidate
             reduction="token_mean",
             seed=seed,
             progress=progress,
@@ -166,12 +174,14 @@ def rank(
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | None:
-    """Compare what is about to be computed, rows of every prompt, with plain forward passes.
+    """Start-up self-check: compare batches and packs of the rows of all prompts with plain forward passes.
 
-    Returns a notice where it has to be done in a slower way.
+    rows: of each prompt
+
+    Returns a notice if a slower way has to be used, else None.
 
     Raises:
-        BackboneError: the model or its adapter does more than can be scored.
+        BackboneError: the logits are not those of a causal language model's head.
     """
     every = [row for own in rows for row in own]
     require_plain_logits(backbone, every)
@@ -188,7 +198,7 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | No
 def _chat(
     tokenizer: Any, vocabulary: int, reach: int | None, max_tokens: int | None
 ) -> tuple[ChatFormat, int]:
-    """The chat format, with a budget for prompts, and the tokens of prompt and answer together."""
+    """The chat format with its budget for prompts, and the limit in tokens of prompt and answer together."""
     if not getattr(tokenizer, "chat_template", None):
         raise RenderError(
             "expected a tokenizer with a chat template, found one without: take an instruct model, or set "
@@ -202,7 +212,7 @@ def _chat(
 
 
 def _fit(chat: ChatFormat, task: Task, prompts: Sequence[str], longest: int) -> Task:
-    """The task with over-long inputs cut. Raises RenderError where nothing would be left of one."""
+    """Cut over-long inputs of a task. Raises RenderError if nothing would be left of an input."""
     shells = [len(chat.encode_prompts(task, prompt, [""])[0]) for prompt in prompts]
     widest = shells.index(max(shells))
     alone = chat.encode(task, [TrainingRow(prompts[widest], "", example.answer) for example in task.train])

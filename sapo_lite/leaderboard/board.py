@@ -1,4 +1,4 @@
-"""The leaderboard: prompts by their loss under a model, and the margin of the first."""
+"""The leaderboard: prompts ranked by their loss under a model, and the margin of the best."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,19 +9,20 @@ from sapo_lite.prompts.confidence import Margin, statement
 from sapo_lite.prompts.losses import CandidateLoss, comparable_loss, excess, ranked
 from sapo_lite.types import Candidate
 
-_PRINTED = 110  # columns of a leaderboard that Python prints
+_PRINTED = 110  # width of a leaderboard printed from Python, in characters
 
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt's place. Losses in nats per answer token.
+    """A row of the leaderboard: one prompt. Losses are in nats per answer token.
 
-    index: the prompt's place in the list that was given; 0 is the original
-    loss: on the `examples_scored` of `examples`. Examples differ more than prompts, so losses on fewer of
-        them than another prompt was scored on say nothing against it
-    comparable_loss: on as many examples as the best was scored on. Where the prompt was scored on fewer,
-        the best's loss plus the difference to it on the examples that both have
-    difference_to_original: on the examples that both have; None for the original itself
+    index: position of the prompt in the given list; 0 is the original
+    loss: mean on the `examples_scored` of `examples`. Examples differ more than prompts do, so losses on
+        different numbers of examples cannot be compared
+    comparable_loss: loss on the examples of the best prompt. If this prompt was scored on fewer, it is
+        estimated: loss of the best, plus the mean difference to it on the examples that both have
+    difference_to_original: mean on the examples that both have; None for the original itself
+    partial: whether the race dropped the prompt before all examples
     """
 
     rank: int
@@ -36,7 +37,7 @@ class Row:
 
 
 def rows_of(pool: Sequence[Candidate], scores: Sequence[CandidateLoss]) -> tuple[Row, ...]:
-    """The scored candidates, the best first; empty without scores."""
+    """Rows of the scored candidates, the best first; empty without scores."""
     if not scores:
         return ()
     texts = {candidate.index: candidate.text for candidate in pool}
@@ -64,8 +65,8 @@ def rows_of(pool: Sequence[Candidate], scores: Sequence[CandidateLoss]) -> tuple
 class Leaderboard:
     """Ranked prompts, the best first. Printed, it is a table.
 
-    certainty: the margin of the best over its rivals; None where there is none
-    notices: what to know about these losses, a sentence each
+    certainty: margin of the best prompt; None for a single prompt
+    notices: remarks on these losses, a sentence each
     """
 
     rows: tuple[Row, ...]
@@ -79,7 +80,7 @@ class Leaderboard:
 
     @property
     def statement(self) -> str | None:
-        """The certainty in one sentence."""
+        """The margin in one sentence."""
         return None if self.certainty is None else statement(self.certainty)
 
     def to_json(self) -> dict[str, Any]:
@@ -102,5 +103,5 @@ def board(
     certainty: Margin | None,
     notices: Sequence[str] = (),
 ) -> Leaderboard:
-    """The scores of all candidates (the original among them) as a leaderboard."""
+    """Build the leaderboard from the losses of all candidates, the original included."""
     return Leaderboard(rows_of(pool, scores), certainty, tuple(notices))

@@ -1,4 +1,4 @@
-"""A model of another program: used as a backbone, and left in the state in which it was found."""
+"""A model of another program: used as a backbone, with its state restored afterwards."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
-    """Afterwards, also after an error, model and tokenizer are in the state they had before.
+    """Context manager that restores model and tokenizer on exit, also after an error.
 
-    That is every module's mode, the attention implementation (packs put another in its place), 4-bit weights
-    (which bitsandbytes would repack) and the padding and truncation that a fast tokenizer remembers. Autocast
-    of the caller is off inside: the backbone has its own.
+    It restores the mode of every module, the attention implementation (packs set their own), and the padding
+    and truncation that a fast tokenizer remembers; 4-bit weights are not repacked by bitsandbytes inside.
+    Autocast of the caller is off inside: the backbone has its own.
 
     Raises:
-        BackboneError: it is no causal language model, or not on a CPU or a CUDA device.
+        BackboneError: the model is no causal language model, or not on a CPU or a CUDA device.
     """
     device = _device(model)
     modes = [(module, module.training) for module in model.modules()]
@@ -48,11 +48,11 @@ def as_found(model: Any, tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]
 
 
 def as_backbone(model: Any, tokenizer: "PreTrainedTokenizerBase", longest: int) -> Backbone:
-    """The model as a backbone for rows of at most `longest` tokens. Used within `as_found`."""
+    """Wrap the model as a backbone for rows of at most `longest` tokens. Use it inside `as_found`."""
     config = ModelConfig(
         name=model.config.name_or_path or type(model).__name__,
         quantization="none",  # what is loaded is not quantised again
-        # A backbone knows two: one in float16 computes in it without autocast.
+        # A backbone has two types: a float16 model counts as float32, that is without autocast.
         dtype="bfloat16" if precision(model) is torch.bfloat16 else "float32",
         loader="transformers",
         max_source_tokens=longest,
@@ -64,7 +64,7 @@ def as_backbone(model: Any, tokenizer: "PreTrainedTokenizerBase", longest: int) 
 
 
 def reach(model: Any, tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    """Tokens that the model reads at most; None where neither it nor its tokenizer says."""
+    """Greatest number of tokens that the model can read; None if model and tokenizer name no limit."""
     config = model.config.get_text_config()
     limits = [
         getattr(config, "max_position_embeddings", None),
@@ -77,7 +77,7 @@ def reach(model: Any, tokenizer: "PreTrainedTokenizerBase") -> int | None:
 
 
 def _device(model: Any) -> torch.device:
-    """Where the model computes; refuses what is no causal language model on one of our devices."""
+    """The model's device. Raises BackboneError if it is no causal language model on a CPU or on CUDA."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     if head is None or getattr(model.config, "is_encoder_decoder", False):
         found = type(model).__name__
@@ -90,7 +90,7 @@ def _device(model: Any) -> torch.device:
 
 
 def precision(model: Any) -> torch.dtype:
-    """The coarsest type that the model computes in: float32 only where everything is in float32."""
+    """The least precise type that the model computes in: float32 only if all of it is in float32."""
     found = {p.dtype for p in model.parameters() if p.is_floating_point()}
     # The compute type of 4-bit layers, whose weights are integers.
     found |= {m.compute_dtype for m in model.modules() if getattr(m, "compute_dtype", None)}

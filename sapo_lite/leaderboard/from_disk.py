@@ -1,4 +1,4 @@
-"""The model that a command line names, with an adapter on it if there is one."""
+"""Loading of the model, and of the adapter if there is one, that a command line names."""
 
 import json
 import re
@@ -18,9 +18,9 @@ from sapo_lite.recipe import ModelConfig
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, frozen, its tokenizer, and notices of what may not be as intended.
+    """A frozen model, its tokenizer, and notices of possible mistakes.
 
-    settings: model, adapter, quantization and dtype, as a result names them
+    settings: model, adapter, quantization and dtype, for the result file
     """
 
     settings: dict[str, str | None]
@@ -37,9 +37,10 @@ def load(
     loader: Literal["transformers", "unsloth"] = "transformers",
     max_tokens: int | None = None,
 ) -> Loaded:
-    """The model of this name with its adapter, and the tokenizer it was trained with.
+    """Load a model with its adapter, and the tokenizer that it was trained with.
 
-    Without `quantization`, the weights are as they are stored; without `dtype`, the machine decides.
+    quantization: by default, weights stay as they are stored
+    dtype: by default, bfloat16 where the GPU has it, else float32
 
     Raises:
         BackboneError: model or adapter cannot be loaded, or do not fit each other.
@@ -81,9 +82,9 @@ def _config_of(name: str) -> Any:
 
 
 def _of_another_model(adapter: Path, name: str) -> str | None:
-    """A notice where the adapter names another base model, or revision, than the one it is put on.
+    """A notice if the adapter names another base model, or another revision of it, than the loaded one.
 
-    A folder may have been renamed, so this is no error.
+    It is no error: a folder may have been renamed.
     """
     try:
         own = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
@@ -104,12 +105,12 @@ def _of_another_model(adapter: Path, name: str) -> str | None:
     )
 
 
-# A revision that names one state of a repository, as a branch does not.
+# A revision that is a commit; a branch may point to another state later.
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def _same_model(base: str, name: str, located: Path) -> bool:
-    """Whether an adapter's name of its base means the model called `name`, as far as names tell."""
+    """Whether `base`, the adapter's name of its base model, can be the model called `name`."""
     if base == name or Path(base).expanduser().resolve() == located.resolve():
         return True
     if is_hub_name(base) and is_hub_name(name):
@@ -119,13 +120,13 @@ def _same_model(base: str, name: str, located: Path) -> bool:
 
 
 def _last_part(name: str) -> str:
-    """`qwen3-8b` of Qwen/Qwen3-8B, of a folder Qwen3-8B and of one in the hub's cache."""
+    """Name without its owner: `qwen3-8b` for Qwen/Qwen3-8B, a folder Qwen3-8B, or one in the hub's cache."""
     cached = re.search(r"models--.+?--([^/\\]+)", name)
     return (cached[1] if cached else Path(name).name).lower()
 
 
 def _revision(located: Path) -> str | None:
-    """The commit that a folder in the hub's cache holds."""
+    """The commit of a folder in the hub's cache; None for any other folder."""
     return located.name if located.parent.name == "snapshots" else None
 
 

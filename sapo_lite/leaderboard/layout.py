@@ -1,4 +1,4 @@
-"""The table of candidates by loss as lines of text, for `run` and `score`: its numbers are never cut."""
+"""Table of candidates by loss as lines of text, for `run` and `score`. Numbers are never cut."""
 
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("rank", "prompt", "loss", "to original", "examples")
 _SHORT_HEADINGS = ("", "#", "loss", "to orig.", "examples")
-# Columns of the terminal below which a text stands on a line of its own.
+# Least width of a prompt in the table, in characters; with less room it gets a line of its own.
 _LEAST_TEXT = 16
 _PARTIAL = "n of N examples, ~ losses estimated: the race was clear by then. --all (race=False) scores all."
 
 
 class Line(NamedTuple):
-    """A line of text, and what it is: what draws in colours gives each role its own."""
+    """A line of text with a role; a terminal shows each role in its own style."""
 
     text: str
     role: Literal["title", "heading", "best", "original", "other", "note"] = "other"
 
 
 def leaderboard_lines(board: "Leaderboard", width: int) -> Iterator[Line]:
-    """A leaderboard in `width` columns; below the table, the best prompt in full."""
+    """Lines of a leaderboard, `width` characters wide; below the table, the best prompt in full."""
     number = len(board.rows)
     what = "1 prompt" if number == 1 else f"{number} prompts"
     yield from candidate_lines(f"{what} by answer loss, in nats per token", board.rows, width)
@@ -41,11 +41,11 @@ def leaderboard_lines(board: "Leaderboard", width: int) -> Iterator[Line]:
 def candidate_lines(
     title: str, rows: "Sequence[Row]", width: int, *, shown: int | None = None
 ) -> Iterator[Line]:
-    """The best `shown` rows, or all, and always the original.
+    """Lines of the best `shown` rows, or of all, and always of the original.
 
-    The loss of a candidate that left a race early is the one expected on the winner's examples (`~`); the
-    row says on how many it was measured. The text gives way, and on a narrow terminal it has a line of its
-    own.
+    For a candidate that the race dropped early, the loss is the estimate on the examples of the best (`~`),
+    and the row shows on how many it was measured. The prompt is cut to fit; on a narrow terminal it has a
+    line of its own.
     """
     yield Line(title, "title")
     listed = [row for row in rows if shown is None or row.rank <= shown or row.index == 0]

@@ -1,4 +1,4 @@
-"""What `sapo-lite score` does: files of examples and prompts, a model from disk, a leaderboard."""
+"""The work of `sapo-lite score`: from files of examples and prompts and a model on disk to a leaderboard."""
 
 import json
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from sapo_lite.leaderboard.from_disk import Loaded
     from sapo_lite.prompts.progress import PromptProgress
 
-# A file with as many different answers or fewer has labels, which paraphrases must not alter.
+# With at most so many different answers, they are labels, which paraphrases must not alter.
 _MOST_LABELS = 20
 
 
 @dataclass(frozen=True)
 class Result:
-    """A leaderboard and what it was made from."""
+    """A leaderboard and the settings it was made with."""
 
     board: "Leaderboard"
     settings: dict[str, Any]
@@ -60,8 +60,11 @@ def score_files(
 ) -> Result:
     """Rank the prompts of a file, or generated ones; arguments are the options of `sapo-lite score`.
 
-    Files are read and prompts generated before the model is loaded: faults come early, and a paraphrasing
-    model has left the memory. Raises SapoLiteError for anything a user can put right.
+    Files are read and prompts generated before the model is loaded: errors come early, and the paraphrasing
+    model is no longer in memory.
+
+    Raises:
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     _check_adapter(model, adapter)
     _check_backend(backend)
@@ -110,7 +113,7 @@ def _ranked(
 
 
 def _check_adapter(model: str, adapter: Path | None) -> None:
-    """Raises BackboneError where no adapter is where one is named, or one is where a model should be."""
+    """Raises BackboneError if the adapter's folder has no adapter, or the model's folder has one."""
     if adapter is not None and not (adapter / "adapter_config.json").is_file():
         raise BackboneError(f"--adapter {adapter}: expected a folder with adapter_config.json")
     if (typed_path(model) / "adapter_config.json").is_file():
@@ -121,7 +124,7 @@ def _check_adapter(model: str, adapter: Path | None) -> None:
 
 
 def _check_backend(backend: str) -> None:
-    """Raises ParaphraseError where a source is named that there is not, or that takes a recipe."""
+    """Raises ParaphraseError if the source is unknown, or needs a recipe."""
     names = [name for name, source in SOURCES.items() if source.stands_alone]
     if backend not in names:
         close = nearest(backend, names)
@@ -134,7 +137,7 @@ def _check_backend(backend: str) -> None:
 def _examples(
     path: Path, input_name: str | None, answer_name: str | None, progress: "PromptProgress"
 ) -> ExampleFile:
-    """The examples of a file; a notice says which columns they are from, where not both were named."""
+    """Read the examples of a file; a notice names the columns unless the user named both."""
     file = read_examples(path, input_name, answer_name)
     if None in (input_name, answer_name):
         progress.notice(columns_notice(path, len(file.examples), file.input_name, file.answer_name))
@@ -144,7 +147,7 @@ def _examples(
 def _listed(
     prompts: Path | None, task: str | None, instruction: str | None, progress: "PromptProgress"
 ) -> list[Candidate]:
-    """The original first: the instruction, where one is given, else the first of the file."""
+    """Candidates from a file; the first, the original, is the instruction if there is one."""
     if prompts is None and instruction is None:
         raise DataError(
             "expected prompts, found none: name a file of them, one a line, or let them be generated with "
@@ -162,7 +165,7 @@ def _listed(
 
 
 def _original(instruction: str | None, prompts: Path | None) -> str:
-    """The instruction to paraphrase. Raises DataError where there is none, or prompts are listed besides."""
+    """The instruction to paraphrase. Raises DataError if there is none, or a file of prompts is given too."""
     if prompts is not None or instruction is None or not instruction.strip():
         raise DataError(
             "--generate: expected the original prompt as --instruction TEXT, and no file of prompts"

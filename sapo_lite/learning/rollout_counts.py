@@ -1,4 +1,4 @@
-"""How many answers are sampled to rewrite those of a task. Nothing here brings torch."""
+"""Number of answers that are sampled to rewrite those of a task. This module does not import torch."""
 
 from typing import TYPE_CHECKING
 

@@ -45,12 +45,6 @@ class CandidateLoss:
         return math.fsum(self.nll_sum) / sum(self.tokens)
 
     @property
-    def example_mean(self) -> float:
-        """Mean over examples of the example's own nats per token."""
-        ratios = [nll / n for nll, n in zip(self.nll_sum, self.tokens, strict=True)]
-        return math.fsum(ratios) / len(ratios)
-
-    @property
     def batch_mean(self) -> float:
         """Mean of the token means of batches of 8 in scoring order, as in SAPO's released code.
 

@@ -1,12 +1,11 @@
-"""Progress of paraphrasing and scoring: pools of candidates and their losses, as they come."""
+"""Protocol for the progress of paraphrasing and scoring: pools of candidates and their losses."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Protocol
 
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
-from sapo_lite.support.progress import Meter, Progress
+from sapo_lite.support.progress import Progress
 from sapo_lite.types import Candidate
 
 
@@ -18,30 +17,3 @@ class PromptProgress(Progress, Protocol):
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
     ) -> None: ...
-
-
-class Silent:
-    """A PromptProgress that shows nothing."""
-
-    def stage(self, title: str) -> None:
-        pass
-
-    @contextmanager
-    def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
-        yield _NoMeter()
-
-    def notice(self, text: str) -> None:
-        pass
-
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
-        pass
-
-    def candidates(
-        self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
-    ) -> None:
-        pass
-
-
-class _NoMeter:
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        pass

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Selection:
     """A strategy's decision: the training set of the task, and the candidate it is tested with."""
 
-    part: TrainingSet
+    training_set: TrainingSet
     chosen: Candidate
 
 
@@ -76,7 +76,7 @@ def _none_held_out(_count: int) -> int:
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a task's prompt is chosen. Work a strategy does not need is skipped.
+    """One way to choose a task's prompt. Work that a strategy does not need is skipped.
 
     description: one sentence on what it does
     choose: the candidate for every row and for testing

@@ -69,7 +69,7 @@ class SequenceConfig(Section):
 
 
 class PromptConfig(Section):
-    """How a task's prompt is chosen: the original, by lowest or highest loss, or at random.
+    """Choice of a task's prompt: the original, by lowest or highest loss, or at random.
 
     "paft" trains with many candidates: it draws one after another and keeps each for `hold` optimiser steps.
     `sampling` is the kind of draw. "uniform" is the published one. "importance" has probabilities
@@ -143,7 +143,7 @@ class ParaphraseConfig(Section):
 
 
 class ScoringConfig(Section):
-    """How candidate losses are measured: on the first `score_examples` training examples.
+    """Measurement of candidate losses: on the first `score_examples` training examples.
 
     With `race`, "sapo" stops scoring a candidate that is clearly not the best. There is no race with
     prompt.top_k, nor in the rescoring of prompt.rescore.
@@ -155,7 +155,7 @@ class ScoringConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """How tasks are tested: with which prompts, and with how many answer tokens at most.
+    """Tests of all tasks: with which prompts, and with how many answer tokens at most.
 
     "all" means the chosen prompt, the original, and the held-out paraphrases (paraphrase.held_out), which
     share the test examples. At the end of a run, each of the first `robustness` held-out paraphrases is

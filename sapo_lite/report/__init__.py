@@ -1,1 +1,1 @@
-"""What is seen: the only room with rich; imports everything above, only the command line imports it."""
+"""Displays, tables and files for people. The only room that imports rich besides the command line."""

@@ -1,4 +1,4 @@
-"""Displays of a grid while its cells run: a live grid on a terminal, a line for each cell elsewhere."""
+"""Displays of a running grid: a live table on a terminal, a line for each cell elsewhere."""
 
 from statistics import fmean
 
@@ -12,11 +12,11 @@ from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.progress import GridProgress
 from sapo_lite.support.messages import duration
 
-_MOST_MARKS = 10  # seeds that are shown one by one
+_MOST_MARKS = 10  # with more seeds, their number is shown instead of a mark for each
 
 
 class PlainGrid:
-    """Prints a line for every cell that starts or finishes."""
+    """Plain display: a line for every cell that starts or finishes."""
 
     def __init__(self, progress: GridProgress, console: Console) -> None:
         self._progress = progress
@@ -42,7 +42,7 @@ class PlainGrid:
 
 
 class LiveGrid:
-    """Draws all cells in place."""
+    """Live display: all cells in one table, redrawn in place."""
 
     def __init__(self, progress: GridProgress, console: Console, title: str) -> None:
         self._progress = progress
@@ -70,7 +70,7 @@ class LiveGrid:
         return Group(Text(self._title, style="bold"), self._grid(), *running, bar)
 
     def _grid(self) -> RenderableType:
-        """Strategies by adapters: a mark for each seed, and the mean AP so far."""
+        """Table of strategies by adapters: a mark for each seed, and the mean AP so far, in percent."""
         cells = list(self._progress.plan.folders)
         table = Table(box=None, pad_edge=False)
         table.add_column("AP so far, %")

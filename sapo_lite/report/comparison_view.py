@@ -15,7 +15,7 @@ from sapo_lite.support.messages import duration, markdown, number, p_value
 
 
 class _Lines(NamedTuple):
-    """A table; its first columns, `texts` of them, are no numbers."""
+    """A table of texts; `texts` is the number of first columns that hold no numbers."""
 
     title: str
     headings: list[str]
@@ -24,6 +24,7 @@ class _Lines(NamedTuple):
 
 
 def as_text(comparison: Comparison) -> RenderableType:
+    """A comparison for a terminal: the tables of one kind of prompt, the statement and the notes."""
     parts: list[RenderableType] = [_rich(lines) for lines in _tables(comparison)]
     said = [statement(comparison.shown), "\n".join(comparison.notes)]
     said += [f"everything is in {comparison.home}"] if comparison.home else []
@@ -32,7 +33,7 @@ def as_text(comparison: Comparison) -> RenderableType:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """With all kinds of prompt, all runs and their commands."""
+    """A comparison as Markdown: all kinds of prompt, all runs and their commands."""
     parts = [f"# Comparison: {comparison.name}"]
     for kind in comparison.kinds:
         parts.append(f"## Tested with {kind} prompts")
@@ -48,9 +49,9 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def _overviews(comparison: Comparison, kind: str) -> Iterator[_Lines]:
-    """A metric at a time: strategies down, adapters across, where there are several of both."""
+    """A table of strategies by adapters for each metric, if there are several of both."""
     found, groups = comparison.found[kind], comparison.groups
-    # What is trained by no strategy is the same for all.
+    # A method that trains nothing has no strategy ("-"); its value is in every row.
     strategies = [name for name in dict.fromkeys(group.strategy for group in groups) if name != "-"]
     adapters = list(dict.fromkeys(group.adapter for group in groups))
     if min(len(strategies), len(adapters)) < 2 or any(group.settings for group in groups):
@@ -62,7 +63,7 @@ def _overviews(comparison: Comparison, kind: str) -> Iterator[_Lines]:
 
 
 def _tables(comparison: Comparison, kind: str | None = None) -> Iterator[_Lines]:
-    """Of one kind of prompt: means over seeds, and differences where there are any."""
+    """Tables of one kind of prompt: means over seeds, and differences if there are any."""
     kind = kind or comparison.kind
     found = comparison.found[kind]
     yield _means(comparison, found, kind)
@@ -104,7 +105,7 @@ def _difference(one: Finding) -> list[str]:
 
 
 def _usage(runs: Sequence[Run]) -> list[str]:
-    """Mean time of a run as if alone, and its highest memory, the latter of the device that computes."""
+    """Mean time of runs as if nothing had been copied, and peak memory on the compute device."""
     seconds = [run.seconds_alone for run in runs]
     peaks = [(run.peak_memory, "cuda" if "cuda" in run.peak_memory else "cpu") for run in runs]
     memory = max(peak.get(device, 0.0) for peak, device in peaks)

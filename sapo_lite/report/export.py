@@ -1,4 +1,4 @@
-"""A comparison as JSON and as CSV, with everything, for other programs; and the files of its folder."""
+"""A comparison as JSON and CSV for other programs, and the files of its folder."""
 
 import csv
 import io
@@ -16,9 +16,9 @@ from sapo_lite.support.files import write_json
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A row for each group, metric and kind of prompt; time and memory have no kind.
+    """A comparison as CSV: a row for each group, metric and kind of prompt; time and memory have no kind.
 
-    `seconds` are those of the runs themselves, `seconds_alone` those as if nothing had been copied.
+    `seconds` are those of the runs themselves, `seconds_alone` those of runs that copy nothing.
     """
     written = io.StringIO()
     rows = [row for kind in comparison.kinds for row in _csv_rows(comparison, kind)]
@@ -30,6 +30,7 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
+    """A comparison as plain dicts and lists: the content of comparison.json."""
     return {
         "recipe": comparison.name,
         "settings": comparison.settings,

@@ -1,6 +1,6 @@
-"""What a user sees while a run works: one live display on a terminal, plain lines elsewhere.
+"""Live display of a running command on a terminal. sapo_lite.report.plain is the display for anything else.
 
-Everything here goes to stderr; the results at the end go to stdout (`sapo_lite.report.run_summary`).
+Both write to stderr; the results at the end go to stdout (sapo_lite.report.run_summary).
 """
 
 import time
@@ -31,7 +31,7 @@ from sapo_lite.types import Candidate
 
 
 class _Rate(ProgressColumn):
-    """Units a second, e.g. `312 examples/s`."""
+    """Column with the speed in units per second, such as `312 examples/s`."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -39,14 +39,14 @@ class _Rate(ProgressColumn):
         return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
-# Columns of a terminal that a line of progress takes with its speed and the time that is left.
+# Width of a terminal, in characters, from which on a progress line also shows its speed and the time left.
 _ROOMY = 75
 
 
 class LiveDisplay:
-    """One display, redrawn in place: stage, candidate table, progress bars, R so far.
+    """A RunProgress redrawn in place: stage, candidate table, progress bars, R so far.
 
-    The leaderboard of a task is printed above it once it is final.
+    The final leaderboard of a task is printed above it.
     """
 
     def __init__(self, console: Console, title: str) -> None:
@@ -70,7 +70,7 @@ class LiveDisplay:
     def _render(self) -> RenderableType:
         heading = Text(self._title, style="bold", no_wrap=True, overflow="ellipsis")
         heading.append(f"  {self._stage}", style="cyan")
-        if not self._progress.task_ids:  # nothing to count: a sign of life
+        if not self._progress.task_ids:  # nothing to count: a spinner and the seconds show that it works
             heading.append(f"  {time.monotonic() - self._began:.0f} s")
             self._spinner.update(text=heading)
             return Group(self._spinner, self._table, self._matrix)
@@ -97,7 +97,7 @@ class LiveDisplay:
 
         yield Bar()
         self._note = ""
-        progress.remove_task(task)  # training may score in between, time and again
+        progress.remove_task(task)  # else bars would add up: training may score many times
 
     def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
         self._table = pool_table(task, candidates, rejected, rows=6)
@@ -111,15 +111,15 @@ class LiveDisplay:
         else:
             self._table = candidate_table(pool, scores, rows=8)
 
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
-        self._matrix = score_matrix(tasks, lessons, rows, "R so far: ROUGE-L, %")
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+        self._matrix = score_matrix(tasks, groups, rows, "R so far: ROUGE-L, %")
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))
 
 
 def _progress(width: int) -> Progress:
-    """Progress bars on lines of their own; the bar gives way where a terminal is narrow."""
+    """Progress bars, a line each. A narrow terminal gets shorter bars, without speed and time left."""
     whole = Column(no_wrap=True)
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", table_column=whole.copy()),

@@ -1,4 +1,4 @@
-"""Tables of numbers that fit the terminal: no number is ever broken or cut."""
+"""Tables of numbers that fit the terminal: numbers are never wrapped or cut."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 _GAP = 2
-# Columns of the terminal that a closing column of text has at least, or it stands in a block of its own.
+# Least width of the last column of text, in characters; with less room, it gets a block of its own.
 _LEAST_TAIL = 20
 _LEAST_TEXT = 8
 
 
 @dataclass(frozen=True)
 class NumberTable:
-    """Rows under headings; the first `texts` columns are text, the last one too if there is a `tail`.
+    """A table with a title.
 
-    Where not all columns fit, the tail is folded and, with `fold`, the first columns; the numbers then go
-    on in further blocks, each beside the first columns.
+    texts: number of first columns that are text
+    tail: whether the last column is text, too
+    fold: whether the first columns may be made narrower to fit the terminal
+    justify: alignment of the numbers
+
+    If the columns do not fit, text is folded, and the remaining numbers go into further blocks, each with the
+    first columns repeated.
     """
 
     title: str
@@ -39,7 +44,7 @@ class NumberTable:
             yield self._table(block)
 
     def _blocks(self, room: int) -> Iterator[dict[int, int]]:
-        """Widths by column, a dict for each block."""
+        """The blocks: for each, the width of each of its columns in characters, by column number."""
         natural = [max(map(cell_len, column)) for column in self._columns]
         firsts = range(self.texts)
         numbers = range(self.texts, len(natural) - self.tail)
@@ -72,13 +77,13 @@ class NumberTable:
         ]
 
     def _narrow(self, place: int, room: int) -> int:
-        """As wide as the numbers, and as the longest word of the heading if that is no very long name."""
+        """Least width of a column: of its numbers, or of the longest word of its heading up to a limit."""
         heading, *cells = self._columns[place]
         word = max(map(cell_len, heading.split()), default=0)
         return max([*map(cell_len, cells), min(word, max(_LEAST_TEXT, room // 3))])
 
     def _fold(self, widths: list[int], room: int) -> None:
-        """Make the first columns fit into `room`, the widest first, none below the least."""
+        """Make the first columns fit into `room`: the widest shrinks first, none below the least width."""
         while sum(widths[: self.texts]) + _GAP * (self.texts - 1) > room:
             place = max(range(self.texts), key=widths.__getitem__)
             if widths[place] <= _LEAST_TEXT:

@@ -1,4 +1,4 @@
-"""Plain lines while a run works: for log files, pipes and `--plain`."""
+"""Plain display of a running command: for log files, pipes and `--plain`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from sapo_lite.types import Candidate
 
 
 class PlainDisplay:
-    """Plain lines without escape codes: for log files, pipes and `--plain`."""
+    """A RunProgress that prints lines without escape codes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -33,7 +33,7 @@ class PlainDisplay:
 
     @contextmanager
     def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
-        """Prints a line at each quarter of the way."""
+        """Progress of one piece of work: a line after each quarter."""
         printer = self._print
 
         class Quarters:
@@ -47,7 +47,7 @@ class PlainDisplay:
         yield Quarters()
 
     def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
-        pass  # the meter counts them
+        pass  # the meter of `work` already counts them
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
@@ -55,7 +55,7 @@ class PlainDisplay:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
 
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
         values = "  ".join(f"{task} {value:.1f}" for task, value in zip(tasks, rows[-1], strict=True))
         self._print(f"R[{len(rows) - 1}]  {values}")
 

@@ -18,7 +18,7 @@ from sapo_lite.types import Task
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
-    """Settings, counts by task, and the first training example as the model would read it."""
+    """Plan of a run: settings, counts by task, and the prompt and answer of the first training example."""
     planned = plan_of(recipe, tasks)
     table = _table(recipe, tasks, planned)
     example = tasks[0]
@@ -43,7 +43,7 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
 
 
 def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTable:
-    """A row for each task, and their sums. Optimiser steps that tasks share are in the sums alone."""
+    """A row for each task, and their sums. Optimiser steps that tasks share are only in the sums."""
     total, epochs = planned.total, recipe.training.epochs
     headings = ["task", "train", "test", "candidates", "forwards", "steps", "answers"]
     if total.rollouts:
@@ -66,7 +66,7 @@ def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTab
 
 
 def comparison_plan(plan: Plan) -> RenderableType:
-    """For each strategy on each adapter: what is finished, what is not, and how much work that is."""
+    """Plan of a comparison: for each strategy and adapter, the seeds by state, and the work left."""
     rows, total = list[list[str | Text]](), Work()
     for strategy, adapter in dict.fromkeys((cell.strategy, cell.adapter) for cell in plan.folders):
         cells = [cell for cell in plan.folders if (cell.strategy, cell.adapter) == (strategy, adapter)]

@@ -1,4 +1,4 @@
-"""The end of a run, as rich renderables for stdout."""
+"""Summary of a finished run for stdout, as rich renderables."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -22,8 +22,7 @@ _PROMPTED = {
     "unseen": "all tasks tested with paraphrases held out",
 }
 
-
-# What is tested: whole answers and, where training answers were rewritten, what they finally say.
+# Metrics that are shown: of whole answers and, if training answers were rewritten, of final answers.
 _READ = {
     PUBLISHED_METRIC: "ROUGE-L",
     f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
@@ -31,7 +30,7 @@ _READ = {
 
 
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
-    """R, AP, BWT and FWT, the chosen prompts, time and memory, and where everything is."""
+    """R, AP, BWT and FWT, the chosen prompts, time and memory, and the run folder."""
     return Group(*spaced(_summary_parts(results, usage, folder)))
 
 
@@ -80,7 +79,7 @@ def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
 
 
 def _robustness_table(results: Results) -> RenderableType:
-    """A row a task, of dashes where nothing was held out, and their averages."""
+    """A row for each task, with dashes if it has no held-out prompts, and their averages."""
     reports = [report for report in results.robustness.values() if report]
     rows: dict[str, dict[str, Any]] = {
         task: asdict(report) if report else {"n": 0} for task, report in results.robustness.items()
@@ -140,7 +139,7 @@ def _rewriting_table(rewriting: Mapping[str, AnswersRewritten]) -> RenderableTyp
 
 
 def _certainty_table(results: Results) -> RenderableType:
-    # The prompts that a rescoring changed are in a table of their own.
+    # Changes by rescoring are in a table of their own.
     when = " before training" if results.rescorings else ""
     what = "differences of loss, nats per answer token (95 % interval; examples)"
     rows = []
@@ -161,7 +160,7 @@ def _certainty_table(results: Results) -> RenderableType:
 
 
 def _difference(difference: Difference) -> str:
-    """`-0.076 (-0.991 to +0.910; 32)`, the last being the examples that both were scored on."""
+    """A difference of losses with its interval and number of examples: `-0.076 (-0.991 to +0.910; 32)`."""
     bounds = difference.interval
     interval = "" if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}; "
     return f"{difference.mean:+.3f} ({interval}{difference.examples})"

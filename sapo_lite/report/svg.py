@@ -1,4 +1,4 @@
-"""Plots as SVG: panels in a grid, each with axes, bars, intervals and points. No library draws them."""
+"""Plots as SVG without a plotting library: a grid of panels, each with axes, intervals and points."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +7,15 @@ from html import escape
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 230, 170, 44, 8, 34, 24, 14  # pixels
 _COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#8e5bb5", "#666666")
-_BAR = 0.6  # thickness, in rows
 
 
 @dataclass(frozen=True)
 class Points:
-    """A series of points (x, y) in one of the five colours."""
+    """A series of points (x, y).
+
+    colour: index into the palette of five colours
+    radius: in pixels
+    """
 
     xy: Sequence[tuple[float, float]]
     colour: int = 0
@@ -24,7 +27,6 @@ class Points:
 class Panel:
     """One plot. The y axis has the names of `rows` at 0, 1, 2, ..., or numbers where there are none.
 
-    bars: (length, y), horizontal from 0
     intervals: (low, high, y), horizontal lines
     """
 
@@ -33,13 +35,12 @@ class Panel:
     y_label: str = ""
     points: Sequence[Points] = ()
     intervals: Sequence[tuple[float, float, float]] = ()
-    bars: Sequence[tuple[float, float]] = ()
     rows: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class _Area:
-    """The rectangle between the axes in pixels, and the position of a value on each axis."""
+    """The plotted rectangle in pixels, and for each axis the map from a value to its pixel."""
 
     left: float
     right: float
@@ -51,7 +52,7 @@ class _Area:
 
 
 def figure(panels: Sequence[Panel], columns: int, label_width: int = 0) -> str:
-    """An SVG document of all panels, row by row. `label_width` is the room for names of rows, in pixels."""
+    """An SVG document of all panels, row by row. `label_width` is the width for names of rows, in pixels."""
     width, height = _WIDTH + label_width + _GAP, _HEIGHT + _GAP
     lines = math.ceil(len(panels) / columns)
     drawn = "".join(
@@ -67,7 +68,7 @@ def figure(panels: Sequence[Panel], columns: int, label_width: int = 0) -> str:
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round numbers within the bounds, about as many as asked for."""
+    """Round numbers between `low` and `high`, `about` so many."""
     if not high > low:
         return [low]
     step = 10 ** math.floor(math.log10((high - low) / about))
@@ -77,15 +78,13 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 def _panel(panel: Panel, label_width: int) -> str:
     area = _area(panel, label_width)
-    parts = [*_axes(panel, area), *_bars(panel, area), *_intervals(panel, area), *_points(panel, area)]
-    return "".join(parts)
+    return "".join([*_axes(panel, area), *_intervals(panel, area), *_points(panel, area)])
 
 
 def _area(panel: Panel, label_width: int) -> _Area:
     left, right, bottom = _LEFT + label_width, _WIDTH + label_width, _HEIGHT - _BOTTOM
     every = [point for series in panel.points for point in series.xy]
     xs = [x for x, _ in every] + [x for low, high, _ in panel.intervals for x in (low, high)]
-    xs += [x for length, _ in panel.bars for x in (0.0, length)]
     ys = [-0.5, len(panel.rows) - 0.5] if panel.rows else [y for _, y in every]
     x_of, x_ticks = _scale(xs, left, right - _RIGHT)
     y_of, y_ticks = _scale(ys, bottom, _TOP, padded=not panel.rows)
@@ -95,7 +94,7 @@ def _area(panel: Panel, label_width: int) -> _Area:
 def _scale(
     values: Sequence[float], start: float, end: float, *, padded: bool = True
 ) -> tuple[Callable[[float], float], list[float]]:
-    """The map of values onto the pixels from `start` to `end`, and the ticks between. Without values, 0."""
+    """The map from values to pixels between `start` and `end`, and the ticks of the axis."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     if padded:
         margin = 0.06 * (high - low) or 1.0
@@ -119,14 +118,6 @@ def _axes(panel: Panel, area: _Area) -> Iterator[str]:
     if panel.y_label:
         turn = f'transform="rotate(-90)" text-anchor="middle" x="{-(_TOP + area.bottom) / 2}" y="10"'
         yield f"<text {turn}>{escape(panel.y_label)}</text>"
-
-
-def _bars(panel: Panel, area: _Area) -> Iterator[str]:
-    for length, y in panel.bars:
-        left, right = sorted((area.x(0), area.x(length)))
-        top, bottom = area.y(y + _BAR / 2), area.y(y - _BAR / 2)
-        size = f'width="{right - left:.1f}" height="{bottom - top:.1f}"'
-        yield f'<rect x="{left:.1f}" y="{top:.1f}" {size} fill="{_COLOURS[0]}"/>'
 
 
 def _intervals(panel: Panel, area: _Area) -> Iterator[str]:

@@ -14,13 +14,13 @@ from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.types import Candidate
 
-# Of the lines of a leaderboard.
+# Style of a leaderboard's line, by its role.
 _STYLES = {"title": "italic", "heading": "bold", "best": "bold green", "original": "cyan", "note": "dim"}
 
 
 @dataclass(frozen=True)
 class _Fitted:
-    """Lines that are laid out for the width of the console."""
+    """A renderable whose lines are computed from the width of the console."""
 
     lines: Callable[[int], Iterable[Line]]
 
@@ -32,14 +32,14 @@ class _Fitted:
 def candidate_table(
     pool: Sequence[Candidate], scores: Sequence[CandidateLoss], *, rows: int
 ) -> RenderableType:
-    """The `rows` best candidates, and always the original; losses in nats per answer token."""
+    """Table of the `rows` best candidates, and always the original; losses in nats per answer token."""
     title = f"{len(scores)} of {len(pool)} candidates scored"
     ranks = rows_of(pool, scores)
     return _Fitted(lambda width: candidate_lines(title, ranks, width, shown=rows))
 
 
 def leaderboard_view(board: Leaderboard) -> RenderableType:
-    """All prompts by loss, and the best in full."""
+    """Table of all prompts by loss, followed by the full text of the best."""
     return _Fitted(lambda width: leaderboard_lines(board, width))
 
 
@@ -51,14 +51,15 @@ def pool_table(
     rows: int = 0,
     accepted: bool = True,
 ) -> RenderableType:
-    """A task's candidates by number, and what was rejected with reasons; the last `rows` of each, or all.
+    """Table of a task's candidates, and of rejected texts with their reasons.
 
-    Not the candidates where those that are `accepted` stand elsewhere.
+    rows: the last so many of each are shown; 0 shows all
+    accepted: whether the candidates are shown, or the rejected texts only
     """
     table = Table(box=None, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("from", no_wrap=True)
-    table.add_column("text")  # the only one that gives way on a narrow terminal
+    table.add_column("text")  # the only column that is cut on a narrow terminal
     for candidate in candidates[-rows:] if accepted else ():
         style = "cyan" if candidate.index == 0 else ""
         text = Text(_line(candidate.text), no_wrap=True, overflow="ellipsis")
@@ -72,23 +73,23 @@ def pool_table(
 
 
 def score_matrix(
-    tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]], title: str
+    tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]], title: str
 ) -> RenderableType:
-    """R in percent; row 0 is before any training, row i after lesson i (named after its task, or "joint").
+    """Table of R in percent; row 0 is before any training, row i after task group `groups[i - 1]`.
 
-    A task's own score after its training is bold.
+    The score of a task right after its own training is bold.
     """
     named: list[list[str | Text]] = []
     for i, row in enumerate(rows):
-        lesson = lessons[i - 1] if i else None
+        group = groups[i - 1] if i else None
         scores = zip(tasks, row, strict=True)
-        cells = [Text(f"{value:.1f}", style="bold" if task == lesson else "") for task, value in scores]
-        named.append(["nothing" if lesson is None else f"{i} {lesson}", *cells])
+        cells = [Text(f"{value:.1f}", style="bold" if task == group else "") for task, value in scores]
+        named.append(["nothing" if group is None else f"{i} {group}", *cells])
     return NumberTable(title, ["after training", *tasks], named)
 
 
 def titled(title: str, table: Table) -> RenderableType:
-    """`table` under its title; a title of rich's own would be wrapped to the table's width."""
+    """`table` under a title of its own: rich would wrap the title of a table to the table's width."""
     return Group(Text(title, style="italic"), table)
 
 
@@ -103,7 +104,7 @@ def _line(text: str) -> str:
 
 
 def spaced(parts: Sequence[RenderableType] | Iterator[RenderableType]) -> Iterator[RenderableType]:
-    """The parts with an empty line between them."""
+    """The parts, with an empty line between any two."""
     for number, part in enumerate(parts):
         if number:
             yield Text()

@@ -1,4 +1,4 @@
-"""What a run folder is of, in its `recipe.json`: the recipe, the data, and the inputs that a run reads."""
+"""Identity of a run folder, in its `recipe.json`: the recipe, the data, and the inputs that a run reads."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,8 +13,8 @@ from sapo_lite.run import paths
 from sapo_lite.support.files import write_json
 from sapo_lite.support.typed_json import read_typed
 
-# What a run reads besides recipe and data: hashes by the part that they are of, by what it is
-# ("the model Qwen/Qwen3-8B"). Without any, it was not on the disk yet.
+# Hashes of the inputs besides recipe and data: name of the input ("the model Qwen/Qwen3-8B") -> its part ->
+# hash. An input without hashes was not on the disk yet.
 Inputs = dict[str, dict[str, str]]
 
 FRESH = "Use the recipe it was made with, another --out, or --fresh to discard these results."
@@ -22,9 +22,9 @@ FRESH = "Use the recipe it was made with, another --out, or --fresh to discard t
 
 @dataclass(frozen=True, kw_only=True)
 class Binding:
-    """The resolved recipe, fingerprints of the data by task, and the inputs.
+    """The resolved recipe, fingerprints of the data by task, and hashes of the inputs.
 
-    format: of the whole run folder; other formats are refused
+    format: version of the whole run folder; other versions are refused
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -36,12 +36,16 @@ class Binding:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run was begun in the folder."""
+    """Whether the folder holds a run, finished or not."""
     return (path / paths.RECIPE).exists()
 
 
 def read_binding(path: Path) -> Binding:
-    """Of the run in the folder `path`. Raises RunFolderError: it is damaged, or of another version."""
+    """Read the binding of the run in the folder `path`.
+
+    Raises:
+        RunFolderError: the file is damaged, or of another version.
+    """
     return read_typed(path / paths.RECIPE, Binding, "Start over with --fresh.", version="format")
 
 
@@ -50,7 +54,7 @@ def write_binding(path: Path, binding: Binding) -> None:
 
 
 def changed_inputs(before: Inputs, now: Inputs) -> list[str]:
-    """A sentence for each input of a run that is another now; none for one that is or was unknown."""
+    """A sentence for each input that has changed; inputs that are or were unknown are skipped."""
     found = []
     for what, parts in now.items():
         old = before.get(what)
@@ -63,10 +67,10 @@ def changed_inputs(before: Inputs, now: Inputs) -> list[str]:
 def require_recipe(
     path: Path, recipe: Mapping[str, Any], data: Mapping[str, str], fix: str = FRESH
 ) -> Binding:
-    """The binding of the folder, which is of this resolved recipe and these data.
+    """Read the binding of a folder, and check that it has this resolved recipe and these data.
 
     Raises:
-        RunFolderError: it is of others; names what differs, and `fix` says what to do.
+        RunFolderError: recipe or data differ; the message names the differences and ends with `fix`.
     """
     before = read_binding(path)
     found = differences(before.recipe, dict(recipe))
@@ -77,7 +81,11 @@ def require_recipe(
 
 
 def require_same(path: Path, recipe: Mapping[str, Any], data: Mapping[str, str], inputs: Inputs) -> Binding:
-    """As `require_recipe`, and of these inputs, too, as far as they are and were known."""
+    """Like `require_recipe`; also checks the inputs that are known both then and now.
+
+    Raises:
+        RunFolderError: recipe, data or an input differs.
+    """
     before = require_recipe(path, recipe, data)
     if changed := changed_inputs(before.inputs, inputs):
         raise RunFolderError(

@@ -1,4 +1,4 @@
-"""The first half of a training stage: the candidate that a task is trained with, and its training rows."""
+"""First half of a training stage: choose the candidate of each task, and build its training set."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,9 +21,12 @@ from sapo_lite.types import Candidate, Task, TrainingSet
 
 
 def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone: bool) -> TrainedTask:
-    """The rows that the task is to be trained on in stage `number`, under the candidate that is chosen.
+    """Choose the task's candidate in stage `number`, and build its training set.
 
-    A stage in which the task is not `alone` keeps files for each task.
+    alone: whether the stage has this task only; in a stage of several tasks, each has files of its own
+
+    Raises:
+        RunFolderError: the stage's files contradict each other.
     """
     recipe, own = context.recipe, partial(paths.of_task, task=None if alone else task.key)
     pool = context.candidates(task) if recipe.needs.choice else context.candidates(task)[:1]
@@ -40,12 +43,16 @@ def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone:
         choice = _recorded(stage, task, selection.chosen)
     else:
         choice = describe_choice(context.backbone, recipe.prompt.strategy, selection.chosen, scores)
-    part, rewriting = _rewritten(context, number, selection.part, stage, own(paths.REWRITES))
-    return TrainedTask(part, choice, selection.chosen, rewriting)
+    training_set, rewriting = _rewritten(context, number, selection.training_set, stage, own(paths.REWRITES))
+    return TrainedTask(training_set, choice, selection.chosen, rewriting)
 
 
 def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
-    """The choice that a finished stage has recorded, which is that of its losses."""
+    """Read the choice that a finished stage has recorded.
+
+    Raises:
+        RunFolderError: the record has another candidate than the losses give.
+    """
     choice = stage.record.choices.get(task.key)
     if choice is None or choice.chosen != chosen:
         found = "none" if choice is None else f"#{choice.chosen.index}"
@@ -60,7 +67,7 @@ def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
 def _scores(
     context: RunContext, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
 ) -> list[CandidateLoss]:
-    """Losses of the candidates, where the strategy asks for them and there is something to choose."""
+    """Losses of the candidates; empty if the strategy needs none, or there is one candidate only."""
     recipe = context.recipe
     if not recipe.needs.losses or len(pool) < 2:
         return []
@@ -94,20 +101,27 @@ def _measure(
 
 
 def _rewritten(
-    context: RunContext, number: int, part: TrainingSet, stage: Stage, name: str
+    context: RunContext, number: int, training_set: TrainingSet, stage: Stage, name: str
 ) -> tuple[TrainingSet, Rewriting | None]:
-    """The rows with their answers rewritten, where the recipe asks for it."""
+    """The training set with rewritten answers, if the recipe asks for rewriting."""
     if not context.recipe.rewrite.enabled:
-        return part, None
+        return training_set, None
 
     def made() -> dict[str, Any]:
-        context.progress.stage(f"{context.heading(part.task)} · rewriting {len(part.rows)} answers")
+        context.progress.stage(
+            f"{context.heading(training_set.task)} · rewriting {len(training_set.rows)} answers"
+        )
         seed, scratch = context.seed(number), stage.checkpoints
         found = rewrite(
-            context.backbone, part, context.recipe, seed=seed, scratch=scratch, progress=context.progress
+            context.backbone,
+            training_set,
+            context.recipe,
+            seed=seed,
+            scratch=scratch,
+            progress=context.progress,
         )
         return asdict(found)
 
     with context.usage.measure("rewrite"):
         rewriting = stage.cached_as(Rewriting, name, made)
-    return replace(part, rows=rewriting.applied(part.rows)), rewriting
+    return replace(training_set, rows=rewriting.applied(training_set.rows)), rewriting

@@ -1,4 +1,4 @@
-"""The results of a run, put together from what its stages found."""
+"""Assembles the results of a run from its stages."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from sapo_lite.types import Task
 
 
 def published_row(scores: StageScores) -> list[float]:
-    """One row of R under the published metric and the first kind of prompt."""
+    """One row of R, in percent, for the published metric and the first kind of prompt."""
     return [by_metric[PUBLISHED_METRIC] for by_metric in next(iter(scores.values()))]
 
 
@@ -30,7 +30,12 @@ def collect(
     stages: Sequence[StageScores],
     robustness: dict[str, Robustness | None],
 ) -> Results:
-    """Results from the scores of all stages, zero-shot first; `pools` and what was `learned` by task id."""
+    """Assemble the results of a run.
+
+    pools, learned: by task id
+    stages: scores of all stages, zero-shot first
+    robustness: by task key
+    """
     found = {task.key: learned[task.id] for task in tasks if task.id in learned}
     matrices = {
         kind: {
@@ -83,7 +88,7 @@ def _summed_up(found: Rewriting) -> AnswersRewritten:
 
 
 def stand_ins(tasks: Sequence[Task]) -> list[str]:
-    """A sentence for every task that was not trained on its own train.json."""
+    """A sentence for every task that is trained on dev.json because it has no train.json."""
     return [
         f"{task.name} trains on dev.json, which stands in for its missing train.json"
         for task in tasks

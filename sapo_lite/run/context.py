@@ -1,4 +1,4 @@
-"""What all stages of a run share."""
+"""The objects that all stages of a run share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from sapo_lite.types import Candidate, Task
 
 
 def stage_seed(recipe: Recipe, number: int) -> int:
-    """Seed of the `number`-th stage, from 1; a resumed run so draws what an uninterrupted one would."""
+    """Seed of the `number`-th stage, from 1. It depends on nothing else, so a resumed run draws the same."""
     return recipe.seed * 1000 + number
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """The recipe, the backbone with its adapter, and the pools of candidates by task id."""
+    """Recipe, backbone, adapter, and the pools of candidates by task id."""
 
     recipe: Recipe
     backbone: Backbone
@@ -32,11 +32,11 @@ class RunContext:
         return stage_seed(self.recipe, number)
 
     def candidates(self, task: Task) -> Sequence[Candidate]:
-        """Those that the strategy may choose from."""
+        """Candidates that the strategy may choose from."""
         return self.pools[task.id].split(self.recipe.paraphrase.held_out)[0]
 
     def held_out(self, task: Task) -> Sequence[Candidate]:
-        """Those that the task is tested with only."""
+        """Candidates that are used for testing only."""
         return self.pools[task.id].split(self.recipe.paraphrase.held_out)[1]
 
     def heading(self, task: Task) -> str:

@@ -1,4 +1,4 @@
-"""Versions and machine of a run."""
+"""Record of the software and the machine of a run."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _PACKAGES = """
 
 
 def environment(backbone: Backbone) -> dict[str, Any]:
-    """Versions and machine: what one needs to know to run the same again."""
+    """Versions of Python and packages, the machine and its device: needed to reproduce a run."""
     versions = {"sapo-lite": __version__}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -1,7 +1,7 @@
-"""The folder of a run: locked, tied to what it is of, and written so that a run killed anywhere can go on.
+"""The folder of a run: locked, bound to one recipe, and written so that a run killed anywhere can resume.
 
 Its files are named in sapo_lite.run.paths. They are written to a temporary name and renamed, so a file that
-exists is whole. What a killed process leaves under such a name is removed when the folder is opened again.
+exists is complete. Temporary files of a killed process are removed when the folder is opened again.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from sapo_lite.support.files import read_json, write_json
 class RunFolder:
     """A locked run folder, emptied first if `fresh`. Use as a context manager.
 
-    A new folder in which no run was begun (the data were missing, say) is removed again.
+    A new folder in which no run was started (for example, because data were missing) is removed on exit.
     """
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
@@ -49,12 +49,12 @@ class RunFolder:
             shutil.rmtree(self.path)
 
     def bind(self, recipe: dict[str, Any], data: dict[str, str], inputs: Inputs) -> None:
-        """Tie the folder to a resolved recipe, the data and the inputs, or check that it belongs to them.
+        """Bind a new folder to a resolved recipe, data and inputs; check the binding of an old one.
 
-        An input that was unknown until now is noted.
+        Inputs that were unknown until now are added to the binding.
 
         Raises:
-            RunFolderError: it was made from others; names what differs.
+            RunFolderError: the folder has another binding; the message names the differences.
         """
         if not is_run(self.path):
             write_binding(self.path, Binding(recipe=recipe, data=data, inputs=inputs))
@@ -65,7 +65,7 @@ class RunFolder:
             write_binding(self.path, replace(before, inputs=known))
 
     def stage(self, number: int, name: str) -> Stage:
-        """A stage's folder. Time and memory used from now on count for this stage too."""
+        """The folder of a stage. From now on, `add_usage` also adds its seconds to this stage."""
         self._stage = Stage(self.path / paths.stage(number, name))
         return self._stage
 
@@ -75,12 +75,12 @@ class RunFolder:
         return Stage(self.path / paths.CANDIDATES)
 
     def chat_frame(self, rendered: dict[str, str]) -> dict[str, str]:
-        """What the chat template wrote when the run began; `rendered` today, if the run begins now.
+        """The texts that the chat template rendered when the run started; `rendered` for a new run.
 
-        A template may write the date, and a run that goes on on another day shall read the same prompts.
+        A template may write the date. A run that is resumed on another day must read the same prompts.
 
         Raises:
-            RunFolderError: the file was altered.
+            RunFolderError: the file does not hold these texts.
         """
         own = Stage(self.path)
         kept: dict[str, str] = own.cached(paths.CHAT, lambda: rendered)
@@ -119,13 +119,13 @@ def _add(total: dict[str, float], seconds: dict[str, float]) -> None:
 
 
 def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: Path = Path("runs")) -> Path:
-    """The folder a run shall use.
+    """The path of a run's folder.
 
     With `out`, that folder, which may hold a run already.
     Without, a new `runs/<name>-<time>`, or the latest of this name if `resume` is True.
 
     Raises:
-        RunFolderError: nothing to resume, or `out` is a folder of something else.
+        RunFolderError: there is no run to resume, or `out` holds something else.
     """
     if out is None:
         if resume:

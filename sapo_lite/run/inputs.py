@@ -1,4 +1,4 @@
-"""What a run reads besides the recipe: the data, the model and the file of candidates, by content."""
+"""Inputs of a run besides its recipe, identified by content: data, model, and file of candidates."""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def inputs_of(recipe: "Recipe") -> Inputs:
-    """Hashes of what a run of the recipe reads, by what it is; empty for what is not on this disk yet."""
+    """Hashes of the model and of the file of candidates, by name; empty for what is not on this disk yet."""
     found = {f"the model {recipe.model.name}": model_identity(recipe.model.name)}
     if recipe.wants_candidates and "file" in recipe.paraphrase.backend:
         content: dict[str, str] = {}
@@ -28,8 +28,9 @@ def inputs_of(recipe: "Recipe") -> Inputs:
 
 
 def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task]) -> None:
-    """Tie a run folder to all that a run of the recipe reads.
+    """Bind a run folder to the recipe, its data and its inputs.
 
-    Raises RunFolderError if it was made from something else.
+    Raises:
+        RunFolderError: the folder is bound to others.
     """
     folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe))

@@ -1,4 +1,4 @@
-"""One process at a time in a folder, whether of a run or of a comparison."""
+"""Lock of a folder, of a run or of a comparison: one process at a time."""
 
 import contextlib
 import re
@@ -14,12 +14,13 @@ from sapo_lite.support.leftovers import remove_leftovers
 
 @contextlib.contextmanager
 def locked(path: Path, partial: re.Pattern[str] | None = None) -> Iterator[None]:
-    """Make a folder, hold its lock, and remove what killed processes left in it half-written.
+    """Make a folder, hold its lock, and remove incomplete files that killed processes left in it.
 
-    partial: names of such files and folders, at any depth; without, only JSON files of the folder itself
+    partial: names of incomplete files and folders, at any depth; by default only JSON files of the folder
+        itself
 
     Raises:
-        RunFolderError: another process holds it.
+        RunFolderError: another process holds the lock.
     """
     path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path / LOCK)
@@ -38,8 +39,8 @@ def locked(path: Path, partial: re.Pattern[str] | None = None) -> Iterator[None]
 
 
 def is_empty(path: Path) -> bool:
-    """Whether there is nothing of anybody else: no folder, or one of hidden files alone.
+    """Whether the folder is missing, or has hidden files only.
 
-    Those are our own: the lock, and what a process killed in its first moments leaves.
+    The hidden files are ours: the lock, and temporary files of a process that was killed at its start.
     """
     return not path.exists() or (path.is_dir() and all(p.name.startswith(".") for p in path.iterdir()))

@@ -1,4 +1,4 @@
-"""Candidates made ahead of a run, or without one: of an instruction, or of the tasks of a recipe."""
+"""Candidates made before or without a run: of one instruction, or of the tasks of a recipe."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,7 +19,7 @@ from sapo_lite.types import Task
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
 
-_MODEL = "qwen3:8b"  # in Ollama: that of the recipes
+_MODEL = "qwen3:8b"  # in Ollama, as in the shipped recipes
 
 
 def paraphrase_instruction(
@@ -32,10 +32,12 @@ def paraphrase_instruction(
     pull: bool = False,
     progress: PromptProgress,
 ) -> list[Pool]:
-    """One pool, of an instruction; `section` has keys of a recipe's section `paraphrase`.
+    """Paraphrase one instruction. Returns a list of one pool.
+
+    section: keys of a recipe's section `paraphrase`
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     if not text.strip():
         raise RecipeError("expected an instruction or a recipe, found an empty text")
@@ -67,12 +69,13 @@ def paraphrase_recipe(
     pull: bool = False,
     progress: PromptProgress,
 ) -> list[Pool]:
-    """A pool for each task, as a run will make them: with equal settings it finds them made.
+    """Make the pools of all tasks of a recipe. A later run with equal settings reuses the cached answers.
 
-    `settings` are `section.key=value`, and `section` has further keys of the section `paraphrase`.
+    settings: overrides of the form `section.key=value`
+    section: further keys of the recipe's section `paraphrase`
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     given = [f"paraphrase.{key}={as_toml(value)}" for key, value in section.items()]
     recipe = load_recipe(spec, [*settings, *given])

@@ -1,30 +1,30 @@
 """Names of the files and folders of a run, and of the folder of a comparison.
 
     runs/lab-20260131-142500/
-        recipe.json                 what the run is of: resolved recipe, hashes of data, model and file of
-                                    candidates; a run of anything else is refused
-        chat.json                   what the chat template wrote around turns when the run began
+        recipe.json                 identity of the run: resolved recipe, hashes of data, model and file of
+                                    candidates; a run of any other is refused
+        chat.json                   what the chat template rendered around turns when the run started
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage: predictions, and stage.json, its scores before any training
-        01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json, the
-                                    choice and the scores, is written last: with it the stage is finished;
-                                    wordings.json, where the model decides on prompts while it is trained;
-                                    rewrites.json, where training answers are rewritten
-        02-mood/                    the last one also gets the answers of the robustness report, afterwards
-        results.json                R, AP, BWT, FWT, chosen prompts, robustness: the run is finished
+        01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json with the
+                                    choice and the scores is written last: the stage is then finished;
+                                    wordings.json, decisions of a schedule that scores during training;
+                                    rewrites.json, if training answers are rewritten
+        02-mood/                    the last stage also gets the answers of the robustness report
+        results.json                R, AP, BWT, FWT, chosen prompts, robustness: the run is then finished
         usage.json                  seconds by kind of work, peak memory; a stage folder has its own
-        copied.json, shown.txt      of a run that `compare` began: seconds that other runs took for what was
-                                    copied from them, and what it would have shown
-        log.txt                     what the libraries said
+        copied.json, shown.txt      only in runs of `compare`: seconds that other runs took for the copied
+                                    pieces, and the output of the run's display
+        log.txt                     output of libraries
 
     runs/compare-lab-1a2b3c4d/
-        comparison.json             settings, cells with their commands, and what came out
-        comparison.md               the same for people, once all cells are finished
+        comparison.json             settings, cells with their commands, and results
+        comparison.md               the same as tables, once all cells are finished
         fixed-lorainc-0/            a run folder for each cell
-        workers.log                 what libraries said past the log.txt of the runs
+        workers.log                 output of libraries that did not reach the log.txt of a run
 
-In a stage of several tasks, the files of one of them end with its key: `losses-stars.json`.
+In a stage of several tasks, names of files end with the key of their task: `losses-stars.json`.
 """
 
 import re
@@ -51,13 +51,13 @@ COMPARISON = "comparison.json"
 COMPARISON_TEXT = "comparison.md"
 WORKERS_LOG = "workers.log"
 
-# Values that a folder keeps in JSON files (sapo_lite.run.stage_folder), by name without ending.
+# Names, without ending, of JSON files for cached values (sapo_lite.run.stage_folder).
 CHAT = "chat"
 LOSSES = "losses"
 WORDINGS = "wordings"
 REWRITES = "rewrites"
 
-# Names under which folders and files are copied or saved, before they get their own.
+# Temporary names of folders and files that are being copied or saved.
 PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|losses.*\.json)\.partial")
 
 
@@ -71,35 +71,35 @@ ZERO_SHOT = stage(0, UNTRAINED)
 
 
 def of_task(name: str, task: str | None) -> str:
-    """A value's name in a stage: `losses`; in one of several tasks, that of a task: `losses-stars`."""
+    """Name of a cached value: `losses`, or in a stage of several tasks `losses-stars`."""
     return name if task is None else f"{name}-{task}"
 
 
 def predictions(task: str, kind: str) -> str:
-    """Answers of a task under one kind of prompt, by its key."""
+    """Name of the cached answers of a task, given by its key, for one kind of prompt."""
     return f"predictions/{task}-{kind}"
 
 
 def first_stage(run: Path) -> Path | None:
-    """The folder of the first stage that trains, if it was begun."""
+    """Folder of the first stage that trains, if it exists."""
     return next(iter(sorted(run.glob("01-*"))), None)
 
 
 def losses(stage: Path) -> Sequence[Path]:
-    """The losses of candidates in a stage's folder: a file, or one for each task."""
+    """Files with losses of candidates in a stage's folder: one, or one for each task."""
     return sorted(stage.glob(f"{LOSSES}*.json"))
 
 
 def pools(run: Path) -> Sequence[Path]:
-    """The files of candidates, one for each task."""
+    """Files of candidates in a run folder, one for each task."""
     return sorted((run / CANDIDATES).glob("[!.]*.json"))
 
 
 def stages_finished(run: Path) -> int:
-    """How many stages of a run are finished."""
+    """Number of finished stages of a run."""
     return len(list(run.glob(f"[0-9]*/{STAGE}")))
 
 
 def runs_finished(parent: Path) -> Sequence[Path]:
-    """Folders in `parent`, and in folders there, that hold results of a run."""
+    """Folders of finished runs in `parent`, and one level below."""
     return sorted(file.parent for depth in ("*", "*/*") for file in parent.glob(f"{depth}/{RESULTS}"))

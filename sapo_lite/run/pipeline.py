@@ -1,4 +1,4 @@
-"""The method, from a recipe to its results. `run` reads like the paper's algorithm."""
+"""One run, from a recipe to its results. `run` reads like the paper's algorithm."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -35,22 +35,22 @@ from sapo_lite.run.usage import Usage
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import Task, TrainingRow
 
-# Rows of a task that fill the pack which is checked before a run.
+# Number of a task's rows in the pack of the start-up self-check.
 _FIRST = 64
 
 
 def run(
     recipe: Recipe, folder: RunFolder, progress: RunProgress, data: Path | None = None, *, pull: bool = False
 ) -> Results:
-    """Learn the recipe's tasks one after another; go on where an earlier process stopped.
+    """Learn the recipe's tasks one after another, or resume where an earlier process stopped.
 
-    Of a run that is finished, its results are read; nothing is loaded.
+    For a finished run, only its results are read; no model is loaded.
 
-    `data` is looked at first for the suite. With `pull`, a paraphrasing model that Ollama lacks is
-    fetched.
+    data: folder of suites that is searched first
+    pull: have Ollama download the paraphrasing model if it lacks it
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     tasks = load_sequence(recipe.sequence, data, progress.notice)
     bind(folder, recipe, tasks)
@@ -69,7 +69,7 @@ def run(
         scores.append(finish_stage(context, tasks, learned, stage, group))
         rows = [published_row(row) for row in scores]
         progress.scores([task.name for task in tasks], list(map(group_name, groups)), rows)
-    with context.usage.measure("evaluate"):  # its answers are kept in the folder of the last stage
+    with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
         held_out = {task.id: context.held_out(task) for task in tasks}
         robustness = measure_robustness(context.backbone, tasks, held_out, recipe.evaluation, stage, progress)
     write_results(folder.path, collect(recipe, tasks, context.pools, learned, scores, robustness))
@@ -79,12 +79,12 @@ def run(
 def _prepare(
     recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, progress: RunProgress, *, pull: bool
 ) -> tuple[RunContext, list[Task]]:
-    """Candidates, backbone and adapter; and the tasks, with inputs cut to what the backbone can read."""
+    """Make candidates, load the backbone, build the adapter; cut inputs of tasks to the backbone's limit."""
     usage = Usage(folder)
     load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks)))
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, progress, load, pull=pull)
-    # Only now that other paraphrasing models have left the memory is the backbone loaded.
+    # The backbone is loaded after the paraphrasing model has been unloaded: they need not fit together.
     with usage.measure("load"):
         progress.stage("loading the backbone")
         backbone = load()
@@ -103,9 +103,9 @@ def paraphrase(
     *,
     pull: bool,
 ) -> dict[str, Pool]:
-    """Candidate instructions of every task, by task id. Those that the run folder holds are kept.
+    """Pools of candidates, by task id. Pools that the run folder already holds are read, not made again.
 
-    `load` gives the backbone, for recipes that have it paraphrase its own instructions.
+    load: returns the backbone, for recipes in which it paraphrases its own instructions
     """
     if not recipe.wants_candidates:
         return {task.id: original_alone(task) for task in tasks}
@@ -121,9 +121,9 @@ def paraphrase(
 
 
 def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None]) -> Backbone:
-    """The backbone, with the chat frame that the run began with."""
+    """Load the backbone, and give it the chat frame with which the run started."""
     backbone = load_backbone(recipe.model)
-    bind_all()  # what had to be downloaded is known only now
+    bind_all()  # again: a model that had to be downloaded has hashes only now
     kept = folder.chat_frame(asdict(backbone.chat.frame))
     backbone.chat = backbone.chat.with_frame(ChatFrame(**kept))
     return backbone
@@ -136,18 +136,18 @@ def _adapter(
     pools: Mapping[str, Pool],
     progress: Progress,
 ) -> BlockAdapter:
-    """The method's adapter, in which the backbone was seen to compute what it should."""
+    """Build the adapter of the recipe's method, and run the start-up self-check."""
     adapter = METHODS[recipe.adapter.method].build(
         backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
     )
-    # The first block is opened for the check only: without it there is no gradient to compare.
+    # The check needs an open block: without one there are no gradients to compare.
     adapter.open_block(0, seed=recipe.seed)
     _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], progress)
     return adapter
 
 
 def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow]:
-    """The shortest, the longest and the first rows of a task, all under the longest of its candidates."""
+    """The shortest, the longest and the first rows of a task, all with its longest candidate."""
     by_length = sorted([*task.train, *task.test], key=lambda e: len(e.input) + len(e.answer))
     instruction = max((candidate.text for candidate in pool.candidates), key=len)
     examples = [*task.train[:_FIRST], by_length[0], by_length[-1]]
@@ -155,10 +155,12 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:
-    """Compare packs and batches of rows, given by task, with plain forward passes; notify of what differs.
+    """Compare packs and batches with plain forward passes; notify if packs cannot be used.
+
+    rows: of each task
 
     Raises:
-        BackboneError: the model does not do in batches what it does row by row.
+        BackboneError: a row has another loss in a batch than alone.
     """
     every = [row for own in rows for row in own]
     require_plain_logits(backbone, every)

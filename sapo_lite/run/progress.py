@@ -1,14 +1,50 @@
-"""Progress of a run: that of its prompts, and the scores of all tasks after every stage."""
+"""Protocol for the progress of a run: that of its prompts, and the scores of all tasks after each stage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
+from sapo_lite.prompts.losses import CandidateLoss
+from sapo_lite.prompts.pool import Rejection
 from sapo_lite.prompts.progress import PromptProgress
+from sapo_lite.support.progress import Meter
+from sapo_lite.types import Candidate
 
 
 class RunProgress(PromptProgress, Protocol):
-    """Progress that also shows R so far, in percent: a row for each stage, a column for each task."""
+    """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task."""
 
     def scores(
-        self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]
+        self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]
     ) -> None: ...
+
+
+class Silent:
+    """A RunProgress that shows nothing. Notices go to `on_notice`."""
+
+    def __init__(self, on_notice: Callable[[str], None]) -> None:
+        self._on_notice = on_notice
+
+    def notice(self, text: str) -> None:
+        self._on_notice(text)
+
+    @contextmanager
+    def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
+        yield self
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        pass
+
+    def stage(self, title: str) -> None:
+        pass
+
+    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+        pass
+
+    def candidates(
+        self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
+    ) -> None:
+        pass
+
+    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+        pass

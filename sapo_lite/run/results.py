@@ -1,4 +1,4 @@
-"""What a run found, in `results.json`: the one module that writes this file and reads it."""
+"""Results of a run. This is the only module that writes and reads `results.json`."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +20,13 @@ from sapo_lite.types import Candidate
 
 @dataclass(frozen=True)
 class AnswersRewritten:
-    """What rewriting made of a task's training answers: shares of rows, and the mean rewards of the first and
-    of the last quarter of the policy's steps (None without training).
+    """Summary of the rewritten training answers of one task.
 
-    `changed` counts the rewritten rows whose rewrite is another text than the answer; `sample` is the
-    first of them, as (answer, rewrite).
+    rewritten, kept: shares of rows, in [0, 1], with a rewrite and with their own answer
+    changed: share of rows whose rewrite differs from the answer
+    first_reward, last_reward: mean rewards in the first and the last quarter of the policy's steps; None if
+        the policy was not trained
+    sample: the first changed row, as (answer, rewrite)
     """
 
     rewritten: float
@@ -37,15 +39,19 @@ class AnswersRewritten:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """All that `results.json` holds. Depends on recipe, data and software only: no times in it.
+    """Contents of `results.json`. It depends on recipe, data and software only, so it holds no times.
 
-    `matrices[kind][metric]` is R in percent: row 0 before any training, row i after `lessons[i - 1]`,
-    which is a task, or "joint" for all at once; `metrics[kind][metric]` its AP, BWT, FWT. `chosen` has
-    the tasks that were learned; `certainty` is the lead of a chosen candidate over the others, where
-    candidates were scored. `rescorings` are those while training, by task; `chosen` is then what a task
-    ended with, `certainty` that of what it began with. `rewriting` is there where answers were
-    rewritten; there are metrics called `..._extracted` then, of what an answer finally says.
-    `robustness` is that of the model at the end of the run; empty unless asked for.
+    tasks: keys of the tasks, in order; other fields with tasks use these keys
+    lessons: names of the task groups that were trained, in order: a task, or "joint" for all tasks at once
+    chosen: candidate that each learned task is tested with; with rescorings, the last one
+    certainty: margin of the chosen candidate before training; None if candidates were not scored
+    rescorings: scorings during training, by task
+    matrices: by kind of prompt, then by metric: R in percent; row 0 is before any training, row i is after
+        `lessons[i - 1]`. Metrics named `..._extracted`, of final answers, are there if answers were rewritten
+    metrics: by kind of prompt, then by metric: AP, BWT and FWT of R
+    robustness: of the model at the end of the run, by task; empty if the recipe does not ask for it
+    rewriting: by task; empty if the recipe does not ask for it
+    notices: what a reader should know, a sentence each
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -70,20 +76,21 @@ class Results:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a run in the folder has come to its results."""
+    """Whether the run in the folder is finished."""
     return (folder / paths.RESULTS).exists()
 
 
 def write_results(folder: Path, results: Results) -> None:
-    """Write the results of a run into its folder: it is finished then."""
+    """Write the results of a run to its folder. The run is then finished."""
     write_json(folder / paths.RESULTS, asdict(results))
 
 
 def read_results(folder: Path | str) -> Results:
-    """The results of the finished run in a folder.
+    """Read the results of the finished run in a folder.
 
     Raises:
-        RunFolderError: there is none, or the file is damaged, or of another version. Says what to do.
+        RunFolderError: there is no finished run, or the file is damaged or of another version; the message
+            says what to do.
     """
     folder = Path(folder)
     if not is_run(folder):

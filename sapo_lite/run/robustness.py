@@ -1,4 +1,4 @@
-"""The robustness report of a run: all tasks tested under every held-out prompt."""
+"""Robustness report of a run: all tasks are tested with every held-out prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -26,10 +26,12 @@ def measure_robustness(
     stage: Stage,
     progress: Progress,
 ) -> dict[str, Robustness | None]:
-    """Test all tasks on all their test examples under each of their first `config.robustness` prompts.
+    """Test all tasks on all test examples with each of their first `config.robustness` held-out prompts.
 
-    `held_out` has the prompts by task id. The answers are kept in the stage's folder, prompt by prompt.
-    Returns reports by key of the task: None where nothing is held out, none at all if not asked for.
+    held_out: prompts by task id
+    stage: its folder caches the answers, prompt by prompt
+
+    Returns reports by task key: None for a task without held-out prompts. Empty if `config.robustness` is 0.
     """
     if not config.robustness:
         return {}
@@ -50,5 +52,5 @@ def measure_robustness(
 
 
 def _file(task: Task, prompt: Candidate) -> str:
-    """Where a stage keeps the answers to one prompt; the number is the candidate's."""
+    """Name of the cached answers of a task with one held-out prompt."""
     return paths.predictions(task.key, f"unseen-{prompt.index}")

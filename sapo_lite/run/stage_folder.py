@@ -1,4 +1,4 @@
-"""The folder of one stage: values that are made once and then read, and the record that ends it."""
+"""The folder of one stage: cached values, the adapter, and the record that marks the stage as finished."""
 
 import shutil
 from collections.abc import Callable
@@ -21,9 +21,9 @@ StageScores = dict[str, list[dict[str, float]]]
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What a finished stage found.
+    """Record of a finished stage.
 
-    choices: of the tasks that were learned in it, by their keys; none before any training
+    choices: by key, of the tasks that were learned in this stage; empty in the zero-shot stage
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -34,7 +34,7 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's folder. What `cached` has made once is read from then on."""
+    """The folder of one stage. `cached` computes a JSON value once; later calls read the file."""
 
     path: Path
 
@@ -44,18 +44,22 @@ class Stage:
 
     @property
     def record(self) -> StageRecord:
-        """Of a finished stage. Raises RunFolderError: the file is damaged."""
+        """The record of a finished stage.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
         fix = "Delete the file to have the stage tested again."
         return read_typed(self.path / paths.STAGE, StageRecord, fix)
 
     def finish(self, record: StageRecord) -> StageRecord:
-        """Write the record, last of all. Returns it as it is read."""
+        """Write the record, the last file of a stage, and return it as read back."""
         write_json(self.path / paths.STAGE, asdict(record))
         return self.record
 
     @property
     def adapter(self) -> Path:
-        """The trained adapter; the folder exists only once training is complete."""
+        """Folder of the trained adapter; it exists only once training is complete."""
         return self.path / paths.ADAPTER
 
     @property
@@ -63,25 +67,25 @@ class Stage:
         return self.path / paths.CHECKPOINTS
 
     def file(self, name: str) -> Path:
-        """Of the value called `name`."""
+        """File of the cached value called `name`."""
         return self.path / f"{name}.json"
 
     def has(self, name: str) -> bool:
-        """Whether `cached` has made this value."""
+        """Whether the value called `name` is cached."""
         return self.file(name).exists()
 
     def cached(self, name: str, make: Callable[[], Any]) -> Any:
-        """The JSON value called `name`: read if it is there, else made and written.
+        """The JSON value called `name`: read if its file exists, else made and written.
 
-        What is returned was read in either case, so a resumed run sees exactly what the first one saw.
+        The returned value is read from the file in both cases, so a resumed run gets exactly the same value.
         """
         return read_json(self._made(name, make))
 
     def cached_as(self, kind: type[T], name: str, make: Callable[[], Any]) -> T:
-        """`cached`, read as a data class, or a list of them.
+        """Like `cached`, but returns a data class or a list of data classes.
 
         Raises:
-            RunFolderError: the file is damaged; says that it can be deleted.
+            RunFolderError: the file is damaged; the message says that it can be deleted.
         """
         return read_typed(self._made(name, make), kind)
 
@@ -93,7 +97,7 @@ class Stage:
         return path
 
     def keep_adapter(self, save: Callable[[Path], None]) -> None:
-        """Save the adapter so that a half-written one is never taken for a whole one."""
+        """Save the adapter under a temporary name, then rename it: an incomplete one is never loaded."""
         partial = self.path / paths.ADAPTER_PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
         save(partial)

@@ -1,7 +1,7 @@
-"""The stages of a run. Each has a folder, in which it goes on where it stopped.
+"""Training stages of a run. Each has a folder and resumes from its files.
 
-Zero-shot is a test of all tasks. A training stage chooses prompts for its tasks, trains on them, and tests
-all tasks again.
+The zero-shot stage only tests all tasks. A training stage chooses prompts for its tasks, trains on them, and
+tests all tasks again.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,12 @@ from sapo_lite.types import TrainingSet
 def learn(
     context: RunContext, number: int, group: TaskGroup, past: Mapping[str, TrainedTask], stage: Stage
 ) -> dict[str, TrainedTask]:
-    """Choose a prompt for each task of the group, and train: stage `number` (from 1), after the `past`.
+    """Choose a prompt for each task of the group, and train on them.
 
-    Returns what was learned, by task id.
+    number: of the stage, from 1
+    past: trained tasks of earlier stages, by task id
+
+    Returns the trained tasks of this stage, by task id.
     """
     alone, adapter = len(group) == 1, context.adapter
     learned = {task.id: choose(context, number, task, stage, alone=alone) for task in group}
@@ -29,13 +32,13 @@ def learn(
         adapter.load(stage.adapter)
         return {task: found.after_training() for task, found in learned.items()}
     with context.usage.measure("train"):
-        new, seen = ([found.part for found in tasks.values()] for tasks in (learned, past))
+        new, seen = ([found.training_set for found in tasks.values()] for tasks in (learned, past))
         replay = METHODS[context.recipe.adapter.method].replay_rows
         old = replay(context.backbone, context.recipe.adapter, seen, new, context.seed(number))
         _train(context, number, group, new, old, stage)
         learned = {task: found.after_training() for task, found in learned.items()}
         if adapter.after_task is not None:
-            adapter.after_task([found.part for found in learned.values()], context.progress)
+            adapter.after_task([found.training_set for found in learned.values()], context.progress)
         stage.keep_adapter(adapter.save)
     return learned
 
@@ -48,10 +51,10 @@ def _train(
     old: list[TrainingSet],
     stage: Stage,
 ) -> None:
-    """Train on the rows of the group's tasks, and on rows of earlier ones that are replayed among them."""
-    rows = sum(len(part.rows) for part in [*new, *old])
+    """Train on the `new` training sets of the group's tasks, and on replayed rows of `old` tasks."""
+    rows = sum(len(one.rows) for one in [*new, *old])
     heading = context.heading(group[0]) if len(group) == 1 else f"all {len(group)} tasks"
-    again = "".join(f", {len(part.rows)} of them of {part.task.name}" for part in old)
+    again = "".join(f", {len(one.rows)} of them of {one.task.name}" for one in old)
     context.progress.stage(f"{heading} · training on {rows} examples{again}")
     with context.progress.work("training", context.recipe.training.steps(rows), "steps") as meter:
         reached = 0

@@ -1,10 +1,7 @@
-"""A run from Python, and the results of one that is finished. Brings no torch before there is work to do."""
+"""A run from Python, and the results of a finished run. Imports torch only if there is work to do."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
@@ -12,16 +9,15 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.run.binding import require_same
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.inputs import inputs_of
-from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.progress import RunProgress, Silent
 from sapo_lite.run.results import Results, is_finished, read_results
-from sapo_lite.support.progress import Meter
 
 
 def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Results | None:
-    """The results of the recipe's run in a folder, if it is finished there. Writes nothing.
+    """The results of the recipe's run in a folder, or None if it is not finished. Writes nothing.
 
     Raises:
-        RunFolderError: the folder holds a run of another recipe, of other data or inputs.
+        RunFolderError: the folder holds a run of another recipe, or of other data or inputs.
     """
     if not is_finished(path):
         return None
@@ -39,16 +35,16 @@ def run_recipe(
     pull: bool = False,
     progress: RunProgress | None = None,
 ) -> Results:
-    """Run a recipe (sapo_lite.load_recipe) in a folder, or go on with the run there, and return its results.
+    """Run a recipe (sapo_lite.load_recipe), or resume its run in the folder `out`, and return the results.
 
-    out: the run folder; a new one in `runs/` by default
+    out: run folder; by default a new one in `runs/`
     data: folder that holds the suites of tasks
-    fresh: discard what `out` holds
-    pull: have Ollama fetch a paraphrasing model that it lacks
-    progress: what is shown meanwhile; by default nothing, and notices become warnings
+    fresh: delete the contents of `out` first
+    pull: have Ollama download the paraphrasing model if it lacks it
+    progress: display of the work; by default nothing is shown, and notices become warnings
 
     Raises:
-        SapoLiteError: anything a user can put right; the message says how.
+        SapoLiteError: anything that a user can fix; the message says how.
     """
     path = choose_folder(recipe.name, None if out is None else Path(out), resume=None)
     suites = None if data is None else Path(data)
@@ -57,30 +53,4 @@ def run_recipe(
     from sapo_lite.run.pipeline import run
 
     with RunFolder(path, fresh=fresh) as folder:
-        return run(recipe, folder, progress or _Notices(), suites, pull=pull)
-
-
-class _Notices:
-    """A display of notices alone, as warnings."""
-
-    def notice(self, text: str) -> None:
-        warnings.warn(text, stacklevel=2)
-
-    @contextmanager
-    def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
-        yield self
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """Of a piece of work."""
-
-    def stage(self, title: str) -> None:
-        """Not shown."""
-
-    def pool(self, task: str, candidates: Sequence[Any], rejected: Sequence[Any]) -> None:
-        """Not shown."""
-
-    def candidates(self, pool: Sequence[Any], scores: Sequence[Any], final: bool = False) -> None:
-        """Not shown."""
-
-    def scores(self, tasks: Sequence[str], lessons: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
-        """Not shown."""
+        return run(recipe, folder, progress or Silent(warnings.warn), suites, pull=pull)

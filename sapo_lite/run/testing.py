@@ -1,4 +1,4 @@
-"""The test that ends every stage: all tasks, under the kinds of prompts that the recipe asks for."""
+"""The test at the end of every stage: all tasks, with the kinds of prompt that the recipe asks for."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,9 +23,14 @@ def finish_stage(
     stage: Stage,
     group: TaskGroup = (),
 ) -> StageScores:
-    """Test all tasks, of which some are `learned`, and record it with the choices for this stage's `group`.
+    """Test all tasks, and write the stage's record: scores, and the choices for the tasks of `group`.
 
-    Of a finished stage, the record is read.
+    For a finished stage, the record is read instead.
+
+    learned: tasks trained so far, by task id
+
+    Raises:
+        RunFolderError: the record is damaged, or has other kinds of prompt or another number of tasks.
     """
     if stage.done:
         return _checked(stage.record.scores, context, tasks, stage)
@@ -54,7 +59,7 @@ def _scores(
     with context.usage.measure("evaluate"), context.progress.work("testing", answers, "answers") as meter:
         for task, by_kind in todo:
             for kind, prompts in by_kind.items():
-                # Kinds that come to the same have the same answers.
+                # Kinds with equal prompts share one file of answers.
                 name = "original" if prompts == (task.instruction,) else kind
                 scores[kind].append(_mean_scores(context, task, name, prompts, stage, meter))
     return scores
@@ -63,7 +68,7 @@ def _scores(
 def _mean_scores(
     context: RunContext, task: Task, name: str, prompts: Sequence[str], stage: Stage, meter: Meter
 ) -> dict[str, float]:
-    """Mean scores of one task under prompts in turn; answers are kept with them."""
+    """Mean scores of one task, its test examples taking the prompts in turn; answers are cached too."""
 
     def answer() -> dict[str, Any]:
         def report(count: int) -> None:
@@ -80,7 +85,7 @@ def _mean_scores(
 def _prompts(
     context: RunContext, task: Task, learned: Mapping[str, TrainedTask], kind: str
 ) -> tuple[str, ...]:
-    """What the task is tested with: its original instruction where there is no other of this kind."""
+    """Prompts to test a task with; the original instruction if the task has none of this kind."""
     if kind == "chosen" and task.id in learned:
         return (learned[task.id].prompt.text,)
     if kind == "unseen" and (held_out := context.held_out(task)):

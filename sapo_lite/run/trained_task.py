@@ -1,4 +1,4 @@
-"""What became of one task."""
+"""Record of one trained task: training set, chosen prompt, rewrites, rescorings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +11,28 @@ from sapo_lite.types import Candidate, TrainingSet
 
 @dataclass(frozen=True)
 class TrainedTask:
-    """What a task is trained on, the choice that led to it, and what became of answers and of the prompt.
+    """Training set of a task, the choice of its candidate, and changes of answers and prompt.
 
-    prompt: the candidate that the task is tested with
+    prompt: candidate that the task is tested with
     """
 
-    part: TrainingSet
+    training_set: TrainingSet
     choice: Choice
     prompt: Candidate
     rewriting: Rewriting | None = None
     rescorings: Sequence[Rescoring] = ()
 
     def after_training(self) -> "TrainedTask":
-        """As it is once the task is learned: tested, and replayed, with what its schedule ended with."""
-        if self.part.schedule is None:
+        """The record after training: prompts for testing and for replay are the last of the schedule."""
+        if self.training_set.schedule is None:
             return self
-        after, part = self.part.schedule.after_training(), self.part
+        after, training_set = self.training_set.schedule.after_training(), self.training_set
         if after.replayed is not None:
-            rows = [replace(row, instruction=after.replayed.text) for row in part.rows]
-            part = TrainingSet(part.task, rows)
-        return replace(self, part=part, prompt=after.final or self.prompt, rescorings=tuple(after.rescorings))
+            rows = [replace(row, instruction=after.replayed.text) for row in training_set.rows]
+            training_set = TrainingSet(training_set.task, rows)
+        return replace(
+            self,
+            training_set=training_set,
+            prompt=after.final or self.prompt,
+            rescorings=tuple(after.rescorings),
+        )

@@ -1,4 +1,4 @@
-"""Where the time and the memory went, and on what machine. Kept apart from results, which must not vary."""
+"""Time and memory of a run. They are kept out of results.json, which must be the same in every run."""
 
 import contextlib
 import resource
@@ -13,14 +13,14 @@ from sapo_lite.run.folder import RunFolder
 
 
 class Usage:
-    """Seconds by kind of work and peak memory, added up over the processes that worked on a run."""
+    """Seconds by kind of work, summed over all processes of a run, and peak memory."""
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
 
     @contextlib.contextmanager
     def measure(self, kind: str) -> Iterator[None]:
-        """Add the seconds spent inside to `kind`; written at once, so an interrupted run keeps them."""
+        """Add the seconds of the block to `kind`. They are written even if the block fails."""
         start = time.perf_counter()
         try:
             yield
@@ -39,7 +39,7 @@ def peak_memory() -> dict[str, float]:
 
 
 def forget_peaks() -> None:
-    """Peaks count from here on, in a process that does one run after another (Linux; and CUDA)."""
+    """Reset the peaks (on Linux, and of CUDA), in a process that does one run after another."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     if torch.cuda.is_available():

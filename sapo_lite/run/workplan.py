@@ -1,4 +1,4 @@
-"""The plan of a run: the work of every stage and every task, counted without loading the backbone.
+"""Plan of a run: the work of every stage and every task, counted without loading the backbone.
 
     plan = plan_of(recipe, tasks)
     plan.total.answers, plan.of_task(tasks[0]).forwards, plan.of_stage(1).steps
@@ -20,7 +20,7 @@ from sapo_lite.types import Task
 
 @dataclass(frozen=True)
 class Amount:
-    """A number of things to do: `most` of them, and no fewer if it is `exact`."""
+    """A count of work: exactly `most` if `exact`, else an upper bound."""
 
     most: int = 0
     exact: bool = True
@@ -37,14 +37,15 @@ NONE = Amount()
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, where every paraphrase that is asked for is made. Of fewer, it is less.
+    """Counts of work, if the source makes all paraphrases that are asked for. With fewer, they are lower.
 
     prompts: paraphrases to make
-    forwards: examples under candidates, to be scored
-    rollouts: answers to sample, to rewrite training answers
-    steps: of the optimiser (not of a rewriter's)
-    rows: training rows that these see, in all epochs; replayed: those of earlier tasks among them
-    answers: to test examples
+    forwards: pairs of candidate and example to score
+    rollouts: answers to sample for rewriting
+    steps: optimiser steps (without those of a rewriting policy)
+    rows: training rows in these steps, counted once each epoch
+    replayed: rows of earlier tasks among these
+    answers: answers to generate for test examples
     """
 
     prompts: int = 0
@@ -68,18 +69,21 @@ class Work:
 
     @property
     def weight(self) -> float:
-        """For a bar: in forwards. A row trained takes about 3, an answer 2, of the embedded backbone.
+        """Estimated time for a progress bar, in forward passes (measured on the embedded backbone).
 
-        A rollout is an answer that is scored, too. Paraphrases are made before, for all runs.
+        A training row takes about 3, an answer 2, a rollout 3: an answer that is also scored. Paraphrases are
+        not counted: they are made before all runs.
         """
         return 1.0 + self.forwards.most + 3 * self.rows + 2 * self.answers.most + 3 * self.rollouts
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Work of a stage (0: before any training) on one task, or on all of its tasks where that is None.
+    """Work of a stage on one task.
 
-    copied_with: pieces of other runs (sapo_lite.compare.reuse) that have it in them
+    stage: 0 is before any training
+    task: None for work that the stage's tasks share
+    copied_with: pieces of other runs (sapo_lite.compare.reuse); if one is copied, this work is skipped
     """
 
     stage: int
@@ -95,7 +99,7 @@ class RunPlan:
     pieces: tuple[Piece, ...]
 
     def less(self, copied: Collection[str]) -> "RunPlan":
-        """What is left where pieces with these names are copied from other runs."""
+        """The plan without work that is skipped if pieces with these names are copied from other runs."""
         return RunPlan(tuple(piece for piece in self.pieces if piece.copied_with.isdisjoint(copied)))
 
     @property
@@ -103,7 +107,7 @@ class RunPlan:
         return _sum(self.pieces)
 
     def of_task(self, task: Task) -> Work:
-        """Its own: optimiser steps that it shares with other tasks are those of their stage."""
+        """Work on this task only: optimiser steps that tasks share are counted for the stage."""
         return _sum(piece for piece in self.pieces if piece.task is not None and piece.task.key == task.key)
 
     def of_stage(self, number: int) -> Work:
@@ -115,7 +119,7 @@ def _sum(pieces: Iterable[Piece]) -> Work:
 
 
 def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
-    """All that a run of the recipe on these tasks does."""
+    """Count the work of a run of the recipe on these tasks."""
     method, past, learned = METHODS[recipe.adapter.method], 0, list[Task]()
     pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, frozenset({"zero-shot"}))]
     for number, group in enumerate(method.groups(tasks), start=1):
@@ -135,13 +139,13 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
 
 
 def candidates(recipe: Recipe, task: Task) -> int:
-    """How many candidates there are to choose from: at least the original instruction."""
+    """Number of candidates to choose from, the original instruction included."""
     chooses = recipe.needs.choice and bool(task.instruction.strip())
     return 1 + recipe.paraphrase.count * chooses
 
 
 def held_out(recipe: Recipe, task: Task) -> int:
-    """How many paraphrases the task is only tested with."""
+    """Number of paraphrases that are used for testing only."""
     return recipe.paraphrase.held_out if task.instruction.strip() else 0
 
 
@@ -154,7 +158,7 @@ def _prompts(recipe: Recipe, tasks: Sequence[Task]) -> Iterator[Piece]:
 def _learning(
     recipe: Recipe, group: TaskGroup, replayed: int, number: int, copied_with: frozenset[str]
 ) -> Iterator[Piece]:
-    """Choosing and training of one stage."""
+    """Work of one stage before its test: choosing prompts and training."""
     training = recipe.training
     steps = training.steps(sum(len(task.train) for task in group) + replayed)
     for task in group:
@@ -177,7 +181,7 @@ def _learning(
 
 
 def _scored_before(recipe: Recipe, task: Task) -> Amount:
-    """Examples under candidates before the task is trained. A race of more than one round ends early."""
+    """Forward passes before training. An upper bound if there is a race of more than one round."""
     pool, examples = candidates(recipe, task), _examples(recipe, task)
     if not recipe.needs.losses or pool < 2:
         return NONE
@@ -186,7 +190,7 @@ def _scored_before(recipe: Recipe, task: Task) -> Amount:
 
 
 def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:
-    """The same while it is trained, in so many steps: what the strategy's schedule asks for, at most."""
+    """Forward passes during training (rescoring, adversarial sampling), at most."""
     pool, training = candidates(recipe, task), recipe.training
     if pool < 2:
         return NONE
@@ -196,14 +200,14 @@ def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:
 
 
 def _examples(recipe: Recipe, task: Task) -> int:
-    """On how many examples a candidate is scored."""
+    """Number of examples that a candidate is scored on."""
     return min(recipe.scoring.score_examples, len(task.train))
 
 
 def _tests(
     recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task], number: int, copied_with: frozenset[str]
 ) -> Iterator[Piece]:
-    """Answers of one stage. A kind of prompt that a task has none of is the original one."""
+    """Answers of one stage. A task that has no prompt of a kind is tested with the original instruction."""
     kinds = set(recipe.evaluation.kinds)
     keeps = strategy_of(recipe.prompt.model_dump()).keeps_original
     for task in tasks:
@@ -212,6 +216,6 @@ def _tests(
         original = len(kinds) > chosen + unseen
         answers = Amount(
             (chosen + unseen + original) * len(task.test),
-            exact=not (chosen and original),  # the original may be the one chosen
+            exact=not (chosen and original),  # the chosen candidate may be the original
         )
         yield Piece(number, task, Work(answers=answers), copied_with)

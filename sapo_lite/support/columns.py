@@ -4,7 +4,7 @@ import unicodedata
 
 
 def columns(text: str) -> int:
-    """How many columns a text takes."""
+    """Number of columns that a text takes on a terminal."""
     return sum(map(_columns, text))
 
 

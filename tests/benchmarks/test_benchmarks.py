@@ -20,7 +20,7 @@ SMALL = "--examples 10 --candidates 3 --rounds 2 --steps 2 --batch-size 4".split
 
 
 def run(module: str, written: Path, *options: str) -> tuple[dict[str, Any], str]:
-    """What it wrote as JSON and what it printed. It fails where losses differ by more than rounding."""
+    """Its JSON and its printed text. It fails if losses differ by more than rounding."""
     command = [sys.executable, "-m", module, "--json", str(written), *SMALL, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The evidence: its statistics, what is shared between runs, that it resumes, what its report says."""
+"""The evidence program: statistics, reuse between runs, resuming, and the report."""
 
 import itertools
 import json
@@ -206,7 +206,7 @@ def test_the_estimate_counts_what_a_probe_does(tmp_path: Path) -> None:
     programme = programme_of(tmp_path, seeds="100", overrides=settings, only="probe", learned=[1])
     work = make_plan(programme).work[programme.transitions[0]]
     # Three candidates, trained and scored on 24 and 16 rows; 6 answers a task, of three tasks under two
-    # wordings and of the new one under its own.
+    # prompts and of the new one under its own.
     assert (work.rows, work.forwards, work.answers) == (3 * 24, 3 * 16, 3 * 6 * 7)
 
 
@@ -390,7 +390,7 @@ def finished(programme: Callable[[str], list[str]]) -> Path:
 
 
 def results_of(out: Path) -> dict[str, Any]:
-    """The raw results less what they took."""
+    """The raw results without times and memory."""
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
@@ -437,9 +437,9 @@ def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Pa
         ).read_bytes()
     for name, first in (("sapo-lorainc-100", False), ("sapo-olora-100", True)):
         # A copy has the time of its original.
-        donors = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
-        for stage, donor in donors.items():
-            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/stage.json")) for n in (name, donor))
+        sources = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
+        for stage, source in sources.items():
+            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/stage.json")) for n in (name, source))
             assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
 
 

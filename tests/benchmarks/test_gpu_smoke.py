@@ -21,7 +21,7 @@ STEPS = "write,load,score,attach,packs,train,train again,generate,policy,save,pl
 
 
 def run_smoke(folder: Path, *options: str) -> dict[str, Any]:
-    """What the run wrote as JSON; it must have passed."""
+    """The JSON that the run wrote; it must have passed."""
     written, log = folder / "smoke.json", folder / "log.txt"
     command = [
         sys.executable,

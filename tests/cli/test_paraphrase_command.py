@@ -1,4 +1,4 @@
-"""`sapo-lite paraphrase`, as a user types it, and what it does for a later run."""
+"""`sapo-lite paraphrase`, as a user types it, and its effect on a later run."""
 
 import io
 import itertools
@@ -124,7 +124,7 @@ def in_turn(replies: Sequence[Reply], text: str = TEXT, labels: str = "") -> Cal
 
 
 def by_seed(body: dict[str, Any]) -> str:
-    """What a model would say that answers alike to the same call; every third answer has lost its labels."""
+    """Replies of a model that gives equal calls equal answers; every third answer lacks its labels."""
     seed = body["options"]["seed"]
     ending = "as you like" if seed % 3 == 0 else "with bright or dark"
     return f"<START>Say {seed % 9973} {ending}.</START>"
@@ -681,7 +681,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 @pytest.mark.slow
-def test_faults_are_told_within_five_seconds() -> None:
+def test_faults_are_reported_within_five_seconds() -> None:
     """One that refuses, one that never answers, one that lacks the model."""
     with socket.create_server(("127.0.0.1", 0)) as silent, FakeOllama(models=()) as lacking:
         hosts = ("127.0.0.1:9", f"127.0.0.1:{silent.getsockname()[1]}", lacking.url)

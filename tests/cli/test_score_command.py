@@ -37,7 +37,7 @@ PROMPTS = [TASK.instruction, "Is the text happy? Say positive or negative.", "åˆ
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that a paraphrasing model has said in an earlier test, or in the user's own runs."""
+    """An empty cache: no answers of earlier tests or of the user's own runs."""
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
@@ -72,7 +72,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
 
 
 def in_memory(model: str, adapter: Path | None = None, **options: Any) -> Any:
-    """What `score_prompts` gives for the same."""
+    """The leaderboard of `score_prompts` for the same arguments."""
     loaded = load(model, adapter=adapter)
     return score_prompts(loaded.model, loaded.tokenizer, TASK.train, PROMPTS, **options)
 
@@ -208,8 +208,8 @@ def test_json_to_nowhere_is_told_before_anything_is_done(files: tuple[Path, Path
 # --- the steps, in this process
 
 
-class Heard(PlainDisplay):
-    """Keeps what it is told."""
+class RecordingDisplay(PlainDisplay):
+    """A display that keeps its notices."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -220,7 +220,7 @@ class Heard(PlainDisplay):
 
 def scored(model: str, progress: PlainDisplay | None = None, **options: Any) -> Result:
     """The result with these options, without a race."""
-    options = {"race": False, "progress": progress or Heard(), **options}
+    options = {"race": False, "progress": progress or RecordingDisplay(), **options}
     return score_files(model, Path("reviews.csv"), **options)
 
 
@@ -246,7 +246,7 @@ def test_an_instruction_goes_before_the_prompts_of_a_file(model: str, files: tup
 
 def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> None:
     files[1].write_text("\n".join([*PROMPTS, PROMPTS[0]]), encoding="utf-8")
-    progress = Heard()
+    progress = RecordingDisplay()
     scored(model, progress, prompts=files[1], input_name="text", answer_name="label")
     notes = [line for line in progress.lines if line.startswith("note")]
     assert notes == ["note: prompts.txt: 1 of 4 prompts repeat others and are left out"]
@@ -355,7 +355,7 @@ def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
 
 
 @pytest.mark.parametrize(
-    ("base", "revision", "told"),
+    ("base", "revision", "noticed"),
     [
         (None, None, False),
         ("Qwen/Qwen3-8B", None, False),
@@ -370,14 +370,14 @@ def test_an_adapter_whose_base_model_has_another_name_is_a_notice(
     ],
 )
 def test_names_and_revisions_of_base_models_are_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, revision: str | None, told: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str | None, revision: str | None, noticed: bool
 ) -> None:
     located = tmp_path / "models--Qwen--Qwen3-8B" / "snapshots" / ("a" * 40)
     monkeypatch.setattr("sapo_lite.leaderboard.from_disk.locate_model", lambda _: located)
     written = {"base_model_name_or_path": base, "revision": revision}
     (tmp_path / "adapter_config.json").write_text(json.dumps(written))
     notice = _of_another_model(tmp_path, "Qwen/Qwen3-8B")
-    assert (notice is not None) == told
+    assert (notice is not None) == noticed
     if notice:
         assert f"it was trained on {base}" in notice
         assert ", and is put on Qwen/Qwen3-8B" in notice

@@ -1,4 +1,4 @@
-"""What needs no model is there at once: neither torch nor transformers is imported for it."""
+"""Start of commands that need no model: neither torch nor transformers is imported."""
 
 import json
 import subprocess

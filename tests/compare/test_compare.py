@@ -1,4 +1,4 @@
-"""Finished runs set beside each other: what is grouped, what is refused, what is said, in which form."""
+"""Comparison of finished runs: groups, refusals, findings, and output formats."""
 
 import csv
 import io

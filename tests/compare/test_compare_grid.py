@@ -1,4 +1,4 @@
-"""A recipe's grid before it runs: cells, what they share, where they are, how much work they are."""
+"""The grid of a recipe before it runs: cells, pieces to copy, folders, work."""
 
 import gc
 import json
@@ -169,7 +169,7 @@ def test_a_comparison_is_named_by_what_its_cells_share() -> None:
 
 
 def copied(grid: Grid, name: str) -> dict[str, str]:
-    """By piece, the cell that it is copied from into the cell of this name."""
+    """For the cell of this name: by piece, the cell that it is copied from."""
     found = sources_of({cell: recipe.resolved() for cell, recipe in grid.recipes.items()})
     (own,) = (pieces for cell, pieces in found.items() if cell.name == name)
     return {piece: source.name for piece, source in own.items()}
@@ -528,7 +528,7 @@ def test_a_dry_run_prints_the_grid_and_makes_nothing(tmp_path: Path) -> None:
 # --- workers
 
 
-class Heard:
+class Recorder:
     def __init__(self) -> None:
         self.started_items: list[str] = []
         self.took: dict[str, float] = {}
@@ -546,7 +546,7 @@ def workers(tmp_path: Path, jobs: int, *, fresh: bool = False) -> Workers:
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_items_begin_when_what_they_start_from_is_finished(tmp_path: Path, fresh: bool) -> None:
-    heard, after = Heard(), {"1": set[str](), "2": {"1"}, "3": set[str](), "4": {"2", "3"}}
+    watcher, after = Recorder(), {"1": set[str](), "2": {"1"}, "3": set[str](), "4": {"2", "3"}}
     seen: list[tuple[str, set[str]]] = []
 
     def ready(item: str, finished: Collection[str]) -> bool:
@@ -555,22 +555,22 @@ def test_items_begin_when_what_they_start_from_is_finished(tmp_path: Path, fresh
         return found
 
     jobs = 1 if fresh else 2
-    do_all(list(after), float, workers(tmp_path, jobs, fresh=fresh), heard, ready)
-    assert heard.took == {"1": 1.0, "2": 2.0, "3": 3.0, "4": 4.0}
-    assert heard.started_items[-1] == "4"
+    do_all(list(after), float, workers(tmp_path, jobs, fresh=fresh), watcher, ready)
+    assert watcher.took == {"1": 1.0, "2": 2.0, "3": 3.0, "4": 4.0}
+    assert watcher.started_items[-1] == "4"
     assert all(after[item] <= finished for item, finished in seen)
 
 
 def test_an_item_that_fails_ends_everything(tmp_path: Path) -> None:
-    heard = Heard()
+    watcher = Recorder()
     with pytest.raises(ValueError, match="could not convert string to float: 'two'"):
-        do_all(["1", "two", "3"], float, workers(tmp_path, 1), heard, lambda item, finished: True)
-    assert heard.took == {"1": 1.0}
+        do_all(["1", "two", "3"], float, workers(tmp_path, 1), watcher, lambda item, finished: True)
+    assert watcher.took == {"1": 1.0}
 
 
 def test_a_worker_that_dies_is_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match="a worker process ended in the middle of its work"):
-        do_all([3], os._exit, workers(tmp_path, 1), Heard(), lambda item, finished: True)  # type: ignore[arg-type]
+        do_all([3], os._exit, workers(tmp_path, 1), Recorder(), lambda item, finished: True)  # type: ignore[arg-type]
 
 
 def test_one_device_is_not_for_several_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

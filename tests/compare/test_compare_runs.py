@@ -1,4 +1,4 @@
-"""Whole comparisons, tiny ones: what they share is what runs by themselves find, and killed ones go on."""
+"""Whole tiny comparisons: copied pieces are equal to those of single runs, and killed comparisons resume."""
 
 import json
 import os
@@ -48,8 +48,8 @@ def contents(run: Path) -> dict[str, bytes]:
     return {p.relative_to(run).as_posix(): p.read_bytes() for p in files if not p.name.startswith(".")}
 
 
-def told(out: Path) -> Any:
-    """What a comparison's JSON says, less times and memory."""
+def content(out: Path) -> Any:
+    """comparison.json of a folder, without times and memory."""
     content = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
     for run in content["runs"]:
         del run["seconds"], run["seconds_alone"], run["peak_memory_gb"]
@@ -132,7 +132,7 @@ def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path:
     ]
     (row,) = (line.split() for line in done.stdout.splitlines() if line.startswith("-"))
     assert row[:2] == ["-", "zero"]
-    runs = {run["folder"]: run["command"] for run in told(tmp_path / "out")["runs"]}
+    runs = {run["folder"]: run["command"] for run in content(tmp_path / "out")["runs"]}
     first = (tmp_path / "out" / "fixed-lorainc-0" / "00-zero-shot/stage.json").stat().st_mtime_ns
     for name in ("fixed-lorainc-1", "fixed-zero-0", "fixed-zero-1"):
         ours = tmp_path / "out" / name
@@ -172,8 +172,8 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_results(
     done = call(arguments)
     assert done.returncode == 0, done.stderr
     assert "8/8" not in done.stderr  # some were finished
-    assert told(broken) == told(out)
-    for run in told(out)["runs"]:
+    assert content(broken) == content(out)
+    for run in content(out)["runs"]:
         assert contents(broken / run["folder"]) == contents(out / run["folder"]), run["folder"]
 
 

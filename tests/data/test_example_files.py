@@ -1,4 +1,4 @@
-"""Files of examples and prompts: what is understood, and the one sentence for each that is not."""
+"""Files of examples and prompts: accepted forms, and the sentence for each refused one."""
 
 import json
 import re

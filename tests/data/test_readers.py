@@ -1,4 +1,4 @@
-"""One reader for `run` and `score`: what both understand, in every format, and what both refuse alike."""
+"""The one reader of `run` and `score`: both accept and refuse the same, in every format."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Tasks: where they are found, which one an id means, what their files must hold."""
+"""Tasks: search of suites, ids, and contents of their files."""
 
 import json
 import re
@@ -24,7 +24,7 @@ PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
 
 @pytest.fixture(autouse=True)
 def only_this_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No data is found but what a test points at."""
+    """Only the data that a test names can be found."""
     monkeypatch.delenv("SAPO_LITE_DATA", raising=False)
     monkeypatch.setattr(suites, "shipped", lambda kind: tmp_path / "shipped" / kind)
 

@@ -1,4 +1,4 @@
-"""Robustness: its statistics, which prompts are tested on what, what is kept, and what a recipe may ask."""
+"""Robustness: statistics, tested prompts, cached answers, and settings of a recipe."""
 
 import io
 import json

@@ -200,7 +200,7 @@ def test_a_single_prompt_has_a_loss_and_no_rival(bare: Callable[..., tuple[Any, 
 
 
 def snapshot(model: Any, tokenizer: Any) -> dict[str, Any]:
-    """Everything that scoring could leave behind."""
+    """All state of model and tokenizer that scoring could change."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     configs = [m.config for m in model.modules() if isinstance(getattr(m, "config", None), PreTrainedConfig)]
     return {
@@ -236,7 +236,7 @@ def snapshot(model: Any, tokenizer: Any) -> dict[str, Any]:
 
 
 def four_bit_state(layer: Any) -> list[Any]:
-    """What bitsandbytes changes of a layer in a forward pass."""
+    """State of a layer that bitsandbytes changes in a forward pass."""
     settled = (layer.support_avx512bf16_for_cpu, layer.compute_dtype, layer.compute_type_is_set)
     return [settled, getattr(layer.weight.quant_state, "packing_format_for_cpu", False)]
 
@@ -506,9 +506,11 @@ def test_over_long_inputs_are_cut_by_one_budget_and_told_of(bare: Callable[..., 
     rows = [*TASK.train[:5], Example("love " * 600, "positive")]
     with pytest.warns(UserWarning, match="were cut") as caught:
         found = score_prompts(model, tokenizer, rows, PROMPTS, suffix=SUFFIX, race=False)
-    told = "1 of 6 inputs were cut at their end: with prompt and answer they are longer than 512 tokens"
-    assert [str(warning.message) for warning in caught] == [told]
-    assert found.notices == (told,)
+    expected_notice = (
+        "1 of 6 inputs were cut at their end: with prompt and answer they are longer than 512 tokens"
+    )
+    assert [str(warning.message) for warning in caught] == [expected_notice]
+    assert found.notices == (expected_notice,)
     backbone = load(Path(model.name_or_path))
     backbone.chat.max_source, backbone.chat.max_answer = 511, 0  # less the end of the turn
     task = backbone.chat.fit(replace(TASK, train=tuple(rows)), PROMPTS)
@@ -835,7 +837,7 @@ def test_importing_the_package_is_light() -> None:
     assert done.stdout == "<class 'sapo_lite.leaderboard.board.Leaderboard'> False\n", done.stderr
 
 
-# --- Unsloth's CUDA models, as far as a machine without CUDA can tell
+# --- Unsloth's CUDA models, as far as they can be tested without CUDA
 
 
 def test_a_model_with_unsloths_forward_is_recognised_by_its_class(

@@ -1,4 +1,4 @@
-"""Blocks of one LoRA: nothing learned is lost, nothing past moves, and plain PEFT reads what is saved."""
+"""Blocks of one LoRA: past blocks never change, and plain PEFT loads a saved adapter."""
 
 from collections.abc import Callable
 from pathlib import Path

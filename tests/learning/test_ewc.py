@@ -1,4 +1,4 @@
-"""EWC: the Fisher information is that of single examples, and weights are held where they mattered."""
+"""EWC: the Fisher information is that of single examples, and its penalty holds important weights."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -89,7 +89,7 @@ def test_the_fisher_information_is_of_the_first_examples(make_backbone: MAKE) ->
     torch.testing.assert_close(adapter.memory["fisher"], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_rows_of_changing_wordings_count_in_those_of_the_first_steps(make_backbone: MAKE) -> None:
+def test_rows_of_changing_instructions_count_in_those_of_the_first_steps(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     adapter = attach(backbone)
     schedule = RandomSchedule((TASK.instruction, "判断情感", "Positive or negative?"), hold=1, seed="3")
@@ -210,7 +210,7 @@ def test_in_the_first_task_and_where_nothing_has_moved_there_is_none(make_backbo
 
 
 def learn_another_task(backbone: Backbone, adapter: BlockAdapter, folder: Path) -> Tensor:
-    """Consolidate, then learn other answers in 12 steps; how far that moved what the first task needs."""
+    """Run `after_task`, then learn other answers in 12 steps. Returns how far the weights moved."""
     after_task(adapter)
     anchor, importance = adapter.memory["anchor"], adapter.memory["fisher"]
     rows = [TrainingRow("Say it again.", e.input, "no") for e in TASK.train]

@@ -213,10 +213,10 @@ def test_rows_are_drawn_by_the_seed_and_none_twice(backbone: Backbone) -> None:
         assert {row.instruction for row in found.rows} == {by_task[found.task.id].task.instruction}
 
 
-def test_rows_of_changing_wordings_keep_their_own_schedule(
+def test_rows_of_changing_instructions_keep_their_own_schedule(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At every step the replayed rows have the wording of their task, the new rows that of theirs."""
+    """At every step, replayed and new rows each have the instruction that their own task's schedule gives."""
     old, new = (
         RandomSchedule(("Old one.", "Old two."), 1, "old"),
         RandomSchedule(("New one.", "New two."), 2, "new"),

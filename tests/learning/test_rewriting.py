@@ -1,4 +1,4 @@
-"""Rewrites of training answers: what the gate lets through, what they are worth, what is asked and taken."""
+"""Rewrites of training answers: the gate, the rewards, the requests and the selection."""
 
 import io
 import math
@@ -231,7 +231,9 @@ def test_alignment_is_the_base_backbones_mean_token_probability_whatever_was_lea
         assert found[row] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_closed_gate_is_worth_nothing_and_an_open_one_alignment_and_diversity(make_backbone: MAKE) -> None:
+def test_the_reward_is_0_with_a_closed_gate_and_alignment_and_diversity_with_an_open_one(
+    make_backbone: MAKE,
+) -> None:
     backbone = make_backbone("qwen3")
     learned(backbone)
     config = RewriteConfig(rollouts=3, diversity_weight=0.25)

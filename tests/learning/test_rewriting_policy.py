@@ -1,4 +1,4 @@
-"""The policy: trained with GRPO beside the learner's LoRA, and gone afterwards as if it had never been."""
+"""The policy: trained with GRPO beside the learner's LoRA, and removed without a trace afterwards."""
 
 import io
 import random
@@ -273,9 +273,11 @@ def test_grpo_leaves_no_trace(make_backbone: MAKE, tmp_path: Path, family: str, 
 def test_grpo_raises_the_reward(make_backbone: MAKE, tmp_path: Path) -> None:
     backbone = make_backbone("qwen3")
     learned(backbone)
-    told: list[float] = []
-    rewards, asked = learn_to_say(backbone, tmp_path, settings(epochs=12, rollouts=8), on_step=told.append)
-    assert told == rewards
+    reported: list[float] = []
+    rewards, asked = learn_to_say(
+        backbone, tmp_path, settings(epochs=12, rollouts=8), on_step=reported.append
+    )
+    assert reported == rewards
     assert len(rewards) == len(asked) == 36
     assert all(len(numbers) == 2 for numbers in asked)
     # Every epoch has every row once.

@@ -1,4 +1,4 @@
-"""One task's training: the gradient of the answers' mean loss, and the same end however often interrupted."""
+"""Training of one task: the gradient of the answers' mean loss, and equal weights after any interruption."""
 
 import contextlib
 import math
@@ -26,7 +26,7 @@ from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(12)
 MAKE = Callable[..., Backbone]
-# No strategy mixes wordings within a step so far; the trainer must not rely on it.
+# No strategy mixes instructions within a step so far; the trainer must not rely on it.
 WORDINGS = (TASK.instruction, TASK.instruction, "判断情感")
 ROWS = [TrainingRow(WORDINGS[n % 3], e.input, e.answer) for n, e in enumerate(TASK.train)]
 
@@ -198,7 +198,7 @@ def test_the_penalty_is_added_once_per_step_whatever_the_accumulation(
     ("pack", "dropout", "expected"),
     [("auto", 0.0, True), ("auto", 0.1, False), (True, 0.1, True), (False, 0.0, False)],
 )
-def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks_or_it_is_forbidden(
+def test_rows_of_one_instruction_share_a_pack_unless_dropout_draws_their_masks_or_it_is_forbidden(
     make_backbone: MAKE,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -223,7 +223,7 @@ def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks_or_it
     rows = backbone.chat.encode(TASK, ROWS[:6])
     unshared = sum(len(row.ids) - 1 for row in rows)
     if expected:
-        assert len(fed) == 2  # four rows of one wording, two of another
+        assert len(fed) == 2  # four rows of one instruction, two of another
         instruction = len(backbone.tokenizer(TASK.instruction).input_ids)
         assert all(packed and shape[0] == 1 for shape, packed in fed)
         assert sum(shape[1] for shape, _ in fed) < unshared - 3 * instruction
@@ -231,7 +231,7 @@ def test_rows_of_one_wording_share_a_pack_unless_dropout_draws_their_masks_or_it
         assert [(shape[0], packed) for shape, packed in fed] == [(6, False)]
 
 
-def test_rows_that_are_alone_with_their_wording_go_together(
+def test_rows_that_are_alone_with_their_instruction_go_together(
     make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layouts: list[PackLayout | None] = []
@@ -272,7 +272,7 @@ def test_dropout_is_live_while_training(make_backbone: MAKE, tmp_path: Path) -> 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run did, step by step, and where it ended."""
+    """Record of a training run: its steps and its final weights."""
 
     rows: list[tuple[int, ...]]  # of every micro-batch
     rates: list[float]
@@ -284,7 +284,7 @@ class Trained:
 def train_20_steps(
     make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Trained]:
-    """Five epochs of four steps on 15 rows of three wordings, of which a micro-batch has several."""
+    """Five epochs of four steps on 15 rows with three instructions, several of them in a micro-batch."""
     from sapo_lite.learning import trainer as training
 
     rows: list[tuple[int, ...]] = []
@@ -297,8 +297,8 @@ def train_20_steps(
 
     monkeypatch.setattr(training.RowBatcher, "nll", lambda self, n: (rows.append(tuple(n)), nll(self, n))[1])
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
-    wordings = ("", TASK.instruction, "判断情感 {0}")
-    data = [TrainingRow(wordings[n % 3], e.input, e.answer) for n, e in enumerate(make_task(15).train)]
+    instructions = ("", TASK.instruction, "判断情感 {0}")
+    data = [TrainingRow(instructions[n % 3], e.input, e.answer) for n, e in enumerate(make_task(15).train)]
 
     def go(
         pack: bool, family: str, quantization: str = "none", checkpointing: bool = False, **settings: Any
@@ -436,7 +436,7 @@ def test_a_seed_decides_everything(make_backbone: MAKE, tmp_path: Path, quantiza
 
 
 class Killed(BaseException):
-    """Nothing inside may catch it, as nothing catches a kill."""
+    """Raised in place of a kill. A BaseException: no `except Exception` catches it."""
 
 
 @pytest.fixture
@@ -475,12 +475,12 @@ LEFT = {1: ([], 1), 3: (["checkpoint-2"], 3), 4: (["checkpoint-2"], 3), 5: (["ch
 
 @pytest.mark.parametrize("micro", [2, 8])
 @pytest.mark.parametrize("die_at", [0, 5])
-def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulation(
+def test_a_scheduled_instruction_is_on_all_rows_of_its_steps_whatever_the_accumulation(
     make_backbone: MAKE, tmp_path: Path, micro: int, die_at: int
 ) -> None:
-    """Of all rows in every step, and at a rate that changes nothing: the loss tells the wording."""
-    wordings = ("Judge.", "Which side is it?", "Say {0} at once, and no more than that.")
-    schedule = RandomSchedule(wordings, hold=3, seed="5")
+    """All rows are in every step, and the rate changes nothing: the loss shows the instruction."""
+    instructions = ("Judge.", "Which side is it?", "Say {0} at once, and no more than that.")
+    schedule = RandomSchedule(instructions, hold=3, seed="5")
     settings = config(
         epochs=9, batch_size=8, micro_batch_size=micro, learning_rate=1e-12, checkpoint_every=2, warmup=0.0
     )
@@ -497,8 +497,8 @@ def test_a_scheduled_wording_is_on_all_rows_of_its_steps_whatever_the_accumulati
         with contextlib.suppress(Killed):
             learn(backbone, adapter, settings, tmp_path, rows=ROWS[:8], schedule=schedule, on_step=on_step)
     losses = {
-        wording: mean_answer_loss(backbone, [replace(row, instruction=wording) for row in ROWS[:8]]).item()
-        for wording in wordings
+        text: mean_answer_loss(backbone, [replace(row, instruction=text) for row in ROWS[:8]]).item()
+        for text in instructions
     }
     assert len({round(loss, 3) for loss in losses.values()}) == 3
     assert len({schedule.at(step) for step in range(9)}) > 1

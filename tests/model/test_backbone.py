@@ -1,4 +1,4 @@
-"""Loading: what is asked for is what is loaded, or one clear error."""
+"""Loading of a backbone: as asked for, or with one clear error."""
 
 import json
 import os

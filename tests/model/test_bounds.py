@@ -1,4 +1,4 @@
-"""What methods are measured against: all tasks learned at once, and none at all."""
+"""Reference methods: `joint`, all tasks learned at once, and `zero`, no training."""
 
 import json
 from dataclasses import replace

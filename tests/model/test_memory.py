@@ -1,4 +1,4 @@
-"""Memory that runs out: work goes on in smaller parts and comes to the same end, or stops with a sentence.
+"""Out of memory: work continues in smaller batches with equal results, or stops with one sentence.
 
 Allocations fail for real here: torch is asked for more than any address space holds, or (in a process
 of its own, this file run as a program) the address space is limited.
@@ -290,7 +290,7 @@ def test_the_budget_of_a_card_is_what_its_free_memory_has_room_for(
 def train_one_step(
     make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_collections: None
 ) -> Callable[..., tuple[Step, list[Tensor]]]:
-    """One optimiser step on eight rows of two wordings: what it says, and the gradients it is given."""
+    """One optimiser step on eight rows with two instructions. Returns the step and its gradients."""
     gradients: list[list[Tensor]] = []
     step = torch.optim.AdamW.step
 

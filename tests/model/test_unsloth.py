@@ -62,26 +62,26 @@ def answers(backbone: Backbone) -> list[str]:
 
 
 class Asking:
-    """One wording. Before every step, the losses of others are asked for."""
+    """A schedule with one instruction. Before every step it measures the losses of others."""
 
     def __init__(self, others: Sequence[str]) -> None:
         self._others = others
-        self.heard: list[float] = []
+        self.measured: list[float] = []
 
     def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
-        self.heard.extend(loss(wording) for wording in self._others)
+        self.measured.extend(loss(instruction) for instruction in self._others)
         return TASK.instruction
 
 
 def learn(
-    backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path, wordings: Asking | None = None
+    backbone: Backbone, adapter: BlockAdapter, stage: int, folder: Path, schedule: Asking | None = None
 ) -> list[Step]:
     """Three steps of two micro-batches on the block of `stage`."""
     steps: list[Step] = []
     adapter.open_block(stage, seed=stage)
     config = TrainingConfig(epochs=2, learning_rate=1e-2, batch_size=4, micro_batch_size=2)
     checkpoints = folder / "checkpoints"
-    part = TrainingSet(TASK, ROWS, wordings)
+    part = TrainingSet(TASK, ROWS, schedule)
     train(backbone, adapter, [part], config, checkpoints=checkpoints, seed=3, on_step=steps.append)
     return steps
 
@@ -141,12 +141,12 @@ def live(folder: Path, quantization: str, loader: str, out: Path) -> dict[str, A
 
 
 def asked(folder: Path, quantization: str, loader: str, out: Path, others: Sequence[str]) -> dict[str, Any]:
-    """Learn with dropout and be asked on the way."""
+    """Learn with dropout, with a schedule that measures losses."""
     backbone = load(folder, quantization, loader)
     adapter = attach(backbone, dropout=0.3)
-    wordings = Asking(others)
-    steps = learn(backbone, adapter, 0, out, wordings)
-    return {"losses": [step.loss for step in steps], "after": losses(backbone), "heard": wordings.heard}
+    schedule = Asking(others)
+    steps = learn(backbone, adapter, 0, out, schedule)
+    return {"losses": [step.loss for step in steps], "after": losses(backbone), "measured": schedule.measured}
 
 
 # --- compared
@@ -272,8 +272,8 @@ def test_losses_that_are_asked_for_in_training_change_nothing_in_it(
     silent, asked = (unsloth[f"{family} {quantization} {kind}"] for kind in ("silent", "asked"))
     assert asked["losses"] == silent["losses"]
     assert asked["after"] == silent["after"]
-    assert len(asked["heard"]) == 2 * len(asked["losses"])
-    assert min(asked["heard"]) > 0
+    assert len(asked["measured"]) == 2 * len(asked["losses"])
+    assert min(asked["measured"]) > 0
 
 
 def test_nothing_is_written_where_the_process_runs(unsloth: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Surroundings of the tests that call chat servers on loopback."""
+"""Fixtures of the tests that call chat servers on loopback."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""What chat models have said is kept: asked once, read again, asked anew only for another request."""
+"""Cache of chat models' answers: a request is sent once and then read from the cache."""
 
 import io
 import json
@@ -544,7 +544,7 @@ def test_unlike_shows_what_was_accepted_and_is_another_request() -> None:
 # --- through servers
 
 
-class Heard(PlainDisplay):
+class RecordingDisplay(PlainDisplay):
     """A display that notes the notices."""
 
     def __init__(self) -> None:
@@ -555,15 +555,17 @@ class Heard(PlainDisplay):
         self.notices.append(text)
 
 
-def make(*tasks: Task, progress: Heard | None = None, fresh: bool = False, **settings: Any) -> list[Pool]:
+def make(
+    *tasks: Task, progress: RecordingDisplay | None = None, fresh: bool = False, **settings: Any
+) -> list[Pool]:
     config = ParaphraseConfig(**{"count": 3, "attempts": 2, "model": "tiny"} | settings)
-    return make_pools(tasks, config, SourceContext(progress or Heard(), fresh=fresh))
+    return make_pools(tasks, config, SourceContext(progress or RecordingDisplay(), fresh=fresh))
 
 
 def test_a_server_is_not_needed_for_what_it_has_said(cache: Path) -> None:
     with FakeOllama() as server:
         first = make(TASK, OTHER, backend="ollama", host=server.url)
-    progress = Heard()
+    progress = RecordingDisplay()
     assert make(TASK, OTHER, backend="ollama", host=server.url, progress=progress) == first
     assert [notice.partition(" (")[0] for notice in progress.notices] == [
         "task273: paraphrases of an earlier run are used again",
@@ -594,7 +596,7 @@ def test_another_address_of_the_same_model_is_not_another_model() -> None:
 
 @pytest.mark.slow
 def test_a_pulled_update_of_the_model_is_asked_anew(cache: Path) -> None:
-    progress = Heard()
+    progress = RecordingDisplay()
     with FakeOllama() as server:
         make(TASK, backend="ollama", host=server.url)
         assert saved(cache)["source"] == {

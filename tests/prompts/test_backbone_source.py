@@ -300,7 +300,7 @@ def lab() -> Backbone:
 def pools(
     load: Callable[[], Backbone], *, shown: io.StringIO | None = None, seed: int = 0, **settings: Any
 ) -> list[Pool]:
-    """Of the lab's tasks, with two paraphrases and two attempts for each unless told otherwise."""
+    """Of the lab's tasks, with two paraphrases and two attempts for each by default."""
     config = ParaphraseConfig(**{"backend": "self", "count": 2, "attempts": 2, "minimum": 0} | settings)
     progress = PlainDisplay(Console(file=shown or io.StringIO(), width=200))
     tasks = load_sequence(LAB.sequence, None)

@@ -1,4 +1,4 @@
-"""What the sources `ollama` and `openai` have in common, each against a real server on loopback.
+"""Behaviour that the sources `ollama` and `openai` share, each against a real server on loopback.
 
 What is of one protocol alone: test_paraphrase_ollama.py, test_paraphrase_openai.py.
 """

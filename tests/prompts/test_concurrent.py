@@ -1,4 +1,4 @@
-"""Several calls to a chat server at once: their order, their limits, and what is left when they end."""
+"""Several calls to a chat server at once: order, limits, and clean-up at the end."""
 
 import asyncio
 import gc

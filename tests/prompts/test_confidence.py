@@ -1,4 +1,4 @@
-"""How sure a choice is: paired, per token, on shared examples only, and modest where little was seen."""
+"""Margin of a choice: paired, per token, on shared examples only, and wide with few examples."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The gate: what may stand for an instruction, what may not, and that nothing makes it fail."""
+"""The gate: accepted and rejected texts; no text makes it fail."""
 
 import json
 import re

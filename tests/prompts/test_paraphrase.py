@@ -1,6 +1,6 @@
-"""Candidates: how pools are filled from sources and kept, what is requested, files, built-in wordings.
+"""Candidates: filling and saving of pools, requests to sources, files, built-in rewordings.
 
-What the gate refuses stands in test_gate.py, what chat models have said before in test_remembered.py.
+The gate is tested in test_gate.py, the cache of answers in test_answer_cache.py.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ OTHER = task("Find the odd word.", id="task141_odd")
 SILENT = task(" \n", id="task9_silent")
 
 
-class Said:
+class GivenTexts:
     """A source of these texts, or of ever new ones. Notes what it is asked for."""
 
     generated = False
@@ -89,7 +89,7 @@ def fill(source: Source, *, about: Task = FREE, count: int = 2, attempts: int = 
     return top_up(original_alone(about), about, source, "file", count=count, attempts=attempts, **more)
 
 
-class Heard(PlainDisplay):
+class RecordingDisplay(PlainDisplay):
     """A display that notes the notices."""
 
     def __init__(self) -> None:
@@ -101,8 +101,12 @@ class Heard(PlainDisplay):
         self.notices.append(text)
 
 
-def make(*tasks: Task, seed: int = 0, progress: Heard | None = None, **settings: Any) -> list[Pool]:
-    return make_pools(tasks, ParaphraseConfig(**settings), SourceContext(progress or Heard(), seed=seed))
+def make(
+    *tasks: Task, seed: int = 0, progress: RecordingDisplay | None = None, **settings: Any
+) -> list[Pool]:
+    return make_pools(
+        tasks, ParaphraseConfig(**settings), SourceContext(progress or RecordingDisplay(), seed=seed)
+    )
 
 
 def texts(pool: Pool) -> list[tuple[str, str]]:
@@ -124,7 +128,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_original_comes_first_and_unchanged() -> None:
     about = task(" Keep {this}, and its spaces. ")
-    pool = fill(Said("  Another {0} wording\n"), about=about, count=1)
+    pool = fill(GivenTexts("  Another {0} wording\n"), about=about, count=1)
     assert pool == Pool(
         about.id,
         (
@@ -135,13 +139,13 @@ def test_the_original_comes_first_and_unchanged() -> None:
 
 
 def test_no_more_is_asked_for_than_is_missing() -> None:
-    source = Said()
+    source = GivenTexts()
     assert len(fill(source, count=5, attempts=9).texts) == 5
     assert source.asked == [(0, 5)]
 
 
 def test_only_what_was_rejected_is_asked_for_again() -> None:
-    source = Said("", "One.", "one", "Two.", "Three.", "Never looked at.")
+    source = GivenTexts("", "One.", "one", "Two.", "Three.", "Never looked at.")
     pool = fill(source, count=3)
     assert pool.texts == ["One.", "Two.", "Three."]
     assert source.asked == [(0, 3), (3, 5)]
@@ -149,13 +153,13 @@ def test_only_what_was_rejected_is_asked_for_again() -> None:
 
 
 def test_the_source_sees_what_was_accepted_before() -> None:
-    source = Said("One.", "one", "Two.")
+    source = GivenTexts("One.", "one", "Two.")
     fill(source)
     assert source.taken == [[], ["One."]]
 
 
 def test_no_more_is_asked_for_at_once_than_allowed() -> None:
-    source = Said("One.", "", "Two.", "Three.", "Four.")
+    source = GivenTexts("One.", "", "Two.", "Three.", "Four.")
     fill(source, count=4, at_once=2)
     assert source.asked == [(0, 2), (2, 4), (4, 5)]
 
@@ -164,42 +168,45 @@ def test_no_more_is_asked_for_at_once_than_allowed() -> None:
 def test_the_attempts_are_spent_to_the_last_and_no_further(
     count: int, attempts: int, at_once: int | None
 ) -> None:
-    source = Said(*[""] * 50)
+    source = GivenTexts(*[""] * 50)
     pool = fill(source, count=count, attempts=attempts, at_once=at_once)
     assert len(pool.rejected) == count * attempts == source.asked[-1][1]
     assert pool.texts == []
 
 
 def test_the_attempts_are_those_for_what_is_missing() -> None:
-    pool = fill(Said("One."), count=1)
-    source = Said(*["one"] * 50)
+    pool = fill(GivenTexts("One."), count=1)
+    source = GivenTexts(*["one"] * 50)
     top_up(pool, FREE, source, "file", count=3, attempts=2)
     assert source.asked == [(0, 2), (2, 4)]
 
 
 def test_a_source_that_ends_is_not_asked_again() -> None:
-    source = Said("One.", "")
+    source = GivenTexts("One.", "")
     assert fill(source, count=3).texts == ["One."]
     assert source.asked == [(0, 3)]
 
 
 def test_a_full_pool_asks_for_nothing() -> None:
-    pool = fill(Said(), count=2)
-    source = Said()
+    pool = fill(GivenTexts(), count=2)
+    source = GivenTexts()
     for count in (0, 1, 2):
         assert top_up(pool, FREE, source, "file", count=count, attempts=3) is pool
     assert source.asked == []
 
 
 def test_a_source_may_reject_by_itself_and_is_asked_again() -> None:
-    pool = fill(Said(Rejection("", "no answer within 2 s"), "One."), count=1)
+    pool = fill(GivenTexts(Rejection("", "no answer within 2 s"), "One."), count=1)
     assert pool.rejected == (Rejection("", "no answer within 2 s"),)
     assert pool.texts == ["One."]
 
 
 def test_the_pool_is_seen_after_every_answer() -> None:
     seen: list[tuple[int, int]] = []
-    fill(Said("One.", "", "Two."), on_answer=lambda pool: seen.append((len(pool.texts), len(pool.rejected))))
+    fill(
+        GivenTexts("One.", "", "Two."),
+        on_answer=lambda pool: seen.append((len(pool.texts), len(pool.rejected))),
+    )
     assert seen == [(1, 0), (1, 1), (2, 1)]
 
 
@@ -207,12 +214,12 @@ def test_the_pool_is_seen_after_every_answer() -> None:
     "answer", ["Half \ud83d a pair.", Rejection("Half \ud83d a pair.", "broken characters")]
 )
 def test_half_a_surrogate_pair_is_a_broken_character_that_files_can_hold(answer: str | Rejection) -> None:
-    pool = fill(Said(answer), count=1, attempts=1)
+    pool = fill(GivenTexts(answer), count=1, attempts=1)
     assert pool.rejected == (Rejection("Half \ufffd a pair.", "broken characters"),)
 
 
 def test_characters_beyond_sixteen_bits_stay_as_they_are() -> None:
-    assert fill(Said("Say it 👍 \ufeff 𠀀."), count=1).texts == ["Say it 👍 \ufeff 𠀀."]
+    assert fill(GivenTexts("Say it 👍 \ufeff 𠀀."), count=1).texts == ["Say it 👍 \ufeff 𠀀."]
 
 
 SCRAPS = ["yes", "no", "Yes", "maybe", ".", " ", "YES ", "<START>", "支持", "\ud800", "1-5", "\x00"]
@@ -224,7 +231,7 @@ ANSWERS = st.lists(TEXTS | st.builds(Rejection, TEXTS, st.just("said so")), max_
 def test_whatever_comes_back_candidates_differ_hold_every_label_and_can_be_written(
     answers: list[str | Rejection], generated: bool, at_once: int | None
 ) -> None:
-    source = Said("Answer yes or no.", *answers)
+    source = GivenTexts("Answer yes or no.", *answers)
     source.generated = generated
     pool = fill(source, about=YES_NO, count=5, at_once=at_once)
     wordings = [candidate.text for candidate in pool.candidates]
@@ -239,7 +246,7 @@ def test_whatever_comes_back_candidates_differ_hold_every_label_and_can_be_writt
 
 
 def test_a_smaller_pool_says_how_often_what_was_not_accepted() -> None:
-    pool = finished(fill(Said("One.", *["one"] * 4, "")), FREE, count=2, minimum=1)
+    pool = finished(fill(GivenTexts("One.", *["one"] * 4, "")), FREE, count=2, minimum=1)
     assert pool.texts == ["One."]
     assert pool.notice == (
         "task273: 1 of the 2 paraphrases asked for; not accepted: 4 x equal to another candidate, 1 x empty."
@@ -247,19 +254,19 @@ def test_a_smaller_pool_says_how_often_what_was_not_accepted() -> None:
 
 
 def test_a_smaller_pool_says_that_the_source_has_ended() -> None:
-    pool = finished(fill(Said("One.")), FREE, count=2, minimum=1)
+    pool = finished(fill(GivenTexts("One.")), FREE, count=2, minimum=1)
     assert pool.notice == "task273: 1 of the 2 paraphrases asked for; the source had no more."
 
 
 def test_a_full_pool_says_nothing_of_what_was_rejected_on_the_way() -> None:
-    pool = fill(Said("", "One."), count=1)
+    pool = fill(GivenTexts("", "One."), count=1)
     assert pool.rejected
     assert finished(pool, FREE, count=1, minimum=1).notice is None
 
 
 def test_fewer_than_the_minimum_is_an_error_that_counts_the_reasons() -> None:
     with pytest.raises(ParaphraseError) as caught:
-        finished(fill(Said("Decide.", "", "Judge."), about=YES_NO), YES_NO, count=2, minimum=1)
+        finished(fill(GivenTexts("Decide.", "", "Judge."), about=YES_NO), YES_NO, count=2, minimum=1)
     assert str(caught.value) == (
         'task273: 0 of the 2 paraphrases asked for; not accepted: 2 x label "yes" missing, 1 x empty. '
         "That is fewer than paraphrase.minimum = 1. Choose another model or source, or train on the original "
@@ -269,7 +276,7 @@ def test_fewer_than_the_minimum_is_an_error_that_counts_the_reasons() -> None:
 
 @pytest.mark.parametrize(("minimum", "enough"), [(0, True), (2, True), (3, False), (5, False)])
 def test_the_minimum_counts_paraphrases_without_the_original(minimum: int, enough: bool) -> None:
-    pool = fill(Said("One.", "Two."), count=5)
+    pool = fill(GivenTexts("One.", "Two."), count=5)
     if enough:
         assert finished(pool, FREE, 5, minimum).notice
     else:
@@ -313,7 +320,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
 def mix(*names: str, tasks: Sequence[Task] = (FREE, OTHER), **settings: Any) -> list[Pool]:
     config = ParaphraseConfig(**({"count": 4} | settings)).model_copy(update={"backend": names})
-    return make_pools(tasks, config, SourceContext(Heard()))
+    return make_pools(tasks, config, SourceContext(RecordingDisplay()))
 
 
 def test_every_source_is_released_before_the_next_is_opened(opened: list[tuple[str, ...]]) -> None:
@@ -393,7 +400,7 @@ def test_with_a_minimum_of_none_the_original_may_stand_alone(opened: list[tuple[
 def test_notices_of_the_pools_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "few.json"
     path.write_text(json.dumps({"task273": ["One."], "task141": ["Two.", "Three."]}), encoding="utf-8")
-    progress = Heard()
+    progress = RecordingDisplay()
     make(FREE, OTHER, backend="file", path=str(path), count=2, progress=progress)
     assert progress.notices == ["task273: 1 of the 2 paraphrases asked for; the source had no more."]
     assert "paraphrasing with file" in progress.written.getvalue()
@@ -483,7 +490,7 @@ def test_a_candidates_file_that_is_nowhere_is_named() -> None:
 
 
 def test_a_pool_survives_json() -> None:
-    pool = finished(fill(Said("Say yes or no, 是或否.", ""), about=YES_NO), YES_NO, count=2, minimum=1)
+    pool = finished(fill(GivenTexts("Say yes or no, 是或否.", ""), about=YES_NO), YES_NO, count=2, minimum=1)
     assert pool.notice
     assert pool.rejected
     assert pool_from_json(json.loads(json.dumps(pool_to_json(pool))), YES_NO) == pool
@@ -605,7 +612,7 @@ def test_whatever_a_file_holds_it_is_a_pool_of_texts_or_one_clear_error(data: An
 
 
 def made(about: Task, *wordings: str) -> Pool:
-    return fill(Said(*wordings), about=about, count=len(wordings))
+    return fill(GivenTexts(*wordings), about=about, count=len(wordings))
 
 
 def test_the_candidates_file_of_one_task_serves_the_file_source_and_the_leaderboard(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the `ollama` source has for itself: models that are sought, pulled, told not to think and unloaded.
+"""The `ollama` source alone: finding, pulling and unloading models, and turning thinking off.
 
 Through the real client, against a real server on loopback. Shared with `openai`: test_chat_servers.py.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chat_sources import GOOD, GOOD_TEXT, OLLAMA, OTHER, OTHER_TEXT, TASK, Heard, elsewhere, saved
+from chat_sources import GOOD, GOOD_TEXT, OLLAMA, OTHER, OTHER_TEXT, TASK, RecordingDisplay, elsewhere, saved
 from ollama_server import FakeOllama
 from replies import Fail, Json, MidStreamError, Reply, Trouble
 from sapo_lite.errors import ParaphraseError
@@ -127,7 +127,7 @@ def test_no_server_is_said_with_the_command_that_starts_one(
     settings = ParaphraseConfig(backend="ollama", model="tiny", host=f"127.0.0.1:{closed_port}")
     started = time.monotonic()
     with pytest.raises(ParaphraseError) as caught:
-        make_pools([TASK], settings, SourceContext(Heard()))
+        make_pools([TASK], settings, SourceContext(RecordingDisplay()))
     assert time.monotonic() - started < 5
     how = "Start it" if installed else "Install Ollama from https://ollama.com/download, then start it"
     assert str(caught.value) == (
@@ -266,7 +266,7 @@ def test_two_models_of_one_server_take_turns_in_memory() -> None:
 
 
 def test_a_missing_model_is_pulled_where_that_is_allowed_and_shown_while_it_comes() -> None:
-    progress = Heard()
+    progress = RecordingDisplay()
     with FakeOllama(models=[]) as server:
         [pool], _ = make(server, progress=progress, pull=True)
     assert len(pool.texts) == 2
@@ -367,7 +367,7 @@ def test_a_list_of_models_that_cannot_be_read_is_a_notice(garbage: Reply) -> Non
 
 def test_a_server_that_has_died_is_a_notice() -> None:
     with FakeOllama() as server:
-        progress = Heard(lambda candidates: server.close() if candidates == 3 else None)
+        progress = RecordingDisplay(lambda candidates: server.close() if candidates == 3 else None)
         [pool], [notice] = make(server, progress=progress, parallel=1)
     assert len(pool.texts) == 2
     assert "does not answer" in notice
@@ -380,7 +380,7 @@ def test_an_interrupted_run_unloads_without_waiting_and_keeps_what_was_said(cach
 
     with FakeOllama(polls_until_gone=10**6) as server:
         with pytest.raises(KeyboardInterrupt):
-            make(server, progress=Heard(interrupt), count=5, parallel=1)
+            make(server, progress=RecordingDisplay(interrupt), count=5, parallel=1)
         assert server.routes[-1] == UNLOAD
         said = saved(cache)
         calls = len(server.bodies(CHAT))

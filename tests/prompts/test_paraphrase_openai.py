@@ -1,4 +1,4 @@
-"""What the `openai` source has for itself: its key, pauses that the server asks for, options that it refuses.
+"""The `openai` source alone: its key, pauses that the server asks for, options that it refuses.
 
 Against a real server on loopback. Shared with `ollama`: test_chat_servers.py.
 """

@@ -1,4 +1,4 @@
-"""Races: dropped by the formula that is documented, deterministic, no work done twice or in vain."""
+"""Races: candidates are dropped by the documented formula, and no loss is measured twice."""
 
 import io
 import math
@@ -232,15 +232,15 @@ def test_the_order_is_that_of_the_seed() -> None:
 
 def test_a_display_is_told_the_end_of_every_round() -> None:
     losses = noisy(5, 100, seed=4, step=0.2)
-    told: list[Round | tuple[int, int]] = []
+    reported: list[Round | tuple[int, int]] = []
 
     def measure(candidate: int, positions: Sequence[int]) -> list[float]:
-        told.append((candidate, len(positions)))
+        reported.append((candidate, len(positions)))
         return [losses[candidate][i] for i in positions]
 
-    result = race(range(5), 100, measure, seed=0, on_round=told.append)
-    first, *later = [entry for entry in told if isinstance(entry, Round)]
-    assert told[:6] == [(0, 32), (1, 32), (2, 32), (3, 32), (4, 32), first]
+    result = race(range(5), 100, measure, seed=0, on_round=reported.append)
+    first, *later = [entry for entry in reported if isinstance(entry, Round)]
+    assert reported[:6] == [(0, 32), (1, 32), (2, 32), (3, 32), (4, 32), first]
     assert (first.number, first.of, first.examples) == (1, 4, 32)
     assert first.dropped
     left = set(range(5))

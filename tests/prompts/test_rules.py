@@ -1,4 +1,4 @@
-"""Rewording by rule: what stays, how much there is of it, and in what order."""
+"""Rewording by rules: kept words, number of rewordings, and their order."""
 
 import json
 from itertools import islice, pairwise

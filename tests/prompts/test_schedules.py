@@ -1,4 +1,4 @@
-"""Prompt schedules: what is decided while a task is trained, that it is decided once, and what remains."""
+"""Prompt schedules: decisions during training, made once, and the prompts after training."""
 
 import json
 import random
@@ -43,9 +43,9 @@ def recorded(folder: Path) -> list[dict]:
 # --- adversarial
 
 
-def test_the_drawn_wording_of_the_highest_loss_is_held(tmp_path: Path) -> None:
-    wordings = adversarial(tmp_path)
-    found = [wordings.at(step, LOSSES.__getitem__) for step in range(40)]
+def test_the_drawn_candidate_of_the_highest_loss_is_held(tmp_path: Path) -> None:
+    schedule = adversarial(tmp_path)
+    found = [schedule.at(step, LOSSES.__getitem__) for step in range(40)]
     decisions = recorded(tmp_path)
     assert [decision["hold"] for decision in decisions] == list(range(10))
     assert [decision["step"] for decision in decisions] == list(range(0, 40, 4))
@@ -61,9 +61,9 @@ def test_the_drawn_wording_of_the_highest_loss_is_held(tmp_path: Path) -> None:
 
 def test_the_model_is_asked_about_those_drawn_alone_and_when_a_hold_begins_alone(tmp_path: Path) -> None:
     asked: list[str] = []
-    wordings = adversarial(tmp_path, draws=2)
+    schedule = adversarial(tmp_path, draws=2)
     for step in range(12):
-        wordings.at(step, lambda wording: (asked.append(wording), 1.0)[1])
+        schedule.at(step, lambda instruction: (asked.append(instruction), 1.0)[1])
     assert asked == [POOL[index].text for decision in recorded(tmp_path) for index in decision["drawn"]]
     assert len(asked) == 6
 
@@ -71,19 +71,19 @@ def test_the_model_is_asked_about_those_drawn_alone_and_when_a_hold_begins_alone
 def test_a_hold_that_begins_without_rows_of_the_task_is_decided_at_the_first_step_that_has_some(
     tmp_path: Path,
 ) -> None:
-    wordings = adversarial(tmp_path)
+    schedule = adversarial(tmp_path)
     for step in (1, 2, 10):
-        wordings.at(step, LOSSES.__getitem__)
+        schedule.at(step, LOSSES.__getitem__)
     assert [(decision["hold"], decision["step"]) for decision in recorded(tmp_path)] == [(0, 1), (2, 10)]
 
 
 def test_more_draws_than_candidates_are_all_of_them(tmp_path: Path) -> None:
-    wordings = adversarial(tmp_path, draws=50)
-    assert [wordings.at(step, LOSSES.__getitem__) for step in (0, 4)] == ["Wording 1."] * 2
+    schedule = adversarial(tmp_path, draws=50)
+    assert [schedule.at(step, LOSSES.__getitem__) for step in (0, 4)] == ["Wording 1."] * 2
     assert recorded(tmp_path)[1]["drawn"] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_wording_is_in_the_file_before_it_is_trained_with_and_is_not_decided_again(tmp_path: Path) -> None:
+def test_a_decision_is_in_the_file_before_it_is_used_and_is_made_once(tmp_path: Path) -> None:
     before = [adversarial(tmp_path).at(step, LOSSES.__getitem__) for step in range(6)]
     assert len(recorded(tmp_path)) == 2
     # Another process goes on from a checkpoint in the middle of the second hold, or before the first.
@@ -105,20 +105,20 @@ def scores_of(means: Sequence[float], noise: float, examples: int, seed: int) ->
 
 
 class Rescorer:
-    """Rescored wordings on the losses of candidates that a test makes up, one set an epoch."""
+    """A rescored schedule on made-up losses of candidates, one set for each epoch."""
 
     def __init__(
         self, folder: Path, scores: Sequence[list[CandidateLoss]], resolution: float = 0.0, epochs: int = 1
     ) -> None:
-        self.told: list[Rescoring] = []
+        self.rescorings: list[Rescoring] = []
         self._scores = iter(scores)
         training = TrainingContext(
-            folder / "wordings.json", lambda: next(self._scores), resolution, epochs, self.told.append
+            folder / "wordings.json", lambda: next(self._scores), resolution, epochs, self.rescorings.append
         )
         self.schedule = Rescored(POOL, POOL[2], training)
 
     def epochs(self, count: int) -> list[str]:
-        """The wordings of `count` epochs of five steps."""
+        """The instructions in `count` epochs of five steps."""
         texts = [self.schedule.at(step, fails, step // 5) for step in range(5 * count)]
         assert all(len(set(texts[n : n + 5])) == 1 for n in range(0, 5 * count, 5))
         return texts[::5]
@@ -129,26 +129,26 @@ CLEARLY_0 = scores_of([0.5, 2, 1.9, 2, 1, 2], 0.5, 40, seed=2)
 ALL_ALIKE = scores_of([1] * 6, 0.5, 40, seed=3)
 
 
-def test_the_first_epoch_has_the_wording_chosen_before_and_nothing_is_scored(tmp_path: Path) -> None:
+def test_the_first_epoch_has_the_candidate_chosen_before_and_nothing_is_scored(tmp_path: Path) -> None:
     rescorer = Rescorer(tmp_path, [])
     assert rescorer.epochs(1) == ["Wording 2."]
     assert not (tmp_path / "wordings.json").exists()
     assert rescorer.schedule.after_training() == AfterTraining(POOL[2], POOL[2], ())
 
 
-def test_a_wording_that_is_clearly_better_now_takes_over_when_an_epoch_begins(tmp_path: Path) -> None:
+def test_a_candidate_that_is_clearly_better_now_takes_over_when_an_epoch_begins(tmp_path: Path) -> None:
     rescorer = Rescorer(tmp_path, [CLEARLY_4, ALL_ALIKE, CLEARLY_0])
     assert rescorer.epochs(4) == ["Wording 2.", "Wording 4.", "Wording 4.", "Wording 0."]
-    assert [(r.epoch, r.step, r.before, r.after) for r in rescorer.told] == [
+    assert [(r.epoch, r.step, r.before, r.after) for r in rescorer.rescorings] == [
         (2, 5, 2, 4),
         (3, 10, 4, 4),
         (4, 15, 4, 0),
     ]
-    first = rescorer.told[0]
+    first = rescorer.rescorings[0]
     assert first.losses == [score.token_mean for score in CLEARLY_4]
     assert first.lowest == 4
     assert first.lead == pytest.approx(CLEARLY_4[2].token_mean - CLEARLY_4[4].token_mean)
-    assert rescorer.schedule.after_training() == AfterTraining(POOL[0], POOL[0], tuple(rescorer.told))
+    assert rescorer.schedule.after_training() == AfterTraining(POOL[0], POOL[0], tuple(rescorer.rescorings))
 
 
 def test_decisions_that_a_finished_training_lacks_are_said(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_a_rescoring_found_is_said_in_a_sentence(tmp_path: Path) -> None:
     least = min(range(6), key=lambda i: ALL_ALIKE[i].token_mean)
     first = f"{CLEARLY_4[2].token_mean - CLEARLY_4[4].token_mean:.4f} nats per answer token"
     second = f"{ALL_ALIKE[4].token_mean - ALL_ALIKE[least].token_mean:.4f} nats per answer token"
-    assert [str(found) for found in rescorer.told] == [
+    assert [str(found) for found in rescorer.rescorings] == [
         f"epoch 2: prompt #4 from now on, whose loss is {first} below that of #2",
         f"epoch 3: prompt #4 stays; the loss of #{least} is {second} lower, within noise",
         "epoch 4: prompt #4 still has the lowest loss",
@@ -174,13 +174,13 @@ def test_what_a_rescoring_found_is_said_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_among_equals_less_than_one_rescoring_in_a_hundred_switches(tmp_path: Path) -> None:
-    # Each by itself: all of 400 first rescorings of six equally good wordings.
+    # Each by itself: all of 400 first rescorings of six equally good candidates.
     switched = 0
     for seed in range(400):
         rescorer = Rescorer(tmp_path, [scores_of([1] * 6, 0.5, 40, seed)])
         rescorer.epochs(2)
-        assert rescorer.told[0].lead > 0 or rescorer.told[0].lowest == 2
-        switched += rescorer.told[0].after != 2
+        assert rescorer.rescorings[0].lead > 0 or rescorer.rescorings[0].lowest == 2
+        switched += rescorer.rescorings[0].after != 2
         (tmp_path / "wordings.json").unlink()
     assert switched <= 4
 
@@ -189,8 +189,8 @@ def test_among_equals_less_than_one_rescoring_in_a_hundred_switches(tmp_path: Pa
 def test_a_lead_that_arithmetic_alone_may_make_is_none(tmp_path: Path, resolution: float, after: int) -> None:
     rescorer = Rescorer(tmp_path, [CLEARLY_4], resolution)
     rescorer.epochs(2)
-    assert 0.8 < rescorer.told[0].lead < 1.0
-    assert rescorer.told[0].after == after
+    assert 0.8 < rescorer.rescorings[0].lead < 1.0
+    assert rescorer.rescorings[0].after == after
 
 
 def test_a_single_example_proves_nothing(tmp_path: Path) -> None:
@@ -202,13 +202,13 @@ def test_what_was_found_is_not_measured_again(tmp_path: Path) -> None:
     before = Rescorer(tmp_path, [CLEARLY_4, CLEARLY_0]).epochs(3)
     again = Rescorer(tmp_path, [ALL_ALIKE])
     assert again.epochs(4) == [*before, "Wording 0."]
-    assert [found.epoch for found in again.told] == [4]
+    assert [found.epoch for found in again.rescorings] == [4]
 
 
 # --- after training
 
 
-def test_adversarial_rows_keep_the_last_wording_and_the_task_is_tested_as_before(tmp_path: Path) -> None:
+def test_adversarial_rows_keep_the_last_candidate_and_the_task_is_tested_as_before(tmp_path: Path) -> None:
     schedule = adversarial(tmp_path)
     ended = [schedule.at(step, LOSSES.__getitem__) for step in range(10)][-1]
     # The second as a later process finds it, which did not train.
@@ -222,17 +222,17 @@ def test_rescored_rows_and_the_tests_have_the_candidate_that_it_ended_with(tmp_p
     rescorer = Rescorer(tmp_path, [CLEARLY_4])
     rescorer.epochs(2)
     found = rescorer.schedule.after_training()
-    assert found == AfterTraining(POOL[4], POOL[4], tuple(rescorer.told))
+    assert found == AfterTraining(POOL[4], POOL[4], tuple(rescorer.rescorings))
     assert Rescorer(tmp_path, []).schedule.after_training() == found
 
 
-def test_random_wordings_go_on_varying() -> None:
+def test_a_random_schedule_goes_on_varying() -> None:
     assert RandomSchedule(("Judge.", "Say."), hold=2, seed="1").after_training() == AfterTraining()
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A schedule that a test makes up: all that it says is what the task goes on with."""
+    """A schedule with a fixed result of its training."""
 
     after: AfterTraining
 
@@ -252,9 +252,14 @@ def test_a_learned_task_goes_on_with_what_its_schedule_says_whatever_that_is() -
         return TrainedTask(TrainingSet(task, rows, Settled(after)), choice, POOL[0]).after_training()
 
     varying, ended = learned(AfterTraining()), learned(AfterTraining(POOL[3], POOL[5]))
-    assert (varying.prompt, varying.part) == (POOL[0], TrainingSet(task, rows, Settled(AfterTraining())))
+    assert (varying.prompt, varying.training_set) == (
+        POOL[0],
+        TrainingSet(task, rows, Settled(AfterTraining())),
+    )
     assert (ended.prompt, ended.choice.chosen) == (POOL[3], POOL[0])
-    assert ended.part == TrainingSet(task, [TrainingRow("Wording 5.", e.input, e.answer) for e in task.train])
+    assert ended.training_set == TrainingSet(
+        task, [TrainingRow("Wording 5.", e.input, e.answer) for e in task.train]
+    )
 
 
 def test_a_task_without_a_schedule_is_after_training_as_it_was() -> None:

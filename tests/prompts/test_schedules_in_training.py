@@ -1,4 +1,4 @@
-"""Wordings that ask a real model in the middle of its training: what they hear, and what it notices."""
+"""Prompt schedules that measure losses of a real model during training, and their effect on it."""
 
 import contextlib
 import json
@@ -40,18 +40,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_collections")]
 
 
 class Killed(BaseException):
-    """Nothing inside may catch it, as nothing catches a kill."""
+    """Raised in place of a kill. A BaseException: no `except Exception` catches it."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """One wording; each time, the losses of `asked` are asked for and kept."""
+    """A schedule with one instruction. At each step it measures and keeps the losses of `asked`."""
 
     asked: Sequence[str]
-    heard: list[float]
+    measured: list[float]
 
     def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
-        self.heard.extend(loss(wording) for wording in self.asked)
+        self.measured.extend(loss(instruction) for instruction in self.asked)
         return TASK.instruction
 
     def after_training(self) -> AfterTraining:
@@ -95,9 +95,9 @@ def identical(one: list[Tensor], other: list[Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(one, other, strict=True))
 
 
-def loss_by_hand(backbone: Backbone, rows: Sequence[TrainingRow], wording: str) -> float:
+def loss_by_hand(backbone: Backbone, rows: Sequence[TrainingRow], instruction: str) -> float:
     """Nats per answer token, one plain forward a row."""
-    encoded = backbone.chat.encode(TASK, [replace(row, instruction=wording) for row in rows])
+    encoded = backbone.chat.encode(TASK, [replace(row, instruction=instruction) for row in rows])
     was_training = backbone.model.training
     nll = sum(plain_nll(backbone.model, row) for row in encoded)
     backbone.model.train(was_training)
@@ -133,9 +133,9 @@ def test_losses_that_are_computed_in_between_change_nothing_in_training(
         backbone = make_backbone(family, quantization)
         adapter = started(backbone, dropout=0.3, checkpointing=checkpointing)
         backbone.model.eval()  # as scoring leaves it
-        wordings = Constant(asked, [])
-        learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows_of(TASK), wordings))
-        assert len(wordings.heard) == 6 * len(asked)
+        schedule = Constant(asked, [])
+        learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows_of(TASK), schedule))
+        assert len(schedule.measured) == 6 * len(asked)
         ends.append(weights(adapter))
     assert all(modes)
     assert identical(*ends)
@@ -160,13 +160,13 @@ def test_a_loss_in_training_is_that_of_scoring_before_it_and_training_goes_on_as
             encoded = backbone.chat.encode(TASK, [replace(row, instruction=text) for row in rows])
             sums, tokens = answer_nll(backbone, encoded)
             before.append(sum(sums) / sum(tokens))
-        wordings = Constant(asked, [])
+        schedule = Constant(asked, [])
         how = settings(batch_size=8, micro_batch_size=4, warmup=0.0)
-        learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows, wordings))
+        learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows, schedule))
         if asked:
             # Rows come in another order, and sums of floats depend on it.
-            assert wordings.heard[:5] == pytest.approx(before, rel=1e-6 if dtype == "float32" else 1e-2)
-            assert wordings.heard[5:] != pytest.approx(before, rel=1e-3)
+            assert schedule.measured[:5] == pytest.approx(before, rel=1e-6 if dtype == "float32" else 1e-2)
+            assert schedule.measured[5:] != pytest.approx(before, rel=1e-3)
         ends.append(weights(adapter))
     assert identical(*ends)
 
@@ -176,27 +176,27 @@ def test_a_loss_in_training_is_that_of_scoring_before_it_and_training_goes_on_as
 
 @dataclass
 class CheckedByHand:
-    """Adversarial wordings whose losses are computed once more, before each step."""
+    """An adversarial schedule whose losses are computed a second time, by hand, before each step."""
 
-    wordings: Adversarial
+    schedule: Adversarial
     backbone: Backbone
     rows: Sequence[TrainingRow]
     losses: list[list[float]]
 
     def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
         self.losses.append([loss_by_hand(self.backbone, self.rows, text) for text in TEXTS])
-        return self.wordings.at(step, loss, epoch)
+        return self.schedule.at(step, loss, epoch)
 
     def after_training(self) -> AfterTraining:
-        return self.wordings.after_training()
+        return self.schedule.after_training()
 
 
 @pytest.mark.parametrize("micro", [2, 8])
 @pytest.mark.parametrize("die_at", [0, 5])
-def test_the_hardest_wording_for_the_model_as_it_is_when_a_hold_begins_is_on_all_rows_until_it_ends(
+def test_the_hardest_candidate_for_the_model_as_it_is_when_a_hold_begins_is_on_all_rows_until_it_ends(
     make_backbone: MAKE, tmp_path: Path, micro: int, die_at: int
 ) -> None:
-    """All rows are in every step, so the loss of a step tells the wording it was taken with."""
+    """All rows are in every step, so the loss of a step shows with which candidate it was made."""
     how = settings(epochs=9, batch_size=8, micro_batch_size=micro, checkpoint_every=2, warmup=0.0)
     rows, steps = rows_of(TASK, 8), {}
 
@@ -211,9 +211,9 @@ def test_the_hardest_wording_for_the_model_as_it_is_when_a_hold_begins_is_on_all
         backbone = make_backbone("qwen3")
         adapter = started(backbone)
         adversarial = Adversarial(POOL, draws=3, hold=3, seed="2", record=tmp_path / "wordings.json")
-        wordings = CheckedByHand(adversarial, backbone, rows, losses)
+        schedule = CheckedByHand(adversarial, backbone, rows, losses)
         with contextlib.suppress(Killed):
-            learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows, wordings), on_step=on_step)
+            learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows, schedule), on_step=on_step)
     if die_at:
         del losses[4:5]  # the fifth step was taken twice, from the checkpoint after the fourth
     decisions = json.loads((tmp_path / "wordings.json").read_text())
@@ -236,7 +236,7 @@ def adversarial_for(_: Backbone, folder: Path) -> PromptSchedule:
 
 
 def rescored_for(backbone: Backbone, folder: Path) -> PromptSchedule:
-    """Begun with the worst candidate of all, and with examples enough to tell that it is."""
+    """A rescored schedule that starts with the worst candidate, with enough examples to find that out."""
     task = make_task(60)
 
     def scores() -> list[CandidateLoss]:
@@ -261,7 +261,7 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
         folder.mkdir(exist_ok=True)
         backbone = make_backbone(family)
         adapter = started(backbone, dropout=0.1)
-        wordings = kind(backbone, folder)
+        schedule = kind(backbone, folder)
         torch.manual_seed(die_at)
         steps: list[Step] = []
 
@@ -270,7 +270,7 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
             if step.number == die_at:
                 raise Killed
 
-        learn(backbone, adapter, how, folder, TrainingSet(TASK, rows_of(TASK, 11), wordings), on_step=on_step)
+        learn(backbone, adapter, how, folder, TrainingSet(TASK, rows_of(TASK, 11), schedule), on_step=on_step)
         return weights(adapter), steps, (folder / "wordings.json").read_bytes()
 
     expected, whole, decisions = go("whole")
@@ -290,21 +290,21 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
         assert steps[0].number == {5: 5, 6: 5, 8: 7}[deaths[-1]]
 
 
-# --- several tasks in one lesson
+# --- several tasks in one group
 
 
-def test_every_part_of_a_lesson_has_wordings_of_its_own_and_the_epochs_of_the_whole(
+def test_every_training_set_of_a_group_has_a_schedule_of_its_own_and_the_epochs_of_the_whole(
     make_backbone: MAKE, tmp_path: Path
 ) -> None:
     other = replace(make_task(3, seed=1), id="task1310_other")
-    heard: dict[str, list[tuple[int, int]]] = {TASK.id: [], other.id: []}
+    calls: dict[str, list[tuple[int, int]]] = {TASK.id: [], other.id: []}
 
     @dataclass(frozen=True)
     class Told:
         name: str
 
         def at(self, step: int, loss: Callable[[str], float], epoch: int) -> str:
-            heard[self.name].append((step, epoch))
+            calls[self.name].append((step, epoch))
             assert loss("Judge.") > 0
             return self.name
 
@@ -312,6 +312,6 @@ def test_every_part_of_a_lesson_has_wordings_of_its_own_and_the_epochs_of_the_wh
     parts = [TrainingSet(task, rows_of(task), Told(task.id)) for task in (TASK, other)]
     learn(backbone, started(backbone), settings(epochs=2), tmp_path, *parts)
     # 15 rows in batches of 4: four steps an epoch, with three rows of the other task in some of them.
-    assert heard[TASK.id] == [(step, step // 4) for step in range(8)]
-    assert set(heard[other.id]) < set(heard[TASK.id])
-    assert {epoch for _, epoch in heard[other.id]} == {0, 1}
+    assert calls[TASK.id] == [(step, step // 4) for step in range(8)]
+    assert set(calls[other.id]) < set(calls[TASK.id])
+    assert {epoch for _, epoch in calls[other.id]} == {0, 1}

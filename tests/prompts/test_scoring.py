@@ -296,7 +296,7 @@ def test_a_race_has_the_losses_and_the_winner_of_a_full_score(
         assert own.partial is (len(own.examples) < 110)
         assert own.total == 110
     assert {len(s.examples) for s in raced} >= {96, 110}
-    # Everyone is told of whenever they have been measured, and last with what is returned.
+    # Progress is notified after each measurement, and last with the returned losses.
     assert {s.index: s for s in arrived} == {s.index: s for s in raced}
     assert len(arrived) == 6 + sum(len(end.left) for end in ends[:-1])
     assert [end.examples for end in ends] == [32, 64, 96, 110][: len(ends)]
@@ -361,16 +361,14 @@ def test_the_mode_found_is_restored_after_an_error(make_backbone: Callable[..., 
 def test_the_mean_is_weighted_by_tokens() -> None:
     s = candidate_score(0, (2.0, 12.0), (1, 3))
     assert s.token_mean == (2.0 + 12.0) / (1 + 3)
-    assert s.example_mean == (2.0 / 1 + 12.0 / 3) / 2
 
 
-def test_weighting_by_tokens_can_choose_otherwise_than_the_mean_over_examples() -> None:
+def test_candidates_are_compared_by_their_token_means_not_by_means_over_examples() -> None:
     # 0: tokens (1 + 8) / (1 + 8) = 1.0, examples (1/1 + 8/8) / 2 = 1.0
     # 1: tokens (3 + 4) / (1 + 8) = 0.78, examples (3/1 + 4/8) / 2 = 1.75
     scores = [candidate_score(0, (1.0, 8.0), (1, 8)), candidate_score(1, (3.0, 4.0), (1, 8))]
     assert lowest(scores).index == 1
     assert highest(scores).index == 0
-    assert min(scores, key=lambda s: s.example_mean).index == 0
 
 
 def test_ties_go_to_the_earlier_index_whatever_the_order() -> None:

@@ -1,4 +1,4 @@
-"""What the fake model servers (ollama_server.py, openai_server.py) have in common, through plain HTTP."""
+"""Behaviour that the fake model servers (ollama_server.py, openai_server.py) share, through plain HTTP."""
 
 import json
 import threading

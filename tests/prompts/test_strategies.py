@@ -1,4 +1,4 @@
-"""What a task is trained on, by strategy."""
+"""Training set of a task, by strategy."""
 
 import math
 from collections import Counter
@@ -46,10 +46,10 @@ def config(name: str, **settings: Any) -> PromptConfig:
 
 
 def not_asked() -> list[CandidateLoss]:
-    raise AssertionError("no wording was to be settled")
+    raise AssertionError("no decision was expected")
 
 
-# For wordings that ask the model, which nothing here has them do.
+# For schedules that measure losses; no test here makes them do so.
 LATER = TrainingContext(Path("not-there.json"), not_asked, 0.0, 1, lambda _: None)
 
 
@@ -64,9 +64,9 @@ def chosen_by(
 
 
 def schedule_of(name: str, **settings: Any) -> RandomSchedule:
-    wordings = chosen_by(name, seed=3, **settings).part.schedule
-    assert isinstance(wordings, RandomSchedule)
-    return wordings
+    schedule = chosen_by(name, seed=3, **settings).training_set.schedule
+    assert isinstance(schedule, RandomSchedule)
+    return schedule
 
 
 def drawn(schedule: RandomSchedule, holds: int) -> Counter[str]:
@@ -105,15 +105,17 @@ def test_settings_of_a_strategy_are_keys_of_the_section() -> None:
     ("strategy", "chosen"),
     [("fixed", 0), ("sapo", 1), ("worst", 2), ("sapo, top_k", 1), ("sapo, rescore", 1)],
 )
-def test_the_chosen_wording(strategy: str, chosen: int) -> None:
+def test_the_chosen_candidate(strategy: str, chosen: int) -> None:
     assert chosen_by(strategy).chosen is POOL[chosen]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_the_chosen_wording_is_on_every_row(name: str) -> None:
+def test_the_chosen_candidate_is_on_every_row(name: str) -> None:
     selection = chosen_by(name, seed=3)
-    wording = selection.chosen.text
-    assert list(selection.part.rows) == [TrainingRow(wording, e.input, e.answer) for e in TASK.train]
+    instruction = selection.chosen.text
+    assert list(selection.training_set.rows) == [
+        TrainingRow(instruction, e.input, e.answer) for e in TASK.train
+    ]
 
 
 def test_a_tie_goes_to_the_earlier_candidate() -> None:
@@ -146,7 +148,7 @@ def test_with_one_candidate_there_is_nothing_to_score_and_it_is_chosen(name: str
     # A task without an instruction (Py150) has nothing to paraphrase and is trained as it is.
     selection = chosen_by(name, POOL[:1], [])
     assert selection.chosen is POOL[0]
-    assert selection.part.schedule is None
+    assert selection.training_set.schedule is None
 
 
 def test_random_is_decided_by_the_seed_and_the_task() -> None:
@@ -165,18 +167,18 @@ def test_random_draws_every_candidate_about_equally_often_the_original_included(
     assert all(70 <= count <= 130 for count in drawn.values())  # 100 +- 3.5 deviations, and seeds are fixed
 
 
-# --- wordings that vary
+# --- schedules
 
 
 @pytest.mark.parametrize("strategy", ["paft", "paft, importance", "sapo, top_k"])
-def test_a_wording_is_held_for_so_many_steps_and_then_another_is_drawn(strategy: str) -> None:
+def test_a_candidate_is_held_for_so_many_steps_and_then_another_is_drawn(strategy: str) -> None:
     schedule = schedule_of(strategy, hold=3)
-    wordings = [schedule.at(step) for step in range(300)]
-    held = [wordings[start : start + 3] for start in range(0, 300, 3)]
+    prompts = [schedule.at(step) for step in range(300)]
+    held = [prompts[start : start + 3] for start in range(0, 300, 3)]
     assert all(len(set(three)) == 1 for three in held)
     assert len({three[0] for three in held}) > 1
     # A resumed training asks for a later step first.
-    assert schedule_of(strategy, hold=3).at(299) == wordings[299]
+    assert schedule_of(strategy, hold=3).at(299) == prompts[299]
 
 
 def test_paft_draws_every_candidate_about_equally_often_the_original_included() -> None:
@@ -220,16 +222,16 @@ def test_the_k_of_the_lowest_losses_are_drawn_about_equally_often(k: int, expect
     assert all(abs(count - share) < 3.5 * math.sqrt(share) for count in counts.values())
 
 
-def test_paft_is_tested_with_the_original_wording() -> None:
+def test_paft_is_tested_with_the_original_instruction() -> None:
     for name in ("paft", "paft, importance", "paft, adversarial"):
         assert chosen_by(name, seed=3).chosen is POOL[0]
 
 
 @pytest.mark.parametrize("strategy", ["fixed", "sapo", "worst", "random"])
-def test_other_strategies_have_one_wording(strategy: str) -> None:
-    assert chosen_by(strategy, seed=3).part.schedule is None
+def test_other_strategies_have_one_instruction(strategy: str) -> None:
+    assert chosen_by(strategy, seed=3).training_set.schedule is None
 
 
-def test_adversarial_and_rescored_wordings_ask_the_model_later() -> None:
-    assert isinstance(chosen_by("paft, adversarial").part.schedule, Adversarial)
-    assert isinstance(chosen_by("sapo, rescore").part.schedule, Rescored)
+def test_adversarial_and_rescored_schedules_measure_losses_later() -> None:
+    assert isinstance(chosen_by("paft, adversarial").training_set.schedule, Adversarial)
+    assert isinstance(chosen_by("sapo, rescore").training_set.schedule, Rescored)

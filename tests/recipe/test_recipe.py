@@ -1,4 +1,4 @@
-"""Recipes: what they accept, where their paths lead, what is shipped (refusals: test_recipe_faults.py)."""
+"""Recipes: accepted settings, paths, shipped recipes (refusals: test_recipe_faults.py)."""
 
 import json
 import subprocess

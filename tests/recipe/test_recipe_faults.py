@@ -1,4 +1,4 @@
-"""Recipes: everything they are refused for, and in which words."""
+"""Recipes: every fault for which one is refused, and its message."""
 
 import textwrap
 from collections.abc import Callable

@@ -52,18 +52,6 @@ def test_intervals_reach_from_low_to_high_at_their_row() -> None:
     assert found[1] == pytest.approx([at[2], heights[1], at[8]], abs=0.1)
 
 
-def test_bars_reach_from_zero_to_either_side() -> None:
-    panel = Panel("t", "x", bars=[(-5, 0), (10, 1)], rows=["down", "up"])
-    svg, at = drawn(panel), tick_positions(drawn(panel))
-    bars = [rect for rect in svg.iter(f"{SVG}rect") if rect.get("x")]
-    lefts, widths = numbers(bars, "x"), numbers(bars, "width")
-    assert lefts == pytest.approx([at[-5], at[0]], abs=0.1)
-    assert [left + width for left, width in zip(lefts, widths, strict=True)] == pytest.approx(
-        [at[0], at[10]], abs=0.2
-    )
-    assert all(height > 0 for height in numbers(bars, "height"))
-
-
 def test_panels_stand_row_by_row_and_make_room_for_names() -> None:
     panel = Panel("t", "x", points=[Points([(0, 0)])], rows=["a name"])
     svg = drawn(*[panel] * 3, columns=2, label_width=70)

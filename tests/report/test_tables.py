@@ -1,4 +1,4 @@
-"""Tables of candidates: ranks, differences, what a loss was measured on, and what was rejected."""
+"""Tables of candidates: ranks, differences, numbers of examples, and rejected texts."""
 
 import re
 
@@ -188,10 +188,10 @@ def test_a_long_text_is_cut_and_takes_the_whole_width() -> None:
         assert len(line) == width
 
 
-def matrix_lines(lessons: list[str], rows: list[list[float]], **options: object) -> list[str]:
+def matrix_lines(groups: list[str], rows: list[list[float]], **options: object) -> list[str]:
     console = Console(width=90, **options)  # type: ignore[arg-type]
     with console.capture() as capture:
-        console.print(score_matrix(["mood", "stars"], lessons, rows, "R"))
+        console.print(score_matrix(["mood", "stars"], groups, rows, "R"))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Runs find today what they found when their results were committed (golden_runs.py)."""
+"""Golden runs: results are equal to the committed ones (golden_runs.py)."""
 
 import json
 import math

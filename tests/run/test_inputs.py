@@ -1,4 +1,4 @@
-"""What a run reads besides its recipe and data: told by content, and bound to the run folder."""
+"""Inputs of a run besides its recipe and data: identified by content, and bound to the run folder."""
 
 import json
 import os

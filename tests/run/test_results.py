@@ -1,4 +1,4 @@
-"""Results are written and read by one module: what is read is what was written, and all else is refused."""
+"""Results: read as they were written; any other file is refused."""
 
 import json
 import subprocess

@@ -72,10 +72,8 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> 
     ],
     ids=["adversarial", "rescored"],
 )
-def test_wordings_that_the_model_decides_survive_kills_between_decisions(
-    tmp_path: Path, settings: list[str]
-) -> None:
-    """Six steps in three epochs: killed when something was decided, then in a hold and in an epoch."""
+def test_decisions_of_schedules_survive_kills_between_decisions(tmp_path: Path, settings: list[str]) -> None:
+    """Six steps in three epochs: killed after a decision, then within a hold and within an epoch."""
     settings = [EVERY_STEP, *settings, "sequence.tasks=['odd_one_out']", "training.epochs=3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     small_run(whole, *settings)

@@ -1,4 +1,4 @@
-"""Whole runs with rewritten answers: what they keep and report, and that nothing else of a run is touched."""
+"""Whole runs with rewritten answers: their files and reports; nothing else of a run changes."""
 
 import filecmp
 import json
@@ -87,7 +87,7 @@ def test_a_run_that_rewrites_nothing_has_no_rewriting(fixed: Path) -> None:
     assert all(list(by_metric) == list(METRICS) for by_metric in results["matrices"].values())
 
 
-def test_rewrites_are_made_under_the_wording_that_was_chosen(tmp_path: Path) -> None:
+def test_rewrites_are_made_with_the_chosen_candidate(tmp_path: Path) -> None:
     results, shown = small_run(
         tmp_path / "run", *REWRITE, "sequence.tasks=['oldest']", "rewrite.policy=best_of"
     )

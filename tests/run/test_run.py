@@ -1,4 +1,4 @@
-"""A whole run: what it finds, what it writes, what it shows, what it refuses."""
+"""A whole run: results, files, output, and refusals."""
 
 import json
 import shutil
@@ -57,7 +57,7 @@ def test_sapo_trains_with_the_candidate_of_lowest_token_mean_loss(finished: Path
 
 
 @pytest.mark.slow
-def test_a_race_marks_who_left_it_early_and_says_what_the_lead_is_worth(tmp_path: Path) -> None:
+def test_a_race_marks_dropped_candidates_and_the_lead_has_an_interval(tmp_path: Path) -> None:
     # 64 examples make two rounds.
     small_run(
         tmp_path / "run",

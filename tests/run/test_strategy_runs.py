@@ -1,4 +1,4 @@
-"""Strategies that vary their wordings, in whole runs."""
+"""Strategies with prompt schedules, in whole runs."""
 
 import json
 import shutil
@@ -85,7 +85,7 @@ def test_a_schedule_runs_through_two_tasks_and_goes_on_when_it_is_rehearsed(
 
 
 @pytest.mark.slow
-def test_adversarial_wordings_run_through_two_tasks_and_are_rehearsed_with_the_last_one(
+def test_adversarial_schedules_run_through_two_tasks_and_are_rehearsed_with_the_last_one(
     tmp_path: Path, replay_count: list[TrainingSet]
 ) -> None:
     results, _ = small_run(tmp_path, *ADVERSARIAL)
@@ -213,8 +213,8 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
         (IMPORTANCE, "64"),
         (TOP_K, "64"),
         (RESCORED, "up to 128"),
-        (ADVERSARIAL, "up to 128"),  # 4 holds x 2 wordings x 16 rows
-        ((*ADVERSARIAL, "prompt.hold=3", "prompt.draws=9"), "up to 128"),  # 2 holds x 4 wordings x 16 rows
+        (ADVERSARIAL, "up to 128"),  # 4 holds x 2 candidates x 16 rows
+        ((*ADVERSARIAL, "prompt.hold=3", "prompt.draws=9"), "up to 128"),  # 2 holds x 4 candidates x 16 rows
     ],
 )
 def test_the_plan_counts_what_is_scored_before_and_while_a_task_is_trained(

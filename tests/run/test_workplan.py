@@ -34,7 +34,7 @@ ALL_PROMPTS = ("evaluation.prompts=all", "paraphrase.held_out=2")
 
 @dataclass
 class Counted:
-    """What runs have done."""
+    """Counts of the work that runs have done."""
 
     forwards: int = 0
     rollouts: int = 0
@@ -122,14 +122,14 @@ def check(run: Path, found: Counted, *settings: str) -> None:
     done = (found.rollouts, found.steps, found.rows)
     assert done == (plan.total.rollouts, plan.total.steps, plan.total.rows)
     # A chosen prompt that is the original has the same answers; nothing else may be missing.
-    lessons = METHODS[recipe.adapter.method].groups(tasks)
-    learned = [(n, task) for n, lesson in enumerate(lessons, start=1) for task in lesson]
+    groups = METHODS[recipe.adapter.method].groups(tasks)
+    learned = [(n, task) for n, group in enumerate(groups, start=1) for task in group]
     for number, task in learned:
         if not plan.of_task(task).answers.exact and results.chosen[task.key].index == 0:
             found.answers += Counter(
-                {(stage, task.key): len(task.test) for stage in range(number, len(lessons) + 1)}
+                {(stage, task.key): len(task.test) for stage in range(number, len(groups) + 1)}
             )
-    for stage in range(len(lessons) + 1):
+    for stage in range(len(groups) + 1):
         answers = sum(n for (s, _), n in found.answers.items() if s == stage)
         assert answers == plan.of_stage(stage).answers.most
     for task in tasks:

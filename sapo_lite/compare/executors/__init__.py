@@ -1,1 +1,1 @@
-"""Where the runs of a comparison are executed."""
+"""Executors for the runs of a comparison: processes on this machine."""

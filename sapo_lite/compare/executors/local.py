@@ -1,6 +1,6 @@
-"""Many items of work in worker processes, each begun when what it starts from is there.
+"""Executor of many items in worker processes. An item starts as soon as it is ready.
 
-The parent holds no state: what is done is in the items' folders, so that a killed one goes on.
+The parent process holds no state: finished work is in the items' folders, so a killed call can be repeated.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from sapo_lite.errors import WorkerError
 Item = TypeVar("Item")
 _ItemIn = TypeVar("_ItemIn", contravariant=True)
 
-_LOOK_AGAIN = 1.0  # seconds, while items wait for what others have in the making
+_LOOK_AGAIN = 1.0  # seconds between checks whether a waiting item is ready
 
 
 class Watcher(Protocol[_ItemIn]):
-    """Callbacks for items that start and finish; `took` is in seconds, 0 for one that was done before."""
+    """Callbacks for items that start and finish; `took` is in seconds, 0 for an already finished item."""
 
     def started(self, item: _ItemIn) -> None: ...
 
@@ -34,9 +34,12 @@ class Watcher(Protocol[_ItemIn]):
 
 @dataclass(frozen=True)
 class Workers:
-    """Up to `jobs` processes. Each calls `prepare` once; what libraries say past sys.stderr goes to `log`.
+    """Settings of the worker processes.
 
-    With `fresh`, every item has processes of its own, whose memory is free before the next begins.
+    jobs: greatest number of processes
+    log: file for output of libraries that does not go through sys.stderr
+    prepare: called once in each process
+    fresh: use new processes for every item, so that their memory is free before the next one starts
     """
 
     jobs: int
@@ -52,12 +55,14 @@ def do_all(
     watcher: Watcher[Item],
     ready: Callable[[Item, Collection[Item]], bool],
 ) -> None:
-    """Do every item, as far as possible in their order. `do` returns the seconds for `Watcher.finished`.
+    """Execute all items, in their order as far as possible.
 
-    `ready(item, finished)` says whether an item can begin. It must hold once all before it are finished.
+    do: executes an item in a worker process; returns the seconds for `Watcher.finished`
+    ready: `ready(item, finished)` returns whether an item can start. It must be true once all items before it
+        are finished
 
     Raises:
-        SapoLiteError: what an item raised; those after it were not begun.
+        SapoLiteError: the error of an item; later items were not started.
     """
     waiting, finished, running = list(items), set[Item](), dict[Future[float], Item]()
     with contextlib.ExitStack() as stack:
@@ -90,11 +95,11 @@ def _result(future: Future[float], log: Path) -> float:
 
 @contextlib.contextmanager
 def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that import the libraries once. On an error or an interrupt they are not waited for."""
+    """Pool of processes that import the libraries once. After an error or an interrupt they are killed."""
     context = get_context("spawn")
     arguments = (workers.log, workers.prepare)
     pool = ProcessPoolExecutor(size, context, initializer=_begin, initargs=arguments)
-    # They inherit that they are not to be interrupted, which they else are while they import.
+    # The processes inherit that SIGINT is ignored; else Ctrl-C would print tracebacks of their imports.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     for _ in range(size):
         pool.submit(os.getpid)
@@ -105,21 +110,21 @@ def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
         processes = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            process.kill()  # what they have finished is in their folders
+            process.kill()  # nothing is lost: finished work is in the folders
         raise
     pool.shutdown()
 
 
 def _begin(log: Path, prepare: Callable[[], None]) -> None:
-    """What libraries say goes to `log`, and the process ends when its parent does."""
-    # Some write from their destructors, past sys.stderr.
+    """Start of a worker process: send stderr to `log`, and end the process if its parent ends."""
+    # By file descriptor: some libraries write from destructors and bypass sys.stderr.
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)  # else a killed parent would leave workers behind that hold their folders
+        os._exit(1)  # else workers of a killed parent would keep the locks of their folders
 
     threading.Thread(target=watch, daemon=True).start()
     prepare()
