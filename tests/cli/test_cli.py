@@ -281,5 +281,7 @@ def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases(
 
 
 def test_completion_can_be_installed() -> None:
-    shown = call(command("--show-completion", "bash"))
+    # Typer would look for the shell among the parents of this process, where there may be none.
+    named = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "True"}
+    shown = call(command("--show-completion", "bash"), env=named)
     assert "complete" in shown.stdout

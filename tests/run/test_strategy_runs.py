@@ -170,7 +170,9 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
 ) -> None:
     """The file of losses is falsified, so that training begins with the worst candidate of all."""
     small_run(tmp_path / "true", *EIGHT)
-    shutil.copytree(tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*", "results.json"))
+    shutil.copytree(
+        tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*", "results.json")
+    )
     losses = read(tmp_path / "true/01-odd_one_out/losses.json")
     means = [sum(loss["nll_sum"]) for loss in losses]
     for loss in losses:
