@@ -29,7 +29,7 @@ from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder, Stage
 from sapo_lite.run.pipeline import bind
-from sapo_lite.run.stages import stage_seed
+from sapo_lite.run.context import stage_seed
 from sapo_lite.run.workplan import Work
 from sapo_lite.support.files import read_json
 from sapo_lite.support.library_logs import chatter_to
