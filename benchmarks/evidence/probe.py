@@ -27,10 +27,11 @@ from sapo_lite.prompts.losses import scores_from_json, scores_to_json
 from sapo_lite.prompts.pool import Pool, pool_from_json
 from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import Recipe
-from sapo_lite.run.folder import RunFolder, Stage
-from sapo_lite.run.pipeline import bind
 from sapo_lite.run.context import stage_seed
-from sapo_lite.run.workplan import Work
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.inputs import bind
+from sapo_lite.run.stage_folder import Stage
+from sapo_lite.run.workplan import Amount, Work
 from sapo_lite.support.files import read_json
 from sapo_lite.support.library_logs import chatter_to
 from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
@@ -133,10 +134,10 @@ def probe_work(recipe: Recipe, tasks: Sequence[Task], learned: int) -> Work:
     # With original and held-out wordings; the task in question with the candidate, too.
     answers = 2 * sum(len(task.test) for task in tasks) + len(tasks[learned].test)
     return Work(
-        forwards=candidates * min(recipe.scoring.score_examples, rows),
+        forwards=Amount(candidates * min(recipe.scoring.score_examples, rows)),
         steps=candidates * recipe.training.steps(rows),
         rows=candidates * rows * recipe.training.epochs,
-        answers=candidates * answers,
+        answers=Amount(candidates * answers),
     )
 
 

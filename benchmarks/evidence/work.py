@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from sapo_lite.compare.cells import run_cell
-from sapo_lite.compare.places import load_tasks
 
 from benchmarks.evidence.probe import probe_work, run_transition
 from benchmarks.evidence.programme import Item, Programme, Transition
+from sapo_lite.compare.execution import run_cell
 from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.folders import load_tasks
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.progress import Eta
-from sapo_lite.compare.reuse import lenders
-from sapo_lite.run.workplan import Work, work_of
+from sapo_lite.compare.reuse import sources_of
+from sapo_lite.report.plain import plain_file
+from sapo_lite.run.workplan import Work, plan_of
 from sapo_lite.support.files import write_json
 from sapo_lite.support.messages import duration, many
 
@@ -45,8 +46,8 @@ class Plan:
         return (
             rates["start"]
             + work.rows / rates["trained_rows"]
-            + work.forwards / rates["scored_examples"]
-            + work.answers / rates["answers"]
+            + work.forwards.most / rates["scored_examples"]
+            + work.answers.most / rates["answers"]
         )
 
     def do(self, item: Item) -> float:
@@ -60,7 +61,7 @@ class Plan:
             return run_transition(programme, item)
         cpu, path = time.process_time(), programme.folder(item)
         sources = map(programme.folder, self.sources[item])
-        took = run_cell(programme.recipe(item), path, sources, programme.data)
+        took = run_cell(programme.recipe(item), path, sources, plain_file, programme.data)
         if took:
             # Only of the last call: the time of an interrupted call is lost.
             write_json(path / "seconds.json", {"cpu": round(time.process_time() - cpu, 1)})
@@ -70,9 +71,11 @@ class Plan:
 def make_plan(programme: Programme) -> Plan:
     """The plan of a programme. Raises DataError as a run does."""
     recipes, tasks = programme.grid.recipes, load_tasks(programme.grid, programme.data)
-    lent = lenders({cell: recipe.resolved() for cell, recipe in recipes.items()})
-    sources: dict[Item, list[Cell]] = {cell: list(dict.fromkeys(lent[cell].values())) for cell in recipes}
-    work: dict[Item, Work] = {cell: work_of(recipes[cell], tasks[cell], lent[cell]) for cell in recipes}
+    copied = sources_of({cell: recipe.resolved() for cell, recipe in recipes.items()})
+    sources: dict[Item, list[Cell]] = {cell: list(dict.fromkeys(copied[cell].values())) for cell in recipes}
+    work: dict[Item, Work] = {
+        cell: plan_of(recipes[cell], tasks[cell]).less(copied[cell]).total for cell in recipes
+    }
     for transition in programme.transitions:
         base = transition.base
         sources[transition] = [base]

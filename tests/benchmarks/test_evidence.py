@@ -207,7 +207,7 @@ def test_the_estimate_counts_what_a_probe_does(tmp_path: Path) -> None:
     work = make_plan(programme).work[programme.transitions[0]]
     # Three candidates, trained and scored on 24 and 16 rows; 6 answers a task, of three tasks under two
     # prompts and of the new one under its own.
-    assert (work.rows, work.forwards, work.answers) == (3 * 24, 3 * 16, 3 * 6 * 7)
+    assert (work.rows, work.forwards.most, work.answers.most) == (3 * 24, 3 * 16, 3 * 6 * 7)
 
 
 def test_a_baseline_that_is_not_the_first_strategy_is_refused(tmp_path: Path) -> None:
@@ -429,6 +429,7 @@ def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Pa
         with RunFolder(tmp_path / name) as folder, (tmp_path / "shown").open("a") as shown:
             run(load_recipe(words[2], words[4::2]), folder, PlainDisplay(Console(file=shown)))
         ours = {p.relative_to(finished / name): p for p in (finished / name).glob("0*/**/*") if p.is_file()}
+        ours = {path: file for path, file in ours.items() if path.name != "usage.json"}  # seconds
         assert any(path.parts[-1] == "adapter_model.safetensors" for path in ours)
         for path, file in ours.items():
             assert file.read_bytes() == (tmp_path / name / path).read_bytes(), path

@@ -173,8 +173,6 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
     shutil.copytree(
         tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*", "results.json")
     )
-        tmp_path / "true", tmp_path / "false", ignore=shutil.ignore_patterns("01-*", "results.json")
-    )
     losses = read(tmp_path / "true/01-odd_one_out/losses.json")
     means = [sum(loss["nll_sum"]) for loss in losses]
     for loss in losses:
