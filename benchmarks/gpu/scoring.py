@@ -68,7 +68,11 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
         scored.append(compare(loop, task, pool, **sizes))
         sizes = {"steps": options.steps, "rounds": options.rounds, "batch_size": options.batch_size}
         # With checkpoints, as published: the activations of eight of the longest rows fill a card of 80 GB.
-        places = {"folder": folder / "steps", "ways": ("packed", "padded"), "checkpointing": True}
+        places: dict[str, Any] = {
+            "folder": folder / "steps",
+            "ways": ("packed", "padded"),
+            "checkpointing": True,
+        }
         trained.append(compare_steps(backbone, adapter, task, **sizes, **places))
     pairs = zip(scored, trained, strict=True)
     shares = {s.task: tables.share_of_training(s, t, clock) for s, t in pairs}

@@ -31,8 +31,8 @@ SHAPES: dict[str, dict[str, int]] = {
 }
 MODELS = ("lab", *SHAPES)
 # Maximum tokens of a prompt and of an answer: the embedded backbone's, and the published ones.
-LAB_LENGTHS = {"max_source_tokens": 480, "max_answer_tokens": 32}
-LENGTHS = {"max_source_tokens": 1536, "max_answer_tokens": 128}
+LAB_LENGTHS: dict[str, Any] = {"max_source_tokens": 480, "max_answer_tokens": 32}
+LENGTHS: dict[str, Any] = {"max_source_tokens": 1536, "max_answer_tokens": 128}
 
 
 def make_backbone(name: str, dtype: str) -> Backbone:
