@@ -185,20 +185,13 @@ def test_the_rate_rises_stays_and_falls_twice_and_steps_grow() -> None:
 # The program
 
 
-def test_a_model_of_the_same_plan_is_the_same(trained: Pretraining, tmp_path: Path) -> None:
-    assert same(weights(pretrain(PLAN, tmp_path, QUIET, **TINY)), weights(trained))
-    assert not same(weights(Pretraining(PLAN, **TINY)), weights(trained))
-
-
-def test_a_stopped_run_goes_on_to_the_same_weights(trained: Pretraining, tmp_path: Path) -> None:
-    first = Pretraining(PLAN, **TINY)
-    for _ in range(4):
-        first.advance()
-    first.save(tmp_path / "checkpoint.pt")
-    second = pretrain(PLAN, tmp_path, QUIET, **TINY)
-    assert same(weights(second), weights(trained))
-    assert second.curriculum.losses == trained.curriculum.losses
-    assert second.tokens == trained.tokens
+def test_the_same_plan_gives_the_same_weights_whole_or_stopped() -> None:
+    """In a process of its own: after many other tests, sums were seen to come out otherwise by a bit."""
+    file = Path(__file__).with_name("same_weights.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=file.parents[2])
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
 
 
 def test_a_checkpoint_of_another_plan_is_refused(trained: Pretraining, tmp_path: Path) -> None:
@@ -216,17 +209,6 @@ def test_a_checkpoint_of_other_families_is_refused(trained: Pretraining, tmp_pat
     torch.save(found, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match=r"present families and vocabulary, found others: the code has cha"):
         pretrain(PLAN, tmp_path, QUIET, **TINY)
-
-
-def test_a_checkpoint_from_before_the_rate_fell_goes_on_to_more_steps(tmp_path: Path) -> None:
-    longer = Plan("qwen3", steps=15, seed=3, wordings=4)
-    for steps, reached in ((13, 2), (15, 15)):
-        first = Pretraining(Plan("qwen3", steps=steps, seed=3, wordings=4), **TINY)
-        for _ in range(reached):
-            first.advance()
-        first.save(tmp_path / f"{steps}.pt")
-    (tmp_path / "13.pt").rename(tmp_path / "checkpoint.pt")
-    assert same(weights(pretrain(longer, tmp_path, QUIET, **TINY)), weights(first))
 
 
 _CHILD = """
