@@ -25,8 +25,9 @@ class Task:
 
     `suffix` ("Directly output only ... as your answer.") closes every prompt and is never
     paraphrased. `labels` is empty for tasks with free answers. `train_split` says which file
-    the training examples came from: "dev" if it replaced a missing train file. `own_key` is set if the
-    abbreviated id is not unique in the sequence, or not a safe file name
+    the training examples came from: "dev" if it replaced a missing train file. `metric` names the score of
+    its answers (sapo_lite.evaluation.metrics). A `watched` task is tested at every stage and never trained.
+    `own_key` is set if the abbreviated id is not unique in the sequence, or not a safe file name
     (sapo_lite.data.task_keys).
     """
 
@@ -39,6 +40,8 @@ class Task:
     train: tuple[Example, ...] = field(repr=False)
     test: tuple[Example, ...] = field(repr=False)
     train_split: Literal["train", "dev"] = "train"
+    metric: str = "rougeL"
+    watched: bool = False
     own_key: str | None = None
 
     @property
