@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 from rich.console import Console
 
+from forked import Program, run_program
 from ollama_server import Fail, FakeOllama, Reply, Trouble
 from openai_server import FakeOpenAI
 from sapo_lite.errors import BackboneError
@@ -633,13 +634,11 @@ def test_a_server_that_is_always_busy_ends_it_and_what_was_said_is_kept(
 # --- real processes
 
 
-def as_process(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+def as_process(*arguments: str | Path) -> Program:
+    return Program(command(*arguments))
 
 
-def wait_for_chats(server: FakeOllama, count: int, process: subprocess.Popen[Any]) -> None:
+def wait_for_chats(server: FakeOllama, count: int, process: Program) -> None:
     deadline = time.monotonic() + 60
     while len(server.bodies(CHAT)) < count:
         assert process.poll() is None, process.communicate()
@@ -668,7 +667,7 @@ def test_help_names_every_option_and_loads_nothing_heavy() -> None:
 @pytest.mark.slow
 def test_a_process_gives_the_same_without_escape_codes() -> None:
     with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
-        done = call(command(*with_ollama(server, "-n", "2")))
+        done = run_program(command(*with_ollama(server, "-n", "2")))
     assert done.returncode == 0
     assert done.stdout.splitlines() == [TEXT, *GOOD[:2]]
     assert "\x1b" not in done.stdout + done.stderr
@@ -687,7 +686,7 @@ def test_faults_are_reported_within_five_seconds() -> None:
         hosts = ("127.0.0.1:9", f"127.0.0.1:{silent.getsockname()[1]}", lacking.url)
         for host in hosts:
             started = time.monotonic()
-            done = call(command("paraphrase", TEXT, "--host", host, "--model", "tiny"))
+            done = run_program(command("paraphrase", TEXT, "--host", host, "--model", "tiny"))
             assert time.monotonic() - started < 8  # five, and what a busy machine takes to start it
             assert (done.returncode, done.stdout) == (1, "")
             assert re.fullmatch(r"== paraphrasing with ollama\nerror: [^\n]+\n", done.stderr)
@@ -697,9 +696,9 @@ def test_faults_are_reported_within_five_seconds() -> None:
 def test_the_text_is_a_file_of_prompts_for_score() -> None:
     name = ROOT / "data/lab/mood/train.json"
     text = original("mood")
-    made = call(command("paraphrase", text, "--backend", "lab", "-n", "3"))
+    made = run_program(command("paraphrase", text, "--backend", "lab", "-n", "3"))
     Path("prompts.txt").write_text(made.stdout, encoding="utf-8")
-    scored = call(command("score", "lab", name, "prompts.txt", "--examples", "8", "--json", "-"))
+    scored = run_program(command("score", "lab", name, "prompts.txt", "--examples", "8", "--json", "-"))
     assert scored.returncode == 0, scored.stderr
     rows = sorted(json.loads(scored.stdout)["prompts"], key=lambda row: row["index"])
     assert [row["prompt"] for row in rows] == [text, *wordings("mood", 3, 0)]
@@ -730,7 +729,7 @@ def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path)
         assert set(saved(tmp_path).values()) == set(marked(*GOOD[:2]))
         asked = len(server.bodies(CHAT))
         model = second
-        done = call(command(*arguments))
+        done = run_program(command(*arguments))
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [TEXT, *GOOD]
         # The two that were missing, whose calls had hung.
@@ -764,9 +763,7 @@ def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
     terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "130", "LINES": "50"}
     with FakeOllama(replies) as server:
         arguments = with_ollama(server, "-n", "4", "--labels", "positive,negative")
-        process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.PIPE, stderr=follower, env=terminal, text=True
-        )
+        process = Program(command(*arguments), stderr=follower, env=terminal)
         os.close(follower)
         # Four answers are there, two calls hang.
         read_until(

@@ -3,16 +3,16 @@
 import filecmp
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forked import Program, run_program
 from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.learning.rewriting import Rewriting
-from small import call, small_command, small_run
+from small import small_command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -113,9 +113,8 @@ def test_tasks_that_are_learned_together_are_rewritten_one_by_one(tmp_path: Path
 
 def kill_at(out: Path, line: str, *settings: str) -> None:
     """Start the run, and kill it as soon as it shows a line that begins so."""
-    process = subprocess.Popen(small_command(out, *settings), stderr=subprocess.PIPE, text=True, bufsize=1)
+    process = Program(small_command(out, *settings))
     deadline = time.monotonic() + 300
-    assert process.stderr is not None
     for shown in process.stderr:
         assert time.monotonic() < deadline, f"{line} was never shown"
         if shown.startswith(line):
@@ -132,7 +131,7 @@ def files(out: Path) -> set[str]:
 def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -> None:
     settings = (*REWRITE, "prompt.strategy=rewrite")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole, *settings)).returncode == 0
+    assert run_program(small_command(whole, *settings)).returncode == 0
     for moment in (
         "training the rewriter: 2/4",
         "rewriting: 16/32",
@@ -141,7 +140,7 @@ def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -
     ):
         kill_at(broken, moment, *settings)
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken, *settings))
+    last = run_program(small_command(broken, *settings))
     assert last.returncode == 0, last.stderr
     assert "R: ROUGE-L of the final answers alone in percent" in last.stdout
     assert "training answers rewritten in the backbone's own words" in last.stdout
