@@ -16,7 +16,8 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import LastRejection, Rejection
 from sapo_lite.prompts.sources import concurrent as in_flight
 from sapo_lite.prompts.sources.answer_cache import Call
-from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError, is_here
+from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError
+from sapo_lite.support.http import is_here
 
 LATE = LastRejection("", "paraphrase.deadline of 0.5 s reached")
 

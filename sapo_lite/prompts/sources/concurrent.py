@@ -3,8 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -117,16 +115,6 @@ class InFlight:
             f"{self._server} {trouble} {len(BACKOFF) + 1} times in a row. "
             "See that it runs, then start the same command again: what it has said is kept."
         )
-
-
-def is_here(url: str) -> bool:
-    """Whether a server is on this machine: then proxies of the environment are not used."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
 
 
 def _there(futures: "Sequence[Future[str | Rejection]]", late: Rejection) -> list[str | Rejection]:

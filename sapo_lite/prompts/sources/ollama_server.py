@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.prompts.sources.concurrent import is_here
+from sapo_lite.support.http import is_here
 
 if TYPE_CHECKING:
     import ollama

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
-from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError, is_here
+from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError
+from sapo_lite.support.http import is_here
 
 if TYPE_CHECKING:
     import httpx
