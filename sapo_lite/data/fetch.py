@@ -17,8 +17,8 @@ from sapo_lite.support.progress import Meter, Progress
 from sapo_lite.types import abbreviated
 
 _NAMED = 5  # files that an error names
-_MEGABYTE = 10**6
-_LARGE = 2 * _MEGABYTE  # bytes from which on a file has a progress bar of its own
+_KILOBYTE = 1000
+_LARGE = 2_000_000  # bytes from which on a file has a progress bar of its own
 
 
 class Fetched(NamedTuple):
@@ -115,7 +115,7 @@ def _missing(files: Sequence[PublishedFile], root: Path, progress: Progress) -> 
 
 @contextlib.contextmanager
 def _watched(file: PublishedFile, progress: Progress) -> Iterator[Watch]:
-    """A progress bar in megabytes for what a server sends of a file, if that is much."""
+    """A progress bar in kilobytes for what a server sends of a file, if that is much."""
     with contextlib.ExitStack() as bars:
         meter: Meter | None = None
         reached = 0
@@ -124,13 +124,13 @@ def _watched(file: PublishedFile, progress: Progress) -> Iterator[Watch]:
             nonlocal meter, reached
             if size is None or size < _LARGE:
                 return
-            megabytes = come // _MEGABYTE
-            if meter is None or megabytes < reached:  # a new try begins
+            kilobytes = come // _KILOBYTE
+            if meter is None or kilobytes < reached:  # a new try begins
                 bars.close()
-                meter = bars.enter_context(progress.work(_short(file), size // _MEGABYTE, "MB"))
+                meter = bars.enter_context(progress.work(_short(file), size // _KILOBYTE, "kB"))
                 reached = 0
-            meter.advance(megabytes - reached)
-            reached = megabytes
+            meter.advance(kilobytes - reached)
+            reached = kilobytes
 
         yield watch
 

@@ -84,18 +84,18 @@ def test_single_tasks_are_fetched_with_the_instructions(server: FileServer, cach
     assert fetch(server, "task2", "195") == Fetched(cache / "data" / "SUPERNI", kept=4, fetched=3)
 
 
-def test_the_count_of_files_is_shown_and_the_megabytes_of_large_ones(
+def test_the_count_of_files_is_shown_and_the_kilobytes_of_large_ones(
     server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sapo_lite.data import fetch as module
 
     monkeypatch.setattr(module, "_LARGE", 1)
-    monkeypatch.setattr(module, "_MEGABYTE", 10)
+    monkeypatch.setattr(module, "_KILOBYTE", 10)
     progress = RecordingDisplay()
     fetch(server, "195", progress=progress)
     assert [meter[:3] for meter in progress.meters][:2] == [
         ("files", 4, "files"),
-        ("instructions", len(FILES["SUPERNI/instructions.json"]) // 10, "MB"),
+        ("instructions", len(FILES["SUPERNI/instructions.json"]) // 10, "kB"),
     ]
     assert {meter[0] for meter in progress.meters[2:]} == {f"task195 {s}" for s in ("dev", "test", "train")}
     assert all(sum(steps) == total for _, total, _, steps in progress.meters)
