@@ -1,7 +1,7 @@
 """Wrapping of a paraphrase: what a model puts around the whole text is taken off.
 
-Only a wrapper of the whole text is taken off, one layer after another. What is left of any wrapping is found by
-`sapo_lite.prompts.surroundings`.
+Only a wrapper of the whole text is taken off, one layer after another. What is left of any wrapping is found
+by `sapo_lite.prompts.surroundings`.
 """
 
 import html
@@ -11,7 +11,9 @@ import re
 _LAYERS = 6  # deeper nesting is no paraphrase
 _FENCED = re.compile(r"\A(`{3,}|~{3,})[ \t]*[\w+-]*[ \t]*\n(.*?)\n?[ \t]*\1\Z", flags=re.DOTALL)
 _ELEMENT = re.compile(r"\A<([A-Za-z][\w-]{0,30})(?:\s[^<>]{0,200})?>(.*)</\1\s*>\Z", flags=re.DOTALL)
-_ENTITY = re.compile(r"&(?:quot|amp|lt|gt|apos|nbsp|[lr][sd]quo|hellip|[mn]dash|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_ENTITY = re.compile(
+    r"&(?:quot|amp|lt|gt|apos|nbsp|[lr][sd]quo|hellip|[mn]dash|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});"
+)
 _EMPHASIS = ("***", "**", "__", "*", "_", "`")
 _STRAIGHT = ('"', "'")
 _QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "‚‘", "‹›", "「」", "『』", "＂＂")

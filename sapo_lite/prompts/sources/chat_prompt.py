@@ -3,7 +3,6 @@
 A request asks for one paraphrase: asked for a list, models number, merge or repeat.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
