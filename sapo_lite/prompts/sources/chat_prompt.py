@@ -26,7 +26,7 @@ Rewrite the instruction of a task. The task itself must stay exactly the same; o
 The instruction:
 {instruction}
 
-Answer with the rewritten instruction only, between <START> and </START>.""",
+{answer}""",
     "zh": """\
 请改写一条任务指令。任务本身必须完全不变，只改变说法。
 
@@ -38,7 +38,19 @@ Answer with the rewritten instruction only, between <START> and </START>.""",
 指令：
 {instruction}
 
-只回答改写后的指令，放在 <START> 和 </START> 之间。""",
+{answer}""",
+}
+
+# How to answer, by whether the server holds the model to ANSWER_SCHEMA.
+_ANSWER: dict[Written, dict[bool, str]] = {
+    "en": {
+        False: "Answer with the rewritten instruction only, between <START> and </START>.",
+        True: 'Answer with the rewritten instruction only, as JSON: {"instruction": "..."}',
+    },
+    "zh": {
+        False: "只回答改写后的指令，放在 <START> 和 </START> 之间。",
+        True: '只回答改写后的指令，写成 JSON：{"instruction": "……"}',
+    },
 }
 
 _KEEP_LABELS: dict[Written, str] = {
@@ -54,11 +66,13 @@ _TAKEN_ITEM = "  * {text}"
 _SHOWN = 8  # paraphrases shown at most: a longer list distracts from the task itself
 
 
-def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> str:
+def paraphrase_request(
+    task: Task, number: int, taken: Sequence[str] = (), *, structured: bool = False
+) -> str:
     """The user turn that asks for one paraphrase in the task's language; it is Chinese or English itself.
 
     `number` (from 0) decides style and length. The latest of the `taken` paraphrases are shown, and a
-    different one is requested.
+    different one is requested. With `structured`, the answer is to be JSON, as in ANSWER_SCHEMA.
     """
     written: Written = "zh" if task.language == "zh" else "en"
     styles, lengths = STYLES[written], LENGTHS[written]
@@ -71,6 +85,7 @@ def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> st
         taken=_TAKEN[written].format(listed=listed) if listed else "",
         language=_named_language(task.language),
         instruction=task.instruction.strip(),
+        answer=_ANSWER[written][structured],
     )
 
 

@@ -25,6 +25,26 @@ class BusyError(Exception):
         self.pause = pause
 
 
+_BUSY = {408, 429, 503, 504}
+
+
+def passing_failure(status: int, said: str, pause: float = 0.0) -> BusyError:
+    """The error of an answer with a status of `support.http.PASSING`, and with these words of the server."""
+    if status in _BUSY or not said:
+        return BusyError(f"was busy (HTTP {status})", pause)
+    return BusyError(f'failed (HTTP {status}: "{said}")', pause)
+
+
+# A server that does not hold models to a JSON schema says so with such a status, and one of these words.
+_INVALID = {400, 422, 500, 501}
+_OF_A_FORM = ("format", "schema", "grammar", "structured", "guided")
+
+
+def refuses_form(status: int, said: str) -> bool:
+    """Whether a server's error is about the form that answers were to have."""
+    return status in _INVALID and any(word in said.lower() for word in _OF_A_FORM)
+
+
 class UnreadableError(Exception):
     """The server replied with an unexpected body."""
 
@@ -39,7 +59,7 @@ class InFlight:
 
     def __init__(
         self,
-        ask: Callable[[Call], Awaitable[str]],
+        ask: Callable[[Call], Awaitable[str | Rejection]],
         server: str,
         *,
         check: Callable[[], None],
@@ -101,7 +121,8 @@ class InFlight:
                 try:
                     with anyio.fail_after(self._timeout):
                         answer = await self._ask(call)
-                    keep(call, answer)
+                    if isinstance(answer, str):
+                        keep(call, answer)
                     return answer
                 except TimeoutError:
                     return Rejection("", f"no answer within {self._timeout:g} s")
