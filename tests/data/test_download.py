@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sapo_lite.data.download import UnfitFileError, client_for, download
 from sapo_lite.data.published import blob_id
 from sapo_lite.errors import DataError
 
+TLS = ssl.create_default_context()
 CONTENT = bytes(range(256)) * 40
 SIZE = len(CONTENT)
 BLOB = hashlib.sha1(b"blob %d\0" % SIZE + CONTENT, usedforsecurity=False).hexdigest()
@@ -21,6 +23,8 @@ BLOB = hashlib.sha1(b"blob %d\0" % SIZE + CONTENT, usedforsecurity=False).hexdig
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BACKOFF", (0.0, 0.0, 0.0))
+    # Loading certificates for every client takes longer than anything else here.
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: TLS)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 

@@ -458,7 +458,7 @@ def test_two_chat_models_are_never_in_memory_at_once() -> None:
 
 
 def test_a_chat_model_that_refuses_ends_the_run_in_its_own_words() -> None:
-    refusal = Fail(500, "out of memory")
+    refusal = Fail(413, "out of memory")
     with FakeOllama([refusal]) as server, pytest.raises(ParaphraseError, match="out of memory"):
         make(FREE, backend="ollama", model="tiny", host=server.url, count=1, attempts=1)
 
