@@ -19,6 +19,7 @@ from sapo_lite.support.http import PASSING, is_here, retry_after
 from sapo_lite.support.messages import quoted
 
 SILENCE = 30.0  # s without a byte, after which a connection is given up
+CONNECT_TIMEOUT = 10.0  # s
 BACKOFF = (0.5, 1.0, 2.0, 4.0)  # s, pauses before the second try and the following ones
 LONGEST_PAUSE = 60.0  # s that a server may ask to wait
 LARGEST = 100 * 2**20  # bytes: GitHub takes no larger file
@@ -60,7 +61,9 @@ def client_for(base_url: str) -> Iterator[httpx.Client]:
     try:
         # Compressed answers could not be continued.
         client = httpx.Client(
-            timeout=SILENCE, trust_env=not is_here(base_url), headers={"Accept-Encoding": "identity"}
+            timeout=httpx.Timeout(SILENCE, connect=CONNECT_TIMEOUT),
+            trust_env=not is_here(base_url),
+            headers={"Accept-Encoding": "identity"},
         )
     except (ImportError, ValueError) as error:  # a SOCKS proxy without its package, an unknown kind of proxy
         raise DataError(
@@ -133,10 +136,10 @@ def _try(client: httpx.Client, url: str, part: Path, watch: Watch) -> _PassingEr
         return trouble
     except httpx.InvalidURL:  # the client reads the address of a redirect before it is followed
         raise DataError(f"{url}: expected a file, found a redirect to no web address.") from None
+    except (httpx.ConnectError, httpx.ConnectTimeout):
+        return _PassingError("cannot be reached")
     except httpx.TimeoutException:
         return _PassingError(f"sent nothing for {client.timeout.read:g} s")
-    except httpx.ConnectError:
-        return _PassingError("cannot be reached")
     except (httpx.TransportError, httpx.DecodingError):
         return _PassingError("broke the connection")
     return None

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import socket
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
@@ -192,6 +193,15 @@ FINAL |= {
 def test_what_will_not_change_ends_it_with_a_sentence(case: str, fetch: Fetch) -> None:
     script, sentence = FINAL[case]
     assert fetch.error(script) == sentence
+
+
+def test_a_server_that_is_not_there_is_said(fetch: Fetch) -> None:
+    with socket.socket() as listener:  # bound and not listening: nobody else can take it meanwhile
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/f"
+        with client_for(url) as client, pytest.raises(DataError) as caught:
+            download(client, url, fetch.file, BLOB)
+    assert str(caught.value) == f"{url}: the server cannot be reached, in 4 tries. {AGAIN}"
 
 
 def test_what_came_before_it_was_given_up_is_continued_by_the_next_command(fetch: Fetch) -> None:
