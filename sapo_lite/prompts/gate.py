@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from sapo_lite.data.language import HAN, KANA, foreign_to, words_of
+from sapo_lite.data.foreign import foreign_to
+from sapo_lite.data.language import words_of
+from sapo_lite.data.scripts import HAN, KANA
 from sapo_lite.prompts.chatter import answers_the_task, is_refusal, is_talk, placeholder
 from sapo_lite.prompts.label_lists import other_answer
 from sapo_lite.prompts.surroundings import (
@@ -42,8 +44,9 @@ _LEFTOVER = re.compile(
 )
 # A range of whole numbers: "1-5", "from 1 to 5", "between 1 and 5".
 _RANGE = re.compile(
-    r"(?:\b(between)\s)?(?<![\w.])(\d{1,4})\s?"
-    r"(?:[-–—~～…]|\.{2,3}|to|through|till|bis|à|hasta|до|至|到|から|(?(1)and|(?!)))\s?(\d{1,4})(?!\w)",
+    rf"(?:\b(between)\s)?(?<!{_WORD_CHARACTER})(?<!\.)(\d{{1,4}})\s?"
+    r"(?:[-–—~～…]|\.{2,3}|to|through|till|bis|à|hasta|до|至|到|から|(?(1)and|(?!)))"
+    rf"\s?(\d{{1,4}})(?!{_WORD_CHARACTER})",
     flags=re.IGNORECASE,
 )
 # Labels that count only beside other labels: "A text is given ..." does not name the first of A, B and C.

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from sapo_lite.data.language import HAN, words_of
+from sapo_lite.data.language import words_of
+from sapo_lite.data.scripts import HAN
 
 _QUOTE = r"[\"'“”‘’„«»「」『』*`]{0,3}"
 _OR = r"(?:(?:or|oder|ou|atau|tai|veya|или)\b)"
@@ -19,7 +20,7 @@ _HEAD = re.compile(r"[*_\"'“`]{0,3}([^\n:：=\"'”*_`–—,;.]{1,30})")
 _NO_LABEL = frozenset(
     """rather else otherwise instead simply just perhaps possibly maybe is are was were does do did has if
     when not a an the in to at with that this these it you they one whether which how why what only
-    please even say write give answer respond output use choose nothing than as""".split()
+    please even say write give answer respond output use choose exactly respectively lowercase uppercase nothing than as""".split()
 )
 _NO_LABEL_ZH = re.compile("[二两三四选任等说是者只请如要]|其中")
 
@@ -45,7 +46,7 @@ def other_answer(text: str, labels: Sequence[str], original: str) -> str | None:
 
 def _in_sentences(text: str, labels: Sequence[str]) -> Iterator[str]:
     """Words between two labels of a list, and after the last one."""
-    label = rf"{_QUOTE}(?<!\w)(?:{_any_of(labels)})"
+    label = rf"{_QUOTE}(?<![^\W{HAN}])(?:{_any_of(labels)})"
     inside = rf"{label}{_QUOTE}{_BETWEEN}{_QUOTE}{_ITEM}{_QUOTE}{_BETWEEN}(?={label})"
     after = rf"{label}(?:{_QUOTE}{_BETWEEN}{label}){{1,20}}{_QUOTE}{_LAST}{_QUOTE}{_ITEM}"
     for pattern in (inside, after):

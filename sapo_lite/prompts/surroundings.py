@@ -16,7 +16,7 @@ _LEFT_OVER = re.compile(
     flags=re.IGNORECASE,
 )
 
-_NUMBER = r"(?:#?\d{1,2}|[A-E]|one|two|three)"
+_NUMBER = r"(?:#?\d{1,2}|[A-E]\b|one|two|three)"
 _HEAD = r"\A[\W_]{0,20}"
 # "Instruction:" and "Output:" also open a specification, which has other headings after them.
 _TITLE = re.compile(
@@ -24,25 +24,25 @@ _TITLE = re.compile(
     rf"(?:(?:instructions?|prompt|output|answer|result|text)(?: {_NUMBER})?"
     r"|anweisung|aufgabenstellung|instrucci[oó]n(?:es)?|istruzion[ei]|instruç(?:ão|ões)|consigne|инструкция"
     r"|instruktion(?:er)?|talimat|ohje|instruksi|perintah|panuto|指令|输出|回答|指示|出力|지시(?:문|사항)?|출력)"
-    r"[*_\s]{0,3}[:：]",
+    r"(?:[*_\s]{0,3}[:：]|[*_ ]{0,3}\n)",
     flags=re.IGNORECASE,
 )
 _HEADING = re.compile(
     r"(?:^|[\n.;。；])[\W_]{0,20}(?:(?:the|expected) )?"
-    r"(?:input|output|labels?|options?|given|format|text|输入|输出|标签|选项)[*_\s]{0,3}[:：]",
+    r"(?:input|output|labels?|options?|given|format|text|输入|输出|标签|选项)"
+    r"(?:[*_\s]{0,3}[:：]|[*_ ]{0,3}\n)",
     flags=re.IGNORECASE,
 )
 _PREFIX = re.compile(
-    _HEAD + rf"(?:(?:option|version|alternative|variant|variation|candidate) {_NUMBER}\W{{0,3}}[:.)：\n]"
-    r"|(?:here (?:you go|it is|we go)|there you go|as requested|response|reply|rewrite|rewording)\b"
+    _HEAD + r"(?:(?:here (?:you go|it is|we go)|there you go|as requested|response|reply|rewrite|rewording)\b"
     r"\W{0,3}[:：!\n]"
-    r"|(?:选项|版本|方案|回复|改写)\s*[\d一二三]?\s*[:：])"
+    r"|(?:回复|改写)\s*[:：])"
     r"|^[\W_]{0,20}(?:user|assistant|system|human|用户|助手|系统)[*_\s]{0,3}(?:[:：]|$)",
     flags=re.IGNORECASE | re.MULTILINE,
 )
 _PREFIXED_LINE = re.compile(
     r"^[\W_]{0,20}(?:option|version|alternative|variant|variation|candidate|选项|版本|方案)"
-    r" ?#?(\d{1,2})\W{0,3}[:.：]",
+    rf" ?({_NUMBER}|[一二三])\W{{0,3}}[:.：\n]",
     flags=re.IGNORECASE | re.MULTILINE,
 )
 
@@ -50,14 +50,16 @@ _PREFIXED_LINE = re.compile(
 _REQUEST_WORDS = re.compile(
     r"[(（\[【]\s*(?:style|tone|length|风格|语气|长度)\s*[:：]|^\W{0,20}(?:style|tone|风格|语气)\s*[:：]"
     r"|\bthis time[:：]|letter for letter, in the same case|every answer option\b|carry out the task, give no"
+    r"|[.!?:\n-]\s{0,3}write in english\W{0,3}\Z|用中文书写\W{0,3}\Z"
     r"|只改变说法|换一种风格|必须一字不差地保留|与它们都不一样",
     flags=re.IGNORECASE | re.MULTILINE,
 )
 _STYLE_NAMES = [name for table in (STYLES, LENGTHS) for names in table.values() for name in names]
 
-_ITEM = re.compile(r"^\s*(?:\(?\d{1,2}[.)、:]|[-*•])\s+", flags=re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]{0,9}(?:\(?\d{1,2}[.)、:]|[-*•])[ \t]{1,9}", flags=re.MULTILINE)
 _BETWEEN_TEXTS = re.compile(
-    r"^\s*(?:[*_]*(?:or|alternatively|或者?|oder|ou|o|или|または|또는)[*_]*\W{0,3}|-{3,}|\*{3,}|={3,})\s*$",
+    r"^[ \t]{0,9}(?:[*_]{0,3}(?:or|alternatively|或者?|oder|ou|o|или|または|또는)"
+    r"[*_]{0,3}[:：,，.…]{0,3}|-{3,50}|\*{3,50}|={3,50})[ \t]{0,9}$",
     flags=re.IGNORECASE | re.MULTILINE,
 )
 
@@ -72,7 +74,16 @@ _EXAMPLE = re.compile(
 def left_over(text: str, original: str) -> str | None:
     """The first trace of wrapping that the original does not have."""
     found = (match[0] for match in _LEFT_OVER.finditer(text))
-    return next((trace.strip() for trace in found if trace not in original), None)
+    if trace := next((trace for trace in found if trace not in original), None):
+        return trace.strip()
+    return _lone_quotation_mark(text)
+
+
+def _lone_quotation_mark(text: str) -> str | None:
+    """A quotation mark at an end of the text that has no partner."""
+    curly = "„" not in text and text.count("“") != text.count("”")  # “ also closes „
+    lone = ("“”" if curly else "") + ('"' if text.count('"') % 2 else "")
+    return next((mark for mark in (text[:1], text[-1:]) if mark and mark in lone), None)
 
 
 def prefix(text: str, original: str, labels: Sequence[str]) -> str | None:
@@ -82,7 +93,7 @@ def prefix(text: str, original: str, labels: Sequence[str]) -> str | None:
         return _shown(title)
     if (named := _PREFIX.search(text)) and not _PREFIX.search(original):
         return _shown(named)
-    numbered = (line for line in _PREFIXED_LINE.finditer(text) if line[1] not in labels)
+    numbered = (line for line in _PREFIXED_LINE.finditer(text) if line[1].lstrip("#") not in labels)
     return next((_shown(line) for line in numbered if not _PREFIXED_LINE.search(original)), None)
 
 

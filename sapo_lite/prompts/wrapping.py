@@ -14,17 +14,18 @@ _ELEMENT = re.compile(r"\A<([A-Za-z][\w-]{0,30})(?:\s[^<>]{0,200})?>(.*)</\1\s*>
 _ENTITY = re.compile(
     r"&(?:quot|amp|lt|gt|apos|nbsp|[lr][sd]quo|hellip|[mn]dash|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});"
 )
-_EMPHASIS = ("***", "**", "__", "*", "_", "`")
+_EMPHASIS = re.compile(r"([*_`])\1*")
 _STRAIGHT = ('"', "'")
-_QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "‚‘", "‹›", "「」", "『』", "＂＂")
+_QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "‚‘", "‹›", "「」", "『』", "＂＂", "()", "（）")
+_LONE_ITEM = re.compile(r"\A(?:\(?1[.)]|[-*•]|#{1,6})[ \t]+(?!.*(?:\d[.)]|[-*•#])\s)", flags=re.DOTALL)
 _BLOCK_QUOTE = re.compile(r"^> ?", flags=re.MULTILINE)
 
 
 def unwrapped(text: str, original: str) -> str:
     """The text without wrappers of the whole of it.
 
-    Wrappers are code fences, JSON with one text, quotation marks, emphasis, block quotes, HTML elements and
-    entities. Elements and entities stay if the original has them.
+    Wrappers are code fences, JSON with one text, quotation marks, brackets, emphasis, block quotes, the mark
+    of a list's only item, HTML elements and entities. Elements and entities stay if the original has them.
     """
     text = text.strip()
     for _ in range(_LAYERS):
@@ -63,6 +64,8 @@ def _without_one(text: str, original: str) -> str:
         return value
     if all(line.startswith(">") for line in text.splitlines()):
         return _BLOCK_QUOTE.sub("", text)
+    if item := _LONE_ITEM.match(text):
+        return text[item.end() :]
     element = _ELEMENT.match(text)
     if element and f"<{element[1]}" not in original and f"</{element[1]}" not in element[2]:
         return element[2]
@@ -72,12 +75,13 @@ def _without_one(text: str, original: str) -> str:
 
 
 def _without_emphasis(text: str) -> str:
-    for mark in _EMPHASIS:
-        inner = text[len(mark) : -len(mark)]
-        around = text.startswith(mark) and text.endswith(mark) and inner.strip() == inner != ""
-        if around and mark[0] not in inner:
-            return inner
-    return text
+    mark = _EMPHASIS.match(text)
+    if mark is None:
+        return text
+    inner = text[mark.end() : -len(mark[0])]
+    whole = text.endswith(mark[0]) and mark[1] not in inner
+    # One star and a blank begin a list.
+    return inner if whole and (len(mark[0]) > 1 or inner == inner.strip()) else text
 
 
 def _unquoted(text: str) -> str:

@@ -417,7 +417,7 @@ def test_instructions_that_are_no_table_are_named(tmp_path: Path) -> None:
         ("翻译。", "zh"),
         ("Choose 支持, 反对 or 中立 as the stance of the text.", "en"),
         ("Translate the sentence into Chinese (中文).", "en"),
-        ("Дай ответ.", "en"),
+        ("Дай ответ.", "ru"),
         ("", "en"),
         ("1 + 1 = ?", "en"),
     ],

@@ -354,7 +354,8 @@ def test_a_host_that_cannot_be_one_gets_the_same_sentence(host: str) -> None:
         )
 
 
-def test_a_server_that_stays_silent_is_said_after_the_timeout() -> None:
+def test_a_server_that_stays_silent_is_said_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "CONNECT_TIMEOUT", 0.5)
     with FakeOpenAI(troubles={"/v1/models": Trouble.HANG}) as server:
         assert failure(server, timeout=0.5) == (
             f"{server.url} takes calls, and has not answered one to /models within 0.5 s "

@@ -30,11 +30,11 @@ GARBAGE = (ValueError, TypeError, AttributeError)
 
 
 class OllamaServer:
-    """The server at `url`, which has `patience` seconds to say what it is and has."""
+    """The server at `url`, which has `patience` seconds (some at least) to say what it is and has."""
 
     def __init__(self, url: str, patience: float) -> None:
         self.url = url
-        self._patience = patience
+        self._patience = max(HEALTH_TIMEOUT, patience)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -76,19 +76,18 @@ class OpenAIModel:
         """
         import httpx
 
+        patience = max(CONNECT_TIMEOUT, self._config.timeout)  # some servers load a model before they answer
         try:
             answer = httpx.get(
                 f"{self.url}/models",
                 headers=_headers(),
-                # A server that loads its model first takes its time.
-                timeout=httpx.Timeout(self._config.timeout, connect=CONNECT_TIMEOUT),
+                timeout=httpx.Timeout(patience, connect=CONNECT_TIMEOUT),
                 trust_env=not is_here(self.url),
             )
         except httpx.ReadTimeout:
             raise ParaphraseError(
                 f"{self.url} takes calls, and has not answered one to /models within "
-                f"{self._config.timeout:g} s (paraphrase.timeout). Try again when it has loaded its "
-                "model, or start it anew."
+                f"{patience:g} s (paraphrase.timeout). Try again when it has loaded its model, or start it anew."
             ) from None
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
