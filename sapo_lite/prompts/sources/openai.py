@@ -87,7 +87,8 @@ class OpenAIModel:
         except httpx.ReadTimeout:
             raise ParaphraseError(
                 f"{self.url} takes calls, and has not answered one to /models within "
-                f"{patience:g} s (paraphrase.timeout). Try again when it has loaded its model, or start it anew."
+                f"{patience:g} s (paraphrase.timeout). "
+                "Try again when it has loaded its model, or start it anew."
             ) from None
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
