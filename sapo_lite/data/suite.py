@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.data.readers import parse_json, read_text
+from sapo_lite.data.readers import parse_json
+from sapo_lite.data.text_files import read_text
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import shipped, typed_path
