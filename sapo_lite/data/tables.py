@@ -83,11 +83,13 @@ def records(text: str, place: str, separator: str) -> Iterator[tuple[int, list[s
     between = re.escape(separator)
     blanks = rf"(?:(?!{between})[^\S\r\n])*"
     in_quotes = re.compile(rf'{blanks}"([^"]*+(?:""[^"]*+)*+)"{blanks}(?={between}|[\r\n]|\Z)')
-    plain = re.compile(rf"((?:(?!{between})[^\r\n])*)")
+    plain = re.compile(rf"([^{between}\r\n]*)")
     at, line = 0, 1
     while at < len(text):
-        at = start = _MARKS.match(text, at).end()  # type: ignore[union-attr]  # matches nothing, too
-        first, cells = line, []
+        marks = _MARKS.match(text, at)
+        at = start = marks.end() if marks else at
+        first = line
+        cells: list[str] = []
         while not cells or text.startswith(separator, at):
             at += len(separator) if cells else 0
             found = in_quotes.match(text, at)
@@ -96,7 +98,7 @@ def records(text: str, place: str, separator: str) -> Iterator[tuple[int, list[s
                 line += len(_LINE_END.findall(found[1]))
             else:
                 found = plain.match(text, at)
-                assert found is not None  # it matches nothing, too
+                assert found is not None  # it also matches an empty cell
                 cells.append(found[1].strip())
                 if cells[-1].startswith('"'):
                     raise DataError(f"{place}, line {line}: {_bad_quote(text, at)}")

@@ -61,8 +61,8 @@ def _decoded(data: bytes) -> tuple[str, str]:
     for mark, name, codec in _MARKS:
         if data.startswith(mark):
             return name, data.decode(codec, "surrogatepass")
-    if codec := _unmarked_utf16(data):
-        return "UTF-16", data.decode(codec, "surrogatepass")
+    if unmarked := _unmarked_utf16(data):
+        return "UTF-16", data.decode(unmarked, "surrogatepass")
     try:
         text = data.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:

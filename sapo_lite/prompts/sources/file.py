@@ -5,9 +5,9 @@ The file has one list of texts for each task, under the task's full or short id,
     task195 = ["Is this tweet positive or negative?", "..."]
 
 or it is a candidates file, written by a run (one task) or by `sapo-lite paraphrase`. Texts that may belong to
-two tasks, or twice to one, are refused. If a single task is paraphrased, the file may also be a prompts file
-of `sapo-lite score`: a JSON list of texts, or a text file with one a line; for several tasks, a text file with
-a heading (`# task195`) above the texts of each.
+two tasks, or twice to one, are refused. The file may also be a prompts file of `sapo-lite score`: a text file
+with one a line, under a heading (`# task195`) for each task, or, if a single task is paraphrased, without
+headings; or then a JSON list of texts.
 """
 
 import tomllib
