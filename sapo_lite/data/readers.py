@@ -54,15 +54,14 @@ def _check(rows: list[Row], path: Path, notify: Notify) -> None:
         if len(row) > 1 and all(isinstance(v, str) and v.strip() == k.strip() for k, v in row.items()):
             raise DataError(f"{place}: expected an example, found the column names again. Delete the line.")
         columns = columns or row
-        differences = [
-            *(f"{quoted(name)} more" for name in row if name not in columns),
-            *(f"{quoted(name)} missing" for name in columns if name not in row),
-        ]
-        if differences:
-            others.append(f"{place}: other columns than in the first row: {', '.join(differences)}")
+        if row.keys() != columns.keys():
+            more = [f"{quoted(name)} more" for name in row if name not in columns]
+            missing = [f"{quoted(name)} missing" for name in columns if name not in row]
+            differences = ", ".join(more + missing)
+            others.append(f"{place}: other columns than in the first row: {differences}")
     if others:
-        more = len(others) - 1
-        notify(others[0] + (f" (and {many(more, 'more such row')})" if more else ""))
+        further = len(others) - 1
+        notify(others[0] + (f" (and {many(further, 'more such row')})" if further else ""))
 
 
 # --- JSON

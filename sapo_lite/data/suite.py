@@ -1,7 +1,7 @@
 """Suites: finding a suite of tasks on disk, and a task in it.
 
 A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
-task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv).
+task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv, .parquet).
 """
 
 import os
