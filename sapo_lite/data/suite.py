@@ -1,7 +1,7 @@
 """Suites: finding a suite of tasks on disk, and a task in it.
 
 A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
-task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv).
+task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv, .parquet).
 """
 
 import os
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.data.readers import parse_json, read_text
+from sapo_lite.data.readers import parse_json
+from sapo_lite.data.text_files import read_text
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import cache_folder, shipped, typed_path

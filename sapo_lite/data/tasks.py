@@ -1,17 +1,25 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.language import language_of
-from sapo_lite.data.readers import READERS, read_rows
-from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
+from sapo_lite.data.readers import READERS, Row, is_table, read_rows
+from sapo_lite.data.row_instructions import settle_instructions
+from sapo_lite.data.rows import (
+    columns_notice,
+    empty_answers_notice,
+    examples_from_rows,
+    find_columns,
+    unread_columns,
+)
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
+from sapo_lite.data.text_files import Notify, ignore
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
@@ -19,17 +27,15 @@ from sapo_lite.types import Example, Task
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
 
-Notify = Callable[[str], None]
-
 _PUBLISHED_COLUMNS = ("sentence", "label")
 
 
 def load_sequence(
-    sequence: "SequenceConfig", data: Path | None = None, notify: Notify = lambda notice: None
+    sequence: "SequenceConfig", data: Path | None = None, notify: Notify = ignore
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for every file whose columns were found by known names.
+    `notify` is called with a sentence for everything that is guessed in a file or left out of it.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
@@ -69,13 +75,21 @@ def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig"
     problems: list[str] = []
     with _collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
+    files: list[tuple[Path, int, list[Row]]] = []
     with _collecting(problems):
         split, path = _train_file(folder, sequence.missing_train)
-        train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
+        files.append((path, sequence.train_examples, read_rows(path, notify)))
     with _collecting(problems):
-        test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
+        path = _test_file(folder)
+        files.append((path, sequence.test_examples, read_rows(path, notify)))
+    settled, _ = settle_instructions([rows for _, _, rows in files], str(folder), notify)
+    examples = []
+    for (path, limit, _), rows in zip(files, settled, strict=True):
+        with _collecting(problems):
+            examples.append(_examples(rows, path, limit, sequence.draw, notify))
     if problems:
         raise DataError("\n".join(problems))
+    train, test = examples
     return Task(
         id=name,
         suite=sequence.suite,
@@ -133,20 +147,25 @@ def _file_of(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> tuple[Example, ...]:
+def _examples(
+    rows: list[Row], path: Path, limit: int, draw: int | None, notify: Notify
+) -> tuple[Example, ...]:
     """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
 
     Raises:
         DataError: a row is bad; the message names the place of the first one.
     """
-    rows = read_rows(path)
     columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
-    if columns != _PUBLISHED_COLUMNS:
-        notify(columns_notice(path, len(rows), *columns))
+    unread = unread_columns(rows, columns)
+    if columns != _PUBLISHED_COLUMNS or unread:
+        notify(columns_notice(path, len(rows), *columns, unread))
     order = list(range(len(rows)))
     if draw is not None:
         # The seed includes task and split, so that files of equal length get different orders.
         random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
     used = sorted(order[:limit])
-    examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))
+    read = examples_from_rows([rows[place] for place in used], *columns, empty_answers=not is_table(path))
+    if said := empty_answers_notice(path, read):
+        notify(said)
+    examples = dict(zip(used, read, strict=True))
     return tuple(examples[place] for place in order[:limit])

@@ -20,7 +20,8 @@ _HEAD = re.compile(r"[*_\"'“`]{0,3}([^\n:：=\"'”*_`–—,;.]{1,30})")
 _NO_LABEL = frozenset(
     """rather else otherwise instead simply just perhaps possibly maybe is are was were does do did has if
     when not a an the in to at with that this these it you they one whether which how why what only
-    please even say write give answer respond output use choose exactly respectively lowercase uppercase nothing than as""".split()
+    please even say write give answer respond output use choose exactly respectively lowercase uppercase
+    nothing than as""".split()
 )
 _NO_LABEL_ZH = re.compile("[二两三四选任等说是者只请如要]|其中")
 

@@ -90,7 +90,7 @@ def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, file
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == lines(repr(in_memory(model)))
     assert lines(done.stderr) == [
-        "note: reviews.csv: 24 examples, inputs from column text, answers from column label",
+        "note: reviews.csv: 24 examples, inputs from column text, answers from column label; not read: id",
         f"== loading {model}",
         "== scoring 3 prompts",
         "scoring: 24/72 examples",
@@ -162,7 +162,8 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
     done = call([sys.executable, "-c", program])
     assert (done.returncode, done.stdout) == (1, "False\n")
     assert done.stderr == (
-        'error: prompts.txt: expected examples in a .jsonl, .json, .csv or .tsv file, found ".txt"\n'
+        "error: prompts.txt: expected examples in a .jsonl, .json, .csv, .tsv or .parquet file, "
+        'found ".txt"\n'
     )
 
 

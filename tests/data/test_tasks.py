@@ -92,7 +92,7 @@ def test_a_draw_changes_the_fingerprint_of_the_data(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path: Path) -> None:
-    rows = [*ROWS, {"sentence": "", "label": " "}]
+    rows = [*ROWS, {"sentence": "", "label": None}]
     put(make_suite(tmp_path) / "task195_sentiment" / "train.json", rows)
     for draw in range(3):
         (line,) = problems(sequence(draw=draw), tmp_path)
@@ -357,7 +357,7 @@ def test_everything_that_is_missing_or_malformed_is_reported_at_once(tmp_path: P
             ', row 1: expected a text in "sentence", found nothing',
         ),
         ('[{"sentence": "a", "label": ["b"]}]', ', row 1: expected an answer in "label", found ["b"]'),
-        ('[{"sentence": "a", "label": " "}]', ', row 1: expected an answer in "label", found " "'),
+        ('[{"sentence": "a", "label": null}]', ', row 1: expected an answer in "label", found nothing'),
         (
             '[{"sentence": "a", "label": "b"}, null, 3, 4]',
             ', row 2: expected an object such as {"sentence": text, "label": text}, found nothing '
@@ -373,9 +373,9 @@ def test_a_malformed_file_is_named_with_its_row(tmp_path: Path, content: str, pr
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = make_suite(tmp_path) / NAMES[0] / "train.json"
-    path.write_bytes(b'[{"sentence": "\xe9", "label": "a"}]')
+    path.write_bytes(b'[{"sentence": "\xc4\xe3\xba\xc3", "label": "a"}]')
     assert problems(sequence(), tmp_path) == [
-        f"{path}: expected UTF-8 text, found other bytes at byte 15. Save the file as UTF-8."
+        f"{path}: expected UTF-8 text, found other bytes at byte 15, line 1. Save the file as UTF-8."
     ]
 
 

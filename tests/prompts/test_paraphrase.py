@@ -620,7 +620,7 @@ def test_the_candidates_file_of_one_task_serves_the_file_source_and_the_leaderbo
     path = tmp_path / "one.json"
     path.write_text(candidates_file([pool]), encoding="utf-8")
     assert make(YES_NO, backend="file", path=str(path), count=2)[0].candidates == pool.candidates
-    assert read_prompts(path) == ([candidate.text for candidate in pool.candidates], None)
+    assert read_prompts(path) == [candidate.text for candidate in pool.candidates]
     assert pool_from_json(json.loads(path.read_text(encoding="utf-8")), YES_NO) == pool
 
 
@@ -642,8 +642,8 @@ def test_the_leaderboard_takes_the_prompts_of_the_task_that_is_named_or_instruct
         read_prompts(path, "9")
     wanted = [YES_NO.instruction, "One: yes, no."]
     for name in (YES_NO.id, YES_NO.key):
-        assert read_prompts(path, name) == (wanted, None)
-    assert read_prompts(path, instruction=YES_NO.instruction) == (wanted, None)
+        assert read_prompts(path, name) == wanted
+    assert read_prompts(path, instruction=YES_NO.instruction) == wanted
     with pytest.raises(DataError, match="expected prompts of one task"):
         read_prompts(path, instruction="Another one.")
 
@@ -658,7 +658,7 @@ def test_a_task_is_named_where_there_are_several_only(tmp_path: Path) -> None:
 def test_the_text_of_one_task_is_a_file_of_prompts(tmp_path: Path) -> None:
     path = tmp_path / "one.txt"
     path.write_text(pools_to_text([made(YES_NO, "One:\n yes,\tno.", "Two: yes, no.")]), encoding="utf-8")
-    assert read_prompts(path) == ([YES_NO.instruction, "One: yes, no.", "Two: yes, no."], None)
+    assert read_prompts(path) == [YES_NO.instruction, "One: yes, no.", "Two: yes, no."]
 
 
 @pytest.mark.parametrize("name", ["task273", "task273_europarl_classification"])
