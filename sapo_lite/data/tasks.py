@@ -1,13 +1,14 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sapo_lite.data.collecting import collecting
 from sapo_lite.data.language import language_of
+from sapo_lite.data.own_tasks import own_tasks
 from sapo_lite.data.readers import READERS, read_rows
 from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
@@ -29,18 +30,31 @@ def load_sequence(
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for every file whose columns were found by known names.
+    `notify` is called with a sentence for every file whose columns were found by known names, and for every
+    draw of examples.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
     """
+    return _with_keys(own_tasks(sequence, notify) if sequence.task else _of_suite(sequence, data, notify))
+
+
+def _with_keys(tasks: Sequence[Task]) -> list[Task]:
+    keys = task_keys([task.id for task in tasks])
+    return [
+        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
+    ]
+
+
+def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> list[Task]:
+    """The tasks of a suite. Raises DataError with all faults."""
     suite = find_suite(sequence, data)
     index = read_index(suite)
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
     for wanted in sequence.tasks:
-        with _collecting(problems):
+        with collecting(problems):
             name = match_task(wanted, suite, index)
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
@@ -48,31 +62,19 @@ def load_sequence(
             tasks.append(_load_task(suite, name, index[name], sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
-    keys = task_keys([task.id for task in tasks])
-    return [
-        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
-    ]
-
-
-@contextmanager
-def _collecting(problems: list[str]) -> Iterator[None]:
-    """Record a DataError and continue, so that all faults are reported at once."""
-    try:
-        yield
-    except DataError as error:
-        problems.append(str(error))
+    return tasks
 
 
 def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
     """Load one task. Raises DataError with all faults of its entry and files."""
     folder = suite / name
     problems: list[str] = []
-    with _collecting(problems):
+    with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
-    with _collecting(problems):
+    with collecting(problems):
         split, path = _train_file(folder, sequence.missing_train)
         train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
-    with _collecting(problems):
+    with collecting(problems):
         test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
     if problems:
         raise DataError("\n".join(problems))

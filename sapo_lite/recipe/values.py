@@ -13,7 +13,7 @@ from sapo_lite.prompts.strategies import STRATEGIES, variants
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 
-def _names(value: object) -> tuple[str, ...]:
+def distinct_names(value: object) -> tuple[str, ...]:
     """Refuse a list that is empty, has duplicates or other items than names; report what was found."""
     if not isinstance(value, list | tuple):
         raise ValueError(quoted(value))
@@ -27,7 +27,7 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _ids_as_text(value: object) -> object:
+def ids_as_text(value: object) -> object:
     """Task ids may be written as bare integers."""
     if not isinstance(value, list | tuple):
         return value
@@ -48,7 +48,7 @@ class Choices:
 
 def _sources(value: object) -> object:
     """One source, or a list of different ones. Refuse unknown ones; the error names them."""
-    for name in (names := _names([value] if isinstance(value, str) else value)):
+    for name in (names := distinct_names([value] if isinstance(value, str) else value)):
         kind, slash, model = name.partition("/")
         if kind not in SOURCES:
             close = nearest(kind, SOURCES)
@@ -108,12 +108,12 @@ BaseUrl = Annotated[
 ]
 Modules = Annotated[
     tuple[str, ...],
-    BeforeValidator(_names),
+    BeforeValidator(distinct_names),
     Field(description='a list of different module names, such as ["q_proj", "v_proj"]'),
 ]
 TaskIds = Annotated[
     tuple[str, ...],
-    BeforeValidator(_names),
-    BeforeValidator(_ids_as_text),  # the last one named is applied first
+    BeforeValidator(distinct_names),
+    BeforeValidator(ids_as_text),  # the last one named is applied first
     Field(description='a list of different task ids, such as ["195", "1310"]'),
 ]
