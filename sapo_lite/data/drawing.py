@@ -14,10 +14,10 @@ def same_input(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).split())
 
 
-def drawn(examples: Sequence[Example], limit: int, seed: str, *, by_answer: bool) -> tuple[Example, ...]:
-    """At most `limit` examples in random order; with `by_answer`, each answer has its share everywhere."""
-    strata = [example.answer if by_answer else "" for example in examples]
-    return tuple(examples[place] for place in _order(strata, random.Random(seed))[:limit])
+def drawn(examples: Sequence[Example], limit: int, seed: str) -> tuple[Example, ...]:
+    """At most `limit` examples in random order, of which every beginning has about each answer's share."""
+    order = stratified_order([example.answer for example in examples], seed)
+    return tuple(examples[place] for place in order[:limit])
 
 
 def split(
@@ -40,7 +40,7 @@ def split(
     alike = list(groups.values())
     strata = [examples[places[0]].answer if by_answer else "" for places in alike]
     tested: set[int] = set()
-    for number in _order(strata, random.Random(seed), last_stays=True):
+    for number in stratified_order(strata, seed, last_stays=True):
         if len(tested) + len(alike[number]) <= wanted:
             tested.update(alike[number])
     if not tested:
@@ -51,12 +51,14 @@ def split(
     return sides[0], sides[1]
 
 
-def _order(strata: Sequence[Hashable], generator: random.Random, *, last_stays: bool = False) -> list[int]:
-    """A random order of the places, in which every beginning has about each stratum's share.
+def stratified_order(strata: Sequence[Hashable], seed: str, *, last_stays: bool = False) -> list[int]:
+    """A random order of the places, in which every beginning has about each stratum's
+    share: of a stratum for each place, any order.
 
     The nth of a stratum's m places gets a random key from n/m to (n+1)/m, and the keys are sorted. With
     `last_stays`, one place of each stratum stays behind all others.
     """
+    generator = random.Random(seed)
     members: dict[Hashable, list[int]] = {}
     for place, stratum in enumerate(strata):
         members.setdefault(stratum, []).append(place)

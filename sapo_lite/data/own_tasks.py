@@ -50,8 +50,8 @@ def _load(config: "TaskConfig", sequence: "SequenceConfig", notify: Notify) -> T
     train, test = _sides(config, seed, notify)
     labels = _labels(config, test if config.watch else train)
     closed = bool(labels)
-    used = drawn(train, 0 if config.watch else sequence.train_examples, f"{seed}/train", by_answer=closed)
-    tested = drawn(test, sequence.test_examples, f"{seed}/test", by_answer=closed)
+    used = drawn(train, 0 if config.watch else sequence.train_examples, f"{seed}/train")
+    tested = drawn(test, sequence.test_examples, f"{seed}/test")
     counts = [_count(used, train, "training")] * (not config.watch) + [_count(tested, test, "test")]
     by_label = " and by label" if closed else ""
     notify(f"{config.name}: {' and '.join(counts)}, drawn by seed {sequence.draw or 0}{by_label}")

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.collecting import collecting
+from sapo_lite.data.drawing import stratified_order
 from sapo_lite.data.language import language_of
 from sapo_lite.data.own_tasks import own_tasks
-from sapo_lite.data.readers import READERS, read_rows
+from sapo_lite.data.readers import READERS, Row, read_rows
 from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Notify = Callable[[str], None]
 
 _PUBLISHED_COLUMNS = ("sentence", "label")
+PUBLISHED_SUITES = ("SUPERNI", "TRACE")
+# The lab's rows were made in random order.
+IN_ORDER = (*PUBLISHED_SUITES, "lab")
 
 
 def load_sequence(
@@ -50,6 +54,10 @@ def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> 
     """The tasks of a suite. Raises DataError with all faults."""
     suite = find_suite(sequence, data)
     index = read_index(suite)
+    if sequence.suite in PUBLISHED_SUITES and sequence.draw is None:
+        notify(
+            f"{sequence.suite}: the first rows of every file are used, as published; sequence.draw draws them"
+        )
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
@@ -73,9 +81,9 @@ def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig"
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     with collecting(problems):
         split, path = _train_file(folder, sequence.missing_train)
-        train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
+        train = _read_examples(path, sequence, sequence.train_examples, notify)
     with collecting(problems):
-        test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
+        test = _read_examples(_test_file(folder), sequence, sequence.test_examples, notify)
     if problems:
         raise DataError("\n".join(problems))
     return Task(
@@ -135,8 +143,8 @@ def _file_of(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> tuple[Example, ...]:
-    """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
+def _read_examples(path: Path, sequence: "SequenceConfig", limit: int, notify: Notify) -> tuple[Example, ...]:
+    """At most `limit` rows: the first ones of published suites without `draw`, else drawn ones.
 
     Raises:
         DataError: a row is bad; the message names the place of the first one.
@@ -145,10 +153,26 @@ def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> 
     columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
     if columns != _PUBLISHED_COLUMNS:
         notify(columns_notice(path, len(rows), *columns))
-    order = list(range(len(rows)))
-    if draw is not None:
-        # The seed includes task and split, so that files of equal length get different orders.
-        random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
+    order = _order(path, rows, columns[1], sequence)
+    if len(rows) > limit and sequence.suite not in IN_ORDER:
+        notify(f"{path}: {limit:,} of {len(rows):,} rows, drawn by seed {sequence.draw or 0} and by answer")
     used = sorted(order[:limit])
     examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))
     return tuple(examples[place] for place in order[:limit])
+
+
+def _order(path: Path, rows: Sequence[Row], answer: str, sequence: "SequenceConfig") -> list[int]:
+    """The order in which rows are used.
+
+    Draws of published suites and of the lab stay as they always were: published results have them.
+    """
+    # The seed includes task and split, so that files of equal length get different orders.
+    seed = f"{sequence.draw or 0}/{path.parent.name}/{path.stem}.json"
+    if sequence.suite not in IN_ORDER:
+        return stratified_order(
+            [str(row.get(answer)) if isinstance(row, Mapping) else "" for _, row in rows], seed
+        )
+    order = list(range(len(rows)))
+    if sequence.draw is not None:
+        random.Random(seed).shuffle(order)
+    return order
