@@ -24,7 +24,7 @@ MOST_LABELS = 50
 
 
 def own_tasks(sequence: "SequenceConfig", notify: Notify) -> list[Task]:
-    """The tasks of the recipe's tables, in the order of `sequence.tasks`, without keys.
+    """The tasks of the recipe's tables, in the order of `sequence.tasks`, watched ones last; without keys.
 
     `notify` is called with a sentence about the examples of each task.
 
@@ -41,7 +41,7 @@ def own_tasks(sequence: "SequenceConfig", notify: Notify) -> list[Task]:
             tasks.append(_load(by_name[name], sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
-    return tasks
+    return sorted(tasks, key=lambda task: task.watched)
 
 
 def _load(config: "TaskConfig", sequence: "SequenceConfig", notify: Notify) -> Task:

@@ -135,6 +135,9 @@ def task_faults(source: RecipeSource, refused: set[str]) -> Iterator[Fault]:
             found = quoted(source.value(f"sequence.{key}"))
             yield Fault(source.place(f"sequence.{key}"), f"sequence.{key}: {text}, found {found}")
     yield from _same_names(source, len(tables))
+    if all(isinstance(table, dict) and table.get("watch") is True for table in tables):
+        text = "sequence.task: expected a task that is learned, found only tasks with watch = true"
+        yield Fault(source.place("sequence.task"), text)
     for number, table in enumerate(tables, start=1):
         key = f"sequence.task[{number}]"
         if isinstance(table, dict) and not refused & {f"{key}.{part}" for part in ("file", "train", "test")}:
