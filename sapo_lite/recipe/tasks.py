@@ -53,7 +53,7 @@ def _metric(value: object) -> object:
 
 
 def _tables(value: object) -> object:
-    if not isinstance(value, list | tuple) or not value:
+    if not isinstance(value, list | tuple) or value == []:
         raise ValueError("an empty list" if value == [] else quoted(value))
     return tuple(value)
 
@@ -113,14 +113,14 @@ TaskTables = Annotated[
 
 def with_own_tasks(settings: Any) -> Any:
     """The settings of [sequence] with `tasks`, the names of all tables [[sequence.task]], if they lack it."""
-    tables = settings.get("task") if isinstance(settings, dict) else None
-    if not isinstance(tables, list | tuple) or not tables:
+    if not isinstance(settings, dict) or settings.get("task", ()) == ():
         return settings
+    tables = settings["task"] if isinstance(settings["task"], list | tuple) else []
     found = [
         table.get("name") if isinstance(table, dict) else getattr(table, "name", None) for table in tables
     ]
     own = [name for name in dict.fromkeys(found) if isinstance(name, str) and name]
-    # Without a name, the table itself is refused.
+    # Without a name, the table itself is refused, and nothing else need be.
     return {"suite": "own", "tasks": own or ["unnamed"], **settings}
 
 
