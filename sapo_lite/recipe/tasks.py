@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -13,7 +13,7 @@ from sapo_lite.errors import DataError
 from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.source import Fault, RecipeSource
-from sapo_lite.recipe.values import OptionalText, Switch, Text, distinct_names, ids_as_text
+from sapo_lite.recipe.values import Labels, OptionalText, Switch, Text
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import typed_path
 from sapo_lite.types import Language
@@ -28,10 +28,6 @@ def _test(value: object) -> object:
     if not (share or number or (isinstance(value, str) and value)):
         raise ValueError(quoted(value))
     return value
-
-
-def _labels(value: object) -> object:
-    return value if value == "auto" else distinct_names(ids_as_text(value))
 
 
 def _template(value: object) -> object:
@@ -49,6 +45,12 @@ def _metric(value: object) -> object:
     if not isinstance(value, str) or not (value in known or re.fullmatch(r"[\w.]+:\w+", value)):
         close = nearest(value, known) if isinstance(value, str) else []
         raise ValueError(quoted(value) + (f'; did you mean "{close[0]}"?' if close else ""))
+    return value
+
+
+def _language(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch("[a-z]{2,3}", value):
+        raise ValueError(quoted(value))
     return value
 
 
@@ -88,18 +90,18 @@ class TaskConfig(Section):
     answer: OptionalText = None
     instruction: Annotated[str, Field(description="a text in quotes")]
     suffix: Annotated[str, Field(description="a text in quotes")] = ""
-    labels: Annotated[
-        Literal["auto"] | tuple[str, ...] | None,
-        BeforeValidator(_labels),
-        Field(description='"auto", or a list of different labels, such as ["yes", "no"]'),
-    ] = None
+    labels: Labels = None
     metric: Annotated[
         str | None,
         BeforeValidator(_metric),
         Field(description=f"{one_of(map(quoted, METRICS))}, or a function of yours, module:function"),
     ] = None
     watch: Switch = False
-    language: Annotated[Language | None, Field(description='a language code such as "en" or "zh"')] = None
+    language: Annotated[
+        Language | None,
+        BeforeValidator(_language),
+        Field(description='a language code such as "en" or "zh"'),
+    ] = None
 
     def path(self, file: str) -> Path:
         """Absolute path of a file, relative to the recipe."""

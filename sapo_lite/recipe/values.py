@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -13,7 +13,7 @@ from sapo_lite.prompts.strategies import STRATEGIES, variants
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 
-def distinct_names(value: object) -> tuple[str, ...]:
+def _names(value: object) -> tuple[str, ...]:
     """Refuse a list that is empty, has duplicates or other items than names; report what was found."""
     if not isinstance(value, list | tuple):
         raise ValueError(quoted(value))
@@ -27,11 +27,15 @@ def distinct_names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def ids_as_text(value: object) -> object:
+def _ids_as_text(value: object) -> object:
     """Task ids may be written as bare integers."""
     if not isinstance(value, list | tuple):
         return value
     return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+def _labels(value: object) -> object:
+    return value if value == "auto" else _names(_ids_as_text(value))
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Choices:
 
 def _sources(value: object) -> object:
     """One source, or a list of different ones. Refuse unknown ones; the error names them."""
-    for name in (names := distinct_names([value] if isinstance(value, str) else value)):
+    for name in (names := _names([value] if isinstance(value, str) else value)):
         kind, slash, model = name.partition("/")
         if kind not in SOURCES:
             close = nearest(kind, SOURCES)
@@ -79,11 +83,16 @@ def _asked_for_by(setting: str) -> list[str]:
     return [str(variant.value) for variant in variants() if variant.setting == setting]
 
 
+# In an error, the description follows "expected".
+Labels = Annotated[
+    Literal["auto"] | tuple[str, ...] | None,
+    BeforeValidator(_labels),
+    Field(description='"auto", or a list of different labels, such as ["yes", "no"]'),
+]
 StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
 Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
 Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
 MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
-# In an error, the description follows "expected".
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]
 Switch = Annotated[bool, Field(description="true or false")]
@@ -108,12 +117,12 @@ BaseUrl = Annotated[
 ]
 Modules = Annotated[
     tuple[str, ...],
-    BeforeValidator(distinct_names),
+    BeforeValidator(_names),
     Field(description='a list of different module names, such as ["q_proj", "v_proj"]'),
 ]
 TaskIds = Annotated[
     tuple[str, ...],
-    BeforeValidator(distinct_names),
-    BeforeValidator(ids_as_text),  # the last one named is applied first
+    BeforeValidator(_names),
+    BeforeValidator(_ids_as_text),  # the last one named is applied first
     Field(description='a list of different task ids, such as ["195", "1310"]'),
 ]
