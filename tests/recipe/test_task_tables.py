@@ -137,8 +137,8 @@ def fault_of_a_metric(found: str, meant: str) -> str:
             '"{subject}\\n{body}", found a text that names no column in braces',
         ),
         (
-            'name = "b"\ninstruction = ""\nfile = "b.csv"\nlanguage = "English"\n',
-            'line 12: sequence.task[2].language: expected a language code such as "en" or "zh", found "English"',
+            'name = "b"\ninstruction = ""\nfile = "b.csv"\nlanguage = "En"\n',
+            'line 12: sequence.task[2].language: expected a language code such as "en" or "zh", found "En"',
         ),
     ],
 )
