@@ -1,13 +1,15 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sapo_lite.data.collecting import collecting
+from sapo_lite.data.drawing import stratified_order
 from sapo_lite.data.language import language_of
+from sapo_lite.data.own_tasks import own_tasks
 from sapo_lite.data.readers import READERS, Row, is_table, read_rows
 from sapo_lite.data.row_instructions import settle_instructions
 from sapo_lite.data.rows import (
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
 
 _PUBLISHED_COLUMNS = ("sentence", "label")
+PUBLISHED_SUITES = ("SUPERNI", "TRACE")
+# The lab's rows were made in random order.
+IN_ORDER = (*PUBLISHED_SUITES, "lab")
 
 
 def load_sequence(
@@ -35,18 +40,35 @@ def load_sequence(
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for everything that is guessed in a file or left out of it.
+    `notify` is called with a sentence for everything that is guessed in a file or left out of it, and for
+    every draw of examples.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
     """
+    return _with_keys(own_tasks(sequence, notify) if sequence.task else _of_suite(sequence, data, notify))
+
+
+def _with_keys(tasks: Sequence[Task]) -> list[Task]:
+    keys = task_keys([task.id for task in tasks])
+    return [
+        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
+    ]
+
+
+def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> list[Task]:
+    """The tasks of a suite. Raises DataError with all faults."""
     suite = find_suite(sequence, data)
     index = read_index(suite)
+    if sequence.suite in PUBLISHED_SUITES and sequence.draw is None:
+        notify(
+            f"{sequence.suite}: the first rows of every file are used, as published; sequence.draw draws them"
+        )
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
     for wanted in sequence.tasks:
-        with _collecting(problems):
+        with collecting(problems):
             name = match_task(wanted, suite, index)
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
@@ -54,39 +76,27 @@ def load_sequence(
             tasks.append(_load_task(suite, name, index[name], sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
-    keys = task_keys([task.id for task in tasks])
-    return [
-        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
-    ]
-
-
-@contextmanager
-def _collecting(problems: list[str]) -> Iterator[None]:
-    """Record a DataError and continue, so that all faults are reported at once."""
-    try:
-        yield
-    except DataError as error:
-        problems.append(str(error))
+    return tasks
 
 
 def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
     """Load one task. Raises DataError with all faults of its entry and files."""
     folder = suite / name
     problems: list[str] = []
-    with _collecting(problems):
+    with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     files: list[tuple[Path, int, list[Row]]] = []
-    with _collecting(problems):
+    with collecting(problems):
         split, path = _train_file(folder, sequence.missing_train)
         files.append((path, sequence.train_examples, read_rows(path, notify)))
-    with _collecting(problems):
+    with collecting(problems):
         path = _test_file(folder)
         files.append((path, sequence.test_examples, read_rows(path, notify)))
     settled, _ = settle_instructions([rows for _, _, rows in files], str(folder), notify)
     examples = []
     for (path, limit, _), rows in zip(files, settled, strict=True):
-        with _collecting(problems):
-            examples.append(_examples(rows, path, limit, sequence.draw, notify))
+        with collecting(problems):
+            examples.append(_examples(rows, path, limit, sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
     train, test = examples
@@ -148,9 +158,9 @@ def _file_of(folder: Path, split: str) -> Path | None:
 
 
 def _examples(
-    rows: list[Row], path: Path, limit: int, draw: int | None, notify: Notify
+    rows: list[Row], path: Path, limit: int, sequence: "SequenceConfig", notify: Notify
 ) -> tuple[Example, ...]:
-    """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
+    """At most `limit` rows: the first ones of published suites without `draw`, else drawn ones.
 
     Raises:
         DataError: a row is bad; the message names the place of the first one.
@@ -159,13 +169,29 @@ def _examples(
     unread = unread_columns(rows, columns)
     if columns != _PUBLISHED_COLUMNS or unread:
         notify(columns_notice(path, len(rows), *columns, unread))
-    order = list(range(len(rows)))
-    if draw is not None:
-        # The seed includes task and split, so that files of equal length get different orders.
-        random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
+    order = _order(path, rows, columns[1], sequence)
+    if len(rows) > limit and sequence.suite not in IN_ORDER:
+        notify(f"{path}: {limit:,} of {len(rows):,} rows, drawn by seed {sequence.draw or 0} and by answer")
     used = sorted(order[:limit])
     read = examples_from_rows([rows[place] for place in used], *columns, empty_answers=not is_table(path))
     if said := empty_answers_notice(path, read):
         notify(said)
     examples = dict(zip(used, read, strict=True))
     return tuple(examples[place] for place in order[:limit])
+
+
+def _order(path: Path, rows: Sequence[Row], answer: str, sequence: "SequenceConfig") -> list[int]:
+    """The order in which rows are used.
+
+    Draws of published suites and of the lab stay as they always were: published results have them.
+    """
+    # The seed includes task and split, so that files of equal length get different orders.
+    seed = f"{sequence.draw or 0}/{path.parent.name}/{path.stem}.json"
+    if sequence.suite not in IN_ORDER:
+        return stratified_order(
+            [str(row.get(answer)) if isinstance(row, Mapping) else "" for _, row in rows], seed
+        )
+    order = list(range(len(rows)))
+    if sequence.draw is not None:
+        random.Random(seed).shuffle(order)
+    return order

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, model_validator
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.section import Section
+from sapo_lite.recipe.tasks import TaskTables, with_own_tasks
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
@@ -48,16 +49,21 @@ class ModelConfig(Section):
 class SequenceConfig(Section):
     """The tasks in the order of learning, and the number of examples of each.
 
-    The first rows of every file are used; with `draw` (a seed), the first ones of a random order of its rows.
+    They are those of a suite, named in `tasks`, or the tables [[sequence.task]], of which `tasks` can choose
+    some and order them. Rows are split and drawn by the seed `draw` (else 0), by label where labels are
+    closed. Of published suites and of the lab, the first rows of every file are used unless `draw` is set.
     """
 
     suite: Text
     tasks: TaskIds
+    task: TaskTables = ()
     train_examples: Count = 1000
     test_examples: Count = 1000
     draw: OptionalSeed = None
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
+
+    _fill = model_validator(mode="before")(with_own_tasks)
 
     def data_folder(self) -> Path | None:
         """Absolute path of `data`: relative to the recipe file, else to the working directory."""
@@ -215,4 +221,4 @@ class Recipe(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, with defaults, as plain JSON values; paths as written in the recipe."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=None if self.sequence.task else {"sequence": {"task"}})

@@ -23,6 +23,12 @@ Rows = list[dict[str, object]]
 ENTRY = {"instruction": "Say yes or no.", "suffix": "", "labels": []}
 
 
+@pytest.fixture(autouse=True)
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the suite `S` keep their order, as those of a published one, so that they can be compared."""
+    monkeypatch.setattr("sapo_lite.data.tasks.IN_ORDER", ("S",))
+
+
 def put(path: Path, rows: Rows) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, ensure_ascii=False))
