@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sapo_lite import __version__
 from sapo_lite.cli.compare_command import compare
+from sapo_lite.cli.data_command import data_app
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
@@ -28,6 +29,7 @@ app.command()(compare)
 app.command()(paraphrase)
 app.command()(score)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +53,20 @@ def load_sequence(
     return [
         task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
     ]
+
+
+def load_dev(
+    sequence: "SequenceConfig", task: Task, data: Path | None = None, notify: Notify = lambda notice: None
+) -> tuple[Example, ...]:
+    """All rows of the dev file of a suite's task; none if it has no such file.
+
+    Raises:
+        DataError: a row is bad, or there are two files.
+    """
+    if task.suite != sequence.suite:
+        return ()
+    path = _file_of(find_suite(sequence, data) / task.id, "dev")
+    return () if path is None else _read_examples(path, sys.maxsize, None, notify)
 
 
 @contextmanager
