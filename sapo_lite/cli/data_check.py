@@ -12,6 +12,7 @@ import typer
 from sapo_lite.cli.options import Data, Plain, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import BackboneError, SapoLiteError
+from sapo_lite.support.messages import many
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def _asked(
         return recipe.sequence, data, config
     sequence, suite, missing = suite_of(folder)
     if missing:
-        note(f"{len(missing)} tasks of instructions.json have no folder here: {', '.join(missing)}")
+        tasks = f"{many(len(missing), 'task')} of instructions.json {'has' if len(missing) == 1 else 'have'}"
+        note(f"{tasks} no folder here: {', '.join(missing)}")
     return sequence, suite, None if model is None else ModelConfig(name=model)
 
 

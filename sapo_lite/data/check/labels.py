@@ -37,7 +37,7 @@ def labels_without_rows(subject: Subject) -> Iterator[Finding]:
             more = f" and {len(wanted) - _LISTED} more" if len(wanted) > _LISTED else ""
             rows, of = sum(wanted.values()), len(other.examples)
             text = (
-                f"{len(split.examples)} {split.name} examples have no answer {named}{more}, "
+                f"none of {many(len(split.examples), f'{split.name} example')} has the answer {named}{more}, "
                 f"which {rows} of {of} {other.name} examples have"
             )
             level = "fault" if split is train else "caution"
