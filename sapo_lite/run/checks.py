@@ -1,15 +1,18 @@
 """Checks of the examples that a run uses: at its start, and after inputs are cut to the model's budget."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sapo_lite.data.check import OF_DRAWN, OF_ROWS, check
 from sapo_lite.data.check.cuts import cut_inputs
 from sapo_lite.data.check.finding import Finding, notices, subject_of
+from sapo_lite.data.check.metric import what_the_metric_sees
 from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.types import Task
 
 # Lines for a task at the start of a run.
 _AT_MOST = 4
+# Free answers of a task that are scored at the start of a run: a metric takes up to a millisecond for one.
+_ANSWERS = 200
 
 
 def findings_of_examples(tasks: Sequence[Task]) -> list[Finding]:
@@ -17,11 +20,13 @@ def findings_of_examples(tasks: Sequence[Task]) -> list[Finding]:
 
     Nearly equal inputs are not looked for: that takes seconds a task (`sapo-lite data check` does it).
     """
-    return [
-        finding
-        for task in tasks
-        for finding in check(subject_of(task), (*OF_ROWS, *OF_DRAWN), score_of(task))
-    ]
+    return [finding for task in tasks for finding in _of_task(task)]
+
+
+def _of_task(task: Task) -> Iterator[Finding]:
+    subject = subject_of(task)
+    yield from check(subject, (*OF_ROWS, *OF_DRAWN))
+    yield from what_the_metric_sees(subject, score_of(task), _ANSWERS)
 
 
 def findings_of_cuts(whole: Sequence[Task], fitted: Sequence[Task]) -> list[Finding]:

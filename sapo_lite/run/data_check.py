@@ -9,6 +9,7 @@ from sapo_lite.data.check import OF_DRAWN, OF_ROWS, SLOW, check
 from sapo_lite.data.check.cuts import cut_inputs
 from sapo_lite.data.check.facts import SplitFacts, facts_of
 from sapo_lite.data.check.finding import Finding, Split, Subject, by_level, subject_of
+from sapo_lite.data.check.metric import what_the_metric_sees
 from sapo_lite.data.suite import read_index
 from sapo_lite.data.tasks import load_dev, load_sequence
 from sapo_lite.errors import DataError, RenderError
@@ -92,8 +93,8 @@ def suite_of(folder: Path) -> tuple[SequenceConfig, Path, list[str]]:
 
 
 def _checked(whole: Subject, used: Subject, chat: "ChatFormat | None") -> CheckedTask:
-    findings = [*_stand_in(whole), *check(whole, (*OF_ROWS, *SLOW), score_of(whole.task))]
-    findings += check(used, OF_DRAWN)
+    findings = [*_stand_in(whole), *check(whole, (*OF_ROWS, *SLOW)), *check(used, OF_DRAWN)]
+    findings += what_the_metric_sees(whole, score_of(whole.task))
     facts = [facts_of(whole, split, _lengths(whole.task, split, chat)) for split in whole.splits]
     if chat is not None:
         findings += _cuts(used, chat)

@@ -12,6 +12,7 @@ from sapo_lite.data.check import OF_DRAWN, OF_ROWS, SLOW, check
 from sapo_lite.data.check.cuts import cut_inputs
 from sapo_lite.data.check.facts import facts_of
 from sapo_lite.data.check.finding import Finding, Level, notices, subject_of
+from sapo_lite.data.check.metric import what_the_metric_sees
 from sapo_lite.data.check.order import expected_runs
 from sapo_lite.data.check.size import half_width
 from sapo_lite.types import Example, Task
@@ -44,15 +45,11 @@ def mixed(name: str, count: int, answers: Sequence[str] = YES_NO) -> list[tuple[
     return [(f"{name} {number}", answers[number % len(answers)]) for number in range(count)]
 
 
-def same(prediction: str, reference: str) -> float:
-    return float(prediction == reference)
-
-
 TRAIN, TEST = mixed("train", 20), mixed("test", 400)
 
 
 def found(task: Task, dev: Rows = ()) -> list[Finding]:
-    return list(check(subject_of(task, [Example(*row) for row in dev]), ALL, same))
+    return list(check(subject_of(task, [Example(*row) for row in dev]), ALL))
 
 
 def test_nothing_is_found_in_rows_without_faults() -> None:
@@ -250,16 +247,17 @@ def test_labels_that_the_metric_does_not_see_or_confuses_are_found(
     labels: tuple[str, ...], level: Level, text: str
 ) -> None:
     task = made(mixed("a", 30, labels), mixed("b", 400, labels), labels)
-    (finding,) = check(subject_of(task), (), by_first_letter)
+    (finding,) = what_the_metric_sees(subject_of(task), by_first_letter)
     assert (finding.level, finding.split) == (level, None)
     assert finding.text.startswith(text)
 
 
 def test_of_free_answers_those_that_the_metric_does_not_see_are_counted() -> None:
     answers = [*(f"word {n}" for n in range(60)), "!", "?"]
-    task = made(mixed("a", 62, answers), TEST[:1], ())
-    (finding,) = check(subject_of(task), (), by_first_letter)
-    assert finding.numbers == {"answers": 2, "of": 63}
+    subject = subject_of(made(TRAIN, mixed("a", 62, answers), ()))
+    (finding,) = what_the_metric_sees(subject, by_first_letter)
+    assert finding.numbers == {"answers": 2, "of": 62}
+    assert list(what_the_metric_sees(subject, by_first_letter, answers_at_most=60)) == []
 
 
 # --- cut inputs

@@ -1,6 +1,7 @@
 """Checks of data. Each is a function from a task's rows to findings, and an entry in one of the tables here.
 
-They know no model: token counts and cut inputs are passed in.
+They know no model and no metric: those of cut inputs (`cuts`) and of the metric (`metric`) take the inputs that
+are left, and a function of scores.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from sapo_lite.data.check.finding import Finding, Subject
 from sapo_lite.data.check.labels import answers_outside_labels, labels_without_rows, one_answer
 from sapo_lite.data.check.leakage import leaked_inputs, nearly_leaked_inputs
-from sapo_lite.data.check.metric import Score, what_the_metric_sees
 from sapo_lite.data.check.order import sorted_rows
 from sapo_lite.data.check.rows import contradictions, empty_texts, repeated_inputs
 from sapo_lite.data.check.size import small_test
@@ -31,9 +31,7 @@ OF_DRAWN: tuple[Check, ...] = (labels_without_rows, small_test)
 SLOW: tuple[Check, ...] = (nearly_leaked_inputs,)
 
 
-def check(subject: Subject, checks: Iterable[Check], score: Score | None = None) -> Iterator[Finding]:
-    """Findings of the checks, and about the metric if its function is given."""
+def check(subject: Subject, checks: Iterable[Check]) -> Iterator[Finding]:
+    """Findings of all of these checks."""
     for one in checks:
         yield from one(subject)
-    if score is not None:
-        yield from what_the_metric_sees(subject, score)

@@ -9,25 +9,27 @@ from sapo_lite.support.messages import quoted
 # (prediction, reference) -> score in [0, 1], as the task's metric gives it.
 Score = Callable[[str, str], float]
 
-# Answers that are scored: a metric takes up to a millisecond for one.
-_MOST_ANSWERS = 100
-_MOST_LABELS = 30
+_MOST_LABELS = 30  # that are compared with one another
 _LISTED = 3
 _RIGHT = 0.999  # scores are sums of floats
 
 
-def what_the_metric_sees(subject: Subject, score: Score) -> Iterator[Finding]:
-    """Answers whose score with themselves is not full, and different labels whose score is."""
-    yield from _unseen(subject, score)
+def what_the_metric_sees(
+    subject: Subject, score: Score, answers_at_most: int | None = None
+) -> Iterator[Finding]:
+    """Answers whose score with themselves is not full, and different labels whose score is.
+
+    answers_at_most: number of free test answers that are looked at; None for all
+    """
+    yield from _unseen(subject, score, answers_at_most)
     yield from _confused(subject, score)
 
 
-def _unseen(subject: Subject, score: Score) -> Iterator[Finding]:
-    free = (answer for split in subject.splits for answer in split.answers if answer.strip())
-    answers = list(islice(dict.fromkeys(subject.classes or free), _MOST_ANSWERS))
+def _unseen(subject: Subject, score: Score, at_most: int | None) -> Iterator[Finding]:
+    answers = list(subject.classes or islice(subject.split("test").answers, at_most))
     unseen = [answer for answer in answers if score(answer, answer) < _RIGHT]
     if unseen:
-        which = "labels" if subject.classes else "first different answers"
+        which = "labels" if subject.classes else "different test answers"
         text = (
             f"{len(unseen)} of {len(answers)} {which} score less than full marks when they are right "
             f"({subject.task.metric}): {_listed(unseen)}"
