@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sapo_lite.model.chat import ChatFormat
     from sapo_lite.recipe import ModelConfig, SequenceConfig
 
+_NAMED = 3  # tasks that a note lists
+
 _What = Annotated[
     str,
     typer.Argument(
@@ -91,7 +93,8 @@ def _asked(
     sequence, suite, missing = suite_of(folder)
     if missing:
         tasks = f"{many(len(missing), 'task')} of instructions.json {'has' if len(missing) == 1 else 'have'}"
-        note(f"{tasks} no folder here: {', '.join(missing)}")
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        note(f"{tasks} no folder here: {', '.join(missing[:_NAMED])}{more}")
     return sequence, suite, None if model is None else ModelConfig(name=model)
 
 

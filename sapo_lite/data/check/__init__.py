@@ -1,7 +1,7 @@
 """Checks of data. Each is a function from a task's rows to findings, and an entry in one of the tables here.
 
-They know no model and no metric: those of cut inputs (`cuts`) and of the metric (`metric`) take the inputs that
-are left, and a function of scores.
+They know no model and no metric: those of cut inputs (`cuts`) and of the metric (`metric`) take the
+inputs left by a cut, and a function of scores.
 """
 
 from collections.abc import Callable, Iterable, Iterator

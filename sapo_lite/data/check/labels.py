@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sapo_lite.data.check.finding import Finding, Subject
+from sapo_lite.data.check.finding import Finding, Level, Subject
 from sapo_lite.support.messages import many, nearest, quoted
 
 _LISTED = 3  # answers that a finding names
@@ -40,7 +40,7 @@ def labels_without_rows(subject: Subject) -> Iterator[Finding]:
                 f"none of {many(len(split.examples), f'{split.name} example')} has the answer {named}{more}, "
                 f"which {rows} of {of} {other.name} examples have"
             )
-            level = "fault" if split is train else "caution"
+            level: Level = "fault" if split is train else "caution"
             yield subject.found("label without rows", level, text, split.name, rows=rows, of=of)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from sapo_lite.data.check.finding import Finding, Subject
+from sapo_lite.data.check.finding import Finding, Level, Subject
 from sapo_lite.support.messages import quoted
 
 # Two texts are nearly the same if their sets of three words in a row have this Jaccard index at least.
@@ -30,7 +30,7 @@ def leaked_inputs(subject: Subject) -> Iterator[Finding]:
         if leaked:
             rows, of = len(leaked), len(test.examples)
             text = f"{rows} of {of} test inputs are {other.name} inputs, such as {quoted(leaked[0])}"
-            level = "fault" if other.name == "train" else "caution"
+            level: Level = "fault" if other.name == "train" else "caution"
             yield subject.found("leaked input", level, text, other.name, rows=rows, of=of)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import islice, permutations
 
-from sapo_lite.data.check.finding import Finding, Subject
+from sapo_lite.data.check.finding import Finding, Level, Subject
 from sapo_lite.support.messages import quoted
 
 # (prediction, reference) -> score in [0, 1], as the task's metric gives it.
@@ -34,7 +34,7 @@ def _unseen(subject: Subject, score: Score, at_most: int | None) -> Iterator[Fin
             f"{len(unseen)} of {len(answers)} {which} score less than full marks when they are right "
             f"({subject.task.metric}): {_listed(unseen)}"
         )
-        level = "unusable" if len(unseen) == len(answers) else "fault"
+        level: Level = "unusable" if len(unseen) == len(answers) else "fault"
         yield subject.found("unseen by the metric", level, text, answers=len(unseen), of=len(answers))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sapo_lite.data.check.finding import Finding, Subject
+from sapo_lite.data.check.finding import Finding, Level, Subject
 from sapo_lite.support.messages import quoted
 
 # From this share of repeated rows on, a split is much smaller than its number of rows.
@@ -16,7 +16,7 @@ def empty_texts(subject: Subject) -> Iterator[Finding]:
         inputs = sum(not example.input.strip() for example in split.examples)
         answers = sum(not example.answer.strip() for example in split.examples)
         if inputs:
-            level = "unusable" if inputs == of else "fault"
+            level: Level = "unusable" if inputs == of else "fault"
             text = f"{inputs} of {of} {split.name} inputs are empty"
             yield subject.found("empty input", level, text, split.name, rows=inputs, of=of)
         if answers:
@@ -29,7 +29,7 @@ def repeated_inputs(subject: Subject) -> Iterator[Finding]:
     for split in subject.splits:
         of, distinct = len(split.keys), len(set(split.keys))
         if distinct < of:
-            level = "fault" if of - distinct >= _MANY_REPEATED * of else "caution"
+            level: Level = "fault" if of - distinct >= _MANY_REPEATED * of else "caution"
             text = f"{of} {split.name} rows hold {distinct} different inputs"
             yield subject.found("repeated input", level, text, split.name, rows=of - distinct, of=of)
 
