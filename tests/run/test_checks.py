@@ -21,9 +21,11 @@ def test_inputs_cut_for_the_model_are_findings_of_their_task_and_split() -> None
     assert finding.text == "40 of 40 train inputs are cut at their end"
 
 
-def test_what_a_metric_of_words_does_not_see_is_found_at_the_start() -> None:
+def test_labels_that_are_one_to_the_tasks_metric_are_found_at_the_start() -> None:
     (task,) = lab("mood")
-    signs = [Example(e.input, {"bright": ";-)", "dark": ";-("}[e.answer]) for e in task.train]
-    blind = replace(task, labels=(";-)", ";-("), train=tuple(signs), test=tuple(signs[:12]), metric="rougeL")
-    notice = as_notices(findings_of_examples([blind]))[0]
-    assert notice.startswith("mood: 2 of 2 labels score less than full marks when they are right (rougeL)")
+    rows = [Example(e.input, {"bright": "relate", "dark": "related"}[e.answer]) for e in task.train]
+    own = replace(task, labels=("relate", "related"), train=tuple(rows), test=tuple(rows[:12]))
+    notice = 'mood: labels are one and the same to the metric (rougeL): "relate" and "related"'
+    assert notice in as_notices(findings_of_examples([replace(own, metric="rougeL")]))
+    exact = findings_of_examples([replace(own, metric="exact_match")])
+    assert "confused by the metric" not in [finding.kind for finding in exact]

@@ -34,7 +34,7 @@ class Finding:
     kind: str
     split: str | None
     text: str
-    numbers: dict[str, float]
+    numbers: dict[str, int | float]  # an integer stays one in a file
     level: Level
 
 
