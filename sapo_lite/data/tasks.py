@@ -1,6 +1,7 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,22 @@ def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> 
     if problems:
         raise DataError("\n".join(problems))
     return tasks
+
+
+def load_dev(
+    sequence: "SequenceConfig", task: Task, data: Path | None = None, notify: Notify = ignore
+) -> tuple[Example, ...]:
+    """All rows of the dev file of a suite's task; none if it has no such file.
+
+    Raises:
+        DataError: a row is bad, or there are two files.
+    """
+    if task.suite != sequence.suite:
+        return ()
+    path = _file_of(find_suite(sequence, data) / task.id, "dev")
+    if path is None:
+        return ()
+    return _examples(read_rows(path, notify), path, sys.maxsize, sequence, notify)
 
 
 def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:

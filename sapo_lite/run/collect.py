@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
 from sapo_lite.evaluation.robustness import Robustness, averages
@@ -29,6 +30,7 @@ def collect(
     learned: Mapping[str, TrainedTask],
     stages: Sequence[StageScores],
     robustness: dict[str, Robustness | None],
+    findings: Sequence[Finding],
 ) -> Results:
     """Assemble the results of a run.
 
@@ -69,6 +71,7 @@ def collect(
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
         ],
         rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
+        findings=list(findings),
     )
 
 

@@ -20,6 +20,7 @@ from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
+from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
 from sapo_lite.run.collect import collect, published_row, stand_ins
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
@@ -56,9 +57,14 @@ def run(
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)
-    for notice in (*recipe.notices, *stand_ins(tasks)):
+    findings = findings_of_examples(tasks)
+    for notice in (*recipe.notices, *stand_ins(tasks), *as_notices(findings)):
         progress.notice(notice)
-    context, tasks = _prepare(recipe, tasks, folder, progress, pull=pull)
+    whole = tasks
+    context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
+    cut = findings_of_cuts(whole, tasks)
+    for notice in as_notices(cut):
+        progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)
     stage = folder.stage(0, paths.UNTRAINED)
@@ -72,7 +78,8 @@ def run(
     with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
         held_out = {task.id: context.held_out(task) for task in tasks}
         robustness = measure_robustness(context.backbone, tasks, held_out, recipe.evaluation, stage, progress)
-    write_results(folder.path, collect(recipe, tasks, context.pools, learned, scores, robustness))
+    findings += cut
+    write_results(folder.path, collect(recipe, tasks, context.pools, learned, scores, robustness, findings))
     return read_results(folder.path)
 
 

@@ -1,11 +1,12 @@
 """Results of a run. This is the only module that writes and reads `results.json`."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics
 from sapo_lite.evaluation.robustness import Robustness
@@ -52,6 +53,7 @@ class Results:
     robustness: of the model at the end of the run, by task; empty if the recipe does not ask for it
     rewriting: by task; empty if the recipe does not ask for it
     notices: what a reader should know, a sentence each
+    findings: of the checks of the data that the run used
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -73,6 +75,7 @@ class Results:
     robustness_averages: dict[str, float]
     rewriting: dict[str, AnswersRewritten]
     notices: list[str]
+    findings: list[Finding] = field(default_factory=list)
 
 
 def is_finished(folder: Path) -> bool:

@@ -88,9 +88,12 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
     wide = {**os.environ, "COLUMNS": "300"}
     done = run_program(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
     assert "Text:\nYou have won, call now\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == (
-        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label"
-    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
+        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label",
+        'note: spam: none of 1 train example has the answer "no", which 1 of 1 test examples have',
+        'note: spam: none of 1 test example has the answer "yes", which 1 of 1 train examples have',
+        "note: spam: 1 test example: a score is known to ±98.0 points at worst (95 % interval)",
+    ]
 
 
 @pytest.mark.slow

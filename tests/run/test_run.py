@@ -9,6 +9,7 @@ import pytest
 
 from forked import run_program
 from sapo_lite import load_recipe, read_results, run_recipe
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
@@ -409,6 +410,10 @@ def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(
     out, results, shown = fixed
     notice = "scoring.score_examples is 32 instead of 80: sequence.train_examples is 32"
     assert shown.startswith(f"note: {notice}\n")
+    found = "12 test examples: a score is known to ±28.3 points at worst (95 % interval)"
+    assert f"note: oldest: {found}\n" in shown[: shown.index("== ")]
+    numbers = {"rows": 12, "half_width": 28.3}
+    assert results.findings == [Finding("oldest", "small test", "test", found, numbers, "caution")]
     assert results.notices == [notice]
     assert read(out / "results.json")["notices"] == [notice]
     assert read(out / "recipe.json")["recipe"]["scoring"]["score_examples"] == 32
