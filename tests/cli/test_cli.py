@@ -88,7 +88,8 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
     done = call(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
     assert "Text:\nYou have won, call now\n" in done.stdout
     assert done.stdout.splitlines()[-1] == (
-        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label"
+        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label; "
+        "not read: id, message"
     )
 
 
