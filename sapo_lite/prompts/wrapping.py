@@ -79,9 +79,7 @@ def _without_emphasis(text: str) -> str:
     if mark is None:
         return text
     inner = text[mark.end() : -len(mark[0])]
-    whole = text.endswith(mark[0]) and mark[1] not in inner
-    # One star and a blank begin a list.
-    return inner if whole and (len(mark[0]) > 1 or inner == inner.strip()) else text
+    return inner if text.endswith(mark[0]) and mark[1] not in inner else text
 
 
 def _unquoted(text: str) -> str:

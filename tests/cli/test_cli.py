@@ -89,7 +89,8 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
     done = run_program(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
     assert "Text:\nYou have won, call now\n" in done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
-        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label",
+        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label; "
+        "not read: id, message",
         'note: spam: none of 1 train example has the answer "no", which 1 of 1 test examples have',
         'note: spam: none of 1 test example has the answer "yes", which 1 of 1 train examples have',
         "note: spam: 1 test example: a score is known to ±98.0 points at worst (95 % interval)",
