@@ -1,4 +1,4 @@
-"""Inputs of a run besides its recipe, identified by content: data, model, files of candidates and metrics."""
+"""Inputs of a run besides its recipe, identified by content: data, model, file of candidates, metrics."""
 
 import contextlib
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
-    """Hashes of the model, of the file of candidates, and of files with the tasks' metrics, by name.
+    """Hashes of the model and of the file of candidates, and the tasks' metrics, by name.
 
     They are empty for what is not on this disk yet.
     """
@@ -29,8 +29,11 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
             content = {"content": sha256(recipe.paraphrase.candidates_file())}
         found[f"the file of candidates {recipe.paraphrase.path}"] = content
     for task in tasks:
-        if file := metric_file(task.metric):
-            found[f"the metric {shown_name(task.metric)}"] = {"content": sha256(file)}
+        file = metric_file(task.metric)
+        found[f"the metric of {task.key}"] = {
+            "name": shown_name(task.metric),
+            **({"content": sha256(file)} if file else {}),
+        }
     return found
 
 

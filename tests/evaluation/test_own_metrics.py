@@ -9,6 +9,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC, mean_scores
 from sapo_lite.evaluation.own_metrics import shown_name, with_metrics
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run.binding import changed_inputs
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.types import Example, Task
 from tiny import make_task
@@ -56,10 +57,14 @@ def test_a_changed_metric_is_a_changed_input(tmp_path: Path) -> None:
     recipe, file = load_recipe("lab"), tmp_path / "mine.py"
     file.write_text(SAME_LENGTH)
     task = checked("mine:same_length", tmp_path)
-    before = inputs_of(recipe, [task])["the metric mine:same_length"]
+    before = inputs_of(recipe, [task])
     file.write_text(SAME_LENGTH + "\n")
-    assert before.keys() == {"content"}
-    assert inputs_of(recipe, [task])["the metric mine:same_length"] != before
+    assert before["the metric of task195"]["name"] == "mine:same_length"
+    assert changed_inputs(before, inputs_of(recipe, [task])) == [
+        "the metric of task195 has changed (content)"
+    ]
+    other = changed_inputs(before, inputs_of(recipe, [task_with("accuracy")]))
+    assert other == ["the metric of task195 has changed (name, content)"]
 
 
 @pytest.mark.parametrize(
