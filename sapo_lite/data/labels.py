@@ -22,9 +22,10 @@ AROUND = ".,;:!?\"'`()[]{}<>*_…。，、；：！？“”‘’（）【】�
 _IN_WORD = rf"(?:[\u0300-\u036f]|[^\W{HAN}\u3040-\u309f])"
 _CLOSING = r"[*_`\"'”’」』】)\]}>]*"
 _STOP = r"[.,;:!)\]}。，、；：！）…—]"
+_KOREAN = "입니다|이다|이에요|예요"  # "it is", written without a space behind the word
 # Words that may follow a label which ends what it says: "It sounds positive to me", "4 stars", "积极的".
 _TAIL = (
-    r"(?:\s*(?:的|了|吧|です|だ|である|でした|입니다|이다)(?=\W|\Z))?"
+    rf"(?:\s*(?:的|了|吧|です|だ|である|でした|{_KOREAN})(?=\W|\Z))?"
     r"(?:\s+(?:stars?|sentiment|label|class|category)\b)?"
 )
 _ENDS = re.compile(
@@ -40,6 +41,7 @@ _NEGATION = re.compile(
     r"|아니|않|ない|ません",
     re.IGNORECASE,
 )
+_DENIED = re.compile(rf"(?:{_NEGATION.pattern})\s+(?:an?\s+)?\Z", re.IGNORECASE)  # "positive, not negative"
 # What follows the last mark in a text is its answer; so is what follows a short opening with a colon.
 _MARK = re.compile(
     r".*(?:\banswer\s+(?:is|would\s+be)\b|\b(?:answer|label|output|prediction|class|category|sentiment|option"
@@ -146,7 +148,8 @@ class _Labels:
         stop = end.search(text, found.end())
         clause, rest = (text[: stop.end()], text[stop.end() :]) if stop else (text, "")
         later = {given for one in _sentences(rest) for given in (self.equal(_plain(one)), self._stated(one))}
-        return label if self._named(clause) == {label} and later <= {None, label} else None
+        others = (one for one in self.pattern.finditer(clause) if not _DENIED.search(clause[: one.start()]))
+        return label if set(map(self._label, others)) == {label} and later <= {None, label} else None
 
     def _stated(self, text: str) -> str | None:
         """The only label of the text, if a sentence ends with it and no sentence with it denies it."""
@@ -207,7 +210,7 @@ def _after(last: str) -> str:
     if not re.match(_IN_WORD, last):
         return "" if re.match(r"\w", last) else rf"(?!\w)(?!{re.escape(last)})"
     digit = r"(?!\s?[%％]|[.,/:]\d)" if last.isdecimal() else ""
-    return rf"(?!{_IN_WORD})(?![-‐‑']\w)(?![+#])" + digit
+    return rf"(?=(?:{_KOREAN})(?!\w)|(?!{_IN_WORD}))(?![-‐‑']\w)(?![+#])" + digit
 
 
 def _sentences(text: str) -> list[str]:

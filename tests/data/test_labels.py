@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sapo_lite.data.labels import default_metric, label_of
@@ -49,6 +49,7 @@ CHINESE = ("积极", "消极")
         ("positive: it could not be more positive", SENTIMENT, "positive"),
         ("Positive. There is nothing negative.", SENTIMENT, "positive"),
         ("Yes, it is not good.", YES_NO, "yes"),
+        ("positive (not negative)", SENTIMENT, "positive"),
         ("A) cats", LETTERS, "A"),
         ("(A) cats", LETTERS, "A"),
         ("- B: dogs", LETTERS, "B"),
@@ -73,6 +74,7 @@ CHINESE = ("积极", "消极")
         ("选B。", LETTERS, "B"),
         ("我觉得是积极的。", CHINESE, "积极"),
         ("ポジティブです。", ("ポジティブ", "ネガティブ"), "ポジティブ"),
+        ("긍정입니다.", ("긍정", "부정"), "긍정"),
     ],
 )
 def test_an_answer_is_the_label_that_it_gives(text: str, labels: tuple[str, ...], label: str) -> None:
@@ -115,6 +117,7 @@ def test_an_answer_is_the_label_that_it_gives(text: str, labels: tuple[str, ...]
         ("Is it positive?", SENTIMENT),
         ("positive or negative", SENTIMENT),
         ("positive, negative", SENTIMENT),
+        ("positive, no: negative", SENTIMENT),
         ("positive\nnegative", SENTIMENT),
         ("Yes. No.", YES_NO),
         ("Positive. I would even say negative.", SENTIMENT),
@@ -156,6 +159,7 @@ def test_white_space_and_a_full_stop_around_a_label_change_nothing(labels: list[
     assert [label_of(around.format(label), labels) for label in labels] == labels
 
 
+@settings(max_examples=50)
 @given(st.lists(st.text("abcde", min_size=2, max_size=4), min_size=2, max_size=5, unique=True), st.data())
 def test_a_denied_label_is_never_that_label(labels: list[str], data: st.DataObject) -> None:
     label = data.draw(st.sampled_from(labels))
