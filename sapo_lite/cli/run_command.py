@@ -47,13 +47,13 @@ def run(
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
-    from sapo_lite.data.tasks import load_sequence
     from sapo_lite.report.plan_view import plan
     from sapo_lite.run.checks import as_notices, findings_of_examples
+    from sapo_lite.run.tasks import load_run_tasks
 
     notices: list[str] = []
     console = wide_console(sys.stdout)
-    tasks = load_sequence(recipe.sequence, data, notices.append)
+    tasks = load_run_tasks(recipe.sequence, data, notices.append)
     console.print(plan(recipe, tasks))
     for notice in [*notices, *as_notices(findings_of_examples(tasks))]:
         console.print(f"note: {notice}", markup=False, highlight=False)

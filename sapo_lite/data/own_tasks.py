@@ -8,6 +8,7 @@ from sapo_lite.data.chat_rows import from_messages
 from sapo_lite.data.collecting import collecting
 from sapo_lite.data.drawing import drawn, split
 from sapo_lite.data.hub_rows import PREFIX, hub_rows
+from sapo_lite.data.labels import default_metric
 from sapo_lite.data.language import language_of
 from sapo_lite.data.readers import Row, is_table, read_rows
 from sapo_lite.data.row_instructions import settle_instructions
@@ -66,7 +67,7 @@ def _load(config: "TaskConfig", sequence: "SequenceConfig", notify: Notify) -> T
         language=config.language or language_of(config.instruction + config.suffix),
         train=used,
         test=tested,
-        metric=config.metric or ("accuracy" if closed else "rougeL"),
+        metric=config.metric or default_metric(labels, [example.answer for example in train or test]),
         watched=config.watch,
     )
 

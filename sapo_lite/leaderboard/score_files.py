@@ -178,7 +178,8 @@ def _generated(
     from sapo_lite.recipe import ParaphraseConfig
 
     config = ParaphraseConfig(backend=(backend,), count=count, model=paraphraser)
-    answers = tuple(dict.fromkeys(e.answer for e in file.examples if e.answer.strip()))
+    stripped = (example.answer.strip() for example in file.examples)
+    answers = tuple(dict.fromkeys(filter(None, stripped)))
     task = Task(
         id="prompts",
         suite="",

@@ -1,12 +1,12 @@
 """Checks of the examples that a run uses: at its start, and after inputs are cut to the model's budget."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from sapo_lite.data.check import OF_DRAWN, OF_ROWS, check
 from sapo_lite.data.check.cuts import cut_inputs
 from sapo_lite.data.check.finding import Finding, notices, subject_of
 from sapo_lite.data.check.metric import what_the_metric_sees
-from sapo_lite.evaluation.metrics import METRICS
+from sapo_lite.evaluation.metrics import score_of
 from sapo_lite.types import Task
 
 # Lines for a task at the start of a run.
@@ -41,8 +41,3 @@ def findings_of_cuts(whole: Sequence[Task], fitted: Sequence[Task]) -> list[Find
 def as_notices(findings: Sequence[Finding]) -> list[str]:
     """A few lines for each task, the most severe first."""
     return list(notices(findings, _AT_MOST))
-
-
-def score_of(task: Task) -> Callable[[str, str], float]:
-    """The score, in [0, 1], of an answer to the task against a reference."""
-    return METRICS[task.metric]

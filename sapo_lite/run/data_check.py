@@ -11,10 +11,11 @@ from sapo_lite.data.check.facts import SplitFacts, facts_of
 from sapo_lite.data.check.finding import Finding, Split, Subject, by_level, subject_of
 from sapo_lite.data.check.metric import what_the_metric_sees
 from sapo_lite.data.suite import read_index
-from sapo_lite.data.tasks import load_dev, load_sequence
+from sapo_lite.data.tasks import load_dev
 from sapo_lite.errors import DataError, RenderError
+from sapo_lite.evaluation.metrics import score_of
 from sapo_lite.recipe import SequenceConfig
-from sapo_lite.run.checks import score_of
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Task
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def check_sequence(
         DataError: tasks cannot be read; the message lists all faults.
     """
     everything = sequence.model_copy(update={"train_examples": _ALL, "test_examples": _ALL, "draw": None})
-    whole = load_sequence(everything, data, notify)
-    for task, used in zip(whole, load_sequence(sequence, data), strict=True):
+    whole = load_run_tasks(everything, data, notify)
+    for task, used in zip(whole, load_run_tasks(sequence, data), strict=True):
         dev = () if task.train_split == "dev" else load_dev(sequence, task, data)
         yield _checked(subject_of(task, dev), subject_of(used), chat)
 

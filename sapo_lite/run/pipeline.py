@@ -5,8 +5,8 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import BackboneError
+from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, group_name
 from sapo_lite.model.backbone import Backbone
@@ -21,7 +21,7 @@ from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
 from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
-from sapo_lite.run.collect import collect, published_row, stand_ins
+from sapo_lite.run.collect import collect, stand_ins, task_row
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
@@ -30,6 +30,7 @@ from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stages import learn
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
@@ -53,7 +54,7 @@ def run(
     Raises:
         SapoLiteError: anything that a user can fix; the message says how.
     """
-    tasks = load_sequence(recipe.sequence, data, progress.notice)
+    tasks = load_run_tasks(recipe.sequence, data, progress.notice)
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)
@@ -73,8 +74,9 @@ def run(
         stage = folder.stage(number, group_name(group))
         learned |= learn(context, number, group, learned, stage)
         scores.append(finish_stage(context, tasks, learned, stage, group))
-        rows = [published_row(row) for row in scores]
-        progress.scores([task.name for task in tasks], list(map(group_name, groups)), rows)
+        rows = [task_row(row) for row in scores]
+        metrics = {task.name: shown_name(task.metric) for task in tasks}
+        progress.scores(metrics, list(map(group_name, groups)), rows)
     with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
         held_out = {task.id: context.held_out(task) for task in tasks}
         robustness = measure_robustness(context.backbone, tasks, held_out, recipe.evaluation, stage, progress)

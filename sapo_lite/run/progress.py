@@ -1,6 +1,6 @@
 """Protocol for the progress of a run: that of its prompts, and the scores of all tasks after each stage."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -12,10 +12,13 @@ from sapo_lite.types import Candidate
 
 
 class RunProgress(PromptProgress, Protocol):
-    """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task."""
+    """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task.
+
+    `metrics` has the tasks in order, each with the metric of its scores.
+    """
 
     def scores(
-        self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
     ) -> None: ...
 
 
@@ -46,5 +49,7 @@ class Silent:
     ) -> None:
         pass
 
-    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(
+        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+    ) -> None:
         pass

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forked import Program, run_program
-from sapo_lite.evaluation.metrics import METRICS
+from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC
 from sapo_lite.learning.rewriting import Rewriting
 from small import small_command, small_run
 
@@ -62,7 +62,8 @@ def test_a_run_that_rewrites_keeps_and_reports_what_became_of_the_answers(
     assert ("training the rewriter: 4/4 steps · mean reward" in shown) == (policy == "rl")
     assert "rewriting: 32/32 answers" in shown
     assert read(tmp_path / "run/results.json")["rewriting"]["oldest"]["rewritten"] > 0
-    metrics = [*METRICS, *(f"{metric}_extracted" for metric in METRICS)]
+    names = [*METRICS, TASK_METRIC]
+    metrics = [*names, *(f"{metric}_extracted" for metric in names)]
     assert all(list(by_metric) == metrics for by_metric in results.matrices.values())
     scores = read(tmp_path / "run/02-odd_one_out/predictions/oldest-original.json")["scores"]
     assert results.matrices["original"]["exact_match_extracted"][2][0] == scores["exact_match_extracted"]
@@ -84,7 +85,7 @@ def test_given_the_same_rows_a_run_is_as_if_there_had_been_no_policy(
 def test_a_run_that_rewrites_nothing_has_no_rewriting(fixed: Path) -> None:
     results = read(fixed / "results.json")
     assert results["rewriting"] == {}
-    assert all(list(by_metric) == list(METRICS) for by_metric in results["matrices"].values())
+    assert all(list(by_metric) == [*METRICS, TASK_METRIC] for by_metric in results["matrices"].values())
 
 
 def test_rewrites_are_made_with_the_chosen_candidate(tmp_path: Path) -> None:
