@@ -15,18 +15,21 @@ _AT_MOST = 4
 _ANSWERS = 200
 
 
-def findings_of_examples(tasks: Sequence[Task]) -> list[Finding]:
+def findings_of_examples(tasks: Sequence[Task], *, metrics: bool = True) -> list[Finding]:
     """Findings about the examples of tasks, in well under a second.
 
     Nearly equal inputs are not looked for: that takes seconds a task (`sapo-lite data check` does it).
+
+    metrics: look at what the metrics see, too; the import of rouge-score takes a second or more
     """
-    return [finding for task in tasks for finding in _of_task(task)]
+    return [finding for task in tasks for finding in _of_task(task, metrics=metrics)]
 
 
-def _of_task(task: Task) -> Iterator[Finding]:
+def _of_task(task: Task, *, metrics: bool) -> Iterator[Finding]:
     subject = subject_of(task)
     yield from check(subject, (*OF_ROWS, *OF_DRAWN))
-    yield from what_the_metric_sees(subject, score_of(task), _ANSWERS)
+    if metrics:
+        yield from what_the_metric_sees(subject, score_of(task), _ANSWERS)
 
 
 def findings_of_cuts(whole: Sequence[Task], fitted: Sequence[Task]) -> list[Finding]:

@@ -30,6 +30,7 @@ from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run import pipeline
 from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Task
 from small import ROOT, call, command
 
@@ -383,7 +384,7 @@ def test_after_it_a_run_needs_no_server_for_its_candidates(
         done = say("paraphrase", recipe, "--host", server.url, "--json", "out.json")
     assert done.code == 0, done.err
     loaded = load_recipe(recipe, [f"paraphrase.host={server.url}"])
-    tasks = pipeline.load_sequence(loaded.sequence, None)
+    tasks = load_run_tasks(loaded.sequence, None)
     shown = io.StringIO()
     with RunFolder(tmp_path / "run") as folder:
         progress = PlainDisplay(Console(file=shown, width=110))
