@@ -12,6 +12,7 @@ from sapo_lite.data.readers import READERS, read_rows
 from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
+from sapo_lite.data.watch_sets import is_set
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
@@ -29,7 +30,8 @@ def load_sequence(
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for every file whose columns were found by known names.
+    Tasks of the suite that are only watched come last. `notify` is called with a sentence for every file
+    whose columns were found by known names.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
@@ -39,13 +41,14 @@ def load_sequence(
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
-    for wanted in sequence.tasks:
+    watched = [name for name in sequence.watch if not is_set(name)]
+    for wanted, only_watched in [*((name, False) for name in sequence.tasks), *((n, True) for n in watched)]:
         with _collecting(problems):
             name = match_task(wanted, suite, index)
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
             wanted_as[name] = wanted
-            tasks.append(_load_task(suite, name, index[name], sequence, notify))
+            tasks.append(_load_task(suite, name, index[name], sequence, notify, watched=only_watched))
     if problems:
         raise DataError("\n".join(problems))
     keys = task_keys([task.id for task in tasks])
@@ -63,15 +66,24 @@ def _collecting(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
-    """Load one task. Raises DataError with all faults of its entry and files."""
+def _load_task(
+    suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify, *, watched: bool
+) -> Task:
+    """Load one task, a watched one without training examples.
+
+    Raises:
+        DataError: its entry and files have faults; the message lists all.
+    """
     folder = suite / name
     problems: list[str] = []
     with _collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
-    with _collecting(problems):
-        split, path = _train_file(folder, sequence.missing_train)
-        train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
+    split: Literal["train", "dev"] = "train"
+    train: tuple[Example, ...] = ()
+    if not watched:
+        with _collecting(problems):
+            split, path = _train_file(folder, sequence.missing_train)
+            train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
     with _collecting(problems):
         test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
     if problems:
@@ -86,6 +98,7 @@ def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig"
         train=train,
         test=test,
         train_split=split,
+        watched=watched,
     )
 
 

@@ -85,6 +85,16 @@ def _of_methods() -> Iterator[Rule]:
         lambda weight, method: weight != 0 or not METHODS[method].penalty,
         'a number above 0 (adapter.method is "{1}")',
     )
+    yield Rule(
+        ("guard.on", "guard.max_drop", "adapter.method", "paraphrase.count", *_prompt_keys()),
+        lambda on, line, method, count, *prompt: (
+            on != "retry"
+            or line is None
+            or (len(METHODS[method].groups("ab")) > 1 and count and strategy_of(_prompt(prompt)).has_next)
+        ),
+        '"warn" or "stop" ("retry" takes the candidate of the next lowest loss: it needs prompt.strategy = '
+        '"sapo" without top_k and rescore, paraphrases, and an adapter that learns one task after another)',
+    )
 
 
 def _of_candidates() -> Iterator[Rule]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr
 
 from sapo_lite.errors import RecipeError
+from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.section import Section
@@ -25,6 +26,7 @@ from sapo_lite.recipe.values import (
     Switch,
     TaskIds,
     Text,
+    WatchNames,
 )
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
@@ -49,6 +51,8 @@ class SequenceConfig(Section):
     """The tasks in the order of learning, and the number of examples of each.
 
     The first rows of every file are used; with `draw` (a seed), the first ones of a random order of its rows.
+    What `watch` names is tested at every stage and never trained: shipped sets ("general"), tasks of
+    lm-evaluation-harness ("harness:arc_easy", or "harness:FILE.yaml"), and tasks of the suite.
     """
 
     suite: Text
@@ -56,8 +60,14 @@ class SequenceConfig(Section):
     train_examples: Count = 1000
     test_examples: Count = 1000
     draw: OptionalSeed = None
+    watch: WatchNames = ()
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the recipe file."""
+        return self._folder
 
     def data_folder(self) -> Path | None:
         """Absolute path of `data`: relative to the recipe file, else to the working directory."""
@@ -194,6 +204,7 @@ class Recipe(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     rewrite: RewriteConfig = RewriteConfig()
+    guard: GuardConfig = GuardConfig()
 
     # Notices about values that `load_recipe` changed. Not a setting, so they are not dumped.
     _notices: tuple[str, ...] = PrivateAttr(default=())

@@ -4,7 +4,7 @@ Both write to stderr; the results at the end go to stdout (sapo_lite.report.run_
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -25,7 +25,7 @@ from rich.text import Text
 
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
-from sapo_lite.report.tables import candidate_table, pool_table, score_matrix
+from sapo_lite.report.tables import candidate_table, pool_table, score_matrix, watched_table
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -111,8 +111,16 @@ class LiveDisplay:
         else:
             self._table = candidate_table(pool, scores, rows=8)
 
-    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(
+        self,
+        tasks: Sequence[str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
+    ) -> None:
         self._matrix = score_matrix(tasks, groups, rows, "R so far: ROUGE-L, %")
+        if watched:
+            self._matrix = Group(self._matrix, watched_table(groups, watched, "watched so far, %"))
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))

@@ -1,6 +1,6 @@
 """Plain display of a running command: for log files, pipes and `--plain`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -55,9 +55,17 @@ class PlainDisplay:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
 
-    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(
+        self,
+        tasks: Sequence[str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
+    ) -> None:
         values = "  ".join(f"{task} {value:.1f}" for task, value in zip(tasks, rows[-1], strict=True))
         self._print(f"R[{len(rows) - 1}]  {values}")
+        for name, scores in watched.items():
+            self._print(f"watched  {name} {scores[-1]:.1f} ({scores[-1] - scores[0]:+.1f})")
 
     def notice(self, text: str) -> None:
         self._print(f"note: {text}")

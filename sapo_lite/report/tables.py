@@ -1,6 +1,6 @@
 """Tables of candidates and of scores, as rich renderables."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -86,6 +86,15 @@ def score_matrix(
         cells = [Text(f"{value:.1f}", style="bold" if task == group else "") for task, value in scores]
         named.append(["nothing" if group is None else f"{i} {group}", *cells])
     return NumberTable(title, ["after training", *tasks], named)
+
+
+def watched_table(groups: Sequence[str], scores: Mapping[str, Sequence[float]], title: str) -> RenderableType:
+    """Table of what is watched, in percent: a row each, a column for each stage, and the change since the
+    first."""
+    stages = max(map(len, scores.values()))
+    headings = ["watched", "nothing", *(f"{i} {group}" for i, group in enumerate(groups[: stages - 1], 1))]
+    rows = [[name, *(f"{s:.1f}" for s in own), f"{own[-1] - own[0]:+.1f}"] for name, own in scores.items()]
+    return NumberTable(title, [*headings, "change"], rows)
 
 
 def titled(title: str, table: Table) -> RenderableType:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.watch_sets import is_set, set_file
 from sapo_lite.errors import RecipeError
 from sapo_lite.model.identity import model_identity
 from sapo_lite.run.binding import Inputs
@@ -24,6 +25,9 @@ def inputs_of(recipe: "Recipe") -> Inputs:
         with contextlib.suppress(RecipeError, OSError):  # the source of candidates says what is wrong
             content = {"content": sha256(recipe.paraphrase.candidates_file())}
         found[f"the file of candidates {recipe.paraphrase.path}"] = content
+    for name in filter(is_set, recipe.sequence.watch):
+        if file := set_file(name, recipe.sequence.folder):
+            found[f"the watch set {name}"] = {"content": sha256(file)}
     return found
 
 

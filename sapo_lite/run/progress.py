@@ -1,6 +1,6 @@
 """Protocol for the progress of a run: that of its prompts, and the scores of all tasks after each stage."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -12,10 +12,17 @@ from sapo_lite.types import Candidate
 
 
 class RunProgress(PromptProgress, Protocol):
-    """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task."""
+    """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task.
+
+    `watched` has the scores of what is watched, by name and stage.
+    """
 
     def scores(
-        self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self,
+        tasks: Sequence[str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
     ) -> None: ...
 
 
@@ -46,5 +53,11 @@ class Silent:
     ) -> None:
         pass
 
-    def scores(self, tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
+    def scores(
+        self,
+        tasks: Sequence[str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
+    ) -> None:
         pass
