@@ -106,11 +106,6 @@ class Strategy:
     settings: tuple[str, ...] = ()
     variants: "tuple[Variant, ...]" = ()
 
-    @property
-    def has_next(self) -> bool:
-        """Whether one candidate, that of the lowest loss, is trained with: the next one can replace it."""
-        return self.races and self.schedule is None
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -290,7 +285,7 @@ def select(
     """Apply the recipe's strategy to one task.
 
     `scores` may be empty if the strategy needs none, or if there is only one candidate. A `rank` above 0
-    takes the candidate of that place by loss, from 0, instead of the strategy's (`Strategy.has_next`).
+    takes the candidate of that place by loss, from 0, instead of the strategy's.
     """
     strategy, schedule = strategy_of(config.model_dump()), None
     if len(candidates) == 1:

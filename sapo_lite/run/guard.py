@@ -211,9 +211,8 @@ def _put_in_place(stage: Stage, kept: int) -> None:
 
 
 def _named(way: Way) -> str:
-    candidate = f"the candidate of place {way.rank + 1} by loss" if way.rank else "the same candidate"
-    replay = " and rows of earlier tasks" if way.replay else ""
-    return "its first training" if way == AS_ASKED else candidate + replay
+    parts = ["the next-best candidate"] * bool(way.rank) + ["replay"] * way.replay
+    return " and ".join(parts) or "the first training"
 
 
 def _events(
