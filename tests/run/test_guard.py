@@ -15,19 +15,20 @@ from small import SETTINGS, small_run
 
 pytestmark = pytest.mark.slow
 
-# The second task makes the model forget the first one.
+# The second task makes the model forget all of the first one (on the processors tried: 55 points of 55), with
+# any candidate; replayed rows keep it.
 FORGETS = (
     "sequence.tasks=['mood','odd_one_out']",
-    "sequence.test_examples=24",
+    "sequence.test_examples=40",
     "paraphrase.count=2",
     "adapter.method=sequential",
     "training.epochs=4",
-    "training.learning_rate=1e-2",
+    "training.learning_rate=2e-2",
     "training.checkpoint_every=1",
     "evaluation.prompts=original",
     "guard.max_drop=2.0",
 )
-RETRY = (*FORGETS, "guard.on=retry")
+RETRY = (*FORGETS, "guard.on=retry", "adapter.replay_share=0.5")
 
 
 def read(path: Path) -> dict:
@@ -41,21 +42,19 @@ def retried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, st
 
 
 def test_a_retry_ends_with_the_least_drop_and_says_so(retried: tuple[Path, Results, str]) -> None:
-    out, results, shown = retried
-    assert results.guard
+    _, results, shown = retried
     ways = [event.way for event in results.guard]
     assert ways[:2] == ["the first training", "the next-best candidate"]
-    assert {event.stage for event in results.guard} == {2}
-    assert {event.task for event in results.guard} == {"mood"}
-    (kept,) = [event for event in results.guard if event.action == "kept"]
-    assert results.guard[0].too_far
+    assert len(ways) == 3
+    assert {(event.stage, event.task) for event in results.guard} == {(2, "mood")}
+    assert [event.too_far for event in results.guard] == [True, True, False]
+    assert [event.action for event in results.guard] == ["set aside", "set aside", "kept"]
+    kept = results.guard[-1]
     assert kept.drop == min(event.drop for event in results.guard)
     r = results.matrices["original"]["rougeL"]
     assert (kept.before, kept.after) == (pytest.approx(r[1][0]), pytest.approx(r[2][0]))
     (statement,) = [notice for notice in results.notices if "dropped" in notice]
-    assert (
-        f"{kept.way} is kept, which is {'too far still' if kept.too_far else 'within the line'}" in statement
-    )
+    assert statement.endswith(f"{kept.way} is kept, which is within the line")
     assert f"note: {statement}" in shown
     assert f"learned again with {ways[1]}" in shown
 
@@ -82,8 +81,7 @@ def test_a_run_killed_in_its_retries_ends_in_the_same_bytes(
     stage = "02-odd_one_out"
     kill_when(broken, f"{stage}/retry-1/checkpoints/checkpoint-2/trainer_state.json", RETRY)
     kill_when(broken, f"{stage}/retry-1/predictions/mood-original.json", RETRY)
-    if (whole / stage / "guard.json").exists():
-        kill_when(broken, f"{stage}/guard.json", RETRY)
+    kill_when(broken, f"{stage}/retry-2/adapter", RETRY)
     small_run(broken, *RETRY)
     assert_same_bytes(whole, broken)
 
@@ -91,12 +89,11 @@ def test_a_run_killed_in_its_retries_ends_in_the_same_bytes(
 def test_a_process_killed_while_files_change_places_is_no_loss(
     retried: tuple[Path, Results, str], tmp_path: Path
 ) -> None:
-    """The state after guard.json was written and the first two renames were made."""
+    """Killed when the adapter and one of the two folders of answers had been moved."""
     whole, broken = retried[0], tmp_path / "broken"
     shutil.copytree(whole, broken)
     stage = broken / "02-odd_one_out"
     kept = read(stage / "guard.json")["kept"]
-    assert kept > 0
     retry = stage / f"retry-{kept}"
     retry.mkdir(exist_ok=True)
     for name in ("stage.json", "predictions"):
