@@ -1,7 +1,7 @@
 """Shipped watch sets: questions with choices, which show what a model could do before it was trained.
 
-A set is a file `data/watch/NAME.jsonl` with an item a line: category, question, choices, and the index of the
-right choice. All items are of our own writing.
+A set is a file such as `data/watch/general.jsonl` with an item a line: category, question, choices, and the
+index of the right choice. All items are of our own writing.
 """
 
 import json

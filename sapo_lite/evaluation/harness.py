@@ -4,7 +4,7 @@ No chat template is applied and no wording is chosen, so that scores compare wit
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,8 +58,13 @@ def _metric_of(task: Any) -> str:
     return str(metric)
 
 
-def score_harness(backbone: Backbone, tasks: dict[str, Any], limit: int) -> WatchScores:
-    """Score the first `limit` documents of each task by its first metric.
+def score_harness(
+    backbone: Backbone,
+    tasks: dict[str, Any],
+    limit: int,
+    on_done: Callable[[int], None] = lambda _: None,
+) -> WatchScores:
+    """Score the first `limit` documents of each task by its first metric. `on_done` gets their number.
 
     Raises:
         DataError: the metric has no score in [0, 1] for a single document.
@@ -80,6 +85,7 @@ def score_harness(backbone: Backbone, tasks: dict[str, Any], limit: int) -> Watc
         documents = sorted(found["samples"][name], key=lambda document: int(document["doc_id"]))
         rows[name] = [_in_percent(document[metric], name, metric) for document in documents]
         predictions += [str(document["filtered_resps"]) for document in documents]
+    on_done(len(predictions))
     every = [row for own in rows.values() for row in own]
     parts = {name: sum(own) / len(own) for name, own in rows.items()} if len(rows) > 1 else {}
     return WatchScores(", ".join(dict.fromkeys(metrics.values())), predictions, every, parts)

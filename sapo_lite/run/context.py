@@ -9,7 +9,7 @@ from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.usage import Usage
-from sapo_lite.run.watching import Test
+from sapo_lite.run.watching import WatchTest
 from sapo_lite.types import Candidate, Task
 
 
@@ -28,7 +28,7 @@ class RunContext:
     pools: Mapping[str, Pool]
     usage: Usage
     progress: RunProgress
-    watched: Mapping[str, Test] = field(default_factory=dict)
+    watched: Mapping[str, WatchTest] = field(default_factory=dict)
 
     def seed(self, number: int) -> int:
         return stage_seed(self.recipe, number)

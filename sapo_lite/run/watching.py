@@ -1,8 +1,9 @@
 """Watched sets and tasks of a run: tested at every stage, never trained."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from sapo_lite.data.watch_sets import HARNESS, is_set, read_watch_set, set_file
 from sapo_lite.errors import DataError
@@ -18,8 +19,18 @@ from sapo_lite.run.stage_folder import Stage, Watched
 from sapo_lite.run.usage import Usage
 from sapo_lite.types import Task
 
-# Tests one watched set or task with the model as it is; the argument gets the rows done since its last call.
-Test = Callable[[Callable[[int], None]], WatchScores]
+
+@dataclass(frozen=True)
+class WatchTest:
+    """A test of one watched set or task with the model as it is.
+
+    total, unit: its amount of work
+    score: does it; the argument gets the amount done since its last call
+    """
+
+    total: int
+    unit: str
+    score: Callable[[Callable[[int], None]], WatchScores]
 
 
 def row_scores(task: Task, predictions: Sequence[str]) -> list[float]:
@@ -28,7 +39,7 @@ def row_scores(task: Task, predictions: Sequence[str]) -> list[float]:
     return [100 * metric(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
 
 
-def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> dict[str, Test]:
+def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> dict[str, WatchTest]:
     """Tests by name: of the watched tasks, then of the sets and tasks of the harness in `sequence.watch`.
 
     tasks: watched tasks
@@ -36,19 +47,24 @@ def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> d
     Raises:
         DataError: a task of the harness cannot be loaded, or a name is taken twice.
     """
-    found: dict[str, Test] = {}
+    found: dict[str, WatchTest] = {}
     for task in tasks:
         fitted = backbone.chat.fit(task, [task.instruction])
-        found[task.key] = partial(_test_task, recipe, backbone, fitted)
+        found[task.key] = WatchTest(len(task.test), "answers", partial(_test_task, recipe, backbone, fitted))
     for name in filter(is_set, recipe.sequence.watch):
         if name in found:
             raise DataError(f"sequence.watch has {name}: expected another name than that of a watched task")
         if name.startswith(HARNESS):
             file = set_file(name, recipe.sequence.folder)
             loaded = load_harness_task(name.removeprefix(HARNESS), file)
-            found[name] = partial(_test_harness, backbone, loaded, recipe.sequence.test_examples)
+            limit = recipe.sequence.test_examples
+            documents = sum(min(limit, len(task.eval_docs)) for task in loaded.values())
+            score = partial(score_harness, backbone, loaded, limit)
+            found[name] = WatchTest(documents, "documents", score)
         else:
-            found[name] = partial(score_choices, backbone, read_watch_set(name))
+            items = read_watch_set(name)
+            choices = sum(len(item.choices) for item in items)
+            found[name] = WatchTest(choices, "choices", partial(score_choices, backbone, items))
     return found
 
 
@@ -57,26 +73,19 @@ def _test_task(recipe: Recipe, backbone: Backbone, task: Task, on_done: Callable
     return WatchScores(task.metric, answers, row_scores(task, answers), {})
 
 
-def _test_harness(
-    backbone: Backbone, loaded: Mapping[str, object], limit: int, _on_done: Callable[[int], None]
-) -> WatchScores:
-    return score_harness(backbone, dict(loaded), limit)
-
-
 def test_watched(
-    tests: Mapping[str, Test], stage: Stage, usage: Usage, progress: RunProgress
+    tests: Mapping[str, WatchTest], stage: Stage, usage: Usage, progress: RunProgress
 ) -> dict[str, Watched]:
     """Scores of all watched sets and tasks after a stage; its folder keeps the answers."""
     found = {}
     for name, test in tests.items():
         progress.stage(f"testing what is watched: {name}")
-        with usage.measure("evaluate"):
-            scores = stage.cached_as(
-                WatchScores, paths.watched(name), lambda test=test: asdict(test(_silent))
-            )
+        with usage.measure("evaluate"), progress.work("testing", test.total, test.unit) as meter:
+            make = partial(_made, test, partial(meter.advance, note=name))
+            scores = stage.cached_as(WatchScores, paths.watched(name), make)
         found[name] = Watched(scores.metric, scores.score, scores.parts)
     return found
 
 
-def _silent(_count: int) -> None:
-    pass
+def _made(test: WatchTest, on_done: Callable[[int], None]) -> dict[str, Any]:
+    return asdict(test.score(on_done))

@@ -1,6 +1,7 @@
 """Runs that watch: tested at every stage, never trained, no column of R."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,10 @@ def test_the_summary_has_a_table_of_general_ability(watched: tuple[Path, Results
 
 
 @pytest.mark.slow
-def test_scores_of_something_else_that_was_watched_are_refused(watched: tuple[Path, Results, str]) -> None:
-    out, *_ = watched
+def test_scores_of_something_else_that_was_watched_are_refused(
+    watched: tuple[Path, Results, str], tmp_path: Path
+) -> None:
+    out = shutil.copytree(watched[0], tmp_path / "run")
     (out / "results.json").unlink()
     path = out / "02-odd_one_out/stage.json"
     record = read(path)
