@@ -3,7 +3,6 @@
 No chat template is applied and no wording is chosen, so that scores compare with published ones.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -31,7 +30,6 @@ def load_harness_task(name: str, file: Path | None) -> dict[str, Any]:
             f'sequence.watch has "harness:{name}": expected lm-evaluation-harness, found no module lm_eval. '
             "Install it: pip install 'sapo-lite[harness]'"
         )
-    os.environ.setdefault("TQDM_DISABLE", "1")  # its bars would run through ours
     from lm_eval.tasks import TaskManager
 
     try:
