@@ -51,19 +51,26 @@ def made_run(
 
 def made_results(by_kind: Mapping[str, Matrix], strategy: str, adapter: str, seed: int) -> Results:
     """Results of which the matrices matter, and the metrics that follow from them."""
-    matrices = {kind: {"rougeL": [list(row) for row in r]} for kind, r in by_kind.items()}
+    matrices = {
+        kind: {metric: [list(row) for row in r] for metric in ("rougeL", "task_metric")}
+        for kind, r in by_kind.items()
+    }
     return Results(
         recipe="lab",
         strategy=strategy,
         adapter=adapter,
         seed=seed,
         tasks=list(TASKS),
+        task_metrics=dict.fromkeys(TASKS, "rougeL"),
         lessons=list(TASKS),
         chosen={},
         certainty={},
         rescorings={},
         matrices=matrices,
-        metrics={kind: {"rougeL": continual_metrics(m["rougeL"])} for kind, m in matrices.items()},
+        metrics={
+            kind: {metric: continual_metrics(r) for metric, r in by_metric.items()}
+            for kind, by_metric in matrices.items()
+        },
         formulas=FORMULAS,
         robustness={},
         robustness_averages={},

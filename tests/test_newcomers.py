@@ -261,10 +261,12 @@ def test_a_run_takes_its_paraphrases_from_a_new_source(suffixed: str, tmp_path: 
 
 def test_a_metric_is_in_the_results_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(
-        METRICS, "one_word", lambda prediction, reference: float(len(prediction.split()) == 1)
+        METRICS, "one_word", lambda prediction, reference, labels: float(len(prediction.split()) == 1)
     )
     results, _ = small_run(tmp_path, "prompt.strategy=fixed", "training.epochs=1")
+    assert results.task_metrics == dict.fromkeys(results.tasks, "rougeL")
     for by_metric in results.matrices.values():
+        assert by_metric["task_metric"] == by_metric["rougeL"]
         assert all(len(row) == 2 and all(0 <= score <= 100 for score in row) for row in by_metric["one_word"])
         assert max(by_metric["one_word"][-1]) > 0
     assert results.metrics["chosen"]["one_word"].ap == results.matrices["chosen"]["one_word"][-1][0] / 2 + (

@@ -115,6 +115,7 @@ def _run(content: Mapping[str, Any], cell: Mapping[str, Any]) -> Run:
         settings={**content["settings"], **own},
         data=dict.fromkeys(cell["tasks"], ""),
         inputs={},
+        task_metrics=dict.fromkeys(cell["tasks"], METRIC),
         candidates="",
         values=values,
         seconds={},

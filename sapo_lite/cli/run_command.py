@@ -47,12 +47,12 @@ def run(
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
-    from sapo_lite.data.tasks import load_sequence
     from sapo_lite.report.plan_view import plan
+    from sapo_lite.run.tasks import load_run_tasks
 
     notices: list[str] = []
     console = wide_console(sys.stdout)
-    console.print(plan(recipe, load_sequence(recipe.sequence, data, notices.append)))
+    console.print(plan(recipe, load_run_tasks(recipe.sequence, data, notices.append)))
     for notice in notices:
         console.print(f"note: {notice}", markup=False, highlight=False)
 

@@ -37,6 +37,11 @@ class Comparison:
     def kinds(self) -> list[str]:
         return list(self.runs[0].values)
 
+    @property
+    def task_metrics(self) -> dict[str, str]:
+        """The metric of each task's scores; of all tasks, if seeds draw them."""
+        return {task: metric for run in self.runs for task, metric in run.task_metrics.items()}
+
     def folder(self, run: Run) -> str:
         return str(run.path) if self.home is None else os.path.relpath(run.path, self.home)
 

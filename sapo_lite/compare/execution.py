@@ -17,7 +17,6 @@ from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.compare.read import other_candidates, read_run
 from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
-from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.progress import PromptProgress
@@ -29,6 +28,7 @@ from sapo_lite.run.paths import COMPARISON, LOG, SHOWN, WORKERS_LOG
 from sapo_lite.run.pipeline import paraphrase, run
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import is_finished
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.usage import Usage, forget_peaks
 from sapo_lite.support.files import write_json
 from sapo_lite.support.library_logs import chatter_to
@@ -148,7 +148,7 @@ def run_cell(
     """
     start = time.perf_counter()
     with RunFolder(path) as folder, chatter_to(path / LOG):
-        bind(folder, recipe, load_sequence(recipe.sequence, data))
+        bind(folder, recipe, load_run_tasks(recipe.sequence, data))
         if is_finished(path):
             return 0.0
         copy_pieces(path, others)

@@ -15,7 +15,6 @@ from typing import Any, Literal, get_args
 
 from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.data.fingerprint import data_fingerprint
-from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import Recipe, SequenceConfig
 from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding, require_recipe
@@ -23,6 +22,7 @@ from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.paths import COMPARISON, runs_finished
 from sapo_lite.run.results import is_finished
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.support.files import read_json
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task
@@ -44,11 +44,11 @@ class CellFolder:
 
 
 def load_tasks(grid: Grid, data: Path | None) -> dict[Cell, list[Task]]:
-    """Load the tasks of every cell. Raises DataError as in a run."""
+    """Load the tasks of every cell. Raises DataError or RecipeError as in a run."""
 
     @cache
     def load(sequence: SequenceConfig) -> list[Task]:
-        return load_sequence(sequence, data)
+        return load_run_tasks(sequence, data)
 
     return {cell: load(recipe.sequence) for cell, recipe in grid.recipes.items()}
 
@@ -68,7 +68,7 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
     prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
     found = {}
     for cell, recipe in grid.recipes.items():
-        data, inputs = prints[id(tasks[cell])], inputs_of(recipe)
+        data, inputs = prints[id(tasks[cell])], inputs_of(recipe, tasks[cell])
         folder = _own_folder(out, cell, recipe, data, inputs)
         if folder.state == "new":
             folder = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, folder)

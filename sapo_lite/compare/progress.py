@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
-from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.run.paths import SHOWN, stages_finished
 from sapo_lite.run.results import read_results
@@ -34,7 +34,7 @@ class GridProgress:
 
     def _read(self, cell: Cell) -> float:
         by_kind = read_results(self.plan.folders[cell].path).metrics
-        return next(iter(by_kind.values()))[PUBLISHED_METRIC].ap
+        return next(iter(by_kind.values()))[TASK_METRIC].ap
 
     @property
     def share(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, in_task_accuracy
-from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import trains
 from sapo_lite.recipe import flat
 from sapo_lite.run import paths
@@ -41,6 +41,7 @@ class Run:
     data: fingerprint by task
     inputs: hashes of model and file of candidates
     candidates: hash of the texts of all candidates; empty if there were none
+    task_metrics: by task, the metric of its scores
     values: kind of prompt -> metric -> percent; None if the metric is not defined (BWT of a single task)
     seconds: by kind of work, without copied pieces
     seconds_alone: sum of all seconds, with those that copied pieces took in other runs
@@ -54,6 +55,7 @@ class Run:
     data: dict[str, str] = field(repr=False)
     inputs: Inputs = field(repr=False)
     candidates: str
+    task_metrics: dict[str, str]
     values: dict[str, dict[str, float | None]]
     seconds: dict[str, float]
     seconds_alone: float
@@ -89,6 +91,7 @@ def read_run(path: Path, command: str | None = None) -> Run:
         about.data,
         about.inputs,
         _candidates(path),
+        results.task_metrics,
         {kind: _values(results, kind) for kind in results.matrices},
         usage["seconds"],
         seconds_alone(path),
@@ -99,11 +102,11 @@ def read_run(path: Path, command: str | None = None) -> Run:
 
 def _values(results: Results, kind: str) -> dict[str, float | None]:
     """Values by metric; those of robustness and of what is watched only if they were measured."""
-    continual, averages = results.metrics[kind][PUBLISHED_METRIC], results.robustness_averages
+    continual, averages = results.metrics[kind][TASK_METRIC], results.robustness_averages
     watched = list(results.watched.values())
     return {
         **{name: continual[name] for name in FORMULAS},
-        "in-task": in_task_accuracy(results.matrices[kind][PUBLISHED_METRIC]),
+        "in-task": in_task_accuracy(results.matrices[kind][TASK_METRIC]),
         **{name: averages[key] for name, key in _OF_ROBUSTNESS.items() if key in averages},
         **({WATCHED: fmean(w.scores[-1] - w.scores[0] for w in watched)} if watched else {}),
     }
@@ -174,6 +177,9 @@ def _unlike(run: Run, first: Run) -> str | None:
         return _other_tasks(run, first)
     if changed := [task for task in run.data if run.data[task] != first.data[task]]:
         return f"other data than {first.path} for {', '.join(changed)}"
+    others = [task for task, metric in run.task_metrics.items() if metric != first.task_metrics.get(task)]
+    if others:
+        return f"scored by another metric than {first.path}: {', '.join(others)}"
     keys = [key for key in {**first.settings, **run.settings} if key.startswith("evaluation.")]
     if tested := [key for key in keys if run.settings.get(key) != first.settings.get(key)]:
         return f"tested in another way than {first.path}: other {', '.join(tested)}"

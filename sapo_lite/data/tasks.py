@@ -1,12 +1,13 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sapo_lite.data.labels import default_metric
 from sapo_lite.data.language import language_of
 from sapo_lite.data.readers import READERS, read_rows
 from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Notify = Callable[[str], None]
 
+_ROUGE_L = ("SUPERNI", "TRACE", "lab")  # suites that have published scores
 _PUBLISHED_COLUMNS = ("sentence", "label")
 
 
@@ -94,6 +96,7 @@ def _load_task(
         instruction=entry["instruction"],
         suffix=entry["suffix"],
         labels=tuple(entry["labels"]),
+        metric=_metric(entry, sequence.suite, train),
         language=language_of(entry["instruction"] + entry["suffix"]),
         train=train,
         test=test,
@@ -108,10 +111,19 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
     for key in ("instruction", "suffix"):  # both are required, both may be empty
         if not isinstance(entry.get(key), str):
             raise DataError(f'{where}: expected a text as "{key}", found {quoted(entry.get(key))}')
+    if not isinstance(entry.get("metric", ""), str):
+        raise DataError(f'{where}: expected a text as "metric", found {quoted(entry["metric"])}')
     labels = entry.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise DataError(f'{where}: expected a list of texts as "labels", found {quoted(labels)}')
     return entry
+
+
+def _metric(entry: Mapping[str, Any], suite: str, train: Sequence[Example]) -> str:
+    """The entry's own metric; else the published one for suites that have scores to be compared with."""
+    if "metric" in entry or suite in _ROUGE_L:
+        return str(entry.get("metric", "rougeL"))
+    return default_metric(entry["labels"], [example.answer for example in train])
 
 
 def _train_file(folder: Path, missing_train: str) -> tuple[Literal["train", "dev"], Path]:

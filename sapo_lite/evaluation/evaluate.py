@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers to a task's test examples, and their mean scores in percent, by metric."""
+    """Answers to a task's test examples, and their mean scores in percent, by metric (and TASK_METRIC)."""
 
     predictions: list[str]
     scores: dict[str, float]
@@ -44,4 +44,4 @@ def evaluate(
             on_done=on_done,
         )
         predictions[place :: len(instructions)] = answers
-    return Evaluation(predictions, mean_scores(predictions, task.test))
+    return Evaluation(predictions, mean_scores(predictions, task))

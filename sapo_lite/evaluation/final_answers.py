@@ -6,14 +6,14 @@ content.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import median
 from typing import Any, Literal
 
+from sapo_lite.data.labels import AROUND, label_of
 from sapo_lite.data.language import words_of
 from sapo_lite.evaluation.metrics import mean_scores
-from sapo_lite.prompts.gate import stated_labels
 from sapo_lite.types import Example, Language, Task
 
 Kind = Literal["label", "short", "free"]
@@ -27,8 +27,6 @@ _MARKED = re.compile(
     r".*(?:\banswer\s+is\b|\banswer\s*[:：]|答案\s*[是为:：])[\s:：]*(\S[^\n]*)",
     flags=re.DOTALL | re.IGNORECASE,
 )
-# Punctuation around a word that is not part of it. Signs of numbers (- % $) are not here.
-_AROUND = ".,;:!?\"'`()[]{}<>*_…。，、；：！？“”‘’（）【】《》「」"
 
 
 @dataclass(frozen=True)
@@ -41,32 +39,32 @@ class Answers:
     def final(self, text: str) -> str:
         """The final answer in the text.
 
-        Label: the label that is named, if exactly one is, else the text. Short answer: the text after the
-        last "answer is" (or "answer:", "答案是"), else the last line, without case and outer punctuation.
+        Label: the label that is given (sapo_lite.data.labels), else the text. Short answer: the text after
+        the last "answer is" (or "answer:", "答案是"), else the last line, without case and outer punctuation.
         Free answer: the whole text.
         """
         text = text.strip()
         if self.kind == "label":
-            named = stated_labels(text, self.labels)
-            return named[0] if len(named) == 1 else text
+            label = label_of(text, self.labels)
+            return text if label is None else label
         if self.kind == "short":
             marked = _MARKED.match(text)
             last = marked[1] if marked else (text.splitlines() or [""])[-1]
-            words = (word.strip(_AROUND) for word in last.casefold().split())
+            words = (word.strip(AROUND) for word in last.casefold().split())
             return " ".join(word for word in words if word) or last
         return text
 
     def consistent(self, rewrite: str, reference: str, threshold: float) -> bool:
         """Whether the rewrite has the reference's content: the gate.
 
-        Label: the rewrite names exactly one label, the reference's. Short answer: the final answers are
+        Label: the rewrite gives the reference's label. Short answer: the final answers are
         equal. Free answer: the ROUGE-L F1 of the words (in Chinese, characters) is at least `threshold`.
         """
         if not rewrite.strip():
             return False
         if self.kind == "label":
-            named = stated_labels(rewrite, self.labels)
-            return len(named) == 1 and named == stated_labels(reference, self.labels)
+            label = label_of(rewrite, self.labels)
+            return label is not None and label == label_of(reference, self.labels)
         if self.kind == "short":
             return self.final(rewrite) == self.final(reference)
         return bool(_rouge_of_words().score(reference, rewrite)["rougeL"].fmeasure >= threshold)
@@ -81,10 +79,10 @@ def answers_of(task: Task) -> Answers:
 
 
 def extracted_scores(task: Task, predictions: Sequence[str]) -> dict[str, float]:
-    """Mean ROUGE-L of the predictions' final answers, in percent, under the name `rougeL_extracted`."""
+    """Mean scores of the predictions' final answers, in percent, under names such as `rougeL_extracted`."""
     answers = answers_of(task)
-    references = [Example(e.input, answers.final(e.answer)) for e in task.test]
-    scores = mean_scores([answers.final(prediction) for prediction in predictions], references)
+    references = tuple(Example(e.input, answers.final(e.answer)) for e in task.test)
+    scores = mean_scores([answers.final(each) for each in predictions], replace(task, test=references))
     return {f"{metric}_extracted": score for metric, score in scores.items()}
 
 

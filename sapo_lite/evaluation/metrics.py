@@ -1,45 +1,141 @@
 """Metrics: scores of an answer against its reference.
 
 A metric is a function and an entry in METRICS. Every metric is computed for every task, stored in
-`results.json` as a matrix R, and averaged to AP, BWT and FWT.
+`results.json` as a matrix R, and averaged to AP, BWT and FWT. A task's own metric (`Task.metric`) is one of
+them, or a function of the user (sapo_lite.evaluation.own_metrics), and is stored as TASK_METRIC.
 """
 
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import combinations
 from typing import Any
 
-from sapo_lite.types import Example
+from sapo_lite.data.labels import AROUND, label_of
+from sapo_lite.data.language import HAN, KANA
+from sapo_lite.evaluation.numbers import last_number
+from sapo_lite.evaluation.own_metrics import own_metric
+from sapo_lite.support.messages import quoted
+from sapo_lite.types import Task
 
 PUBLISHED_METRIC = "rougeL"  # for every task, classification included (released code)
+TASK_METRIC = "task_metric"
+_NAMED = 5  # labels that a sentence lists
+
+# (prediction, reference, labels) -> score in [0, 1]. Texts are in NFC; labels are empty for free answers.
+Metric = Callable[[str, str, Sequence[str]], float]
 
 
-def rouge_l(prediction: str, reference: str) -> float:
-    """F1 of the longest common subsequence of words, with stemming."""
+def rouge_l(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """F1 of the longest common subsequence of words (a-z, 0-9), with stemming: as released."""
     return float(_rouge(prediction, reference)["rougeL"].fmeasure)
 
 
-def exact_match(prediction: str, reference: str) -> float:
+def exact_match(prediction: str, reference: str, labels: Sequence[str]) -> float:
     """1 for texts that are equal up to outer white space, else 0."""
     return float(prediction.strip() == reference.strip())
 
 
-def rouge_1(prediction: str, reference: str) -> float:
-    """F1 of the common words, with stemming."""
+def rouge_1(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """F1 of the common words (a-z, 0-9), with stemming: as released."""
     return float(_rouge(prediction, reference)["rouge1"].fmeasure)
 
 
-# (prediction, reference) -> score in [0, 1].
-METRICS: dict[str, Callable[[str, str], float]] = {
+def accuracy(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """1 if the answer is the reference's label, else 0; for a reference that is no label, exact match."""
+    right = label_of(reference, labels)
+    if right is None:
+        return exact_match(prediction, reference, labels)
+    return float(label_of(prediction, labels) == right)
+
+
+def token_f1(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """F1 of the common words of any script, without case and outer punctuation."""
+    found, expected = _words(prediction), _words(reference)
+    if not found or not expected:
+        return float(found == expected)
+    return 2 * (found & expected).total() / (found.total() + expected.total())
+
+
+def chrf(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """chrF of one answer: F2 of its character sequences of up to 6, without white space (sacrebleu)."""
+    if prediction.split() == reference.split():
+        return 1.0
+    return float(_chrf().sentence_score(prediction, [reference]).score) / 100
+
+
+def numeric(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """1 if the last numbers of both texts are equal; for a reference without a number, exact match."""
+    right = last_number(reference)
+    if right is None:
+        return exact_match(prediction, reference, labels)
+    found = last_number(prediction)
+    return float(found is not None and not right.isdisjoint(found))
+
+
+def similarity(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """Edit similarity of code as TRACE has it for Py150: fuzz.ratio in whole percent, literals unwrapped."""
+    from rapidfuzz.fuzz import ratio
+
+    one, other = _code(prediction), _code(reference)
+    return round(ratio(one, other)) / 100 if one and other else 0.0
+
+
+METRICS: dict[str, Metric] = {
     PUBLISHED_METRIC: rouge_l,
     "exact_match": exact_match,
     "rouge1": rouge_1,
+    "accuracy": accuracy,
+    "token_f1": token_f1,
+    "chrf": chrf,
+    "numeric": numeric,
+    "similarity": similarity,
 }
 
 
-def mean_scores(predictions: Sequence[str], examples: Sequence[Example]) -> dict[str, float]:
-    """Means over examples by metric, in percent."""
-    pairs = [(p, e.answer) for p, e in zip(predictions, examples, strict=True)]
-    return {name: 100 * sum(metric(*pair) for pair in pairs) / len(pairs) for name, metric in METRICS.items()}
+def mean_scores(predictions: Sequence[str], task: Task) -> dict[str, float]:
+    """Means over the task's test examples, in percent: of METRICS, and TASK_METRIC of the task's own."""
+    pairs = [(_nfc(p), _nfc(e.answer)) for p, e in zip(predictions, task.test, strict=True)]
+
+    def mean(metric: Metric) -> float:
+        return 100 * sum(metric(*pair, task.labels) for pair in pairs) / len(pairs)
+
+    scores = {name: mean(metric) for name, metric in METRICS.items()}
+    own = scores[task.metric] if task.metric in scores else mean(own_metric(task.metric))
+    return {**scores, TASK_METRIC: own}
+
+
+def row_scores(predictions: Sequence[str], task: Task) -> list[float]:
+    """Scores of the answers to the task's test examples by the task's own metric, in percent."""
+    metric = METRICS.get(task.metric) or own_metric(task.metric)
+    pairs = [(_nfc(p), _nfc(e.answer)) for p, e in zip(predictions, task.test, strict=True)]
+    return [100 * metric(*pair, task.labels) for pair in pairs]
+
+
+def label_faults(task: Task) -> list[str]:
+    """A sentence about labels that a task's metric does not see, and one about those it confuses."""
+    if task.metric not in METRICS:
+        return []
+    metric, labels = METRICS[task.metric], [_nfc(label) for label in task.labels]
+    unseen = [label for label in labels if metric(label, label, labels) < 1]
+    same = [
+        f"{quoted(one)} for {quoted(other)}"
+        for one, other in combinations(labels, 2)
+        if 1 in (metric(one, other, labels), metric(other, one, labels))
+    ]
+    found = {"does not see": [quoted(label) for label in unseen], "takes": same}
+    return [
+        f"{task.name}: the metric {task.metric} {what} {', '.join(which[:_NAMED])}"
+        f"{', ...' if len(which) > _NAMED else ''}; its scores are wrong where this is an answer"
+        for what, which in found.items()
+        if which
+    ]
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 @cache
@@ -52,3 +148,24 @@ def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rouge1", "rougeL"], use_stemmer=True)
+
+
+@cache
+def _chrf() -> Any:
+    from sacrebleu.metrics import CHRF
+
+    return CHRF()
+
+
+def _words(text: str) -> Counter[str]:
+    """Words in lower case without outer punctuation, which keep their signs (C++, -1); Chinese and Japanese
+    characters one by one."""
+    chunks = re.split(r"[\s。，、；：！？]+", unicodedata.normalize("NFKC", text).casefold())
+    words = (re.findall(rf"[{HAN}{KANA}]|[^{HAN}{KANA}]+", chunk.strip(AROUND) or chunk) for chunk in chunks)
+    return Counter(word for found in words for word in found)
+
+
+def _code(text: str) -> str:
+    """Code with the literals of Py150 in place of their marks, as TRACE unwraps them."""
+    text = text.replace("<NUM_LIT>", "0").replace("<STR_LIT>", "").replace("<CHAR_LIT>", "")
+    return re.sub(r"<(?:STR|NUM|CHAR)_LIT:(.*?)>", r"\1", text, flags=re.DOTALL)

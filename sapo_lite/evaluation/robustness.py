@@ -9,7 +9,7 @@ AVERAGED = ("mean", "deviation", "worst", "best", "share")
 
 @dataclass(frozen=True)
 class Robustness:
-    """Scores of one task under `n` prompts, in percent of the published metric, and their statistics.
+    """Scores of one task under `n` prompts, in percent of its metric, and their statistics.
 
     `deviation` is the sample standard deviation (over n - 1), None for a single prompt. `share` is the
     percentage of prompts that score `threshold` or more.

@@ -191,7 +191,7 @@ def _generated(
     from sapo_lite.recipe import ParaphraseConfig
 
     config = ParaphraseConfig(backend=(backend,), count=count, model=paraphraser)
-    answers = tuple(dict.fromkeys(example.answer for example in file.examples))
+    answers = tuple(dict.fromkeys(example.answer.strip() for example in file.examples))
     task = Task(
         id="prompts",
         suite="",

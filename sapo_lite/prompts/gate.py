@@ -59,15 +59,6 @@ def required_labels(task: Task) -> tuple[str, ...]:
     return tuple(label for label in named if not _is_within_scale(label, named))
 
 
-def stated_labels(text: str, labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels that a text names, in any case and width; one-letter labels only in their own case."""
-    plain = unicodedata.normalize("NFKC", text)
-    flags = [re.IGNORECASE if len(label) > 1 else re.NOFLAG for label in labels]
-    return tuple(
-        label for label, flag in zip(labels, flags, strict=True) if _names(plain, label, labels, flag)
-    )
-
-
 @lru_cache(maxsize=8192)  # every new text is compared with all accepted ones
 def normalise(text: str) -> str:
     """The text without case, white space and punctuation, for the comparison of texts."""

@@ -18,3 +18,8 @@ class Section(BaseModel):
         """Take the recipe's folder, which `load_recipe` passes as validation context."""
         if context is not None:
             self._folder = context
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the recipe file, the base of its relative paths."""
+        return self._folder

@@ -169,7 +169,7 @@ class EvaluationConfig(Section):
 
     "all" means the chosen prompt, the original, and the held-out paraphrases (paraphrase.held_out), which
     share the test examples. At the end of a run, each of the first `robustness` held-out paraphrases is
-    tested on all examples; `threshold`, in percent of ROUGE-L, is the lowest score of a good one.
+    tested on all examples; `threshold`, in percent of a task's metric, is the lowest score of a good one.
     """
 
     prompts: Literal["chosen", "original", "both", "all"] = "both"

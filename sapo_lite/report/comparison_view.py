@@ -10,6 +10,7 @@ from sapo_lite.compare.comparison import Comparison
 from sapo_lite.compare.findings import Finding, statement
 from sapo_lite.compare.read import Run
 from sapo_lite.compare.statistics import bounds
+from sapo_lite.report.measures import MIXED, measure, shown
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.support.messages import duration, markdown, number, p_value
 
@@ -26,7 +27,7 @@ class _Lines(NamedTuple):
 def as_text(comparison: Comparison) -> RenderableType:
     """A comparison for a terminal: the tables of one kind of prompt, the statement and the notes."""
     parts: list[RenderableType] = [_rich(lines) for lines in _tables(comparison)]
-    said = [statement(comparison.shown), "\n".join(comparison.notes)]
+    said = [statement(comparison.shown), _task_metrics(comparison), "\n".join(comparison.notes)]
     said += [f"everything is in {comparison.home}"] if comparison.home else []
     parts += [Text(text) for text in said if text]
     return Group(*[line for part in parts for line in (part, Text())][:-1])
@@ -42,10 +43,18 @@ def as_markdown(comparison: Comparison) -> str:
         parts += [markdown(t.headings, t.rows, t.texts) for t in _tables(comparison, kind)]
         parts.append(statement(comparison.found[kind]))
     parts += [f"{metric}: {meaning}." for metric, meaning in comparison.metrics.items()]
-    parts += ["## Runs", _runs(comparison), *comparison.notes]
+    parts += [_task_metrics(comparison), "## Runs", _runs(comparison), *comparison.notes]
     commands = [run.command for run in comparison.runs if run.command]
     parts += ["Each by itself:", "```sh\n" + "\n".join(commands) + "\n```"] if commands else []
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _task_metrics(comparison: Comparison) -> str:
+    """The metric of every task, if they have different ones."""
+    metrics = comparison.task_metrics
+    if measure(metrics.values()) != MIXED:
+        return ""
+    return "Metrics: " + ", ".join(f"{task} by {shown(metric)}" for task, metric in metrics.items()) + "."
 
 
 def _overviews(comparison: Comparison, kind: str) -> Iterator[_Lines]:
@@ -82,7 +91,8 @@ def _means(comparison: Comparison, found: Sequence[Finding], kind: str) -> _Line
         row = [group.strategy, group.adapter, *([group.details] if details else [])]
         row += [str(len(group.runs)), *(_mean(one) for one in of_group)]
         rows.append([*row, *_usage(list(group.runs.values()))])
-    title = f"{comparison.name}: ROUGE-L in percent, {kind} prompts; mean ± standard deviation over seeds"
+    of_tasks = measure(comparison.task_metrics.values())
+    title = f"{comparison.name}: {of_tasks} in percent, {kind} prompts; mean ± standard deviation over seeds"
     headings = ["strategy", "adapter", *details, "seeds", *metrics, "time", "memory"]
     return _Lines(title, headings, 2 + len(details), rows)
 

@@ -35,6 +35,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "recipe": comparison.name,
         "settings": comparison.settings,
         "metrics": comparison.metrics,
+        "task_metrics": comparison.task_metrics,
         "kinds": {
             kind: {"statement": statement(found), "findings": [_finding(one) for one in found]}
             for kind, found in comparison.found.items()

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
+from sapo_lite.report.measures import measure
 from sapo_lite.report.tables import candidate_table, pool_table, score_matrix, watched_table
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
@@ -113,12 +114,12 @@ class LiveDisplay:
 
     def scores(
         self,
-        tasks: Sequence[str],
+        metrics: Mapping[str, str],
         groups: Sequence[str],
         rows: Sequence[Sequence[float]],
         watched: Mapping[str, Sequence[float]],
     ) -> None:
-        self._matrix = score_matrix(tasks, groups, rows, "R so far: ROUGE-L, %")
+        self._matrix = score_matrix(metrics, groups, rows, f"R so far: {measure(metrics.values())}, %")
         if watched:
             self._matrix = Group(self._matrix, watched_table(groups, watched, "watched so far, %"))
 

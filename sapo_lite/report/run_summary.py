@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.robustness import AVERAGED
 from sapo_lite.prompts.confidence import Difference
+from sapo_lite.report.measures import headings, measure
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import score_matrix, shorten, spaced, titled, watched_table
 from sapo_lite.run.results import AnswersRewritten, Results
@@ -22,11 +23,8 @@ _PROMPTED = {
     "unseen": "all tasks tested with paraphrases held out",
 }
 
-# Metrics that are shown: of whole answers and, if training answers were rewritten, of final answers.
-_READ = {
-    PUBLISHED_METRIC: "ROUGE-L",
-    f"{PUBLISHED_METRIC}_extracted": "ROUGE-L of the final answers alone",
-}
+# Matrices that are shown: of whole answers and, if training answers were rewritten, of final answers.
+_READ = {TASK_METRIC: "", f"{TASK_METRIC}_extracted": " of the final answers alone"}
 
 
 def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path) -> RenderableType:
@@ -37,11 +35,12 @@ def summary(results: Results, usage: Mapping[str, Mapping[str, float]], folder: 
 def _summary_parts(
     results: Results, usage: Mapping[str, Mapping[str, float]], folder: Path
 ) -> Iterator[RenderableType]:
-    read = {m: what for m, what in _READ.items() if m in next(iter(results.matrices.values()))}
+    found, of_tasks = next(iter(results.matrices.values())), measure(results.task_metrics.values())
+    read = {metric: of_tasks + what for metric, what in _READ.items() if metric in found}
     for kind, by_metric in results.matrices.items():
         for metric, what in read.items():
             title = f"R: {what} in percent, {_PROMPTED[kind]}"
-            yield score_matrix(results.tasks, results.lessons, by_metric[metric], title)
+            yield score_matrix(results.task_metrics, results.lessons, by_metric[metric], title)
     for metric, what in read.items():
         yield _metrics_table(results, metric, what)
     if results.watched:
@@ -98,12 +97,14 @@ def _robustness_table(results: Results) -> RenderableType:
     }
     if len(reports) > 1:
         rows["average"] = dict(results.robustness_averages)
+    names = dict(zip(results.task_metrics, headings(results.task_metrics), strict=True))
     cells = [
-        [task, str(row.get("n", "")), *(_percent(row.get(name)) for name in AVERAGED)]
+        [names.get(task, task), str(row.get("n", "")), *(_percent(row.get(name)) for name in AVERAGED)]
         for task, row in rows.items()
     ]
     share = f"; share of them at {reports[0].threshold:g} or more" if reports else ""
-    title = f"robustness: ROUGE-L in percent over held-out prompts{share}"
+    of_tasks = measure(results.task_metrics.values())
+    title = f"robustness: {of_tasks} in percent over held-out prompts{share}"
     return NumberTable(title, ["task", "prompts", *AVERAGED], cells)
 
 

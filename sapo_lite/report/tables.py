@@ -11,6 +11,7 @@ from sapo_lite.leaderboard.board import Leaderboard, rows_of
 from sapo_lite.leaderboard.layout import Line, candidate_lines, leaderboard_lines
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
+from sapo_lite.report.measures import headings
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.types import Candidate
 
@@ -73,19 +74,20 @@ def pool_table(
 
 
 def score_matrix(
-    tasks: Sequence[str], groups: Sequence[str], rows: Sequence[Sequence[float]], title: str
+    metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]], title: str
 ) -> RenderableType:
     """Table of R in percent; row 0 is before any training, row i after task group `groups[i - 1]`.
 
-    The score of a task right after its own training is bold.
+    `metrics` has the tasks in order, each with the metric of its scores. The score of a task
+    right after its own training is bold.
     """
     named: list[list[str | Text]] = []
     for i, row in enumerate(rows):
         group = groups[i - 1] if i else None
-        scores = zip(tasks, row, strict=True)
+        scores = zip(metrics, row, strict=True)
         cells = [Text(f"{value:.1f}", style="bold" if task == group else "") for task, value in scores]
         named.append(["nothing" if group is None else f"{i} {group}", *cells])
-    return NumberTable(title, ["after training", *tasks], named)
+    return NumberTable(title, ["after training", *headings(metrics)], named)
 
 
 def watched_table(groups: Sequence[str], scores: Mapping[str, Sequence[float]], title: str) -> RenderableType:

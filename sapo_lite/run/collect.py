@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
-from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.metrics import TASK_METRIC, label_faults
+from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.evaluation.robustness import Robustness, averages
 from sapo_lite.learning.methods import METHODS, group_name
 from sapo_lite.learning.rewriting import Rewriting
@@ -18,9 +19,9 @@ from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Task
 
 
-def published_row(scores: StageScores) -> list[float]:
-    """One row of R, in percent, for the published metric and the first kind of prompt."""
-    return [by_metric[PUBLISHED_METRIC] for by_metric in next(iter(scores.values()))]
+def task_row(scores: StageScores) -> list[float]:
+    """One row of R, in percent, for each task's own metric and the first kind of prompt."""
+    return [by_metric[TASK_METRIC] for by_metric in next(iter(scores.values()))]
 
 
 def collect(
@@ -53,6 +54,7 @@ def collect(
         adapter=recipe.adapter.method,
         seed=recipe.seed,
         tasks=[task.key for task in tasks],
+        task_metrics={task.key: shown_name(task.metric) for task in tasks},
         lessons=[group_name(group) for group in METHODS[recipe.adapter.method].groups(tasks)],
         chosen={task: one.prompt for task, one in found.items()},
         certainty={task: one.choice.certainty for task, one in found.items()},
@@ -69,7 +71,7 @@ def collect(
         guard=list(guard),
         notices=[
             *recipe.notices,
-            *stand_ins(tasks),
+            *notices_of(tasks),
             *(pool.notice for pool in pools.values() if pool.notice),
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
             *statements(guard),
@@ -105,10 +107,11 @@ def _summed_up(found: Rewriting) -> AnswersRewritten:
     )
 
 
-def stand_ins(tasks: Sequence[Task]) -> list[str]:
-    """A sentence for every task that is trained on dev.json because it has no train.json."""
-    return [
+def notices_of(tasks: Sequence[Task]) -> list[str]:
+    """A sentence for every task that trains on dev.json, and for labels that a task's metric misjudges."""
+    stand_ins = [
         f"{task.name} trains on dev.json, which stands in for its missing train.json"
         for task in tasks
         if task.train_split == "dev"
     ]
+    return [*stand_ins, *(fault for task in tasks for fault in label_faults(task))]

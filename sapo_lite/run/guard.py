@@ -17,6 +17,7 @@ from sapo_lite.errors import GuardError
 from sapo_lite.evaluation.choices import WatchScores
 from sapo_lite.evaluation.drops import Drop, paired_drop
 from sapo_lite.evaluation.evaluate import Evaluation
+from sapo_lite.evaluation.metrics import row_scores
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
@@ -25,7 +26,6 @@ from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.stages import AS_ASKED, Way, learn
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
-from sapo_lite.run.watching import row_scores
 from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Task
 
@@ -148,7 +148,7 @@ def _rows(stage: Stage, task: Task, kind: str) -> list[float]:
     own = paths.predictions(task.key, kind)
     # Kinds with equal prompts share one file of answers.
     file = stage.file(own if stage.has(own) else paths.predictions(task.key, "original"))
-    return row_scores(task, read_typed(file, Evaluation).predictions)
+    return row_scores(read_typed(file, Evaluation).predictions, task)
 
 
 def _watched_rows(stage: Stage, name: str) -> list[float]:

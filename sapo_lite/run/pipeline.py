@@ -5,8 +5,8 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import BackboneError
+from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
 from sapo_lite.model.backbone import Backbone
@@ -20,7 +20,7 @@ from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
-from sapo_lite.run.collect import collect, published_row, stand_ins, watched_scores
+from sapo_lite.run.collect import collect, notices_of, task_row, watched_scores
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
@@ -30,6 +30,7 @@ from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stage_folder import StageRecord
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
@@ -54,11 +55,11 @@ def run(
     Raises:
         SapoLiteError: anything that a user can fix; the message says how.
     """
-    tasks = load_sequence(recipe.sequence, data, progress.notice)
+    tasks = load_run_tasks(recipe.sequence, data, progress.notice)
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)
-    for notice in (*recipe.notices, *stand_ins(tasks)):
+    for notice in (*recipe.notices, *notices_of(tasks)):
         progress.notice(notice)
     context, tasks = _prepare(recipe, tasks, folder, progress, pull=pull)
     learned: dict[str, TrainedTask] = {}
@@ -86,9 +87,10 @@ def run(
 def _show_scores(
     tasks: Sequence[Task], groups: Sequence[TaskGroup], records: Sequence[StageRecord], progress: RunProgress
 ) -> None:
-    rows = [published_row(record.scores) for record in records]
+    rows = [task_row(record.scores) for record in records]
+    metrics = {task.name: shown_name(task.metric) for task in tasks}
     watched = {name: found.scores for name, found in watched_scores(records).items()}
-    progress.scores([task.name for task in tasks], list(map(group_name, groups)), rows, watched)
+    progress.scores(metrics, list(map(group_name, groups)), rows, watched)
 
 
 def _prepare(

@@ -14,12 +14,13 @@ from sapo_lite.types import Candidate
 class RunProgress(PromptProgress, Protocol):
     """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task.
 
-    `watched` has the scores of what is watched, by name and stage.
+    `metrics` has the tasks in order, each with the metric of its scores; `watched` has the scores of what is
+    watched, by name and stage.
     """
 
     def scores(
         self,
-        tasks: Sequence[str],
+        metrics: Mapping[str, str],
         groups: Sequence[str],
         rows: Sequence[Sequence[float]],
         watched: Mapping[str, Sequence[float]],
@@ -55,7 +56,7 @@ class Silent:
 
     def scores(
         self,
-        tasks: Sequence[str],
+        metrics: Mapping[str, str],
         groups: Sequence[str],
         rows: Sequence[Sequence[float]],
         watched: Mapping[str, Sequence[float]],

@@ -82,12 +82,14 @@ class Results:
     """Contents of `results.json`. It depends on recipe, data and software only, so it holds no times.
 
     tasks: keys of the tasks, in order; other fields with tasks use these keys
+    task_metrics: by task, the metric that is shown as its score
     lessons: names of the task groups that were trained, in order: a task, or "joint" for all tasks at once
     chosen: candidate that each learned task is tested with; with rescorings, the last one
     certainty: margin of the chosen candidate before training; None if candidates were not scored
     rescorings: scorings during training, by task
     matrices: by kind of prompt, then by metric: R in percent; row 0 is before any training, row i is after
-        `lessons[i - 1]`. Metrics named `..._extracted`, of final answers, are there if answers were rewritten
+        `lessons[i - 1]`. `task_metric` has each task's own metric in its column. Metrics named
+        `..._extracted`, of final answers, are there if answers were rewritten
     metrics: by kind of prompt, then by metric: AP, BWT and FWT of R
     robustness: of the model at the end of the run, by task; empty if the recipe does not ask for it
     rewriting: by task; empty if the recipe does not ask for it
@@ -98,12 +100,13 @@ class Results:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
-    schema_version: int = 1
+    schema_version: int = 2  # 1: before tasks had metrics of their own
     recipe: str
     strategy: str
     adapter: str
     seed: int
     tasks: list[str]
+    task_metrics: dict[str, str]
     lessons: list[str]
     chosen: dict[str, Candidate]
     certainty: dict[str, Margin | None]

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.evaluation.evaluate import Evaluation, evaluate
-from sapo_lite.evaluation.metrics import PUBLISHED_METRIC
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.robustness import Robustness, robustness
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.run import paths
@@ -45,7 +45,7 @@ def measure_robustness(
                 on_done = partial(meter.advance, note=task.name)
                 return asdict(evaluate(backbone, task, [prompt.text], config, on_done))
 
-            return stage.cached_as(Evaluation, _file(task, prompt), answers).scores[PUBLISHED_METRIC]
+            return stage.cached_as(Evaluation, _file(task, prompt), answers).scores[TASK_METRIC]
 
         by_task = {task.key: [score(task, prompt) for prompt in prompts[task.id]] for task in tasks}
     return {task: robustness(found, config.threshold) if found else None for task, found in by_task.items()}

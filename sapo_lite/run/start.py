@@ -4,13 +4,13 @@ import warnings
 from pathlib import Path
 
 from sapo_lite.data.fingerprint import data_fingerprint
-from sapo_lite.data.tasks import load_sequence
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.binding import require_same
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.progress import RunProgress, Silent
 from sapo_lite.run.results import Results, is_finished, read_results
+from sapo_lite.run.tasks import load_run_tasks
 
 
 def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Results | None:
@@ -21,8 +21,8 @@ def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Re
     """
     if not is_finished(path):
         return None
-    fingerprint = data_fingerprint(load_sequence(recipe.sequence, data))
-    require_same(path, recipe.resolved(), fingerprint, inputs_of(recipe))
+    tasks = load_run_tasks(recipe.sequence, data)
+    require_same(path, recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe, tasks))
     return read_results(path)
 
 

@@ -10,7 +10,8 @@ from sapo_lite.errors import DataError
 from sapo_lite.evaluation.choices import WatchScores, score_choices
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.harness import load_harness_task, score_harness
-from sapo_lite.evaluation.metrics import METRICS
+from sapo_lite.evaluation.metrics import row_scores
+from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
@@ -31,12 +32,6 @@ class WatchTest:
     total: int
     unit: str
     score: Callable[[Callable[[int], None]], WatchScores]
-
-
-def row_scores(task: Task, predictions: Sequence[str]) -> list[float]:
-    """Scores of the answers to the task's test examples by the task's metric, in percent."""
-    metric = METRICS[task.metric]
-    return [100 * metric(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
 
 
 def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> dict[str, WatchTest]:
@@ -70,7 +65,7 @@ def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> d
 
 def _test_task(recipe: Recipe, backbone: Backbone, task: Task, on_done: Callable[[int], None]) -> WatchScores:
     answers = evaluate(backbone, task, [task.instruction], recipe.evaluation, on_done).predictions
-    return WatchScores(task.metric, answers, row_scores(task, answers), {})
+    return WatchScores(shown_name(task.metric), answers, row_scores(answers, task), {})
 
 
 def test_watched(

@@ -268,7 +268,7 @@ def test_results_of_another_version_are_refused_and_the_file_is_named(tmp_path: 
     del content["schema_version"]
     (old / "results.json").write_text(json.dumps(content))
     assert refusal(fine, old) == [
-        f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 1, "
+        f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 2, "
         "found none. Use the version that wrote it, or run the recipe again into another folder."
     ]
 

@@ -98,6 +98,31 @@ def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path:
         assert "train.json, row 6: expected an answer" in line
 
 
+@pytest.mark.parametrize(
+    ("suite", "entry", "metric"),
+    [
+        ("SUPERNI", {}, "rougeL"),  # published with it
+        ("S", {}, "accuracy"),
+        ("S", {"labels": []}, "rougeL"),
+        ("S", {"labels": [], "metric": "chrf"}, "chrf"),
+        ("SUPERNI", {"metric": "accuracy"}, "accuracy"),
+        ("S", {"metric": "mine:score"}, "mine:score"),
+    ],
+)
+def test_a_task_has_the_metric_of_its_entry_or_the_usual_one(
+    suite: str, entry: dict[str, Any], metric: str, tmp_path: Path
+) -> None:
+    put(make_suite(tmp_path, suite) / "instructions.json", {"task195_sentiment": {**ENTRY, **entry}})
+    (task,) = load_sequence(SequenceConfig(suite=suite, tasks=("195",)), tmp_path)
+    assert task.metric == metric
+
+
+def test_a_metric_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    put(make_suite(tmp_path) / "instructions.json", {"task195_sentiment": {**ENTRY, "metric": ["chrf"]}})
+    (line,) = problems(sequence(), tmp_path)
+    assert 'expected a text as "metric", found ["chrf"]' in line
+
+
 def test_fewer_examples_than_asked_for_are_fine(tmp_path: Path) -> None:
     make_suite(tmp_path)
     (task,) = load_sequence(sequence(), tmp_path)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from sapo_lite.errors import BackboneError, RecipeError
 from sapo_lite.evaluation.final_answers import Answers, answers_of
+from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.learning import rewriting
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
@@ -70,6 +71,7 @@ def learned(backbone: Backbone) -> BlockAdapter:
         (SENTIMENT, "positive: it could not be more positive", "positive"),
         (LETTERS, "The right one is B.", "B"),
         (LETTERS, "选B。", "B"),
+        (LETTERS, "b", "B"),
         (STARS, "I would give it 4 stars.", "4"),
         (NLI, "That is not entailment.", "not entailment"),
         (CHINESE, "我觉得是积极的。", "积极"),
@@ -95,10 +97,15 @@ def test_a_rewrite_that_says_the_same_passes(answers: Answers, rewrite: str, ref
     [
         (SENTIMENT, "negative", "positive"),
         (SENTIMENT, "not negative but positive", "positive"),
+        (SENTIMENT, "The tweet is not positive at all.", "positive"),
+        (SENTIMENT, "Non-negative", "negative"),
+        (Answers("label", ("yes", "no")), "There is no evidence against it.", "no"),
+        (Answers("label", ("True", "False")), "It is not true.", "True"),
+        (Answers("label", ("RIGHT", "WRONG")), "He was right next to her.", "RIGHT"),
         (SENTIMENT, "positively", "positive"),
         (SENTIMENT, "good", "positive"),
         (SENTIMENT, "", "positive"),
-        (LETTERS, "b", "B"),
+        (LETTERS, "a friend", "A"),
         (LETTERS, "A friend would say B", "B"),
         (STARS, "4 of 5", "4"),
         (STARS, "14", "4"),
@@ -127,10 +134,10 @@ fillers = st.lists(st.sampled_from("well I would say it seems to be , rather so 
 
 
 @given(fillers, st.sampled_from(SENTIMENT.labels), fillers, st.sampled_from(SENTIMENT.labels))
-def test_of_labels_exactly_the_right_one_must_be_named(
+def test_of_labels_exactly_the_right_one_must_be_stated(
     before: list[str], named: str, after: list[str], right: str
 ) -> None:
-    text = " ".join([*before, named, *after])
+    text = " ".join([*before, f"{named}.", *after])
     other = next(label for label in SENTIMENT.labels if label != named)
     assert SENTIMENT.consistent(text, right, 0.5) == (named == right)
     assert SENTIMENT.final(text) == named
@@ -181,7 +188,7 @@ def test_final_answers_are_scored_against_final_answers() -> None:
     found = extracted_scores(task, ["They say the answer is Max!", "anna", "the answer is anna"])
     assert found["exact_match_extracted"] == pytest.approx(200 / 3)
     assert found["rougeL_extracted"] == pytest.approx(200 / 3)
-    assert list(found) == ["rougeL_extracted", "exact_match_extracted", "rouge1_extracted"]
+    assert list(found) == [f"{metric}_extracted" for metric in [*METRICS, "task_metric"]]
 
 
 def test_the_one_label_that_is_named_is_the_answer() -> None:
@@ -371,7 +378,7 @@ def test_every_row_takes_its_best_passing_rewrite_or_keeps_its_answer(
     def says(n: int) -> Sequence[str]:
         if n % 4 == 3:
             return ["negative", "", "positive negative"]
-        return ["positive", f"positive {n} love watch again", "negative"]
+        return ["positive", f"positive: {n} love watch again", "negative"]
 
     found, shown = rewrite_with(make_backbone, monkeypatch, says)
     assert found.shown
@@ -381,7 +388,7 @@ def test_every_row_takes_its_best_passing_rewrite_or_keeps_its_answer(
         if n % 4 == 3:
             assert row == RewrittenRow("positive", None, 0.0, 0)
         else:
-            assert row.rewrite in ("positive", f"positive {n} love watch again")
+            assert row.rewrite in ("positive", f"positive: {n} love watch again")
             assert row.passed == 2
             assert row.reward > 0
     assert "rewriting: 20/20 answers · 75% rewritten" in shown

@@ -107,7 +107,7 @@ def test_a_matrix_of_twelve_tasks_has_every_number_in_blocks_that_fit(width: int
         "stars odd_one_out translation oldest mood title records people options lists zumi C-STANCE".split()
     )
     rows = [[10.0 * i + j / 10 for j in range(12)] for i in range(13)]
-    lines = rendered(score_matrix(tasks, tasks, rows, "R"), width)
+    lines = rendered(score_matrix(dict.fromkeys(tasks, "rougeL"), tasks, rows, "R"), width)
     assert not any("…" in line for line in lines)
     blocks = sum(line.startswith("after training") for line in lines)
     assert (blocks == 1) == (width >= 120)
@@ -119,9 +119,8 @@ def test_a_matrix_of_twelve_tasks_has_every_number_in_blocks_that_fit(width: int
 
 def test_a_task_of_a_very_long_name_does_not_push_its_numbers_out() -> None:
     name = "task1310_amazonreview_rating_classification_of_products"
-    lines = rendered(
-        score_matrix([name, "b"], [name, "b"], [[0.0, 1.5], [100.0, 2.5], [99.5, 88.5]], "R"), 40
-    )
+    tasks = dict.fromkeys([name, "b"], "rougeL")
+    lines = rendered(score_matrix(tasks, [name, "b"], [[0.0, 1.5], [100.0, 2.5], [99.5, 88.5]], "R"), 40)
     numbers = re.findall(r"\d+\.\d", "\n".join(lines))
     assert sorted(map(float, numbers)) == [0.0, 1.5, 2.5, 88.5, 99.5, 100.0]
 
@@ -191,7 +190,7 @@ def test_a_long_text_is_cut_and_takes_the_whole_width() -> None:
 def matrix_lines(groups: list[str], rows: list[list[float]], **options: object) -> list[str]:
     console = Console(width=90, **options)  # type: ignore[arg-type]
     with console.capture() as capture:
-        console.print(score_matrix(["mood", "stars"], groups, rows, "R"))
+        console.print(score_matrix({"mood": "accuracy", "stars": "accuracy"}, groups, rows, "R"))
     return [" ".join(line.split()) for line in capture.get().splitlines()]
 
 

@@ -13,6 +13,13 @@ from golden_runs import FOLDER, machine, programmes
 LOSS, NORM, POINTS = 1e-3, 0.05, 17.0
 
 
+def known(found: Any, expected: Any) -> Any:
+    """The part of what was found that has the keys of what is expected: results may gain keys."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        return {key: known(found[key], expected[key]) for key in expected if key in found}
+    return found
+
+
 def alike(found: Any, expected: Any, place: str) -> None:
     """Equal up to what rounding may do on another processor."""
     if isinstance(expected, dict):
@@ -37,7 +44,10 @@ def alike(found: Any, expected: Any, place: str) -> None:
 def test_a_small_run_finds_what_it_found_before(name: str, tmp_path: Path) -> None:
     expected = json.loads((FOLDER / f"{name}.json").read_text())
     same_machine = expected.pop("machine") == machine()
-    found = json.loads(json.dumps(programmes()[name](tmp_path / name)))
+    found = known(json.loads(json.dumps(programmes()[name](tmp_path / name))), expected)
+    if "results" in expected:  # the version of the file says which keys it has
+        expected["results"].pop("schema_version")
+        found["results"].pop("schema_version")
     if same_machine:
         assert found == expected
     else:

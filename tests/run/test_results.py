@@ -93,11 +93,11 @@ def test_half_a_file_is_refused(folder: Path, content: bytes) -> None:
         read_results(folder)
 
 
-@pytest.mark.parametrize("found", [None, 2, "1"])
+@pytest.mark.parametrize("found", [None, 1, "2"])
 def test_another_version_is_refused(folder: Path, found: object) -> None:
     (folder / "results.json").write_text(json.dumps({} if found is None else {"schema_version": found}))
     with pytest.raises(
-        RunFolderError, match="written by another version of sapo-lite: expected schema_version 1"
+        RunFolderError, match="written by another version of sapo-lite: expected schema_version 2"
     ):
         read_results(folder)
 
