@@ -9,6 +9,8 @@ from rich.console import Console
 
 from sapo_lite import __version__
 from sapo_lite.cli.compare_command import compare
+from sapo_lite.cli.data_command import data_app
+from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
@@ -24,10 +26,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(new)
 app.command()(compare)
 app.command()(paraphrase)
 app.command()(score)
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(data_app, name="data")
 
 
 def main() -> None:

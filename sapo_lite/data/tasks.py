@@ -1,15 +1,17 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sapo_lite.data.collecting import collecting
+from sapo_lite.data.drawing import stratified_order
 from sapo_lite.data.labels import default_metric
 from sapo_lite.data.language import language_of
-from sapo_lite.data.readers import READERS, read_rows
+from sapo_lite.data.own_tasks import own_tasks
+from sapo_lite.data.readers import READERS, Row, read_rows
 from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
@@ -25,6 +27,9 @@ Notify = Callable[[str], None]
 
 _ROUGE_L = ("SUPERNI", "TRACE", "lab")  # suites that have published scores
 _PUBLISHED_COLUMNS = ("sentence", "label")
+PUBLISHED_SUITES = ("SUPERNI", "TRACE")
+# The lab's rows were made in random order.
+IN_ORDER = (*PUBLISHED_SUITES, "lab")
 
 
 def load_sequence(
@@ -32,20 +37,36 @@ def load_sequence(
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    Tasks of the suite that are only watched come last. `notify` is called with a sentence for every file
-    whose columns were found by known names.
+    Tasks that are only watched come last. `notify` is called with a sentence for every file whose columns
+    were found by known names, and for every draw of examples.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
     """
+    return _with_keys(own_tasks(sequence, notify) if sequence.task else _of_suite(sequence, data, notify))
+
+
+def _with_keys(tasks: Sequence[Task]) -> list[Task]:
+    keys = task_keys([task.id for task in tasks])
+    return [
+        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
+    ]
+
+
+def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> list[Task]:
+    """The tasks of a suite. Raises DataError with all faults."""
     suite = find_suite(sequence, data)
     index = read_index(suite)
+    if sequence.suite in PUBLISHED_SUITES and sequence.draw is None:
+        notify(
+            f"{sequence.suite}: the first rows of every file are used, as published; sequence.draw draws them"
+        )
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
     watched = [name for name in sequence.watch if not is_set(name)]
     for wanted, only_watched in [*((name, False) for name in sequence.tasks), *((n, True) for n in watched)]:
-        with _collecting(problems):
+        with collecting(problems):
             name = match_task(wanted, suite, index)
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
@@ -53,19 +74,7 @@ def load_sequence(
             tasks.append(_load_task(suite, name, index[name], sequence, notify, watched=only_watched))
     if problems:
         raise DataError("\n".join(problems))
-    keys = task_keys([task.id for task in tasks])
-    return [
-        task if key == task.key else replace(task, own_key=key) for task, key in zip(tasks, keys, strict=True)
-    ]
-
-
-@contextmanager
-def _collecting(problems: list[str]) -> Iterator[None]:
-    """Record a DataError and continue, so that all faults are reported at once."""
-    try:
-        yield
-    except DataError as error:
-        problems.append(str(error))
+    return tasks
 
 
 def _load_task(
@@ -78,16 +87,16 @@ def _load_task(
     """
     folder = suite / name
     problems: list[str] = []
-    with _collecting(problems):
+    with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     split: Literal["train", "dev"] = "train"
     train: tuple[Example, ...] = ()
     if not watched:
-        with _collecting(problems):
+        with collecting(problems):
             split, path = _train_file(folder, sequence.missing_train)
-            train = _read_examples(path, sequence.train_examples, sequence.draw, notify)
-    with _collecting(problems):
-        test = _read_examples(_test_file(folder), sequence.test_examples, sequence.draw, notify)
+            train = _read_examples(path, sequence, sequence.train_examples, notify)
+    with collecting(problems):
+        test = _read_examples(_test_file(folder), sequence, sequence.test_examples, notify)
     if problems:
         raise DataError("\n".join(problems))
     return Task(
@@ -96,7 +105,7 @@ def _load_task(
         instruction=entry["instruction"],
         suffix=entry["suffix"],
         labels=tuple(entry["labels"]),
-        metric=_metric(entry, sequence.suite, train),
+        metric=_metric(entry, sequence.suite, train or test),
         language=language_of(entry["instruction"] + entry["suffix"]),
         train=train,
         test=test,
@@ -119,11 +128,11 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
     return entry
 
 
-def _metric(entry: Mapping[str, Any], suite: str, train: Sequence[Example]) -> str:
+def _metric(entry: Mapping[str, Any], suite: str, examples: Sequence[Example]) -> str:
     """The entry's own metric; else the published one for suites that have scores to be compared with."""
     if "metric" in entry or suite in _ROUGE_L:
         return str(entry.get("metric", "rougeL"))
-    return default_metric(entry["labels"], [example.answer for example in train])
+    return default_metric(entry["labels"], [example.answer for example in examples])
 
 
 def _train_file(folder: Path, missing_train: str) -> tuple[Literal["train", "dev"], Path]:
@@ -158,8 +167,8 @@ def _file_of(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> tuple[Example, ...]:
-    """The first `limit` rows, or as many as there are; in a random order of the file if `draw` is a seed.
+def _read_examples(path: Path, sequence: "SequenceConfig", limit: int, notify: Notify) -> tuple[Example, ...]:
+    """At most `limit` rows: the first ones of published suites without `draw`, else drawn ones.
 
     Raises:
         DataError: a row is bad; the message names the place of the first one.
@@ -168,10 +177,26 @@ def _read_examples(path: Path, limit: int, draw: int | None, notify: Notify) -> 
     columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
     if columns != _PUBLISHED_COLUMNS:
         notify(columns_notice(path, len(rows), *columns))
-    order = list(range(len(rows)))
-    if draw is not None:
-        # The seed includes task and split, so that files of equal length get different orders.
-        random.Random(f"{draw}/{path.parent.name}/{path.stem}.json").shuffle(order)
+    order = _order(path, rows, columns[1], sequence)
+    if len(rows) > limit and sequence.suite not in IN_ORDER:
+        notify(f"{path}: {limit:,} of {len(rows):,} rows, drawn by seed {sequence.draw or 0} and by answer")
     used = sorted(order[:limit])
     examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))
     return tuple(examples[place] for place in order[:limit])
+
+
+def _order(path: Path, rows: Sequence[Row], answer: str, sequence: "SequenceConfig") -> list[int]:
+    """The order in which rows are used.
+
+    Draws of published suites and of the lab stay as they always were: published results have them.
+    """
+    # The seed includes task and split, so that files of equal length get different orders.
+    seed = f"{sequence.draw or 0}/{path.parent.name}/{path.stem}.json"
+    if sequence.suite not in IN_ORDER:
+        return stratified_order(
+            [str(row.get(answer)) if isinstance(row, Mapping) else "" for _, row in rows], seed
+        )
+    order = list(range(len(rows)))
+    if sequence.draw is not None:
+        random.Random(seed).shuffle(order)
+    return order

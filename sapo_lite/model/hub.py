@@ -1,5 +1,7 @@
 """Location of a model: embedded in sapo-lite, a local folder, or the Hugging Face hub's cache."""
 
+import contextlib
+import os
 from pathlib import Path
 
 from sapo_lite.errors import BackboneError
@@ -8,6 +10,17 @@ from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
 
 EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see docs/lab.md
+
+_TOKENIZER_FILES = [
+    "config.json",
+    "token*",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "chat_template*",
+    "special_*",
+    "added_*",
+]
 
 
 def locate_model(name: str) -> Path:
@@ -48,6 +61,30 @@ def locate_model(name: str) -> Path:
             f"{name} is not on this disk (looked in {constants.HF_HUB_CACHE}) and could not be downloaded: "
             f"{type(error).__name__}. Go online once and run `hf download {name}`, copy the model folder "
             "here and name its path in model.name, or use model.name = 'lab'."
+        ) from error
+
+
+def locate_tokenizer(name: str) -> Path:
+    """Folder of a model's tokenizer; of a hub model that is not on this disk, only its tokenizer is fetched.
+
+    It goes to a cache of its own: the hub's would take it for the whole model.
+
+    Raises:
+        BackboneError: as `locate_model`.
+    """
+    if not is_hub_name(name):
+        return locate_model(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sapo-lite" / "tokenizers"
+    with contextlib.suppress(LocalEntryNotFoundError, HFValidationError):
+        return Path(snapshot_download(name, local_files_only=True))
+    try:
+        return Path(snapshot_download(name, cache_dir=cache, allow_patterns=_TOKENIZER_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BackboneError(
+            f"the tokenizer of {name} is not on this disk and could not be downloaded: {type(error).__name__}"
         ) from error
 
 

@@ -25,6 +25,7 @@ from sapo_lite.recipe.sections import (
     SequenceConfig,
 )
 from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
+from sapo_lite.recipe.tasks import TaskConfig, task_faults
 from sapo_lite.support.messages import as_toml
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "RewriteConfig",
     "ScoringConfig",
     "SequenceConfig",
+    "TaskConfig",
     "TrainingConfig",
     "describe",
     "differences",
@@ -83,6 +85,7 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         refused = field_faults(error, Recipe, source)
     rules = (*RULES, *registered_rules(PromptConfig))
     faults += [*refused.values(), *rule_faults(rules, Recipe, source, set(refused))]
+    faults += task_faults(source, set(refused))
     if faults or recipe is None:
         faults.sort(key=lambda fault: fault.place)
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
@@ -162,11 +165,14 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by `section.key`."""
+    """Settings by `section.key`; those of tables in a list by `section.table[1].key`."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            for number, item in enumerate(value, start=1):
+                found |= flat(item, f"{prefix}{key}[{number}].")
         else:
             found[f"{prefix}{key}"] = value
     return found

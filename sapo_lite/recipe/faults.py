@@ -1,5 +1,6 @@
 """Faults of a recipe, one sentence each: key, expected, found, nearest valid name."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,13 +14,12 @@ from sapo_lite.support.messages import nearest, one_of, quoted
 
 
 def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSource) -> dict[str, Fault]:
-    """One fault for every key that pydantic refused, keyed `section.key`."""
+    """One fault for every key that pydantic refused, keyed `section.key` or `section.table[1].key`."""
     faults: dict[str, Fault] = {}
     for detail in error.errors():
-        path = tuple(str(part) for part in detail["loc"])
-        key = ".".join(path)
+        key = _key(detail["loc"])
         if detail["type"] == "extra_forbidden":
-            faults[key] = Fault(source.place(key), _unknown(path, root, detail["input"]))
+            faults[key] = Fault(source.place(key), _unknown(key, root, detail["input"]))
         else:
             # Our own validators report the found value themselves; otherwise it is the input.
             found = (
@@ -49,9 +49,24 @@ def rule_faults(
             yield Fault(source.place(written), text)
 
 
+def _key(location: tuple[int | str, ...]) -> str:
+    """`("sequence", "task", 0, "name")` -> `sequence.task[1].name`."""
+    parts = [f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in location]
+    return "".join(parts).removeprefix(".")
+
+
 def _field(root: type[BaseModel], key: str) -> FieldInfo:
     section, _, name = key.rpartition(".")
-    return (_sections(root)[section] if section else root).model_fields[name]
+    return _table(root, section).model_fields[name.partition("[")[0]]
+
+
+def _table(root: type[BaseModel], section: str) -> type[BaseModel]:
+    """The class of a section, or of an array of tables in one (`sequence.task[1]`); of "", the root."""
+    found = root
+    for name in filter(None, re.sub(r"\[[0-9]+\]", "", section).split(".")):
+        kind = found.model_fields[name].annotation
+        found = get_args(kind)[0] if get_origin(kind) is tuple else kind  # type: ignore[assignment]
+    return found
 
 
 def _sections(root: type[BaseModel]) -> dict[str, type[BaseModel]]:
@@ -88,20 +103,20 @@ def _did_you_mean(field: FieldInfo, found: object) -> str:
     return f'; did you mean "{matches[0]}"?' if matches else ""
 
 
-def _unknown(path: tuple[str, ...], root: type[BaseModel], value: object) -> str:
+def _unknown(key: str, root: type[BaseModel], value: object) -> str:
     """Fault of an unknown key or section, with the section in which the name would be valid."""
-    *within, name = path
+    within, _, name = key.rpartition(".")
     sections = _sections(root)
     if not within and isinstance(value, dict):
         matches = nearest(name, sections)
         hint = f"did you mean [{matches[0]}]?" if matches else f"there are {', '.join(sections)}"
         return f"[{name}]: no such section; {hint}"
-    key = ".".join(path)
     if elsewhere := [f"{other}.{name}" for other, model in sections.items() if name in model.model_fields]:
         return f"{key}: no such key; did you mean {one_of(elsewhere)}?"
     if not within:
         return f"{key}: no such key; at the top stand seed, protocol and the sections {', '.join(sections)}"
-    valid = sections[within[0]].model_fields
+    valid = _table(root, within).model_fields
     matches = nearest(name, valid)
-    hint = f'did you mean "{matches[0]}"?' if matches else f"[{within[0]}] takes {', '.join(valid)}"
+    section = re.sub(r"(.+)\[[0-9]+\]", r"[\1]", within)
+    hint = f'did you mean "{matches[0]}"?' if matches else f"[{section}] takes {', '.join(valid)}"
     return f"{key}: no such key; {hint}"

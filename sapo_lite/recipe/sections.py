@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, model_validator
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.section import Section
+from sapo_lite.recipe.tasks import TaskTables, with_own_tasks
 from sapo_lite.recipe.values import (
     BaseUrl,
     Count,
@@ -50,19 +51,24 @@ class ModelConfig(Section):
 class SequenceConfig(Section):
     """The tasks in the order of learning, and the number of examples of each.
 
-    The first rows of every file are used; with `draw` (a seed), the first ones of a random order of its rows.
+    They are those of a suite, named in `tasks`, or the tables [[sequence.task]], of which `tasks` can choose
+    some and order them. Rows are split and drawn by the seed `draw` (else 0), by label where labels are
+    closed. Of published suites and of the lab, the first rows of every file are used unless `draw` is set.
     What `watch` names is tested at every stage and never trained: shipped sets ("general"), tasks of
     lm-evaluation-harness ("harness:arc_easy", or "harness:FILE.yaml"), and tasks of the suite.
     """
 
     suite: Text
     tasks: TaskIds
+    task: TaskTables = ()
     train_examples: Count = 1000
     test_examples: Count = 1000
     draw: OptionalSeed = None
     watch: WatchNames = ()
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
+
+    _fill = model_validator(mode="before")(with_own_tasks)
 
     @property
     def folder(self) -> Path:
@@ -226,4 +232,4 @@ class Recipe(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, with defaults, as plain JSON values; paths as written in the recipe."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=None if self.sequence.task else {"sequence": {"task"}})

@@ -1,5 +1,6 @@
 """The settings of a recipe as written, with their places: the TOML file plus the `--set` overrides."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.recipe.toml_lines import line_numbers
 
 _AFTER_THE_FILE = 1_000_000  # overrides sort behind every line of the file
+_STEP = re.compile(r"[^.\[\]]+|\[[0-9]+\]")  # of a key: `sequence.task[2].name` has four
+_IN_THE_FILE = "edit [[sequence.task]] in the recipe; --set sequence.tasks chooses and orders tasks by name"
 
 
 class Place(NamedTuple):
@@ -28,17 +31,26 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class RecipeSource:
-    """Settings as written, unchecked. `places` is keyed `section`, `section.key` and "" (the file)."""
+    """Settings as written, unchecked.
+
+    `places` is keyed `section`, `section.key` and "" (the file); for arrays of tables, `section.table[1]` and
+    `section.table[1].key`, counted from 1.
+    """
 
     values: dict[str, Any]
     places: Mapping[str, Place]
     faults: Sequence[Fault]
 
     def place(self, key: str) -> Place:
-        """The place of `key`, or else of its section, or else of the file."""
-        section = key.partition(".")[0]
-        written = [place for name, place in self.places.items() if name == key or name.startswith(f"{key}.")]
-        return min(written) if written else self.places.get(section, self.places[""])
+        """The place of `key`, or else of its table or section, or else of the file."""
+        within = (f"{key}.", f"{key}[")
+        written = [place for name, place in self.places.items() if name == key or name.startswith(within)]
+        if written:
+            return min(written)
+        *above, _ = (step.end() for step in _STEP.finditer(key))
+        return next(
+            (self.places[key[:end]] for end in reversed(above) if key[:end] in self.places), self.places[""]
+        )
 
     def fill(self, section: str, **settings: Any) -> None:
         """Set settings of a section that the recipe has not set."""
@@ -54,10 +66,15 @@ class RecipeSource:
             holder[name] = value
 
     def value(self, key: str) -> Any:
-        """The written value of `section.key` (or of a top-level key); None if there is none."""
-        section, _, name = key.rpartition(".")
-        holder = self.values.get(section) if section else self.values
-        return holder.get(name) if isinstance(holder, Mapping) else None
+        """The written value of `section.key`, a top-level key or `section.table[1].key`; None without one."""
+        found: Any = self.values
+        for step in _STEP.findall(key):
+            if step[0] == "[":
+                number = int(step[1:-1])
+                found = found[number - 1] if isinstance(found, list) and number <= len(found) else None
+            else:
+                found = found.get(step) if isinstance(found, Mapping) else None
+        return found
 
 
 def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSource:
@@ -76,6 +93,9 @@ def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSourc
         place = Place(_AFTER_THE_FILE + number, f"--set {override}")
         key, equals, written = override.partition("=")
         key = key.strip()
+        if key.startswith("sequence.task") and key[13:14] in ("", ".", "["):
+            faults.append(Fault(place, f"{key}: {_IN_THE_FILE}"))
+            continue
         section, _, name = key.rpartition(".")
         if not (equals and name) or "." in section:
             faults.append(Fault(place, "expected section.key=value, such as adapter.rank=4"))

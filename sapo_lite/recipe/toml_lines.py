@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _PATH = rf"{_PART}(?:[ \t]*\.[ \t]*{_PART})*"
-_HEADER = re.compile(rf"\s*\[\[?[ \t]*({_PATH})[ \t]*\]")
+_HEADER = re.compile(rf"\s*(\[\[?)[ \t]*({_PATH})[ \t]*\]")
 _KEY = re.compile(rf"\s*({_PATH})[ \t]*=")
 
 # Tokens that decide where a statement ends. Strings and comments are matched whole, so brackets, quotes, `#`
@@ -24,14 +24,20 @@ _TOKEN = re.compile(
 def line_numbers(text: str) -> dict[str, int]:
     """Line (from 1) of every `[section]` and `key =`, keyed `section` and `section.key`.
 
+    The nth `[[section]]` is keyed `section[n]`, from 1.
+
     `text` must be valid TOML: only positions are read, nothing is checked. Keys inside inline tables are not
     listed; they are on the line of the table's key, or a little below.
     """
     lines: dict[str, int] = {}
+    tables: dict[str, int] = {}
     section = ""
     for line, statement in _statements(text):
         if header := _HEADER.match(statement):
-            section = _dotted(header[1])
+            section = _dotted(header[2])
+            if header[1] == "[[":
+                tables[section] = tables.get(section, 0) + 1
+                section = f"{section}[{tables[section]}]"
             lines.setdefault(section, line)
         elif key := _KEY.match(statement):
             lines.setdefault(".".join(filter(None, (section, _dotted(key[1])))), line)

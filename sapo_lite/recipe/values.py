@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -37,6 +37,10 @@ def _ids_as_text(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
     return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+def _labels(value: object) -> object:
+    return value if value == "auto" else _names(_ids_as_text(value))
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,16 @@ def _asked_for_by(setting: str) -> list[str]:
     return [str(variant.value) for variant in variants() if variant.setting == setting]
 
 
+# In an error, the description follows "expected".
+Labels = Annotated[
+    Literal["auto"] | tuple[str, ...] | None,
+    BeforeValidator(_labels),
+    Field(description='"auto", or a list of different labels, such as ["yes", "no"]'),
+]
 StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
 Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
 Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
 MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
-# In an error, the description follows "expected".
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]
 Switch = Annotated[bool, Field(description="true or false")]

@@ -23,6 +23,12 @@ ONE_TWO = [("one", "a"), ("two", "b")]
 FACE = "\N{GRINNING FACE}"  # two halves in UTF-16, as JSON escapes it
 
 
+@pytest.fixture(autouse=True)
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of the suite `S` keep their order, as those of a published one, so that they can be compared."""
+    monkeypatch.setattr("sapo_lite.data.tasks.IN_ORDER", ("S",))
+
+
 def put(path: Path, content: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -311,9 +317,9 @@ def test_the_suite_of_the_document_loads(tmp_path: Path) -> None:
         put(tmp_path / name, content)
         put(tmp_path / name.replace("train", "test"), content)
     tasks = load_sequence(SequenceConfig(suite="shop", tasks=("spam", "stars")), tmp_path)
-    assert [task.test[0] for task in tasks] == [
-        Example("You have won, call now", "yes"),
-        Example("Broke on the first day.", "1"),
+    assert [sorted(example.input for example in task.test) for task in tasks] == [
+        ["See you at eight", "You have won, call now"],
+        ["Broke on the first day.", "I would buy it again."],
     ]
 
 

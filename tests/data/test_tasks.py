@@ -45,8 +45,8 @@ def put(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def sequence(*tasks: str, **settings: Any) -> SequenceConfig:
-    return SequenceConfig(suite="S", tasks=tasks or ("195",), **settings)
+def sequence(*tasks: str, suite: str = "S", **settings: Any) -> SequenceConfig:
+    return SequenceConfig(suite=suite, tasks=tasks or ("195",), **settings)
 
 
 def problems(config: SequenceConfig, data: Path | None) -> list[str]:
@@ -59,34 +59,57 @@ def problems(config: SequenceConfig, data: Path | None) -> list[str]:
 # --- what is loaded
 
 
-def test_a_task_has_its_prompt_parts_and_the_first_examples_of_each_file(tmp_path: Path) -> None:
-    make_suite(tmp_path)
-    (task,) = load_sequence(sequence("195", train_examples=2, test_examples=1), tmp_path)
-    assert (task.id, task.suite, task.key) == ("task195_sentiment", "S", "task195")
+def test_a_published_task_has_its_prompt_parts_and_the_first_examples_of_each_file(tmp_path: Path) -> None:
+    make_suite(tmp_path, "TRACE")
+    notices: list[str] = []
+    config = sequence("195", suite="TRACE", train_examples=2, test_examples=1)
+    (task,) = load_sequence(config, tmp_path, notices.append)
+    assert notices == ["TRACE: the first rows of every file are used, as published; sequence.draw draws them"]
+    assert (task.id, task.suite, task.key) == ("task195_sentiment", "TRACE", "task195")
     assert (task.instruction, task.suffix) == ("Say yes or no.", "Directly answer.")
     assert (task.labels, task.language, task.train_split) == (("yes", "no"), "en", "train")
     assert task.train == (Example("train text 0", "no"), Example("train text 1", "yes"))
     assert task.test == (Example("test text 0", "no"),)
 
 
-def test_a_draw_takes_other_examples_of_each_file_and_the_same_ones_every_time(tmp_path: Path) -> None:
-    make_suite(tmp_path)
+SORTED = [{"sentence": f"text {i}", "label": "no" if i < 60 else "yes"} for i in range(80)]
+
+
+def test_rows_of_a_suite_of_your_own_are_drawn_by_answer_even_from_a_sorted_file(tmp_path: Path) -> None:
+    path = make_suite(tmp_path) / NAMES[0] / "train.json"
+    put(path, SORTED)
+    notices: list[str] = []
+    (task,) = load_sequence(sequence(train_examples=20), tmp_path, notices.append)
+    assert [example.answer for example in task.train].count("yes") == 5
+    assert notices == [f"{path}: 20 of 80 rows, drawn by seed 0 and by answer"]
+    (other,) = load_sequence(sequence(train_examples=20, draw=1), tmp_path)
+    assert set(other.train) != set(task.train)
+
+
+@pytest.mark.parametrize("suite", ["S", "SUPERNI"])
+def test_a_draw_takes_other_examples_of_each_file_and_the_same_ones_every_time(
+    tmp_path: Path, suite: str
+) -> None:
+    make_suite(tmp_path, suite)
 
     def train(draw: int | None, examples: int = 5) -> tuple[Example, ...]:
-        config = sequence("195", "1310", train_examples=examples, test_examples=2, draw=draw)
+        config = sequence("195", "1310", suite=suite, train_examples=examples, test_examples=2, draw=draw)
         return load_sequence(config, tmp_path)[0].train
 
-    assert train(0) != train(None) == tuple(sorted(train(0), key=lambda e: e.input))
+    in_order = tuple(sorted(train(0), key=lambda e: e.input))
+    assert train(None) == (in_order if suite == "SUPERNI" else train(0))
+    assert train(0) != in_order
     assert train(0) == train(0) != train(1)
     assert train(0, examples=2) == train(0)[:2]  # more examples contain the fewer
-    first, second = load_sequence(sequence("195", "1310", draw=0), tmp_path)
+    first, second = load_sequence(sequence("195", "1310", suite=suite, draw=0), tmp_path)
     assert [e.input for e in first.train] != [e.input for e in second.train]
     assert [e.input[-1] for e in first.train] != [e.input[-1] for e in first.test]
 
 
 def test_a_draw_changes_the_fingerprint_of_the_data(tmp_path: Path) -> None:
-    make_suite(tmp_path)
-    prints = [data_fingerprint(load_sequence(sequence(draw=draw), tmp_path)) for draw in (None, 0, 1)]
+    make_suite(tmp_path, "TRACE")
+    configs = [sequence(suite="TRACE", draw=draw) for draw in (None, 0, 1)]
+    prints = [data_fingerprint(load_sequence(config, tmp_path)) for config in configs]
     assert len({one["task195_sentiment"] for one in prints}) == 3
 
 
@@ -335,7 +358,7 @@ def test_dev_stands_in_for_a_missing_train_file_only_when_asked_and_says_so(tmp_
     (folder / NAMES[0] / "train.json").unlink()
     tasks = load_sequence(sequence("195", "2", missing_train="dev"), tmp_path)
     assert [task.train_split for task in tasks] == ["dev", "train"]
-    assert tasks[0].train[0].input == "dev text 0"
+    assert {example.input[:8] for example in tasks[0].train} == {"dev text"}
     (folder / NAMES[0] / "dev.json").unlink()
     assert problems(sequence("195", missing_train="dev"), tmp_path) == [
         f"{folder}/{NAMES[0]}/train.json: no such file, and no dev.json to stand in for it. {PUBLISHED}."
@@ -403,8 +426,8 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_not_used_are_not_judged(tmp_path: Path) -> None:
-    put(make_suite(tmp_path) / NAMES[0] / "train.json", [*ROWS, None])
-    assert len(load_sequence(sequence(train_examples=5), tmp_path)[0].train) == 5
+    put(make_suite(tmp_path, "TRACE") / NAMES[0] / "train.json", [*ROWS, None])
+    assert len(load_sequence(sequence(suite="TRACE", train_examples=5), tmp_path)[0].train) == 5
 
 
 @pytest.mark.parametrize(

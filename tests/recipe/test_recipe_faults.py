@@ -544,8 +544,8 @@ def test_line_numbers_are_not_fooled_by_strings_arrays_and_comments() -> None:
         "model.tasks": 10,
         "model.last": 15,
         "model.literal": 16,
-        "array.of": 18,
-        "array.of.end": 19,
+        "array.of[1]": 18,
+        "array.of[1].end": 19,
     }
 
 

@@ -301,18 +301,21 @@ def test_evaluation_prompts_decides_which_matrices_there_are(tmp_path: Path) -> 
 
 
 def say_it(root: Path, *names: str) -> tuple[str, ...]:
-    """A suite of tasks that ask for one word, which ends their names; the settings of a run of them."""
+    """A suite of tasks that ask for one word, which ends their names; the settings of a run of them.
+
+    It is called `lab`, so that its rows keep their order: a draw depends on the name of the task.
+    """
     index = {}
     for name in names:
         word = name.split("_")[-1]
         rows = [{"sentence": f"the {n} stars", "label": word} for n in range(16)]
-        (root / "S" / name).mkdir(parents=True)
+        (root / "lab" / name).mkdir(parents=True)
         for split in ("train", "test"):
-            (root / "S" / name / f"{split}.json").write_text(json.dumps(rows), encoding="utf-8")
+            (root / "lab" / name / f"{split}.json").write_text(json.dumps(rows), encoding="utf-8")
         index[name] = {"instruction": f"say {word} .", "suffix": "answer :", "labels": [word]}
-    (root / "S/instructions.json").write_text(json.dumps(index), encoding="utf-8")
+    (root / "lab/instructions.json").write_text(json.dumps(index), encoding="utf-8")
     return (
-        "sequence.suite=S",
+        "sequence.suite=lab",
         f"sequence.data={root}",
         f"sequence.tasks={json.dumps(names)}",
         "sequence.train_examples=16",

@@ -1,0 +1,30 @@
+"""A model's chat format without its weights."""
+
+from typing import TYPE_CHECKING
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.chat import ChatFormat
+from sapo_lite.model.hub import locate_tokenizer
+
+if TYPE_CHECKING:
+    from sapo_lite.recipe import ModelConfig
+
+
+def load_chat_format(config: "ModelConfig") -> ChatFormat:
+    """The chat format of a model, with the recipe's budget of tokens. No weights are read.
+
+    Raises:
+        BackboneError: the tokenizer is not on disk and cannot be fetched, or does not load.
+        RenderError: it or its chat template cannot be used.
+    """
+    path = locate_tokenizer(config.name)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except Exception as error:  # its files may be anything
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise BackboneError(
+            f"The tokenizer of {config.name} could not be loaded from {path}: {reason}"
+        ) from error
+    return ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
