@@ -1,8 +1,11 @@
 """The guard: a run of the lab that forgets is warned of, stopped, or learned again. Real runs, real kills."""
 
+import filecmp
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_resume import assert_same_bytes, files, kill_when
@@ -10,7 +13,9 @@ from test_resume import assert_same_bytes, files, kill_when
 from sapo_lite.cli import main
 from sapo_lite.errors import GuardError, RecipeError
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run import guard
 from sapo_lite.run.results import Results
+from sapo_lite.run.stages import AS_ASKED
 from small import SETTINGS, small_run
 
 pytestmark = pytest.mark.slow
@@ -149,3 +154,32 @@ def test_a_retry_needs_a_next_best_candidate(setting: str) -> None:
     with pytest.raises(RecipeError, match=r"guard\.on: expected \"warn\" or \"stop\" \(\"retry\" takes"):
         load_recipe("lab", [*SETTINGS, *least, setting, "guard.max_drop=5.0", "guard.on=retry"])
     assert load_recipe("lab", [*SETTINGS, *least, setting, "guard.on=retry"]).guard.max_drop is None
+
+
+def test_a_retry_begins_with_what_the_stage_before_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a retry does what was done before, it comes to the same bytes: weights, and what ewc remembers."""
+    learn = guard._learn
+
+    def all_too_far(*arguments: Any) -> guard.Learned:
+        found = learn(*arguments)
+        return replace(found, too_far=list(found.drops))
+
+    monkeypatch.setattr(guard, "_learn", all_too_far)
+    monkeypatch.setattr(guard, "Way", lambda **_: AS_ASKED)
+    few = (
+        "sequence.train_examples=16",
+        "sequence.test_examples=4",
+        "training.epochs=1",
+        "paraphrase.count=1",
+    )
+    watched = ("sequence.watch=['mood']", "adapter.method=ewc", "guard.max_drop=2.0", "guard.on=retry")
+    small_run(tmp_path / "run", *few, *watched)
+    for stage, retries in (("01-oldest", 1), ("02-odd_one_out", 2)):
+        kept = tmp_path / "run" / stage / "adapter"
+        names = [path.name for path in kept.iterdir()]
+        assert "memory.safetensors" in names
+        for number in range(1, retries + 1):
+            again = kept.parent / f"retry-{number}/adapter"
+            assert filecmp.cmpfiles(kept, again, names, shallow=False) == (names, [], [])
