@@ -7,7 +7,7 @@ PYTHON  ?= python3
 UNSLOTH := 2026.10.9
 
 BIN     := $(VENV)/bin
-PYTEST  := $(BIN)/python -m pytest -n logical --dist loadfile
+PYTEST  := $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 MACHINE := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 STAMP   := $(VENV)/.sapo-lite-$(MACHINE)

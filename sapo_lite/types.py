@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from sapo_lite.prompts.schedules import PromptSchedule
 
-Language = Literal["en", "zh"]
+Language = str  # an ISO 639-1 code, such as "en" or "zh"
 
 
 @dataclass(frozen=True)

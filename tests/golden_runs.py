@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from small import SETTINGS, call, command, small_run
+from forked import run_program
+from small import SETTINGS, command, small_run
 
 FOLDER = Path(__file__).parent / "golden"
 RUNS = {
@@ -70,7 +71,7 @@ def run_one(name: str, folder: Path) -> dict[str, Any]:
 def run_comparison(folder: Path) -> dict[str, Any]:
     """A grid of four cells, as a user runs it: the groups and differences of comparison.json."""
     flags = [flag for setting in SETTINGS for flag in ("--set", setting)]
-    done = call(command("compare", "lab", *COMPARISON, "--out", folder, "--plain", *flags))
+    done = run_program(command("compare", "lab", *COMPARISON, "--out", folder, "--plain", *flags))
     assert done.returncode == 0, done.stderr
     kinds = json.loads((folder / "comparison.json").read_text())["kinds"]
     return {kind: content["findings"] for kind, content in kinds.items()}

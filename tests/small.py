@@ -5,8 +5,6 @@ import functools
 import gc
 import io
 import os
-import pty
-import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -72,24 +70,6 @@ def small_command(out: Path, *settings: str) -> list[str]:
 def call(arguments: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
     """Run to the end; output as text."""
     return subprocess.run(arguments, capture_output=True, text=True, **options)  # type: ignore[call-overload]
-
-
-def call_on_a_terminal(arguments: Sequence[str], columns: int = 120, lines: int = 50) -> tuple[int, str]:
-    """Run to the end with stderr, where the display is, on a terminal: exit status, what that showed."""
-    leader, follower = pty.openpty()
-    terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=follower, env=terminal)
-    os.close(follower)
-    shown = b""
-    while select.select([leader], [], [], 400)[0]:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        shown += chunk
-    process.communicate()
-    os.close(leader)
-    return process.returncode, shown.decode(errors="replace")
 
 
 def change_weights(folder: Path) -> None:

@@ -102,7 +102,7 @@ def test_pins_carry_no_addresses() -> None:
 def test_the_wheel_is_the_package_with_its_recipes_data_and_licence(wheel: Path) -> None:
     names = names_in(wheel)
     metadata = f"sapo_lite-{__version__}.dist-info"
-    assert shipped_files() <= names
+    assert shipped_files() | {"sapo_lite/data/published_files.tsv"} <= names
     assert {f"{metadata}/licenses/LICENSE", f"{metadata}/entry_points.txt"} <= names
     assert {name.partition("/")[0] for name in names} == {"sapo_lite", metadata}
     assert not [name for name in names if "__pycache__" in name]

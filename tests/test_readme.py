@@ -34,10 +34,11 @@ def test_the_readme_starts_with_two_commands() -> None:
 def test_make_lab_runs_the_lab_recipe_and_make_test_this_suite() -> None:
     assert "sapo-lite run recipes/lab.toml" in make_target("lab")
     assert "make test" in (ROOT / ".ci/run").read_text()
-    for target, ending in (("test", "--dist loadfile\n"), ("check", '--dist loadfile -m "not slow"\n')):
+    tests = "bin/python -m pytest -n logical --dist loadfile --no-loadscope-reorder"
+    for target, ending in (("test", "\n"), ("check", ' -m "not slow"\n')):
         lines = make_target(target)
         assert all(f"bin/{tool}" in lines for tool in ("ruff check", "ruff format --check", "mypy"))
-        assert lines.endswith(f"bin/python -m pytest -n logical {ending}")
+        assert lines.endswith(tests + ending)
 
 
 def shown_by(words: Sequence[str]) -> list[str]:

@@ -62,7 +62,7 @@ def _paraphraser() -> str | None:
     from sapo_lite.prompts.sources.ollama_server import OllamaServer, resolve_host
 
     try:
-        server = OllamaServer(resolve_host(None))
+        server = OllamaServer(resolve_host(None), patience=0)
         server.version()
         return next((name for name in _PARAPHRASERS if server.has(name)), None)
     except ParaphraseError:

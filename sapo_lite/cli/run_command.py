@@ -48,12 +48,14 @@ def run(
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
     from sapo_lite.report.plan_view import plan
+    from sapo_lite.run.checks import as_notices, findings_of_examples
     from sapo_lite.run.tasks import load_run_tasks
 
     notices: list[str] = []
     console = wide_console(sys.stdout)
-    console.print(plan(recipe, load_run_tasks(recipe.sequence, data, notices.append)))
-    for notice in notices:
+    tasks = load_run_tasks(recipe.sequence, data, notices.append)
+    console.print(plan(recipe, tasks))
+    for notice in [*notices, *as_notices(findings_of_examples(tasks))]:
         console.print(f"note: {notice}", markup=False, highlight=False)
 
 

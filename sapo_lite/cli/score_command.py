@@ -15,7 +15,7 @@ _BACKENDS = [name for name, source in SOURCES.items() if source.stands_alone]
 
 _Model = Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")]
 _Examples = Annotated[
-    Path, typer.Argument(help="File of examples: .jsonl, .json, .csv or .tsv.", parser=typed_path)
+    Path, typer.Argument(help="File of examples: .jsonl, .json, .csv, .tsv or .parquet.", parser=typed_path)
 ]
 _Prompts = Annotated[
     Path | None,

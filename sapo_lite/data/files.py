@@ -1,16 +1,25 @@
 """Input files of `sapo-lite score`: a file of examples, and a file of candidate prompts (text or JSON)."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sapo_lite.data.readers import described, lines_of, parse_json, read_rows, read_text
-from sapo_lite.data.rows import examples_from_rows, find_columns
+from sapo_lite.data.readers import described, is_table, parse_json, read_rows
+from sapo_lite.data.row_instructions import settle_instructions
+from sapo_lite.data.rows import (
+    columns_notice,
+    empty_answers_notice,
+    examples_from_rows,
+    find_columns,
+    unread_columns,
+)
+from sapo_lite.data.text_files import Notify, ignore, lines_of, read_text
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.types import Example
 
 # File types that hold texts in another form than one a line.
-_NO_PROMPTS = {".jsonl", ".ndjson", ".csv", ".tsv", ".toml", ".yaml", ".yml"}
+_NO_PROMPTS = {".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".toml", ".yaml", ".yml"}
 
 
 @dataclass(frozen=True)
@@ -22,26 +31,39 @@ class ExampleFile:
     answer_name: str
 
 
-def read_examples(path: Path, input_name: str | None = None, answer_name: str | None = None) -> ExampleFile:
-    """All examples of a .jsonl, .json, .csv or .tsv file, with the given columns or those with known names.
+def read_examples(
+    path: Path, input_name: str | None = None, answer_name: str | None = None, notify: Notify = ignore
+) -> ExampleFile:
+    """All examples of a file, with the given columns or those with known names.
+
+    `notify` is called with a sentence for everything that is guessed or left out, among it the columns unless
+    both are given. Instructions of rows are settled (`settle_instructions`) unless `input_name` is given.
 
     Raises:
         DataError: the file cannot be read, has no example or a bad row, or its columns are unclear.
     """
-    rows = read_rows(path)
+    rows = read_rows(path, notify)
     wanted = (input_name, answer_name)
+    if input_name is None:
+        [rows], _ = settle_instructions([rows], str(path), notify)
     names = find_columns(rows, str(path), wanted=wanted, how="Name it with --input or --answer.")
-    return ExampleFile(examples_from_rows(rows, *names), *names)
+    if None in wanted:
+        notify(columns_notice(path, len(rows), *names, unread_columns(rows, names)))
+    examples = examples_from_rows(rows, *names, empty_answers=not is_table(path))
+    if said := empty_answers_notice(path, examples):
+        notify(said)
+    return ExampleFile(examples, *names)
 
 
 def read_prompts(
-    path: Path, task: str | None = None, instruction: str | None = None
-) -> tuple[list[str], str | None]:
-    """Candidate prompts in order, without repeated ones; a notice if some were repeated.
+    path: Path, task: str | None = None, instruction: str | None = None, notify: Notify = ignore
+) -> list[str]:
+    """Candidate prompts in order, without repeated ones; `notify` is called if some were left out.
 
     A .json file has a list of texts (of any number of lines), or candidates as written by a run or
-    `paraphrase`. Any other file has one prompt a line. If the file has several tasks, the candidates of
-    `task` are used, or else those of the task with this `instruction`.
+    `paraphrase`. Any other file has one prompt a line, under a heading (`# task`) if it has several tasks. If
+    the file has several tasks, the candidates of `task` are used, or else those of the task with this
+    `instruction`.
 
     Raises:
         DataError: the file cannot be read, has another format, or has no prompt.
@@ -51,46 +73,73 @@ def read_prompts(
             f"{path}: expected prompts in a text file, one a line, or in a .json file, a list of texts; "
             f"found {quoted(path.suffix)}"
         )
-    if path.suffix.lower() == ".json":
-        prompts = _listed(path, task, instruction)
-    elif task is not None:
-        raise DataError(f"--task {task}: expected a candidates file of several tasks, found {path}")
-    else:
-        prompts = [line.strip() for line in lines_of(read_text(path)) if line.strip()]
-    if not prompts:
-        raise DataError(f"{path}: expected at least one prompt, found none")
-    distinct = list(dict.fromkeys(prompts))
-    again = len(prompts) - len(distinct)
-    return (
-        distinct,
-        f"{path}: {again} of {len(prompts)} prompts repeat others and are left out" if again else None,
-    )
-
-
-def _listed(path: Path, task: str | None, instruction: str | None) -> list[str]:
-    """The texts of a JSON list, or of one task of a candidates file."""
-    data = parse_json(read_text(path), str(path))
-    by_task = _by_task(data)
+    data = _content(path, notify)
+    by_task = _by_task(data, path)
     if by_task is None:
         if task is not None:
             raise DataError(f"--task {task}: expected a candidates file of several tasks, found {path}")
-        texts = data
+        prompts: object = data
     else:
-        texts = by_task[_choose(path, by_task, task, instruction)]
-    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-        return texts
-    raise DataError(f'{path}: expected a list of texts, ["...", "..."], found {described(data)}')
+        prompts = by_task[_choose(path, by_task, task, instruction)]
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise DataError(f'{path}: expected a list of texts, ["...", "..."], found {described(data)}')
+    if not prompts:
+        raise DataError(f"{path}: expected at least one prompt, found none")
+    distinct = list(dict.fromkeys(prompts))
+    if again := len(prompts) - len(distinct):
+        notify(f"{path}: {again} of {len(prompts)} prompts repeat others and are left out")
+    return distinct
 
 
-def _by_task(data: object) -> dict[str, object] | None:
-    """The texts of a candidates file by task, with the original (if any) first; None for a list."""
+def _content(path: Path, notify: Notify) -> object:
+    text = read_text(path, notify)
+    if path.suffix.lower() == ".json":
+        return parse_json(text, str(path))
+    prompts = prompts_in_text(text, str(path))
+    if isinstance(prompts, dict):
+        notify(f"{path}: lines such as {quoted(f'# {next(iter(prompts))}')} are headings, not prompts")
+    return prompts
+
+
+def prompts_in_text(text: str, place: str) -> list[str] | dict[str, list[str]]:
+    """The lines of a text, one a prompt; or those of each task where these stand under headings.
+
+    A heading is `# ` and the name of a task, as `paraphrase` writes it.
+
+    Raises:
+        DataError: a heading is there twice, or not in the first line; the message names the line.
+    """
+    by_task: dict[str, list[str]] = {}
+    prompts: list[str] = []
+    for number, line in enumerate(lines_of(text), start=1):
+        line = line.strip()
+        if heading := re.match(r"#+\s+(.+)", line):
+            if heading[1] in by_task or (prompts and not by_task):
+                expected = "one heading a task" if by_task else "a heading in the first line, or none"
+                raise DataError(f"{place}, line {number}: expected {expected}, found {quoted(line)}")
+            prompts = by_task[heading[1]] = []
+        elif line:
+            prompts.append(line)
+    return by_task or prompts
+
+
+def _by_task(data: object, path: Path) -> dict[str, object] | None:
+    """The texts of a candidates file by task, with the original (if any) first; None for a list.
+
+    Raises DataError if a task is there twice.
+    """
     match data:
         case {"pools": list(pools)}:
-            listed = [_by_task(pool) or {} for pool in pools]
-            return {name: texts for one in listed for name, texts in one.items()}
+            found: dict[str, object] = {}
+            for pool in pools:
+                for name, texts in (_by_task(pool, path) or {}).items():
+                    if name in found:
+                        raise DataError(f"{path}: the task {quoted(name)} is there twice; leave one of them")
+                    found[name] = texts
+            return found
         case {"candidates": list(candidates), **others}:
-            texts = [c.get("text") if isinstance(c, dict) else c for c in candidates]
-            return {str(others.get("task", "")): texts}
+            listed = [c.get("text") if isinstance(c, dict) else c for c in candidates]
+            return {str(others.get("task", "")): listed}
         case dict() if data and all(isinstance(texts, list) for texts in data.values()):
             return data
     return None

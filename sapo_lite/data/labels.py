@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from sapo_lite.data.language import HAN
+from sapo_lite.data.scripts import HAN
 
 # Punctuation around a label that is not part of it. The signs of C++, C#, -1 and 50% are not here.
 AROUND = ".,;:!?\"'`()[]{}<>*_…。，、；：！？“”‘’（）【】《》「」『』"

@@ -1,28 +1,47 @@
-"""Language of a text: a rough check by script and by function words."""
+"""Language of an instruction, as an ISO 639-1 code: by script, by function words, and by a library."""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Set
 
-from sapo_lite.types import Language, Task
+from sapo_lite.data.detection import ARABIC, CYRILLIC, DEVANAGARI, LATIN, most_likely, probabilities
+from sapo_lite.data.scripts import HAN, scripts
+from sapo_lite.types import Language
 
-# Escaped: an editor that normalises text would change these characters and so the ranges.
-HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-KANA = r"\u3040-\u30ff"
-_ACCENTED = "[À-ÖØ-öø-ɏ]"
+# Scripts of one language, and the languages of the others.
+_ONE = {
+    "HANGUL": "ko",
+    "THAI": "th",
+    "GREEK": "el",
+    "HEBREW": "he",
+    "GEORGIAN": "ka",
+    "ARMENIAN": "hy",
+    "BENGALI": "bn",
+    "TAMIL": "ta",
+    "TELUGU": "te",
+    "GUJARATI": "gu",
+    "GURMUKHI": "pa",
+    "KANNADA": "kn",
+    "MALAYALAM": "ml",
+    "SINHALA": "si",
+    "KHMER": "km",
+    "LAO": "lo",
+    "MYANMAR": "my",
+    "ETHIOPIC": "am",
+}
+_SEVERAL = {"CYRILLIC": CYRILLIC, "ARABIC": ARABIC, "DEVANAGARI": DEVANAGARI}
+# An instruction is Chinese if at least this share of its letters are ideographs: well above an English one
+# that quotes Chinese labels, well below a Chinese one that quotes English labels. Likewise Korean.
+_DENSE_SHARE = 0.3
+_KANA_SHARE = 0.15  # a Chinese instruction may quote a Japanese word
 
-# Function words of English, and of other languages in Latin script. Language codes (de, en) and words that
-# English has too are in neither.
+# Words that English alone has, of the languages in Latin script: two of them are an English sentence.
 _ENGLISH = frozenset(
-    """a an the of and to or is are be was it its you your i if for that this these which with from by as at
-    what how each do does has have not than then""".split()
+    """the and you your this that these those which with from what whether each does has have than then if
+    following given""".split()
 )
-_FOREIGN = frozenset(
-    """der das den dem und oder ist sind nicht ein eine einen einer eines mit für auf von zu zum zur sie ob
-    wenn dass aus bei nach bitte folgenden folgende le la les des du une et ou est dans que qui sur avec
-    cette votre vous sont suivant suivante el los las una del por para su como siguiente il lo gli
-    che di è della uma não het een voor niet yang untuk dengan adalah""".split()
-)
+# A text in Latin script is in another language if its probability is so high, and that of English so low,
+# from so many letters on.
+_SURE, _UNLIKELY, _LETTERS = 0.7, 0.05, 12
 
 
 def words_of(text: str) -> list[str]:
@@ -31,54 +50,27 @@ def words_of(text: str) -> list[str]:
     return re.findall(rf"[{HAN}]|(?:(?![{HAN}])\w)+", folded)
 
 
-def foreign_to(text: str, task: Task) -> str | None:
-    """The reason why the text is not in the task's language; None if it seems to be.
-
-    The text may have as much of another script or language as the original.
-    """
-    if task.language == "en":
-        return None if _is_english(text, task.instruction) else "not in English"
-    for label in task.labels:  # Chinese instructions may name English ones
-        text = text.replace(label, "")
-    return None if _is_chinese(text, task.instruction) else "not in Chinese"
-
-
-def _is_chinese(text: str, original: str) -> bool:
-    japanese = _share(text, f"[{KANA}]") > _share(original, f"[{KANA}]") + 0.1
-    return not japanese and _share(text, f"[{HAN}]") >= _share(original, f"[{HAN}]") / 2
-
-
-def _is_english(text: str, original: str) -> bool:
-    # A Chinese character is more than a letter: a few in an English sentence are half a sentence.
-    for kind, limit in ((f"[{HAN}]", 0.05), (r"(?![A-Za-zÀ-ɏ])[^\W\d_]", 0.2), (_ACCENTED, 0.05)):
-        if _share(text, kind) > _share(original, kind) + limit:
-            return False
-    usual = set(words_of(original))
-    if _foreign_words(usual) > 0:
-        return True  # the original is not in English either
-    return _foreign_words(words_of(text), usual) <= 0
-
-
-def _foreign_words(words: Iterable[str], usual: Set[str] = frozenset()) -> int:
-    """Number of function words of other languages minus number of English ones."""
-    words = list(words)
-    foreign = sum(word in _FOREIGN and word not in usual for word in words)
-    return foreign - sum(word in _ENGLISH for word in words)
-
-
-def _share(text: str, kind: str) -> float:
-    """Share of letters of a kind (a regular expression) among all letters."""
-    letters = re.findall(r"[^\W\d_]", text)
-    return len(re.findall(kind, text)) / max(1, len(letters))
-
-
-# An instruction is Chinese if at least this share of its letters are ideographs: well above an English one
-# that quotes Chinese labels, well below a Chinese one that quotes English labels.
-_CHINESE_SHARE = 0.3
-
-
 def language_of(text: str) -> Language:
-    """ "zh" where a clear share of the letters are Chinese ideographs, else "en"."""
-    letters = [character for character in text if character.isalpha()]
-    ideographs = sum(unicodedata.name(letter, "").startswith("CJK") for letter in letters)
-    return "zh" if letters and ideographs / len(letters) >= _CHINESE_SHARE else "en"
+    """The language of an instruction; "en" where nothing else is sure."""
+    shares = scripts(text)
+    han, kana = shares.get("HAN", 0.0), shares.get("KANA", 0.0)
+    if han + kana >= _DENSE_SHARE:
+        return "ja" if kana >= _KANA_SHARE else "zh"
+    main = next(iter(shares), "LATIN")
+    if shares.get("HANGUL", 0.0) >= _DENSE_SHARE:
+        return "ko"
+    if main in _ONE:
+        return _ONE[main]
+    if main in _SEVERAL:
+        return most_likely(text, _SEVERAL[main])[0]
+    return _latin(text) if main == "LATIN" else "en"
+
+
+def _latin(text: str) -> Language:
+    if len(_ENGLISH.intersection(words_of(text))) > 1:
+        return "en"
+    if sum(character.isalpha() for character in text) < _LETTERS:
+        return "en"
+    language, probability = most_likely(text, LATIN)
+    other = probability >= _SURE and probabilities(text, LATIN)["en"] <= _UNLIKELY
+    return language if other else "en"

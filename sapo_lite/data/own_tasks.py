@@ -1,15 +1,20 @@
 """Tasks of one's own, from the tables [[sequence.task]] of a recipe."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sapo_lite.data.chat_rows import from_messages
 from sapo_lite.data.collecting import collecting
 from sapo_lite.data.drawing import drawn, split
 from sapo_lite.data.hub_rows import PREFIX, hub_rows
+from sapo_lite.data.labels import default_metric
 from sapo_lite.data.language import language_of
-from sapo_lite.data.readers import Row, read_rows
-from sapo_lite.data.rows import examples_from_rows, find_columns
+from sapo_lite.data.readers import Row, is_table, read_rows
+from sapo_lite.data.row_instructions import settle_instructions
+from sapo_lite.data.rows import empty_answers_notice, examples_from_rows, find_columns
 from sapo_lite.data.template import Template
+from sapo_lite.data.text_files import Notify
 from sapo_lite.data.watch_sets import HARNESS, is_set, watch_sets
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import many, nearest, quoted
@@ -17,8 +22,6 @@ from sapo_lite.types import Example, Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig, TaskConfig
-
-Notify = Callable[[str], None]
 
 TEST_SHARE = 0.2
 MOST_LABELS = 50
@@ -70,7 +73,7 @@ def _load(config: "TaskConfig", sequence: "SequenceConfig", notify: Notify) -> T
         language=config.language or language_of(config.instruction + config.suffix),
         train=used,
         test=tested,
-        metric=config.metric or ("accuracy" if closed else "rougeL"),
+        metric=config.metric or default_metric(labels, [example.answer for example in train or test]),
         watched=config.watch,
     )
 
@@ -84,11 +87,13 @@ def _sides(config: "TaskConfig", seed: str, notify: Notify) -> tuple[list[Exampl
     """All examples to train with and to test with; a watched task has only the latter."""
     file = config.file or config.train
     if isinstance(config.test, str):
-        test = _examples(config, config.test, "test", notify)
-        return ([] if config.watch or file is None else _examples(config, file, "train", notify)), test
+        if config.watch or file is None:
+            return [], _examples(config, [(config.test, "test")], notify)[0]
+        train, test = _examples(config, [(file, "train"), (config.test, "test")], notify)
+        return train, test
     if file is None:
         raise DataError("expected a file of examples (file), found nothing")
-    examples = _examples(config, file, "train", notify)
+    (examples,) = _examples(config, [(file, "train")], notify)
     if config.watch and config.test is None:
         return [], examples
     share = TEST_SHARE if config.test is None else config.test
@@ -117,31 +122,49 @@ def _labels(config: "TaskConfig", examples: Sequence[Example]) -> tuple[str, ...
     return labels
 
 
-def _examples(config: "TaskConfig", file: str, part: str, notify: Notify) -> list[Example]:
-    """All examples of a file or a data set, by the columns that the recipe names, or by known ones."""
-    path = config.path(file)
-    rows = hub_rows(file, part) if file.startswith(PREFIX) else read_rows(path)
-    where = file if file.startswith(PREFIX) else str(path)
+def _examples(config: "TaskConfig", files: Sequence[tuple[str, str]], notify: Notify) -> list[list[Example]]:
+    """All examples of each of the task's files or data sets, which have the same columns.
+
+    files: the files, each with the split to read if it is a data set of several
+    """
+    read = [_rows(config, *file, notify) for file in files]
+    if config.input is None:
+        read, _ = settle_instructions(read, config.name, notify)
+    return [_of_rows(config, rows, file, notify) for rows, (file, _) in zip(read, files, strict=True)]
+
+
+def _rows(config: "TaskConfig", file: str, part: str, notify: Notify) -> list[Row]:
+    if file.startswith(PREFIX):
+        return from_messages(hub_rows(file, part), Path(file), notify)
+    return read_rows(config.path(file), notify)
+
+
+def _of_rows(config: "TaskConfig", rows: list[Row], file: str, notify: Notify) -> list[Example]:
+    """Examples by the columns that the recipe names, or by known ones."""
+    path = Path(file) if file.startswith(PREFIX) else config.path(file)
     template = None if config.input is None else Template(config.input)
     wanted = [*(template.columns if template else ()), *([config.answer] if config.answer else [])]
-    _require_columns(rows, where, wanted)
+    _require_columns(rows, str(path), wanted)
     alone = template.columns[0] if template else None
     how = "Name them as input and answer of the task."
-    column, answer = find_columns(rows, where, wanted=(alone, config.answer), how=how)
+    column, answer = find_columns(rows, str(path), wanted=(alone, config.answer), how=how)
     guessed = [f"inputs from column {column}"] * (template is None)
     guessed += [f"answers from column {answer}"] * (config.answer is None)
     if guessed:
-        notify(f"{where}: {', '.join(guessed)}")
-    if template is None or template.is_column:
-        return examples_from_rows(_only(rows, column, answer), column, answer)
+        notify(f"{path}: {', '.join(guessed)}")
     by_column = {
-        name: examples_from_rows(_only(rows, name, answer), name, answer) for name in template.columns
+        name: examples_from_rows(_only(rows, name, answer), name, answer, empty_answers=not is_table(path))
+        for name in (template.columns if template else (column,))
     }
-    found = []
-    for number in range(len(rows)):
-        texts = {name: examples[number].input for name, examples in by_column.items()}
-        found.append(Example(template.fill(texts), by_column[column][number].answer))
-    return found
+    first = by_column[column]
+    if said := empty_answers_notice(path, first):
+        notify(said)
+    if template is None or template.is_column:
+        return first
+    return [
+        Example(template.fill({name: read[number].input for name, read in by_column.items()}), example.answer)
+        for number, example in enumerate(first)
+    ]
 
 
 def _only(rows: Sequence[Row], *columns: str) -> list[Row]:

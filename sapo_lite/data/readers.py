@@ -1,25 +1,27 @@
-"""Readers of JSON, JSON Lines and CSV files: rows with their places in the file; and of plain text files."""
+"""The one reader of files with rows: JSON, JSON Lines, CSV, TSV and Parquet."""
 
-import csv
-import io
 import json
-import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from sapo_lite.data.chat_rows import from_messages
+from sapo_lite.data.parquet import parquet_rows
+from sapo_lite.data.tables import table_rows
+from sapo_lite.data.text_files import Notify, ignore, lines_of, read_text
 from sapo_lite.errors import DataError
-from sapo_lite.support.messages import one_of, quoted
-from sapo_lite.support.strict_json import loads
+from sapo_lite.support.messages import many, one_of, quoted
+from sapo_lite.support.strict_json import HALF, HalfCharacterError, loads, require_whole
 
 # An unchecked row, and its place in the file for messages.
 Row = tuple[str, object]
 
 
-def read_rows(path: Path) -> list[Row]:
-    """All rows of a .json, .jsonl, .csv or .tsv file, at least one.
+def read_rows(path: Path, notify: Notify = ignore) -> list[Row]:
+    """All rows of a .json, .jsonl, .csv, .tsv or .parquet file, at least one.
 
-    Rows of a table are dicts of texts by column name; rows of JSON are the file's values.
+    Rows of a table are dicts of texts by column name, other rows are the file's values; chat messages become
+    the columns "input", "answer" and "instruction" (`from_messages`). `notify` is called with a sentence for
+    everything that is guessed or left out.
 
     Raises:
         DataError: the file cannot be read, or has no row; the message names the place of the fault.
@@ -30,18 +32,47 @@ def read_rows(path: Path) -> list[Row]:
             f"{path}: expected examples in a {one_of(READERS)} file, found "
             f"{quoted(path.suffix) if path.suffix else 'a name without an ending'}"
         )
-    rows = read(path)
+    rows = read(path, notify)
     if not rows:
         raise DataError(f"{path}: expected at least one example, found none")
-    return rows
+    _check(rows, path, notify)
+    return from_messages(rows, path, notify)
+
+
+def is_table(path: Path) -> bool:
+    """Whether an empty cell of the file is a missing one: a table in text cannot say which it is."""
+    return READERS.get(path.suffix.lower()) is _table_rows
+
+
+def _check(rows: list[Row], path: Path, notify: Notify) -> None:
+    """Raises DataError for a row of column names; a notice if rows have other columns than the first."""
+    columns: dict[str, object] = {}
+    others: list[str] = []
+    for place, row in rows:
+        if not isinstance(row, dict):
+            continue
+        if len(row) > 1 and all(isinstance(v, str) and v.strip() == k.strip() for k, v in row.items()):
+            raise DataError(f"{place}: expected an example, found the column names again. Delete the line.")
+        columns = columns or row
+        if row.keys() != columns.keys():
+            more = [f"{quoted(name)} more" for name in row if name not in columns]
+            missing = [f"{quoted(name)} missing" for name in columns if name not in row]
+            differences = ", ".join(more + missing)
+            others.append(f"{place}: other columns than in the first row: {differences}")
+    if others:
+        further = len(others) - 1
+        notify(others[0] + (f" (and {many(further, 'more such row')})" if further else ""))
 
 
 # --- JSON
 
 
-def _json_rows(path: Path) -> list[Row]:
+def _json_rows(path: Path, notify: Notify) -> list[Row]:
     """A list of rows; or one row a line, even if the file's name says .json."""
-    text = read_text(path)
+    return _listed_rows(read_text(path, notify), path)
+
+
+def _listed_rows(text: str, path: Path) -> list[Row]:
     try:
         data = parse_json(text, str(path))
     except DataError:
@@ -60,8 +91,12 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _jsonl_rows(path: Path) -> list[Row]:
-    return list(_a_row_a_line(read_text(path), path))
+def _jsonl_rows(path: Path, notify: Notify) -> list[Row]:
+    """One row a line; or a list of rows, even if the file's name says .jsonl."""
+    text = read_text(path, notify)
+    if text.lstrip().startswith("[") and text.rstrip().endswith("]"):
+        return _listed_rows(text, path)
+    return list(_a_row_a_line(text, path))
 
 
 def _a_row_a_line(text: str, path: Path) -> Iterator[Row]:
@@ -77,6 +112,8 @@ def parse_json(text: str, place: str, *, one_line: bool = False) -> object:
     except json.JSONDecodeError as error:
         line = "" if one_line else f", line {error.lineno}"
         raise DataError(f"{place}{line}: not valid JSON: {error.msg}") from None
+    except HalfCharacterError as error:
+        raise DataError(f"{place}, {error}") from None
     except ValueError as error:
         raise DataError(f"{place}: {error}") from None
 
@@ -91,98 +128,22 @@ def described(data: object) -> str:
 # --- tables
 
 
-def _csv_rows(path: Path) -> list[Row]:
-    """Rows of a table with column names in its first line; names and cells without outer white space."""
-    text = read_text(path)
-    rows: list[Row] = []
-    header: list[str] | None = None
-    for place, cells in _cells(text, path):
-        if header is None:
-            header = cells
-            if twice := next((n for n in header if n and header.count(n) > 1), None):
-                raise DataError(f"{place}: expected different column names, found {quoted(twice)} twice")
-        elif cells == header:
-            raise DataError(f"{place}: expected an example, found the column names again. Delete the line.")
-        elif len(cells) != len(header):
-            raise DataError(
-                f"{place}: expected {len(header)} cells, found {len(cells)}. "
-                "Put cells that hold the separator or a line break in double quotes."
-            )
-        else:
-            rows.append((place, dict(zip(header, cells, strict=True))))
+def _table_rows(path: Path, notify: Notify) -> list[Row]:
+    text = read_text(path, notify)
+    rows = table_rows(text, path, notify)
+    try:
+        for place, row in rows if HALF.search(text) else ():
+            require_whole(row, place)
+    except HalfCharacterError as error:
+        raise DataError(str(error)) from None
     return rows
 
 
-def _cells(text: str, path: Path) -> list[tuple[str, list[str]]]:
-    """The non-blank lines of a table, with their places."""
-    filled, line = [], 1
-    with _cells_of_any_length(text):
-        reader = csv.reader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True, skipinitialspace=True
-        )
-        try:
-            for cells in reader:
-                stripped = [cell.strip() for cell in cells]
-                if any(stripped):
-                    filled.append((f"{path}, line {line}", stripped))
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: not valid CSV: {error}") from None
-    return filled
-
-
-@contextmanager
-def _cells_of_any_length(text: str) -> Iterator[None]:
-    """Context without csv's limit of 131072 characters for a cell. It is process-wide, so it is restored."""
-    limit = csv.field_size_limit()
-    csv.field_size_limit(max(limit, len(text)))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
-
-
-def _delimiter(text: str) -> str:
-    """The delimiter of the cells: the one that gives the most cells in the first line.
-
-    csv.Sniffer also reads the rows, and takes a character that is frequent in their sentences.
-    """
-    first = next((line for line in lines_of(text) if line.strip()), "")
-    return max(",;\t|", key=lambda separator: len(next(csv.reader([first], delimiter=separator))))
-
-
 # By the ending of the file's name.
-READERS: dict[str, Callable[[Path], list[Row]]] = {
+READERS: dict[str, Callable[[Path, Notify], list[Row]]] = {
     ".jsonl": _jsonl_rows,
     ".json": _json_rows,
-    ".csv": _csv_rows,
-    ".tsv": _csv_rows,
+    ".csv": _table_rows,
+    ".tsv": _table_rows,
+    ".parquet": parquet_rows,
 }
-
-
-# --- text
-
-
-def read_text(path: Path) -> str:
-    """The file's text, without byte-order marks: concatenated files also have them inside.
-
-    Raises:
-        DataError: the file cannot be read, is not UTF-8, or is empty.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: expected UTF-8 text, found other bytes at byte {error.start}. Save the file as UTF-8."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    text = re.sub(r"(?<![^\r\n])\ufeff+", "", text)  # at the start of a line
-    if not text.strip():
-        raise DataError(f"{path}: expected text, found an empty file")
-    return text
-
-
-def lines_of(text: str) -> list[str]:
-    """Lines of a text, with the line ends of any system. Not splitlines: a JSON string may have U+2028."""
-    return re.split(r"\r\n|\r|\n", text)

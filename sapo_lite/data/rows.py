@@ -1,14 +1,16 @@
-"""Examples from users' data: pairs, mappings, rows of a table."""
+"""Columns of rows, and examples from them."""
 
+import datetime
+import decimal
 import json
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import many, one_of, quoted
-from sapo_lite.support.strict_json import writable
+from sapo_lite.support.strict_json import HALF
 from sapo_lite.types import Example
 
 # Known names of the two columns, in any case. Exactly one of each must match: if two match (a question and
@@ -18,35 +20,8 @@ INPUT_NAMES = """
 """.split()
 ANSWER_NAMES = "answer label output completion target response".split()
 
-_IN_MEMORY = "Give (input, answer) pairs instead."
-
-
-def as_examples(given: Iterable[object]) -> list[Example]:
-    """Examples from `Example`s, (input, answer) pairs, or mappings with known keys.
-
-    Raises:
-        DataError: there are no items, or an item has another type, no answer, or unclear keys.
-    """
-    items = list(given)
-    if not items:
-        raise DataError("expected at least one example, found none")
-    if isinstance(items[0], Mapping):
-        rows = [(f"example {number}", item) for number, item in enumerate(items, start=1)]
-        names = find_columns(rows, "examples", how=_IN_MEMORY)
-        return examples_from_rows(rows, *names)
-    return [_example(item, f"example {number}") for number, item in enumerate(items, start=1)]
-
-
-def _example(item: object, where: str) -> Example:
-    match item:
-        case Example():
-            pair: Sequence[object] = (item.input, item.answer)
-        case [_, _]:
-            pair = item
-        case _:
-            raise DataError(f"{where}: expected an (input, answer) pair, found {quoted(item)}")
-    row = dict(zip(("input", "answer"), pair, strict=True))
-    return examples_from_rows([(where, row)], "input", "answer")[0]
+# The column of an instruction in Alpaca's rows, beside "input" and "output".
+INSTRUCTION = "instruction"
 
 
 def find_columns(
@@ -72,7 +47,7 @@ def find_columns(
     found = "found " + (", ".join(map(quoted, filter(None, names))) or "no column names")
     chosen = []
     for role, name, known in zip(("input", "answer"), wanted, (INPUT_NAMES, ANSWER_NAMES), strict=True):
-        fitting = [n for n in names if n.strip().lower() in known] if name is None else [name]
+        fitting = usual_columns(names, known) if name is None else [name]
         if name is not None and name not in names:
             raise DataError(f"{where}: expected a column called {quoted(name)}, {found}")
         if not fitting:
@@ -90,52 +65,95 @@ def _few(names: Sequence[str]) -> str:
     return one_of(map(quoted, names[:3]))
 
 
-def columns_notice(path: Path, count: int, input_name: str, answer_name: str) -> str:
-    """A notice that names the columns used in a file of `count` examples."""
+def usual_columns(names: Iterable[str], usual: Iterable[str]) -> list[str]:
+    """The names that are usual ones, in any case, with or without outer white space."""
+    return [name for name in names if name.strip().lower() in usual]
+
+
+def unread_columns(rows: Sequence[tuple[str, object]], read: Collection[str]) -> list[str]:
+    """The names of columns that are not among those read."""
+    names = dict.fromkeys(name for _, row in rows if isinstance(row, Mapping) for name in row)
+    return [name for name in names if name not in read]
+
+
+def columns_notice(
+    path: Path, count: int, input_name: str, answer_name: str, unread: Sequence[str] = ()
+) -> str:
+    """A notice that names the columns used in a file of `count` examples, and those that are not."""
     columns = f"inputs from column {input_name}, answers from column {answer_name}"
-    return f"{path}: {many(count, 'example')}, {columns}"
+    rest = f"; not read: {', '.join(unread)}" if unread else ""
+    return f"{path}: {many(count, 'example')}, {columns}{rest}"
+
+
+def empty_answers_notice(where: object, examples: Sequence[Example]) -> str | None:
+    """A notice of the examples whose right answer is nothing, if there are any."""
+    empty = sum(not example.answer.strip() for example in examples)
+    if not empty:
+        return None
+    return f"{where}: {empty} of {many(len(examples), 'answer')} are empty: the right answer is nothing"
 
 
 def examples_from_rows(
-    rows: Iterable[tuple[str, object]], input_name: str, answer_name: str
+    rows: Iterable[tuple[str, object]], input_name: str, answer_name: str, *, empty_answers: bool = True
 ) -> list[Example]:
-    """Examples from (place, row) pairs. Raises DataError naming the place of the first bad row."""
+    """Examples from (place, row) pairs.
+
+    empty_answers: whether an answer without text is an answer; in a table it is a missing one
+
+    Raises:
+        DataError: a row is bad; the message names the place of the first one.
+    """
     examples, faults = [], []
     for where, row in rows:
-        if not isinstance(row, Mapping):
-            expected = f'{{"{input_name}": text, "{answer_name}": text}}'
-            faults.append(f"{where}: expected an object such as {expected}, found {quoted(row)}")
-            continue
-        text, answer = (_as_text(row.get(name)) for name in (input_name, answer_name))
-        if text is None:
-            faults.append(f'{where}: expected a text in "{input_name}", found {quoted(row.get(input_name))}')
-        elif answer is None or not answer.strip():
-            found = quoted(row.get(answer_name))
-            faults.append(f'{where}: expected an answer in "{answer_name}", found {found}')
-        elif not text.strip() and _has_text(row, "instruction"):
-            faults.append(
-                f'{where}: expected a text in "{input_name}", found {quoted(text)} beside an "instruction", '
-                f'which is not read. Put what the model should read into "{input_name}".'
-            )
-        else:
-            examples.append(Example(text, answer))
+        try:
+            examples.append(_example(where, row, input_name, answer_name, empty_answers))
+        except DataError as error:
+            faults.append(str(error))
     if faults:
         more = len(faults) - 1
-        raise DataError(faults[0] + (f" (and {more} more bad row{'s' * (more > 1)})" if more else ""))
+        raise DataError(faults[0] + (f" (and {many(more, 'more bad row')})" if more else ""))
     return examples
 
 
-def _has_text(row: Mapping[str, object], name: str) -> bool:
-    value = row.get(name)
-    return isinstance(value, str) and bool(value.strip())
+def _example(where: str, row: object, input_name: str, answer_name: str, empty_answers: bool) -> Example:
+    if not isinstance(row, Mapping):
+        expected = f'{{"{input_name}": text, "{answer_name}": text}}'
+        raise DataError(f"{where}: expected an object such as {expected}, found {quoted(row)}")
+    text, answer = as_text(row.get(input_name)), as_text(row.get(answer_name))
+    for name, value in ((input_name, text), (answer_name, answer)):
+        if value is not None and (half := HALF.search(value)):
+            raise DataError(
+                f'{where}, "{name}": expected whole characters, found half of one, \\u{ord(half[0]):04x}'
+            )
+    if text is None:
+        raise DataError(f'{where}: expected a text in "{input_name}", found {quoted(row.get(input_name))}')
+    if answer is None or not (answer.strip() or empty_answers):
+        found = quoted(row.get(answer_name))
+        raise DataError(f'{where}: expected an answer in "{answer_name}", found {found}')
+    if not text.strip() and (as_text(row.get(INSTRUCTION)) or "").strip():
+        raise DataError(
+            f'{where}: expected a text in "{input_name}", found {quoted(text)} beside an "instruction", '
+            f'which is not read. Put what the model should read into "{input_name}".'
+        )
+    return Example(text, answer)
 
 
-def _as_text(value: object) -> str | None:
-    """A string unchanged, a number or boolean as JSON writes it; None for anything else."""
+def as_text(value: object) -> str | None:
+    """A string unchanged, a number or boolean as JSON writes it, a date as in ISO 8601; None for the rest.
+
+    Bytes, which some writers of Parquet store texts as, are texts if they are UTF-8.
+    """
     if isinstance(value, str):
-        return writable(value)
+        return value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return str(int(value))  # also other integer types, such as NumPy's
     if isinstance(value, bool) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
+    if isinstance(value, datetime.date | datetime.time | decimal.Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
     return None

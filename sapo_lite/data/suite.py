@@ -1,7 +1,7 @@
 """Suites: finding a suite of tasks on disk, and a task in it.
 
 A suite is a folder with `instructions.json` (task -> instruction, suffix, labels) and, for every
-task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv).
+task, a folder of its name with `train.json`, `dev.json` and `test.json` (or .jsonl, .csv, .tsv, .parquet).
 """
 
 import os
@@ -10,23 +10,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.data.readers import parse_json, read_text
+from sapo_lite.data.readers import parse_json
+from sapo_lite.data.text_files import read_text
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import nearest, one_of, quoted
-from sapo_lite.support.shipped import shipped, typed_path
+from sapo_lite.support.shipped import cache_folder, shipped, typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
 
-PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
+PUBLISHED = "Fetch the published suites with `sapo-lite data fetch superni` or `sapo-lite data fetch trace`"
 _INDEX = "instructions.json"
 _LISTED = 10  # names of tasks that an error lists if none is similar
 
 
 def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
-    """Folder of the suite, from `--data`, the recipe, SAPO_LITE_DATA or the shipped data, in this order.
+    """Folder of the suite, from `--data`, the recipe, SAPO_LITE_DATA, the shipped data or the fetched data.
 
-    Each of them is the suite's folder itself or its parent.
+    They are searched in this order; each is the suite's folder itself or its parent.
 
     Raises:
         DataError: no folder has the suite (the message names them), or `--data` is not a folder: a typo must
@@ -40,6 +41,7 @@ def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
         "sequence.data": sequence.data_folder(),
         "SAPO_LITE_DATA": Path(environment) if environment else None,
         "shipped data": shipped("data"),
+        "fetched data": fetched_folder(),
     }
     roots = {label: typed_path(root).absolute() for label, root in sources.items() if root is not None}
     for root in roots.values():
@@ -51,8 +53,16 @@ def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
         f"No suite {quoted(sequence.suite)} was found. Looked in\n{looked}\n"
         f"Expected FOLDER/{sequence.suite}/{_INDEX} and, for every task, "
         f"FOLDER/{sequence.suite}/<task>/train.json, dev.json and test.json.\n"
-        f"{PUBLISHED}: fetch it and pass --data FOLDER, or set SAPO_LITE_DATA=FOLDER."
+        f"{PUBLISHED}; for other data, pass --data FOLDER or set SAPO_LITE_DATA=FOLDER."
     )
+
+
+def fetched_folder() -> Path | None:
+    """Folder of the suites that `sapo-lite data fetch` brought; None if the user has no home folder."""
+    try:
+        return cache_folder() / "data"
+    except RuntimeError:
+        return None
 
 
 def _what_is_in(root: Path) -> str:

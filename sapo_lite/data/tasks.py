@@ -1,7 +1,8 @@
 """Loading of a sequence's tasks: instruction, suffix and examples."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,10 +12,18 @@ from sapo_lite.data.drawing import stratified_order
 from sapo_lite.data.labels import default_metric
 from sapo_lite.data.language import language_of
 from sapo_lite.data.own_tasks import own_tasks
-from sapo_lite.data.readers import READERS, Row, read_rows
-from sapo_lite.data.rows import columns_notice, examples_from_rows, find_columns
+from sapo_lite.data.readers import READERS, Row, is_table, read_rows
+from sapo_lite.data.row_instructions import settle_instructions
+from sapo_lite.data.rows import (
+    columns_notice,
+    empty_answers_notice,
+    examples_from_rows,
+    find_columns,
+    unread_columns,
+)
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
+from sapo_lite.data.text_files import Notify, ignore
 from sapo_lite.data.watch_sets import is_set
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import quoted
@@ -23,22 +32,19 @@ from sapo_lite.types import Example, Task
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
 
-Notify = Callable[[str], None]
-
-_ROUGE_L = ("SUPERNI", "TRACE", "lab")  # suites that have published scores
 _PUBLISHED_COLUMNS = ("sentence", "label")
 PUBLISHED_SUITES = ("SUPERNI", "TRACE")
-# The lab's rows were made in random order.
+# Their first rows are used (the lab's were made in random order), and they are scored as published.
 IN_ORDER = (*PUBLISHED_SUITES, "lab")
 
 
 def load_sequence(
-    sequence: "SequenceConfig", data: Path | None = None, notify: Notify = lambda notice: None
+    sequence: "SequenceConfig", data: Path | None = None, notify: Notify = ignore
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    Tasks that are only watched come last. `notify` is called with a sentence for every file whose columns
-    were found by known names, and for every draw of examples.
+    Tasks that are only watched come last. `notify` is called with a sentence for everything that is guessed
+    in a file or left out of it, and for every draw of examples.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
@@ -77,6 +83,22 @@ def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> 
     return tasks
 
 
+def load_dev(
+    sequence: "SequenceConfig", task: Task, data: Path | None = None, notify: Notify = ignore
+) -> tuple[Example, ...]:
+    """All rows of the dev file of a suite's task; none if it has no such file.
+
+    Raises:
+        DataError: a row is bad, or there are two files.
+    """
+    if task.suite != sequence.suite:
+        return ()
+    path = _file_of(find_suite(sequence, data) / task.id, "dev")
+    if path is None:
+        return ()
+    return _examples(read_rows(path, notify), path, sys.maxsize, sequence, notify)
+
+
 def _load_task(
     suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify, *, watched: bool
 ) -> Task:
@@ -90,24 +112,31 @@ def _load_task(
     with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
     split: Literal["train", "dev"] = "train"
-    train: tuple[Example, ...] = ()
+    files: list[tuple[Path, int, list[Row]]] = []
     if not watched:
         with collecting(problems):
             split, path = _train_file(folder, sequence.missing_train)
-            train = _read_examples(path, sequence, sequence.train_examples, notify)
+            files.append((path, sequence.train_examples, read_rows(path, notify)))
     with collecting(problems):
-        test = _read_examples(_test_file(folder), sequence, sequence.test_examples, notify)
+        path = _test_file(folder)
+        files.append((path, sequence.test_examples, read_rows(path, notify)))
+    settled, _ = settle_instructions([rows for _, _, rows in files], str(folder), notify)
+    examples = []
+    for (path, limit, _), rows in zip(files, settled, strict=True):
+        with collecting(problems):
+            examples.append(_examples(rows, path, limit, sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
+    *train, test = examples
     return Task(
         id=name,
         suite=sequence.suite,
         instruction=entry["instruction"],
         suffix=entry["suffix"],
         labels=tuple(entry["labels"]),
-        metric=_metric(entry, sequence.suite, train or test),
+        metric=_metric(entry, sequence.suite, examples[0]),
         language=language_of(entry["instruction"] + entry["suffix"]),
-        train=train,
+        train=train[0] if train else (),
         test=test,
         train_split=split,
         watched=watched,
@@ -130,7 +159,7 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
 
 def _metric(entry: Mapping[str, Any], suite: str, examples: Sequence[Example]) -> str:
     """The entry's own metric; else the published one for suites that have scores to be compared with."""
-    if "metric" in entry or suite in _ROUGE_L:
+    if "metric" in entry or suite in IN_ORDER:
         return str(entry.get("metric", "rougeL"))
     return default_metric(entry["labels"], [example.answer for example in examples])
 
@@ -167,21 +196,26 @@ def _file_of(folder: Path, split: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_examples(path: Path, sequence: "SequenceConfig", limit: int, notify: Notify) -> tuple[Example, ...]:
+def _examples(
+    rows: list[Row], path: Path, limit: int, sequence: "SequenceConfig", notify: Notify
+) -> tuple[Example, ...]:
     """At most `limit` rows: the first ones of published suites without `draw`, else drawn ones.
 
     Raises:
         DataError: a row is bad; the message names the place of the first one.
     """
-    rows = read_rows(path)
     columns = find_columns(rows, str(path), how="Rename or remove columns of the file.")
-    if columns != _PUBLISHED_COLUMNS:
-        notify(columns_notice(path, len(rows), *columns))
+    unread = unread_columns(rows, columns)
+    if columns != _PUBLISHED_COLUMNS or unread:
+        notify(columns_notice(path, len(rows), *columns, unread))
     order = _order(path, rows, columns[1], sequence)
     if len(rows) > limit and sequence.suite not in IN_ORDER:
         notify(f"{path}: {limit:,} of {len(rows):,} rows, drawn by seed {sequence.draw or 0} and by answer")
     used = sorted(order[:limit])
-    examples = dict(zip(used, examples_from_rows([rows[place] for place in used], *columns), strict=True))
+    read = examples_from_rows([rows[place] for place in used], *columns, empty_answers=not is_table(path))
+    if said := empty_answers_notice(path, read):
+        notify(said)
+    examples = dict(zip(used, read, strict=True))
     return tuple(examples[place] for place in order[:limit])
 
 

@@ -14,13 +14,14 @@ from typing import Any, Literal
 from sapo_lite.data.labels import AROUND, label_of
 from sapo_lite.data.language import words_of
 from sapo_lite.evaluation.metrics import mean_scores
-from sapo_lite.types import Example, Language, Task
+from sapo_lite.types import Example, Task
 
 Kind = Literal["label", "short", "free"]
 
-# A task has short answers if its median reference has at most this many words (in Chinese, characters).
-# Names, numbers and single words of SUPERNI and TRACE have a median of 1, the shortest summaries one of 4.
-SHORT: dict[Language, int] = {"en": 3, "zh": 6}
+# A task has short answers if its median reference has at most this many words (in Chinese, characters;
+# Japanese has no spaces either). Names, numbers and single words of SUPERNI and TRACE have a median of 1, the
+# shortest summaries one of 4.
+SHORT, SHORT_UNSPACED = 3, 6
 
 # Greedy up to the last marker; after it, the rest of the line, or the next line with text.
 _MARKED = re.compile(
@@ -75,7 +76,8 @@ def answers_of(task: Task) -> Answers:
     if task.labels:
         return Answers("label", task.labels)
     words = median(len(words_of(example.answer)) for example in task.train)
-    return Answers("short" if words <= SHORT[task.language] else "free")
+    short = SHORT_UNSPACED if task.language in ("zh", "ja") else SHORT
+    return Answers("short" if words <= short else "free")
 
 
 def extracted_scores(task: Task, predictions: Sequence[str]) -> dict[str, float]:

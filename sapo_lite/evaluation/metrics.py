@@ -10,19 +10,16 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import combinations
 from typing import Any
 
 from sapo_lite.data.labels import AROUND, label_of
-from sapo_lite.data.language import HAN, KANA
+from sapo_lite.data.scripts import HAN, KANA
 from sapo_lite.evaluation.numbers import last_number
 from sapo_lite.evaluation.own_metrics import own_metric
-from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task
 
 PUBLISHED_METRIC = "rougeL"  # for every task, classification included (released code)
 TASK_METRIC = "task_metric"
-_NAMED = 5  # labels that a sentence lists
 
 # (prediction, reference, labels) -> score in [0, 1]. Texts are in NFC; labels are empty for free answers.
 Metric = Callable[[str, str, Sequence[str]], float]
@@ -95,43 +92,31 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def score_of(task: Task) -> Callable[[str, str], float]:
+    """The score, in [0, 1], of an answer against a reference by the task's own metric."""
+    return _applied(METRICS.get(task.metric) or own_metric(task.metric), task)
+
+
 def mean_scores(predictions: Sequence[str], task: Task) -> dict[str, float]:
     """Means over the task's test examples, in percent: of METRICS, and TASK_METRIC of the task's own."""
-    pairs = [(_nfc(p), _nfc(e.answer)) for p, e in zip(predictions, task.test, strict=True)]
+    pairs = [(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
 
-    def mean(metric: Metric) -> float:
-        return 100 * sum(metric(*pair, task.labels) for pair in pairs) / len(pairs)
+    def mean(score: Callable[[str, str], float]) -> float:
+        return 100 * sum(score(*pair) for pair in pairs) / len(pairs)
 
-    scores = {name: mean(metric) for name, metric in METRICS.items()}
-    own = scores[task.metric] if task.metric in scores else mean(own_metric(task.metric))
+    scores = {name: mean(_applied(metric, task)) for name, metric in METRICS.items()}
+    own = scores[task.metric] if task.metric in scores else mean(score_of(task))
     return {**scores, TASK_METRIC: own}
 
 
 def row_scores(predictions: Sequence[str], task: Task) -> list[float]:
     """Scores of the answers to the task's test examples by the task's own metric, in percent."""
-    metric = METRICS.get(task.metric) or own_metric(task.metric)
-    pairs = [(_nfc(p), _nfc(e.answer)) for p, e in zip(predictions, task.test, strict=True)]
-    return [100 * metric(*pair, task.labels) for pair in pairs]
+    score = score_of(task)
+    return [100 * score(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
 
 
-def label_faults(task: Task) -> list[str]:
-    """A sentence about labels that a task's metric does not see, and one about those it confuses."""
-    if task.metric not in METRICS:
-        return []
-    metric, labels = METRICS[task.metric], [_nfc(label) for label in task.labels]
-    unseen = [label for label in labels if metric(label, label, labels) < 1]
-    same = [
-        f"{quoted(one)} for {quoted(other)}"
-        for one, other in combinations(labels, 2)
-        if 1 in (metric(one, other, labels), metric(other, one, labels))
-    ]
-    found = {"does not see": [quoted(label) for label in unseen], "takes": same}
-    return [
-        f"{task.name}: the metric {task.metric} {what} {', '.join(which[:_NAMED])}"
-        f"{', ...' if len(which) > _NAMED else ''}; its scores are wrong where this is an answer"
-        for what, which in found.items()
-        if which
-    ]
+def _applied(metric: Metric, task: Task) -> Callable[[str, str], float]:
+    return lambda prediction, reference: metric(_nfc(prediction), _nfc(reference), task.labels)
 
 
 def _nfc(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sapo_lite.data.rows import as_examples
+from sapo_lite.data.in_memory import as_examples
 from sapo_lite.errors import DataError, RenderError
 from sapo_lite.leaderboard.board import Leaderboard, board
 from sapo_lite.leaderboard.external_model import as_backbone, as_found, precision, reach
@@ -64,8 +64,9 @@ def score_prompts(
     Raises:
         SapoLiteError: anything that a caller can fix; the message says how.
     """
-    pairs, pool = as_examples(examples), _candidates(prompts)
     unshown: list[str] = []
+    notices: list[str] = []
+    pairs, pool = as_examples(examples, notices.append), _candidates(prompts)
     if language not in ("en", "zh") or limit < 1:
         raise DataError(f'expected language "en" or "zh", and a limit above 0; found {language}, {limit}')
     ranked = rank(
@@ -77,7 +78,7 @@ def score_prompts(
         seed=seed,
         max_tokens=max_tokens,
         progress=progress or Silent(unshown.append),
-        notices=unseen_answers(pairs, limit),
+        notices=[*notices, *unseen_answers(pairs, limit)],
     )
     for notice in unshown:
         warnings.warn(notice, stacklevel=2)

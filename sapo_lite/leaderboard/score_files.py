@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.data.language import language_of
-from sapo_lite.data.rows import columns_notice
 from sapo_lite.errors import BackboneError, DataError, ParaphraseError
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.messages import nearest, one_of, quoted
@@ -68,7 +67,7 @@ def score_files(
     """
     _check_adapter(model, adapter)
     _check_backend(backend)
-    file = _examples(examples, input_name, answer_name, progress)
+    file = read_examples(examples, input_name, answer_name, progress.notice)
     if generate is None:
         pool = _listed(prompts, task, instruction, progress)
     else:
@@ -134,16 +133,6 @@ def _check_backend(backend: str) -> None:
         )
 
 
-def _examples(
-    path: Path, input_name: str | None, answer_name: str | None, progress: "PromptProgress"
-) -> ExampleFile:
-    """Read the examples of a file; a notice names the columns unless the user named both."""
-    file = read_examples(path, input_name, answer_name)
-    if None in (input_name, answer_name):
-        progress.notice(columns_notice(path, len(file.examples), file.input_name, file.answer_name))
-    return file
-
-
 def _listed(
     prompts: Path | None, task: str | None, instruction: str | None, progress: "PromptProgress"
 ) -> list[Candidate]:
@@ -157,9 +146,7 @@ def _listed(
         raise DataError(f"--task {task}: expected a candidates file to choose from, found none")
     texts = [] if instruction is None else [instruction]
     if prompts is not None:
-        listed, notice = read_prompts(prompts, task, instruction)
-        if notice:
-            progress.notice(notice)
+        listed = read_prompts(prompts, task, instruction, progress.notice)
         texts = list(dict.fromkeys([*texts, *listed]))
     return [Candidate(i, text, "file" if i else "original") for i, text in enumerate(texts)]
 
@@ -191,7 +178,8 @@ def _generated(
     from sapo_lite.recipe import ParaphraseConfig
 
     config = ParaphraseConfig(backend=(backend,), count=count, model=paraphraser)
-    answers = tuple(dict.fromkeys(example.answer.strip() for example in file.examples))
+    stripped = (example.answer.strip() for example in file.examples)
+    answers = tuple(dict.fromkeys(filter(None, stripped)))
     task = Task(
         id="prompts",
         suite="",

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 from sapo_lite.errors import RenderError
 from sapo_lite.model.chat_frame import PROBES, ChatFrame, name_of, render_frame
-from sapo_lite.types import Example, Language, Task, TrainingRow
+from sapo_lite.types import Example, Task, TrainingRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_HEADER: dict[Language, str] = {"en": "Text:", "zh": "文本:"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ def user_turn(task: Task, instruction: str, text: str) -> str:
 
     Plain concatenation, not `str.format`: braces in an instruction or input mean nothing here.
     """
-    body = f"{_HEADER[task.language]}\n{text}"
+    header = "文本:" if task.language == "zh" else "Text:"
+    body = f"{header}\n{text}"
     return "\n\n".join(part for part in (instruction, body, task.suffix) if part)
 
 

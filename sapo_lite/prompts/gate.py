@@ -10,8 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from sapo_lite.data.language import HAN, KANA, foreign_to, words_of
+from sapo_lite.data.foreign import foreign_to
+from sapo_lite.data.language import words_of
+from sapo_lite.data.scripts import HAN, KANA
 from sapo_lite.prompts.chatter import answers_the_task, is_refusal, is_talk, placeholder
+from sapo_lite.prompts.label_lists import other_answer
+from sapo_lite.prompts.surroundings import (
+    alternatives,
+    gives_an_example,
+    left_over,
+    prefix,
+    repeats_the_request,
+)
 from sapo_lite.types import Task
 
 # Texts with at least this share of common word pairs are near-duplicates: two changed words of thirty give
@@ -32,6 +42,13 @@ _LEFTOVER = re.compile(
     r"|\[/?(?:INST|START|END|THINK)\]",
     flags=re.IGNORECASE,
 )
+# A range of whole numbers: "1-5", "from 1 to 5", "between 1 and 5".
+_RANGE = re.compile(
+    rf"(?:\b(between)\s)?(?<!{_WORD_CHARACTER})(?<!\.)(\d{{1,4}})\s?"
+    r"(?:[-–—~～…]|\.{2,3}|to|through|till|bis|à|hasta|до|至|到|から|(?(1)and|(?!)))"
+    rf"\s?(\d{{1,4}})(?!{_WORD_CHARACTER})",
+    flags=re.IGNORECASE,
+)
 # Labels that count only beside other labels: "A text is given ..." does not name the first of A, B and C.
 _ORDINARY = frozenset(["A", "a", "I", "no", "No", "not", "none", "other", "是", "对", "有", "不"])
 
@@ -50,13 +67,14 @@ def reject_reason(text: str, task: Task, accepted: Sequence[str], *, generated: 
 def required_labels(task: Task) -> tuple[str, ...]:
     """The labels that the original instruction names: a paraphrase must name them too.
 
-    The other labels are named by the suffix, which is never paraphrased. For a scale of whole numbers the two
-    ends are enough: "from 1 to 5" includes 3.
+    The other labels are named by the suffix, which is never paraphrased. Of a range that the instruction
+    states, the two ends are enough: "from 1 to 5" includes 3.
     """
     named = _named(task.instruction, task.labels)
     if _ORDINARY.issuperset(named):
         return ()
-    return tuple(label for label in named if not _is_within_scale(label, named))
+    ranges = [(int(ends[2]), int(ends[3])) for ends in _RANGE.finditer(task.instruction)]
+    return tuple(label for label in named if not _is_within(label, ranges))
 
 
 @lru_cache(maxsize=8192)  # every new text is compared with all accepted ones
@@ -139,14 +157,49 @@ def _beside_the_point(text: str, task: Task, accepted: Sequence[str]) -> str | N
     return "answers the task" if answer else None
 
 
+def _surrounded(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    original, labels = task.instruction, task.labels
+    if found := left_over(text, original):
+        return f"wrapping {found} left over"
+    if found := prefix(text, original, labels):
+        return f'begins with "{found}"'
+    if repeats_the_request(text, original):
+        return "repeats words of the request"
+    if _are_several(alternatives(text), task):
+        return "several texts"
+    if gives_an_example(text, original, labels):
+        return "gives an example"
+    if found := other_answer(text, labels, original):
+        return f'names another answer, "{found}"'
+    return None
+
+
+def _are_several(parts: Sequence[str], task: Task) -> bool:
+    """Whether each part could be the paraphrase: names all labels, or nearly all words of the original."""
+    if len(parts) < 2:
+        return False
+    if required := required_labels(task):
+        return all(_names(part, label, task.labels) for part in parts for label in required)
+    content = {word[:5] for word in words_of(task.instruction) if len(word) > 3}
+    return bool(content) and all(
+        len(content.intersection(word[:5] for word in words_of(part))) > 0.6 * len(content) for part in parts
+    )
+
+
 _Check = Callable[[str, Task, Sequence[str]], str | None]
 _FOR_ALL: tuple[_Check, ...] = (_unusable, _lost_label, _repetition)
-_FOR_GENERATED: tuple[_Check, ...] = (_beside_the_point, _other_language, _other_length, _near_repetition)
+_FOR_GENERATED: tuple[_Check, ...] = (
+    _beside_the_point,
+    _surrounded,
+    _other_language,
+    _other_length,
+    _near_repetition,
+)
 
 
-def _is_within_scale(label: str, labels: Sequence[str]) -> bool:
-    """Whether the whole numbers on both sides of this one are labels too."""
-    return label.isdecimal() and str(int(label) - 1) in labels and str(int(label) + 1) in labels
+def _is_within(label: str, ranges: Sequence[tuple[int, int]]) -> bool:
+    """Whether the label is a whole number between the ends of a range."""
+    return label.isdecimal() and any(min(ends) < int(label) < max(ends) for ends in ranges)
 
 
 def _named(text: str, labels: Sequence[str]) -> tuple[str, ...]:

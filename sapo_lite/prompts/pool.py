@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.gate import reject_reason
+from sapo_lite.prompts.wrapping import unwrapped
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Candidate, Task
@@ -107,6 +108,8 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
     """The pool with one more candidate, or one more rejection."""
     if isinstance(answer, str):
         text = writable(answer.strip())
+        if generated:
+            text = unwrapped(text, task.instruction)
         reason = reject_reason(text, task, pool.texts, generated=generated)
         if reason is None:
             candidate = Candidate(len(pool.candidates), text, origin)

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
-from sapo_lite.evaluation.metrics import TASK_METRIC, label_faults
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.evaluation.robustness import Robustness, averages
 from sapo_lite.learning.methods import METHODS, group_name
@@ -31,6 +32,7 @@ def collect(
     learned: Mapping[str, TrainedTask],
     records: Sequence[StageRecord],
     robustness: dict[str, Robustness | None],
+    findings: Sequence[Finding],
     guard: Sequence[GuardEvent] = (),
 ) -> Results:
     """Assemble the results of a run.
@@ -71,12 +73,13 @@ def collect(
         guard=list(guard),
         notices=[
             *recipe.notices,
-            *notices_of(tasks),
+            *stand_ins(tasks),
             *(pool.notice for pool in pools.values() if pool.notice),
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
             *statements(guard),
         ],
         rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
+        findings=list(findings),
     )
 
 
@@ -107,11 +110,10 @@ def _summed_up(found: Rewriting) -> AnswersRewritten:
     )
 
 
-def notices_of(tasks: Sequence[Task]) -> list[str]:
-    """A sentence for every task that trains on dev.json, and for labels that a task's metric misjudges."""
-    stand_ins = [
+def stand_ins(tasks: Sequence[Task]) -> list[str]:
+    """A sentence for every task that trains on dev.json."""
+    return [
         f"{task.name} trains on dev.json, which stands in for its missing train.json"
         for task in tasks
         if task.train_split == "dev"
     ]
-    return [*stand_ins, *(fault for task in tasks for fault in label_faults(task))]

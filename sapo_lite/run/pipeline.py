@@ -20,7 +20,8 @@ from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
-from sapo_lite.run.collect import collect, notices_of, task_row, watched_scores
+from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
+from sapo_lite.run.collect import collect, stand_ins, task_row, watched_scores
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
@@ -59,9 +60,14 @@ def run(
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)
-    for notice in (*recipe.notices, *notices_of(tasks)):
+    findings = findings_of_examples(tasks)
+    for notice in (*recipe.notices, *stand_ins(tasks), *as_notices(findings)):
         progress.notice(notice)
-    context, tasks = _prepare(recipe, tasks, folder, progress, pull=pull)
+    whole = tasks
+    context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
+    cut = findings_of_cuts(learned_tasks(whole), tasks)
+    for notice in as_notices(cut):
+        progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)
     stages = [folder.stage(0, paths.UNTRAINED)]
@@ -79,7 +85,8 @@ def run(
         robustness = measure_robustness(
             context.backbone, tasks, held_out, recipe.evaluation, stages[-1], progress
         )
-    results = collect(recipe, tasks, context.pools, learned, records, robustness, events)
+    findings += cut
+    results = collect(recipe, tasks, context.pools, learned, records, robustness, findings, events)
     write_results(folder.path, results)
     return read_results(folder.path)
 

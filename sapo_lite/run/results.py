@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics
 from sapo_lite.evaluation.robustness import Robustness
@@ -96,6 +97,7 @@ class Results:
     watched: scores of watched sets and tasks, by name; they are no part of matrices and metrics
     guard: drops that passed the line of the recipe's [guard], and what was done
     notices: what a reader should know, a sentence each
+    findings: of the checks of the data that the run used
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -120,6 +122,7 @@ class Results:
     watched: dict[str, WatchedScores] = field(default_factory=dict)
     guard: list[GuardEvent] = field(default_factory=list)
     notices: list[str]
+    findings: list[Finding] = field(default_factory=list)
 
 
 def is_finished(folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """Strict JSON for users' files: a one-sentence error for data that `json` silently changes or crashes on."""
 
 import json
+import re
 import sys
 from typing import Any
 
@@ -8,22 +9,31 @@ from sapo_lite.support.messages import quoted
 
 # Deepest nesting of brackets: far more than a table of examples needs, far less than Python's limit.
 _DEEPEST = 50
+# Half a surrogate pair; and what may be one in JSON, as an escape or as it is.
+HALF = re.compile(r"[\ud800-\udfff]")
+_MAY_BE_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class DuplicateKeyError(ValueError):
     """An object of a JSON file has a key twice; the message names it."""
 
 
+class HalfCharacterError(ValueError):
+    """A text has one half of a surrogate pair, which no UTF-8 file and no tokenizer takes."""
+
+
 def loads(text: str) -> Any:
-    """The value of a JSON text, with all strings made `writable`.
+    """The value of a JSON text.
 
     Raises:
         DuplicateKeyError: an object has a key twice; `json` would silently use the last value.
         json.JSONDecodeError: it is not valid JSON.
+        HalfCharacterError: a text has half a surrogate pair.
         ValueError: a number is too long, or the nesting too deep.
     """
     try:
-        return _writable(json.loads(text, object_pairs_hook=_object), _DEEPEST)
+        value = json.loads(text, object_pairs_hook=_object)
+        _check_depth(value, _DEEPEST)
     except (DuplicateKeyError, json.JSONDecodeError):
         raise
     except RecursionError:
@@ -33,6 +43,9 @@ def loads(text: str) -> Any:
         raise ValueError(
             f"expected numbers of at most {longest} digits, found a longer one; put it in double quotes"
         ) from None
+    if _MAY_BE_HALF.search(text):
+        require_whole(value)
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -44,17 +57,34 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _writable(value: Any, deepest: int) -> Any:
-    """The value with writable strings. Raises RecursionError if it is nested deeper than `deepest`."""
+def _check_depth(value: Any, deepest: int) -> None:
+    """Raises RecursionError if the value is nested deeper than `deepest`."""
+    if isinstance(value, list | dict):
+        if not deepest:
+            raise RecursionError
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, deepest - 1)
+
+
+def require_whole(value: Any, *place: str) -> None:
+    """Check the texts of a JSON value, at a place in words.
+
+    Raises:
+        HalfCharacterError: one has half a surrogate pair; the message has the place.
+    """
     if isinstance(value, str):
-        return writable(value)
-    if not isinstance(value, list | dict):
-        return value
-    if not deepest:
-        raise RecursionError
-    if isinstance(value, list):
-        return [_writable(item, deepest - 1) for item in value]
-    return {writable(key): _writable(item, deepest - 1) for key, item in value.items()}
+        if half := HALF.search(value):
+            found = f"\\u{ord(half[0]):04x}"
+            where = ", ".join(place) or "the text"
+            raise HalfCharacterError(f"{where}: expected whole characters, found half of one, {found}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            require_whole(key, *place, "a key")
+            require_whole(item, *place, quoted(key))
+    elif isinstance(value, list):
+        kind = "item" if place else "row"
+        for number, item in enumerate(value, start=1):
+            require_whole(item, *place, f"{kind} {number}")
 
 
 def writable(text: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from forked import call_on_a_terminal, run_program
 from sapo_lite.recipe import shipped_recipes
-from small import ROOT, call, call_on_a_terminal, command, small_command
+from small import ROOT, call, command, small_command
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
 Typed = Callable[..., subprocess.CompletedProcess[str]]
@@ -70,7 +71,7 @@ def test_every_shipped_recipe_dry_runs(name: str, benchmarks: Path, typed: Typed
 @pytest.mark.benchmarks_data
 def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(benchmarks: Path) -> None:
     here = "sequence.tasks=['C-STANCE','FOMC','ScienceQA','NumGLUE-cm']"
-    done = call(command("run", "trace", "--dry-run", "--data", benchmarks, "--set", here))
+    done = run_program(command("run", "trace", "--dry-run", "--data", benchmarks, "--set", here))
     assert done.returncode == 0, done.stderr
     assert "文本:" in done.stdout
 
@@ -85,11 +86,15 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
     settings = ("sequence.suite=mine", "sequence.tasks=['spam']")
     flags = [flag for setting in settings for flag in ("--set", setting)]
     wide = {**os.environ, "COLUMNS": "300"}
-    done = call(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
+    done = run_program(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
     assert "Text:\nYou have won, call now\n" in done.stdout
-    assert done.stdout.splitlines()[-1] == (
-        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label"
-    )
+    assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
+        f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label; "
+        "not read: id, message",
+        'note: spam: none of 1 train example has the answer "no", which 1 of 1 test examples have',
+        'note: spam: none of 1 test example has the answer "yes", which 1 of 1 train examples have',
+        "note: spam: 1 test example: a score is known to ±98.0 points at worst (95 % interval)",
+    ]
 
 
 @pytest.mark.slow
@@ -122,7 +127,7 @@ def test_a_recipe_fault_is_one_message_and_no_traceback(typed: Typed) -> None:
 
 @pytest.mark.slow
 def test_a_model_that_is_nowhere_is_one_message(tmp_path: Path) -> None:
-    done = call(small_command(tmp_path / "run", "model.name=./nowhere"))
+    done = run_program(small_command(tmp_path / "run", "model.name=./nowhere"))
     assert done.returncode == 1
     assert 'error: No model at "./nowhere". Expected a folder with config.json' in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,7 +147,7 @@ def test_a_hub_model_that_is_not_on_disk_is_one_message_without_network(tmp_path
 def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_escape_codes(
     tmp_path: Path,
 ) -> None:
-    done = call(small_command(tmp_path / "run"))
+    done = run_program(small_command(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert "== task 1 of 2: oldest · scoring 4 candidates" in done.stderr
@@ -283,5 +288,5 @@ def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases(
 def test_completion_can_be_installed() -> None:
     # Typer would look for the shell among the parents of this process, where there may be none.
     named = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "True"}
-    shown = call(command("--show-completion", "bash"), env=named)
+    shown = run_program(command("--show-completion", "bash"), env=named)
     assert "complete" in shown.stdout

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forked import Program, run_program
 from ollama_server import FakeOllama
 from sapo_lite import score_prompts
 from sapo_lite.errors import SapoLiteError
@@ -86,11 +86,11 @@ def lines(text: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_table_goes_to_stdout_and_everything_else_to_stderr(model: str, files: tuple[Path, Path]) -> None:
-    done = call(command("score", model, *files), env=WIDE)
+    done = run_program(command("score", model, *files), env=WIDE)
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == lines(repr(in_memory(model)))
     assert lines(done.stderr) == [
-        "note: reviews.csv: 24 examples, inputs from column text, answers from column label",
+        "note: reviews.csv: 24 examples, inputs from column text, answers from column label; not read: id",
         f"== loading {model}",
         "== scoring 3 prompts",
         "scoring: 24/72 examples",
@@ -106,7 +106,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
     model: str, adapter: Path, files: tuple[Path, Path]
 ) -> None:
     options = ("--suffix", "Label:", "--examples", "16", "--all", "--adapter", adapter, "--json", "-")
-    done = call(command("score", model, *files, *options), env=WIDE)
+    done = run_program(command("score", model, *files, *options), env=WIDE)
     assert done.returncode == 0, done.stderr
     expected = in_memory(model, adapter, suffix="Label:", limit=16, race=False)
     found = json.loads(done.stdout)
@@ -138,7 +138,7 @@ def test_prompts_are_generated_for_the_lab_and_a_race_marks_what_is_partial(tmp_
     text = original("translation")
     options = ("--instruction", text, "--suffix", "answer :", "--generate", "6", "--backend", "lab")
     examples = ROOT / "data/lab/translation/train.json"
-    done = call(command("score", "lab", examples, *options, "--examples", "120", "--json", out))
+    done = run_program(command("score", "lab", examples, *options, "--examples", "120", "--json", out))
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     prompts = {row["index"]: row for row in found["prompts"]}
@@ -162,7 +162,8 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
     done = call([sys.executable, "-c", program])
     assert (done.returncode, done.stdout) == (1, "False\n")
     assert done.stderr == (
-        'error: prompts.txt: expected examples in a .jsonl, .json, .csv or .tsv file, found ".txt"\n'
+        "error: prompts.txt: expected examples in a .jsonl, .json, .csv, .tsv or .parquet file, "
+        'found ".txt"\n'
     )
 
 
@@ -170,13 +171,7 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
 def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     options = ("--instruction", original("mood"), "--generate", "20", "--backend", "lab", "--all")
     arguments = command("score", "lab", ROOT / "data/lab/mood/train.json", *options, "--examples", "400")
-    process = subprocess.Popen(
-        [*arguments, "--json", str(tmp_path / "out.json")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
+    process = Program([*arguments, "--json", str(tmp_path / "out.json")])
     while "== scoring" not in (line := process.stderr.readline()):
         assert line, "ended before it scored"
     time.sleep(0.3)
@@ -189,7 +184,7 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
 
 
 def test_help_names_every_option() -> None:
-    done = call(command("score", "--help"), env=WIDE)
+    done = run_program(command("score", "--help"), env=WIDE)
     for option in "--instruction --generate --backend --paraphraser --adapter --suffix --examples".split():
         assert option in done.stdout
     for option in "--race --all --input --answer --quantization --dtype --loader --seed --json".split():
@@ -198,7 +193,7 @@ def test_help_names_every_option() -> None:
 
 
 def test_json_to_nowhere_is_told_before_anything_is_done(files: tuple[Path, Path]) -> None:
-    done = call(command("score", "lab", *files, "--json", "nowhere/out.json"))
+    done = run_program(command("score", "lab", *files, "--json", "nowhere/out.json"))
     assert done.returncode == 1
     assert done.stderr == (
         "error: --json nowhere/out.json: expected the name of a file in a folder that exists.\n"
@@ -418,6 +413,6 @@ def test_unsloth_as_the_loader_gives_the_same_board(
 ) -> None:
     elsewhere = {**WIDE, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     options = ("--loader", "unsloth", "--adapter", adapter, "--dtype", "float32")
-    done = call(command("score", model, *files, *options), env=elsewhere)
+    done = run_program(command("score", model, *files, *options), env=elsewhere)
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == lines(repr(in_memory(model, adapter)))

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
+from forked import run_program
 from made_runs import made_run, made_runs, two_tasks
 from sapo_lite.compare.comparison import TIME, Comparison, compare_folders
 from sapo_lite.compare.findings import Finding, statement
@@ -22,7 +23,7 @@ from sapo_lite.report.comparison_view import as_markdown, as_text
 from sapo_lite.report.export import as_csv, as_json
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.stage_folder import StageRecord
-from small import call, command
+from small import command
 
 FIXED, SAPO = [40.0, 50.0, 45.0, 60.0], [55.0, 62.0, 61.0, 72.0]
 
@@ -410,10 +411,10 @@ def test_json_holds_everything(both_kinds: Comparison, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_folders_are_compared_from_the_command_line(tmp_path: Path) -> None:
     runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
-    done = call(command("compare", *runs, "--format", "json"))
+    done = run_program(command("compare", *runs, "--format", "json"))
     assert (done.returncode, done.stderr) == (0, "")
     assert len(json.loads(done.stdout)["runs"]) == 8
-    done = call(command("compare", *runs))
+    done = run_program(command("compare", *runs))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Significant (p < 0.05" in done.stdout
     assert "\x1b" not in done.stdout
@@ -427,7 +428,7 @@ def test_what_cannot_be_done_is_one_message_and_no_traceback(tmp_path: Path) -> 
         ((tmp_path / "nowhere",), "found no such folder"),
         (("labb",), "labb: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe"),
     ):
-        done = call(command("compare", *arguments))
+        done = run_program(command("compare", *arguments))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("error: ")
         assert said in done.stderr

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from forked import run_program
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
 from sapo_lite.compare.execution import check
@@ -28,7 +29,7 @@ from sapo_lite.recipe import Recipe, load_recipe
 from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.workplan import Amount, Work, plan_of
-from small import SETTINGS, call, command
+from small import SETTINGS, command
 
 
 def small_grid(*settings: str, seeds: str = "2", **options: Any) -> Grid:
@@ -514,7 +515,7 @@ def test_a_dry_run_prints_the_grid_and_makes_nothing(tmp_path: Path) -> None:
     flags = [flag for setting in SETTINGS for flag in ("--set", setting)]
     options = ["--strategies", "fixed,sapo", "--adapters", "lorainc,olora", "--seeds", "2", "--dry-run"]
     settle(small_grid(), Cell("sapo", "olora", 1), tmp_path / "runs" / "lab-before")
-    done = call(command("compare", "lab", *options, *flags), cwd=tmp_path)
+    done = run_program(command("compare", "lab", *options, *flags), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "120"] in rows

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from forked import Program, call_on_a_terminal, run_program
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.progress import GridProgress
-from small import ROOT, SETTINGS, call, call_on_a_terminal, change_weights, command, small_run
+from small import ROOT, SETTINGS, change_weights, command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ GRID = ("--strategies", "sapo,worst", "--adapters", "lorainc,olora", "--seeds", 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("compare") / "whole"
-    done = call(compare(out, *GRID, "--format", "json"))
+    done = run_program(compare(out, *GRID, "--format", "json"))
     assert done.returncode == 0, done.stderr
     return out, done
 
@@ -124,7 +125,7 @@ def test_time_is_that_of_a_run_as_if_alone(whole: tuple[Path, subprocess.Complet
 
 def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path: Path) -> None:
     options = ("--strategies", "fixed,sapo", "--adapters", "lorainc,zero", "--seeds", "2")
-    done = call(compare(tmp_path / "out", *options, settings=ONE_TASK))
+    done = run_program(compare(tmp_path / "out", *options, settings=ONE_TASK))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in sorted((tmp_path / "out").glob("*-zero-*"))] == [
         "fixed-zero-0",
@@ -143,9 +144,7 @@ def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path:
 
 def kill_when(arguments: list[str], appears: Path, number: int) -> tuple[int, str]:
     """Start the command in a process group, send all of it a signal as soon as the file appears."""
-    process = subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = Program(arguments, start_new_session=True)
     deadline = time.monotonic() + 500
     while not appears.exists():
         assert process.poll() is None, process.communicate()
@@ -169,7 +168,7 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_results(
         status, _ = kill_when(arguments, broken / moment, signal.SIGKILL)
         assert status == -signal.SIGKILL
         assert "kinds" not in told_so_far(broken)
-    done = call(arguments)
+    done = run_program(arguments)
     assert done.returncode == 0, done.stderr
     assert "8/8" not in done.stderr  # some were finished
     assert content(broken) == content(out)
@@ -185,9 +184,9 @@ def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
     shutil.copytree(ROOT / "data/backbones/lab", model)
     settings = (f"model.name={model}", *ONE_TASK)
     options = ("--strategies", "fixed", "--seeds", "2", "--format", "json")
-    old = json.loads(call(compare(out, *options, settings=settings)).stdout)
+    old = json.loads(run_program(compare(out, *options, settings=settings)).stdout)
     change_weights(model)
-    done = call(compare(out, *options, settings=settings))
+    done = run_program(compare(out, *options, settings=settings))
     assert done.returncode == 0, done.stderr
     new = json.loads(done.stdout)
     for seed, (before, run) in enumerate(zip(old["runs"], new["runs"], strict=True)):
@@ -198,7 +197,7 @@ def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
         assert found == contents(plain_run(tmp_path / f"plain-{seed}", run["command"]))
         trained = "01-oldest/adapter/adapter_model.safetensors"
         assert found[trained] != contents(out / before["folder"])[trained]
-    other = json.loads(call(compare(tmp_path / "other", *options, settings=settings)).stdout)
+    other = json.loads(run_program(compare(tmp_path / "other", *options, settings=settings)).stdout)
     assert [run["folder"] for run in other["runs"]] == [f"../out/{run['folder']}" for run in new["runs"]]
 
 
@@ -221,16 +220,16 @@ def test_what_is_finished_is_never_run_again(
 ) -> None:
     out, done = whole
     before = {path: path.stat().st_mtime_ns for path in out.glob("*-*/**/*") if path.is_file()}
-    again = call(compare(out, *GRID, "--format", "json"))
+    again = run_program(compare(out, *GRID, "--format", "json"))
     assert (again.returncode, again.stderr) == (0, "")
     assert again.stdout == done.stdout
-    beside = call(compare(out.parent / "beside", "--strategies", "worst", "--seeds", "1"))
+    beside = run_program(compare(out.parent / "beside", "--strategies", "worst", "--seeds", "1"))
     assert (beside.returncode, beside.stderr) == (0, "")
     assert f"worst-lorainc-0 is {out / 'worst-lorainc-0'}, which was finished before" in " ".join(
         beside.stdout.split()
     )
     assert {path: path.stat().st_mtime_ns for path in out.glob("*-*/**/*") if path.is_file()} == before
-    read = call(command("compare", out, out.parent / "beside", "--format", "json"))
+    read = run_program(command("compare", out, out.parent / "beside", "--format", "json"))
     assert json.loads(read.stdout)["kinds"] == json.loads(done.stdout)["kinds"]
 
 
@@ -238,12 +237,12 @@ def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
     whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     out, _ = whole
-    other = call(compare(out, *GRID, settings=(FULL, "training.epochs=1")))
+    other = run_program(compare(out, *GRID, settings=(FULL, "training.epochs=1")))
     assert (other.returncode, other.stdout) == (1, "")
     assert other.stderr.startswith(
         f"error: {out} holds another comparison:\n  training.epochs: 2 there, 1 now\n"
     )
-    nowhere = call(compare(tmp_path / "out", *GRID, settings=(FULL, "model.name=./nowhere")))
+    nowhere = run_program(compare(tmp_path / "out", *GRID, settings=(FULL, "model.name=./nowhere")))
     assert nowhere.returncode == 1
     assert 'error: sapo-lorainc-0: No model at "./nowhere".' in nowhere.stderr
     assert "Traceback" not in other.stderr + nowhere.stderr
@@ -293,6 +292,8 @@ def test_the_commands_of_the_document_work(tmp_path: Path) -> None:
     lines = [shlex.split(line) for line in block.splitlines()]
     assert all(words[:2] == ["sapo-lite", "compare"] for words in lines)
     for words in lines:
-        done = call(command(*words[1:], *([] if "--dry-run" in words else ["--dry-run"])), cwd=tmp_path)
+        done = run_program(
+            command(*words[1:], *([] if "--dry-run" in words else ["--dry-run"])), cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
         assert "lab: 30 runs, by seeds, in runs/compare-lab-" in done.stdout

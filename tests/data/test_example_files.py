@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sapo_lite.data.files import read_examples, read_prompts
-from sapo_lite.data.rows import as_examples
+from sapo_lite.data.in_memory import as_examples
 from sapo_lite.errors import DataError
 from sapo_lite.types import Example
 
@@ -140,11 +140,11 @@ def test_numbers_and_truth_values_are_answers_as_json_writes_them(tmp_path: Path
             "text,label,text\nx,y,z\n",
             'a.csv, line 1: expected different column names, found "text" twice',
         ),
-        ("a.csv", 'text,label\n"x,y\n', "a.csv, line 2: not valid CSV: unexpected end of data"),
         (
             "a.csv",
-            "text,label\ncafé,yes\n".encode("latin-1"),
-            "a.csv: expected UTF-8 text, found other bytes at byte 14. Save the file as UTF-8.",
+            'text,label\n"x,y\n',
+            "a.csv, line 2: expected a closing quote, found the end of the file. "
+            "Write a quote inside a quoted cell twice.",
         ),
         (
             "a.jsonl",
@@ -178,14 +178,14 @@ def test_numbers_and_truth_values_are_answers_as_json_writes_them(tmp_path: Path
             'a.jsonl, line 1: expected a text in "text", found nothing',
         ),
         (
-            "a.parquet",
-            "PAR1",
-            'a.parquet: expected examples in a .jsonl, .json, .csv or .tsv file, found ".parquet"',
+            "a.xlsx",
+            "PK",
+            'a.xlsx: expected examples in a .jsonl, .json, .csv, .tsv or .parquet file, found ".xlsx"',
         ),
         (
             "examples",
             "x",
-            "examples: expected examples in a .jsonl, .json, .csv or .tsv file, "
+            "examples: expected examples in a .jsonl, .json, .csv, .tsv or .parquet file, "
             "found a name without an ending",
         ),
     ],
@@ -211,25 +211,26 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_text_file_holds_a_prompt_a_line(tmp_path: Path) -> None:
     path = write(tmp_path, "p.txt", "\ufeffDecide {x}.\r\n\n  判断情感。 \nDecide {x}, please.")
-    assert read_prompts(path) == (["Decide {x}.", "判断情感。", "Decide {x}, please."], None)
+    assert read_prompts(path) == ["Decide {x}.", "判断情感。", "Decide {x}, please."]
 
 
 def test_a_json_file_holds_prompts_of_any_number_of_lines(tmp_path: Path) -> None:
-    assert read_prompts(write(tmp_path, "p.json", '["one\\ntwo", ""]')) == (["one\ntwo", ""], None)
+    assert read_prompts(write(tmp_path, "p.json", '["one\\ntwo", ""]')) == ["one\ntwo", ""]
 
 
 def test_a_candidates_file_is_a_file_of_prompts(tmp_path: Path) -> None:
     texts = ["one", "two"]
     saved = [{"index": i, "text": text, "origin": "ollama"} for i, text in enumerate(texts)]
     path = write(tmp_path, "p.json", json.dumps({"task": "task195", "candidates": saved, "rejected": []}))
-    assert read_prompts(path) == (texts, None)
-    assert read_prompts(write(tmp_path, "p.json", json.dumps({"task195": texts}))) == (texts, None)
+    assert read_prompts(path) == texts
+    assert read_prompts(write(tmp_path, "p.json", json.dumps({"task195": texts}))) == texts
 
 
 def test_repeated_prompts_are_left_out_and_told_of(tmp_path: Path) -> None:
-    prompts, notice = read_prompts(path := write(tmp_path, "p.txt", "one\ntwo\none\n two\n"))
-    assert prompts == ["one", "two"]
-    assert notice == f"{path}: 2 of 4 prompts repeat others and are left out"
+    notices: list[str] = []
+    path = write(tmp_path, "p.txt", "one\ntwo\none\n two\n")
+    assert read_prompts(path, notify=notices.append) == ["one", "two"]
+    assert notices == [f"{path}: 2 of 4 prompts repeat others and are left out"]
 
 
 @pytest.mark.parametrize(

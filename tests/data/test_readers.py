@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sapo_lite.data.files import read_examples, read_prompts
+from sapo_lite.data.files import read_examples
 from sapo_lite.data.fingerprint import data_fingerprint
-from sapo_lite.data.rows import ANSWER_NAMES, INPUT_NAMES, as_examples
+from sapo_lite.data.in_memory import as_examples
+from sapo_lite.data.rows import ANSWER_NAMES, INPUT_NAMES
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
-from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Example, Task
 
 ENTRY = {"instruction": "Say yes or no.", "suffix": "Answer:", "labels": ["yes", "no"]}
@@ -92,10 +92,8 @@ def fault(call: Callable[[], object]) -> str:
         (".jsonl", '{"text": "one", "label": "a"}\n\ufeff{"text": "two", "label": "b"}', ONE_TWO),
         # A cell is as long as it is.
         (".csv", f"text,label\n{'x' * 200_000},a\n", [("x" * 200_000, "a")]),
-        # Half a character cannot be written or tokenised; both halves are one.
-        (".json", r'[{"text": "nice \ud83d", "label": "yes\ude00"}]', [("nice \ufffd", "yes\ufffd")]),
+        # Both halves of a character are one.
         (".json", r'[{"text": "nice \ud83d\ude00", "label": "yes"}]', [(f"nice {FACE}", "yes")]),
-        (".jsonl", r'{"te\ud83d": 1, "text": "nice", "label": "yes"}', [("nice", "yes")]),
         # Texts of JSON are as they are written.
         (".json", '[{"text": " a\\r\\n\ufeff", "label": " b "}]', [(" a\r\n\ufeff", " b ")]),
         (".json", '[{"sentence": "", "label": "b"}]', [("", "b")]),
@@ -159,21 +157,21 @@ def test_pythons_limit_on_cells_is_put_back(tmp_path: Path) -> None:
             f'[{{"text": "x", "label": {"[" * 60}{"]" * 60}}}]',
             "train.json: expected at most 50 brackets in one another, found more",
         ),
-        (
-            ".json",
-            '[{"instruction": "Is 7 prime?", "input": "", "output": "yes"}]',
-            'train.json, row 1: expected a text in "input", found "" beside an "instruction", which is not '
-            'read. Put what the model should read into "input".',
-        ),
         (".csv", "", "train.csv: expected text, found an empty file"),
         (".csv", "\ufeff\r\n", "train.csv: expected text, found an empty file"),
         (".csv", "text,label\n", "train.csv: expected at least one example, found none"),
         (".csv", "text,label\nx, \n", 'train.csv, line 2: expected an answer in "label", found ""'),
-        (".csv", 'text,label\r"x,y\r', "train.csv, line 2: not valid CSV: unexpected end of data"),
         (
             ".csv",
-            "text,label\nx,y".encode("utf-16"),
-            "train.csv: expected UTF-8 text, found other bytes at byte 0. Save the file as UTF-8.",
+            'text,label\r"x,y\r',
+            "train.csv, line 2: expected a closing quote, found the end of the file. "
+            "Write a quote inside a quoted cell twice.",
+        ),
+        (
+            ".csv",
+            'text,label\nx,y\n"good" film,yes\n',
+            "train.csv, line 3: expected the end of the cell after its closing quote, found "
+            '"film,yes". Write a quote inside a quoted cell twice.',
         ),
         (
             ".jsonl",
@@ -254,7 +252,8 @@ def test_columns_that_were_recognised_are_named_and_published_ones_are_not(tmp_p
         notices.append,
     )
     assert notices == [
-        f"{tmp_path}/S/mood/train.csv: 1 example, inputs from column review, answers from column label"
+        f"{tmp_path}/S/mood/train.csv: 1 example, inputs from column review, answers from column label; "
+        "not read: id, stars"
     ]
 
 
@@ -275,36 +274,12 @@ def test_instructions_are_read_as_strictly(tmp_path: Path, index: str, message: 
     assert fault(lambda: load(tmp_path)) == message
 
 
-def test_half_a_character_in_an_instruction_is_replaced(tmp_path: Path) -> None:
+def test_half_a_character_in_an_instruction_is_refused(tmp_path: Path) -> None:
     suite(tmp_path, ("train.json", TEST), ("test.json", TEST))
     put(tmp_path / "S/instructions.json", json.dumps({"mood": {**ENTRY, "instruction": "Judge \ud83d."}}))
-    assert load(tmp_path).instruction == "Judge \ufffd."
-
-
-# --- prompts, and examples in memory
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "prompts"),
-    [
-        ("p.txt", "one\rtwo\r\nthree\n", ["one", "two", "three"]),
-        ("p.txt", "\ufeffA\n\ufeffB\nB\n", ["A", "B"]),
-        ("p.json", r'["Judge \ud83d.", "two"]', ["Judge \ufffd.", "two"]),
-    ],
-)
-def test_prompts_are_read_alike(tmp_path: Path, name: str, content: str, prompts: list[str]) -> None:
-    assert read_prompts(put(tmp_path / name, content))[0] == prompts
-
-
-def test_a_file_of_prompts_with_a_task_twice_is_refused(tmp_path: Path) -> None:
-    path = put(tmp_path / "p.json", '{"yes": ["A"], "yes": ["B"]}')
-    message = 'p.json: the key "yes" is there twice in one object; leave one of them'
-    assert fault(lambda: read_prompts(path)) == message
-
-
-def test_half_a_character_in_memory_is_replaced() -> None:
-    assert as_examples([("nice \ud83d", "yes")]) == [Example("nice \ufffd", "yes")]
-    assert writable(FACE) == FACE
+    assert fault(lambda: load(tmp_path)) == (
+        'instructions.json, "mood", "instruction": expected whole characters, found half of one, \\ud83d'
+    )
 
 
 # --- the document

@@ -19,7 +19,7 @@ from sapo_lite.types import Example
 ENTRY = {"instruction": "Say yes or no.", "suffix": "Directly answer.", "labels": ["yes", "no"], "size": [3]}
 ROWS = [{"sentence": f"text {i}", "label": "yes" if i % 2 else "no"} for i in range(5)]
 NAMES = ["task195_sentiment", "task1310_rating", "task002_quoref", "C-STANCE"]
-PUBLISHED = "The published suites are in https://github.com/Eric8932/SAPO"
+PUBLISHED = "Fetch the published suites with `sapo-lite data fetch superni` or `sapo-lite data fetch trace`"
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,7 @@ def only_this_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Only the data that a test names can be found."""
     monkeypatch.delenv("SAPO_LITE_DATA", raising=False)
     monkeypatch.setattr(suites, "shipped", lambda kind: tmp_path / "shipped" / kind)
+    monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
 
 
 def make_suite(root: Path, suite: str = "S", names: list[str] = NAMES) -> Path:
@@ -114,7 +115,7 @@ def test_a_draw_changes_the_fingerprint_of_the_data(tmp_path: Path) -> None:
 
 
 def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path: Path) -> None:
-    rows = [*ROWS, {"sentence": "", "label": " "}]
+    rows = [*ROWS, {"sentence": "", "label": None}]
     put(make_suite(tmp_path) / "task195_sentiment" / "train.json", rows)
     for draw in range(3):
         (line,) = problems(sequence(draw=draw), tmp_path)
@@ -185,15 +186,15 @@ def test_part_of_a_name_is_not_an_id(tmp_path: Path, wanted: str) -> None:
 # --- where a suite is found
 
 
-def test_a_suite_is_sought_in_data_then_recipe_then_environment_then_shipped(
+def test_a_suite_is_sought_in_data_then_recipe_then_environment_then_shipped_then_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("data", "recipe", "environment", "shipped/data"):
+    for place in ("data", "recipe", "environment", "shipped/data", "cache/data"):
         folder = make_suite(tmp_path / place)
         put(folder / "instructions.json", {NAMES[0]: {**ENTRY, "instruction": place}})
     monkeypatch.setenv("SAPO_LITE_DATA", str(tmp_path / "environment"))
     config = sequence(data=str(tmp_path / "recipe"))
-    for place in ("data", "recipe", "environment", "shipped/data"):
+    for place in ("data", "recipe", "environment", "shipped/data", "cache/data"):
         assert load_sequence(config, tmp_path / "data")[0].instruction == place
         (tmp_path / place / "S/instructions.json").unlink()
 
@@ -222,9 +223,10 @@ def test_a_suite_that_is_nowhere_names_the_folders_the_layout_and_the_remedy(
         f"  sequence.data {tmp_path}/c: no such folder",
         f"  SAPO_LITE_DATA {tmp_path}/b: holds no suite",
         f"  shipped data {tmp_path}/shipped/data: no such folder",
+        f"  fetched data {tmp_path}/cache/data: no such folder",
         "Expected FOLDER/S/instructions.json and, for every task, FOLDER/S/<task>/train.json, "
         "dev.json and test.json.",
-        f"{PUBLISHED}: fetch it and pass --data FOLDER, or set SAPO_LITE_DATA=FOLDER.",
+        f"{PUBLISHED}; for other data, pass --data FOLDER or set SAPO_LITE_DATA=FOLDER.",
     ]
 
 
@@ -403,7 +405,7 @@ def test_everything_that_is_missing_or_malformed_is_reported_at_once(tmp_path: P
             ', row 1: expected a text in "sentence", found nothing',
         ),
         ('[{"sentence": "a", "label": ["b"]}]', ', row 1: expected an answer in "label", found ["b"]'),
-        ('[{"sentence": "a", "label": " "}]', ', row 1: expected an answer in "label", found " "'),
+        ('[{"sentence": "a", "label": null}]', ', row 1: expected an answer in "label", found nothing'),
         (
             '[{"sentence": "a", "label": "b"}, null, 3, 4]',
             ', row 2: expected an object such as {"sentence": text, "label": text}, found nothing '
@@ -419,9 +421,9 @@ def test_a_malformed_file_is_named_with_its_row(tmp_path: Path, content: str, pr
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = make_suite(tmp_path) / NAMES[0] / "train.json"
-    path.write_bytes(b'[{"sentence": "\xe9", "label": "a"}]')
+    path.write_bytes(b'[{"sentence": "\xc4\xe3\xba\xc3", "label": "a"}]')
     assert problems(sequence(), tmp_path) == [
-        f"{path}: expected UTF-8 text, found other bytes at byte 15. Save the file as UTF-8."
+        f"{path}: expected UTF-8 text, found other bytes at byte 15, line 1. Save the file as UTF-8."
     ]
 
 
@@ -463,7 +465,7 @@ def test_instructions_that_are_no_table_are_named(tmp_path: Path) -> None:
         ("翻译。", "zh"),
         ("Choose 支持, 反对 or 中立 as the stance of the text.", "en"),
         ("Translate the sentence into Chinese (中文).", "en"),
-        ("Дай ответ.", "en"),
+        ("Дай ответ.", "ru"),
         ("", "en"),
         ("1 + 1 = ?", "en"),
     ],

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
-from sapo_lite.evaluation.metrics import METRICS, PUBLISHED_METRIC, TASK_METRIC, label_faults, mean_scores
+from sapo_lite.data.check.finding import subject_of
+from sapo_lite.data.check.metric import what_the_metric_sees
+from sapo_lite.evaluation.metrics import METRICS, PUBLISHED_METRIC, TASK_METRIC, mean_scores, score_of
 from sapo_lite.types import Example, Task
 from tiny import make_task
 
@@ -230,19 +232,20 @@ def test_the_published_metric_is_the_first_of_those_stored() -> None:
 @pytest.mark.parametrize(
     ("metric", "labels", "said"),
     [
-        ("rougeL", ("-1", "0", "1"), ['takes "-1" for "1"']),
-        ("rougeL", ("C", "C++"), ['takes "C" for "C++"']),
-        ("rougeL", ("related", "relate"), ['takes "related" for "relate"']),
-        ("rougeL", ("да", "нет"), ['does not see "да", "нет"']),
-        ("rougeL", ("+", "yes"), ['does not see "+"']),
-        ("rougeL", ("yes", "no"), []),
-        ("accuracy", ("-1", "0", "1"), []),
-        ("accuracy", ("да", "+"), []),
+        ("rougeL", ("-1", "0", "1"), {"confused": '"-1" and "1"'}),
+        ("rougeL", ("C", "C++"), {"confused": '"C" and "C++"'}),
+        ("rougeL", ("related", "relate"), {"confused": '"relate" and "related"'}),
+        ("rougeL", ("да", "нет"), {"unseen": '"да", "нет"'}),
+        ("rougeL", ("+", "yes"), {"unseen": '"+"'}),
+        ("rougeL", ("yes", "no"), {}),
+        ("accuracy", ("-1", "0", "1"), {}),
+        ("accuracy", ("да", "+"), {}),
     ],
 )
-def test_labels_that_the_metric_misjudges_are_said(
-    metric: str, labels: tuple[str, ...], said: list[str]
+def test_labels_that_the_metric_misjudges_are_found(
+    metric: str, labels: tuple[str, ...], said: dict[str, str]
 ) -> None:
-    end = "; its scores are wrong where this is an answer"
-    faults = [f"task195: the metric {metric} {what}{end}" for what in said]
-    assert label_faults(task_of(labels, metric, labels)) == faults
+    task = task_of(labels, metric, labels)
+    found = {f.kind: f.text for f in what_the_metric_sees(subject_of(task), score_of(task))}
+    assert list(found) == [f"{kind} by the metric" for kind in said]
+    assert all(text.endswith(named) for text, named in zip(found.values(), said.values(), strict=True))

@@ -348,11 +348,12 @@ def rewrite_lab(task: str, *overrides: str, learned: bool = False) -> Rewriting:
 
 @pytest.mark.slow
 def test_grpo_raises_the_mean_reward_on_the_lab() -> None:
-    """Before training, and in the last of five epochs over the same 48 rows."""
-    untrained = rewrite_lab("winner", "rewrite.learning_rate=1e-12").policy_rewards
-    trained = rewrite_lab("winner", "rewrite.learning_rate=2e-3", "rewrite.epochs=5").policy_rewards
-    assert len(trained) == 5 * len(untrained) == 30
-    assert sum(trained[-6:]) / 6 > sum(untrained) / 6 + 0.03
+    """Before training, and in the last of five epochs over the same 24 rows."""
+    rows = "rewrite.prompts=24"
+    untrained = rewrite_lab("winner", rows, "rewrite.learning_rate=1e-12").policy_rewards
+    trained = rewrite_lab("winner", rows, "rewrite.learning_rate=2e-3", "rewrite.epochs=5").policy_rewards
+    assert len(trained) == 5 * len(untrained) == 15
+    assert sum(trained[-3:]) / 3 > sum(untrained) / 3 + 0.03
 
 
 @pytest.mark.slow

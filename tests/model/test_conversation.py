@@ -23,6 +23,7 @@ from conversations import (
     bytes_in_python,
     sentencepiece,
 )
+from forked import run_program
 from pretraining.tokenizer import CHAT_TEMPLATE, train_tokenizer
 from sapo_lite import score_prompts
 from sapo_lite.errors import RenderError, RunFolderError
@@ -32,7 +33,7 @@ from sapo_lite.model.generation import generate, stop_tokens
 from sapo_lite.model.hub import locate_model
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.types import TrainingRow
-from small import call, command, small_run
+from small import command, small_run
 from tiny import load, make_task, with_inputs
 
 TASK = make_task()
@@ -287,7 +288,7 @@ def test_the_commands_say_it_in_one_line(tmp_path: Path) -> None:
         ["run", "lab", "--plain", "--out", tmp_path / "run", *flags],
     ]
     for arguments in calls:
-        done = call(command(*arguments))
+        done = run_program(command(*arguments))
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
         assert "a system message is required" in done.stderr

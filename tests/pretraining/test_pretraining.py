@@ -1,8 +1,6 @@
 """Pretraining: seeded, the same after a kill, refused with another plan, and honest about its results."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -13,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forked import run_program, start
 from pretraining import pretrain as program
 from pretraining.accuracy import answered
 from pretraining.batch import answer_logits, pack_batch
@@ -189,7 +187,7 @@ def test_the_same_plan_gives_the_same_weights_whole_or_stopped() -> None:
     """In a process of its own: after many other tests, sums were seen to come out otherwise by a bit."""
     file = Path(__file__).with_name("same_weights.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=file.parents[2])
+    done = run_program(command, cwd=file.parents[2])
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
 
@@ -211,32 +209,31 @@ def test_a_checkpoint_of_other_families_is_refused(trained: Pretraining, tmp_pat
         pretrain(PLAN, tmp_path, QUIET, **TINY)
 
 
-_CHILD = """
-import sys; from pathlib import Path; import torch; torch.set_num_threads(1)
-sys.path.insert(0, sys.argv[2]); from test_pretraining import *
-export(pretrain(Plan("qwen3", steps=30, seed=3, wordings=4), Path(sys.argv[1]), QUIET, save_every=3, **TINY),
-       Path(sys.argv[1]) / "model", count=1)
-"""
+def pretrain_in_a_process(out: Path) -> None:
+    torch.set_num_threads(1)
+    done = pretrain(Plan("qwen3", steps=15, seed=3, wordings=4), out, QUIET, save_every=3, **TINY)
+    torch.save(weights(done), out / "weights.pt")
 
 
 @pytest.mark.slow
 def test_a_killed_program_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    def start(out: Path) -> "subprocess.Popen[bytes]":
-        here = Path(__file__).resolve().parent
-        environment = os.environ | {"PYTHONPATH": str(here.parents[1])}
-        return subprocess.Popen([sys.executable, "-c", _CHILD, str(out), str(here)], env=environment)
+    def finish(out: Path) -> None:
+        process = start(pretrain_in_a_process, out)
+        process.join()
+        assert process.exitcode == 0
 
-    assert start(tmp_path / "whole").wait() == 0
-    killed = start(tmp_path / "killed")
+    finish(tmp_path / "whole")
+    killed = start(pretrain_in_a_process, tmp_path / "killed")
     while not (tmp_path / "killed/checkpoint.pt").exists():
-        assert killed.poll() is None
+        assert killed.is_alive()
         time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     reached = torch.load(tmp_path / "killed/checkpoint.pt", weights_only=True)["step"]
-    assert 3 <= reached < 30
-    assert start(tmp_path / "killed").wait() == 0
-    left, right = (load_file(tmp_path / out / "model/model.safetensors") for out in ("whole", "killed"))
+    assert 3 <= reached < 15
+    finish(tmp_path / "killed")
+    left, right = (torch.load(tmp_path / out / "weights.pt") for out in ("whole", "killed"))
     assert same(left, right)
 
 

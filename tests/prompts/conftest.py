@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sapo_lite.prompts.sources import concurrent, ollama_server, openai
+from sapo_lite.prompts.sources import concurrent, ollama_server
 
 CONTEXT = ssl.create_default_context()
 
@@ -25,7 +25,6 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     # Loading certificates for every client takes longer than anything else here.
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: CONTEXT)
     monkeypatch.setattr(concurrent, "BACKOFF", (0.01, 0.01))
-    monkeypatch.setattr(openai, "HEALTH_TIMEOUT", 0.5)
     monkeypatch.setattr(ollama_server, "HEALTH_TIMEOUT", 0.5)
     monkeypatch.setattr(ollama_server, "UNLOAD_LIMIT", 0.2)
     monkeypatch.setattr(ollama_server, "UNLOAD_POLL", 0.01)

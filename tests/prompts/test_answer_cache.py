@@ -20,7 +20,7 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, Rejection, original_alone, pool_to_json, top_up
 from sapo_lite.prompts.sources import concurrent as in_flight
-from sapo_lite.prompts.sources import ollama_server, openai
+from sapo_lite.prompts.sources import ollama_server
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep, RememberedModel
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ParaphraseConfig
@@ -41,6 +41,8 @@ OTHER = task("Find the odd word.", "task141_odd")
 
 class Model:
     """A chat model whose answers follow from the call alone, or are those of `replies`. Notes its calls."""
+
+    structured = False
 
     def __init__(self, digest: str | None = "d1", **options: Any) -> None:
         self.name = "m"
@@ -96,7 +98,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(in_flight, "BACKOFF", (0.01, 0.01))
     monkeypatch.setattr(ollama_server, "UNLOAD_POLL", 0.01)
     monkeypatch.setattr(ollama_server, "HEALTH_TIMEOUT", 1.0)
-    monkeypatch.setattr(openai, "HEALTH_TIMEOUT", 1.0)
     return tmp_path / "cache" / "paraphrases"
 
 
@@ -104,6 +105,18 @@ def saved(cache: Path) -> dict[str, Any]:
     """The one file there is."""
     [path] = cache.iterdir()
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_a_request_for_json_is_another_request_and_has_its_plain_words_beside_it(cache: Path) -> None:
+    plain, structured = Model(), Model()
+    structured.structured = True
+    ask(plain)
+    ask(structured)
+    assert len(saved(cache)["answers"]) == 6
+    assert [call.unstructured for call in plain.said] == [None] * 3
+    assert [call.unstructured for call in structured.said] == [call.request for call in plain.said]
+    assert [call.seed for call in structured.said] == [call.seed for call in plain.said]
+    assert all("JSON" in call.request and "<START>" not in call.request for call in structured.said)
 
 
 # --- asked once

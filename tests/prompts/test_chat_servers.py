@@ -5,6 +5,7 @@ What is of one protocol alone: test_paraphrase_ollama.py, test_paraphrase_openai
 
 import asyncio
 import gc
+import json
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 from chat_sources import (
     GOOD,
     GOOD_TEXT,
+    OLLAMA,
     OPENAI,
     OTHER,
     OTHER_TEXT,
@@ -33,6 +35,7 @@ from replies import Answer, Drip, Fail, Json, Reply, Slow, Trouble
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import Pool, Rejection
 from sapo_lite.prompts.sources import concurrent as in_flight
+from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -212,10 +215,90 @@ def test_an_unreadable_answer_counts_as_a_rejection(garbage: Reply, chat: ChatPr
     assert pool.texts == [GOOD_TEXT]
 
 
+def test_an_answer_cut_off_at_the_limit_of_length_is_a_rejection_and_is_not_saved(
+    chat: ChatProtocol, cache: Path
+) -> None:
+    cut = Answer("<START>If right, say yes, else no, and then</START>", reason="length")
+    with chat.server([cut, GOOD]) as server:
+        [pool], _ = chat.make(server, count=1)
+    assert pool.rejected == (
+        Rejection("If right, say yes, else no, and then", "cut off at the limit of length"),
+    )
+    assert pool.texts == [GOOD_TEXT]
+    assert saved(cache) == [GOOD]
+
+
+# --- answers in JSON
+
+IN_JSON, OTHER_IN_JSON = (json.dumps({"instruction": text}) for text in (GOOD_TEXT, OTHER_TEXT))
+FORMS = {OLLAMA.backend: "format", OPENAI.backend: "response_format"}
+REFUSALS = {
+    OLLAMA.backend: Fail(
+        400, "json: cannot unmarshal object into Go struct field ChatRequest.format of type string"
+    ),
+    OPENAI.backend: Fail(400, "This response_format type is unavailable now"),
+}
+
+
+def asks_for_json(body: dict[str, Any]) -> bool:
+    """Whether the request does; it speaks of markers otherwise."""
+    text = body["messages"][0]["content"]
+    assert ("JSON" in text) != ("<START>" in text)
+    return "JSON" in text
+
+
+def test_a_server_is_asked_for_json_and_held_to_it(chat: ChatProtocol, cache: Path) -> None:
+    with chat.server([IN_JSON, OTHER_IN_JSON]) as server:
+        [pool], _ = chat.make(server, parallel=1)
+    assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
+    assert pool.rejected == ()
+    assert saved(cache) == [IN_JSON, OTHER_IN_JSON]
+    for body in server.bodies(chat.chat):
+        assert asks_for_json(body)
+        assert json.dumps(ANSWER_SCHEMA) in json.dumps(body[FORMS[chat.backend]])
+
+
+def test_an_answer_that_is_no_json_is_read_by_its_markers(chat: ChatProtocol) -> None:
+    with chat.server([GOOD, f"```json\n{OTHER_IN_JSON}\n```"]) as server:
+        [pool], _ = chat.make(server, parallel=1)
+    assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
+    assert pool.rejected == ()
+
+
+def test_a_server_that_refuses_the_form_is_asked_without_it_from_then_on(
+    chat: ChatProtocol, cache: Path
+) -> None:
+    with chat.server([REFUSALS[chat.backend], GOOD, OTHER]) as server:
+        [pool], _ = chat.make(server, parallel=1)
+        assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
+        assert pool.rejected == ()
+        bodies = server.bodies(chat.chat)
+        assert [FORMS[chat.backend] in body for body in bodies] == [True, False, False]
+        assert [asks_for_json(body) for body in bodies] == [True, False, False]
+        [again], [notice] = chat.make(server)
+    assert again == pool
+    assert "used again" in notice
+    assert len(server.bodies(chat.chat)) == 3
+
+
+def test_all_calls_in_flight_are_asked_again_without_the_form(chat: ChatProtocol) -> None:
+    together = threading.Barrier(3, timeout=60)
+
+    def refuse(body: dict[str, Any]) -> Reply | None:
+        together.wait()
+        return REFUSALS[chat.backend] if FORMS[chat.backend] in body else None
+
+    with chat.server(refuse) as server:
+        [pool], _ = chat.make(server, count=3, timeout=60.0)
+    assert len(pool.texts) == 3
+    assert [FORMS[chat.backend] in body for body in server.bodies(chat.chat)] == [True] * 3 + [False] * 3
+
+
 # --- a server in trouble
 
 BROKEN: list[tuple[Reply, str]] = [
     (Fail(503, "server busy"), "was busy (HTTP 503)"),
+    *((Fail(n, "out of\n memory"), f'failed (HTTP {n}: "out of memory")') for n in (409, 500, 502, 520, 529)),
     (Trouble.DROP, "broke the connection"),
     (Trouble.CUT, "broke the connection"),
 ]
@@ -246,10 +329,9 @@ def test_tries_are_bounded(trouble: Reply, what: str, chat: ChatProtocol) -> Non
 def test_a_call_without_an_answer_in_time_ends_and_the_next_is_made(
     silent: Reply, chat: ChatProtocol
 ) -> None:
-    started = time.monotonic()
     with chat.server([silent, GOOD]) as server:
         [pool], _ = chat.make(server, count=1, timeout=1.5)
-    assert time.monotonic() - started < 10  # though bytes went on coming
+    # Though bytes went on coming, of which the last would come after seconds more.
     assert pool.rejected == (Rejection("", "no answer within 1.5 s"),)
     assert pool.texts == [GOOD_TEXT]
 
@@ -267,21 +349,17 @@ def test_what_was_not_answered_is_asked_again_in_the_next_run(chat: ChatProtocol
 
 
 def test_the_deadline_is_kept_while_calls_are_given_up_one_by_one(chat: ChatProtocol) -> None:
-    started = time.monotonic()
     with chat.server([Trouble.HANG] * 99) as server:
-        message = chat.failure(server, timeout=0.2, deadline=0.7, count=20, attempts=6)
-        assert time.monotonic() - started < 10
+        message = chat.failure(server, timeout=0.2, deadline=1.5, count=20, attempts=6)
         assert chat.ended(server)
-    assert "1 x paraphrase.deadline of 0.7 s reached" in message
+    assert "1 x paraphrase.deadline of 1.5 s reached" in message
     assert "x no answer within 0.2 s" in message
     assert server.in_flight_most <= 4
 
 
 def test_the_deadline_is_kept_when_the_server_never_answers(chat: ChatProtocol) -> None:
-    started = time.monotonic()
     with chat.server([Trouble.HANG] * 99) as server:
         message = chat.failure(server, timeout=60.0, deadline=0.6, count=20)
-    assert time.monotonic() - started < 10
     assert "not accepted: 1 x paraphrase.deadline of 0.6 s reached." in message
     assert len(server.bodies(chat.chat)) == 4
 
@@ -290,10 +368,8 @@ def test_the_deadline_is_kept_when_the_server_never_answers(chat: ChatProtocol) 
 def test_the_deadline_cuts_calls_short_and_keeps_what_is_there(
     parallel: int, chat: ChatProtocol, cache: Path
 ) -> None:
-    started = time.monotonic()
     with chat.server([GOOD, *[Trouble.HANG] * 9]) as server:
         [pool], _ = chat.make(server, timeout=60.0, deadline=1.0, parallel=parallel, count=3)
-    assert time.monotonic() - started < 10
     assert pool.texts == [GOOD_TEXT]
     assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)  # once
     assert len(server.bodies(chat.chat)) == 1 + parallel
@@ -327,12 +403,11 @@ def test_after_the_deadline_no_task_makes_a_call(chat: ChatProtocol) -> None:
 def test_the_deadline_is_kept_while_waiting_to_try_again(
     chat: ChatProtocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_flight, "BACKOFF", (60.0,))
-    started = time.monotonic()
+    monkeypatch.setattr(in_flight, "BACKOFF", (3600.0,))
     with chat.server([GOOD, Fail(503, "server busy")]) as server:
         [pool], _ = chat.make(server, deadline=1.0, parallel=1)
-    assert time.monotonic() - started < 10
     assert pool.texts == [GOOD_TEXT]
+    assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
 
 
 # --- interruptions
@@ -348,12 +423,10 @@ def test_ctrl_c_while_a_call_is_out_closes_it_and_keeps_what_was_said(
             threading.Timer(0.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
         return Trouble.HANG
 
-    started = time.monotonic()
     with chat.server(interrupt) as server:
         with pytest.raises(KeyboardInterrupt):
-            chat.make(server, count=5, parallel=2, timeout=60.0)
+            chat.make(server, count=5, parallel=2, timeout=3600.0)
         assert chat.ended(server)
-    assert time.monotonic() - started < 10
     assert saved(cache) == [GOOD]
 
 
@@ -411,6 +484,6 @@ def test_no_socket_is_left_open(chat: ChatProtocol) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with chat.server([Trouble.HANG, Trouble.CUT, Fail(503, "busy"), Trouble.GARBAGE]) as server:
-            chat.make(server, timeout=0.3, count=4)
+            chat.make(server, timeout=1.0, count=4)
         gc.collect()
     assert [warning for warning in caught if issubclass(warning.category, ResourceWarning)] == []

@@ -16,7 +16,7 @@ from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import LastRejection, Rejection
 from sapo_lite.prompts.sources import concurrent as in_flight
 from sapo_lite.prompts.sources.answer_cache import Call
-from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError, is_here
+from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError
 
 LATE = LastRejection("", "paraphrase.deadline of 0.5 s reached")
 
@@ -174,7 +174,7 @@ def test_a_pause_that_the_server_asks_for_is_kept() -> None:
 
 
 def test_a_pause_does_not_count_as_waiting_for_an_answer() -> None:
-    assert answers(failing(BusyError("was busy", pause=0.3)), "a", timeout=0.1) == ["well"]
+    assert answers(failing(BusyError("was busy", pause=1.1)), "a", timeout=1.0) == ["well"]
 
 
 def test_what_cannot_be_read_is_a_rejection_and_the_others_go_on() -> None:
@@ -185,8 +185,8 @@ def test_what_cannot_be_read_is_a_rejection_and_the_others_go_on() -> None:
 
 
 def test_a_call_without_an_answer_is_a_rejection_and_the_others_go_on() -> None:
-    assert answers(wait_for_the_number, "inf", "0", timeout=0.1) == [
-        Rejection("", "no answer within 0.1 s"),
+    assert answers(wait_for_the_number, "inf", "0", timeout=0.5) == [
+        Rejection("", "no answer within 0.5 s"),
         "after 0",
     ]
 
@@ -215,15 +215,11 @@ def test_one_refusal_ends_all_calls() -> None:
 
 
 def test_the_deadline_is_kept_when_nothing_is_answered() -> None:
-    started = time.monotonic()
     assert answers(wait_for_the_number, *["inf"] * 8, deadline=0.5) == [LATE]
-    assert time.monotonic() - started < 5
 
 
 def test_the_deadline_is_kept_while_waiting_to_try_again() -> None:
-    started = time.monotonic()
-    assert answers(failing(BusyError("was busy", pause=60.0)), "a", deadline=0.5) == [LATE]
-    assert time.monotonic() - started < 5
+    assert answers(failing(BusyError("was busy", pause=3600.0)), "a", deadline=0.5) == [LATE]
 
 
 def test_what_is_there_at_the_deadline_is_given_in_its_place() -> None:
@@ -287,15 +283,13 @@ def test_ctrl_c_ends_all_calls_at_once() -> None:
             if call.request == "c":  # the last to begin
                 await anyio.sleep(0.05)
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            await anyio.sleep(60)
+            await anyio.sleep_forever()
         finally:
             ended.append(call.request)
         return ""
 
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         answers(interrupt, *"abc")
-    assert time.monotonic() - started < 10
     assert sorted(ended) == ["a", "b", "c"]
 
 
@@ -304,21 +298,3 @@ def test_it_works_inside_a_running_event_loop() -> None:
         return answers(wait_for_the_number, "0.01", "0")
 
     assert asyncio.run(notebook()) == ["after 0.01", "after 0"]
-
-
-@pytest.mark.parametrize(
-    ("url", "here"),
-    [
-        ("http://127.0.0.1:11434", True),
-        ("http://localhost:8000/v1", True),
-        ("http://LOCALHOST/v1", True),
-        ("http://[::1]:11434", True),
-        ("http://0.0.0.0:8000/v1", True),
-        ("http://127.0.1.1:8000", True),
-        ("http://gpu-box:11434", False),
-        ("https://api.openai.com/v1", False),
-        ("http://10.0.0.1:8000", False),
-    ],
-)
-def test_which_servers_are_on_this_machine(url: str, here: bool) -> None:
-    assert is_here(url) is here

@@ -34,6 +34,7 @@ def task(
 YES_NO = task('Generate label "yes" if the translation is right, otherwise "no".', ("yes", "no"))
 STANCE = task("判断对指定对象的态度：A.支持，B.反对，C.中立。输出A，B或者C。", ("A", "B", "C"), language="zh")
 RATING = task("Rate the product on a scale of 1-5 based on the review.", ("1", "2", "3", "4", "5"))
+ENTAILS = task("Say 0 for entailment, 1 for a neutral pair, 2 for a contradiction.", ("0", "1", "2"))
 FREE = task("Write a summary of the review.")
 TWEETS = task(
     "You are given the text of a tweet. Your task is to sort it into one of two categories by its "
@@ -100,6 +101,7 @@ REASONS = [
     (RATING, "Give 1 star to 5 stars.", None),
     (RATING, "Give one star to 5 stars.", 'label "1" missing'),
     (RATING, "Give 10 to 5 stars.", 'label "1" missing'),
+    (ENTAILS, "Mark every pair of texts as 0 (entailment) or 2 (contradiction).", 'label "1" missing'),
 ]
 
 
@@ -472,7 +474,14 @@ def test_the_instruction_of_another_task_lacks_the_labels(benchmarks: Path) -> N
 
 NAMED = [
     (RATING, ("1", "5")),
-    (task("Rate it. 1: poor, 2: fair, 3: good.", ("1", "2", "3")), ("1", "3")),  # the ends of a scale
+    (task("Rate it. 1: poor, 2: fair, 3: good.", ("1", "2", "3")), ("1", "2", "3")),  # a meaning each
+    (task("Mark each pair as 0 (entailment), 1 (neutral) or 2.", ("0", "1", "2")), ("0", "1", "2")),
+    (task("1 world, 2 sports, 3 business, 4 science: which?", ("1", "2", "3", "4")), ("1", "2", "3", "4")),
+    (task("Rate it from 1 to 5, where 3 is neutral.", ("1", "2", "3", "4", "5")), ("1", "5")),
+    (task("Rate it 1-5; 3 is neutral.", ("1", "2", "3", "4", "5")), ("1", "5")),
+    (task("Rate it between 1 and 5; 3 is neutral.", ("1", "2", "3", "4", "5")), ("1", "5")),
+    (task("打1到5分，3分为中立。", ("1", "2", "3", "4", "5"), language="zh"), ("1", "5")),
+    (task("Is it 1 and 3, or 2?", ("1", "2", "3")), ("1", "2", "3")),  # no range
     (task("Answer 1 or 2 or 4.", ("1", "2", "4")), ("1", "2", "4")),
     (STANCE, ("A", "B", "C")),
     (task("In this task, choose the best option.", ("A", "B", "C")), ()),

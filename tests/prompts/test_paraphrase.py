@@ -40,7 +40,7 @@ from sapo_lite.prompts.pool import (
 )
 from sapo_lite.prompts.sources import ollama_server as server_calls
 from sapo_lite.prompts.sources.builtin import Builtin
-from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
+from sapo_lite.prompts.sources.chat_prompt import cut_answer, paraphrase_request, read_answer
 from sapo_lite.prompts.sources.file import FromFile
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.prompts.sources.rules import rewordings
@@ -458,7 +458,7 @@ def test_two_chat_models_are_never_in_memory_at_once() -> None:
 
 
 def test_a_chat_model_that_refuses_ends_the_run_in_its_own_words() -> None:
-    refusal = Fail(500, "out of memory")
+    refusal = Fail(413, "out of memory")
     with FakeOllama([refusal]) as server, pytest.raises(ParaphraseError, match="out of memory"):
         make(FREE, backend="ollama", model="tiny", host=server.url, count=1, attempts=1)
 
@@ -620,7 +620,7 @@ def test_the_candidates_file_of_one_task_serves_the_file_source_and_the_leaderbo
     path = tmp_path / "one.json"
     path.write_text(candidates_file([pool]), encoding="utf-8")
     assert make(YES_NO, backend="file", path=str(path), count=2)[0].candidates == pool.candidates
-    assert read_prompts(path) == ([candidate.text for candidate in pool.candidates], None)
+    assert read_prompts(path) == [candidate.text for candidate in pool.candidates]
     assert pool_from_json(json.loads(path.read_text(encoding="utf-8")), YES_NO) == pool
 
 
@@ -642,8 +642,8 @@ def test_the_leaderboard_takes_the_prompts_of_the_task_that_is_named_or_instruct
         read_prompts(path, "9")
     wanted = [YES_NO.instruction, "One: yes, no."]
     for name in (YES_NO.id, YES_NO.key):
-        assert read_prompts(path, name) == (wanted, None)
-    assert read_prompts(path, instruction=YES_NO.instruction) == (wanted, None)
+        assert read_prompts(path, name) == wanted
+    assert read_prompts(path, instruction=YES_NO.instruction) == wanted
     with pytest.raises(DataError, match="expected prompts of one task"):
         read_prompts(path, instruction="Another one.")
 
@@ -658,7 +658,7 @@ def test_a_task_is_named_where_there_are_several_only(tmp_path: Path) -> None:
 def test_the_text_of_one_task_is_a_file_of_prompts(tmp_path: Path) -> None:
     path = tmp_path / "one.txt"
     path.write_text(pools_to_text([made(YES_NO, "One:\n yes,\tno.", "Two: yes, no.")]), encoding="utf-8")
-    assert read_prompts(path) == ([YES_NO.instruction, "One: yes, no.", "Two: yes, no."], None)
+    assert read_prompts(path) == [YES_NO.instruction, "One: yes, no.", "Two: yes, no."]
 
 
 @pytest.mark.parametrize("name", ["task273", "task273_europarl_classification"])
@@ -977,10 +977,52 @@ def test_nothing_is_said_of_wordings_taken_where_there_are_none(about: Task) -> 
         ("<START>Say", None),
         ("Say it.", None),
         ("<START></START>", ""),
+        ("<START>Say it.</START>\n\n(I opened with <START> and closed with </START>.)", "Say it."),
+        ("<START>Say it.</START>\n(Between `<START>` and `</START>`.)", "Say it."),
+        ("<START>说吧。</START>\n我把它放在<START>和</START>之间。", "说吧。"),
+        ("I put it between <START> and </START>.", None),
+        ("**<START>Say it.</START>**", "Say it."),
+        ("Sure! <START> Say it. </START>", "Say it."),
+        ('{"instruction": "Say \\"it\\"."}', 'Say "it".'),
+        ('```json\n{"instruction": "<START>Say it.</START>"}\n```', "Say it."),
+        ('<think>Hm.</think>{"instruction": "Say it."}', "Say it."),
+        ('{"instruction": "Say it.", "note": "Done."}', None),
+        ('{"instruction": "Say', None),
+        ('"Say it."', None),
     ],
 )
 def test_the_answer_is_what_stands_between_the_markers(answer: str, text: str | None) -> None:
     assert read_answer(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "cut"),
+    [
+        ("<START>Choose between positive and negative for the tweet that you ar</START>", True),
+        ('{"instruction": "Choose between positive and neg"}', True),
+        ("<START>Is the tweet positive or negative?</START>", False),
+        ("<START>Say “positive” or “negative.”</START>", False),
+        ("<START>判断它是积极还是消极。</START>", False),
+        ("<START>Choose between", False),  # no text: rejected for that
+    ],
+)
+def test_an_answer_cut_by_length_is_taken_if_its_text_has_an_end(answer: str, cut: bool) -> None:
+    rejection = Rejection(read_answer(answer) or "", "cut off at the limit of length")
+    assert cut_answer(answer) == (rejection if cut else answer)
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("en", "- Write in English.\n"),
+        ("de", "- Write in German (de), the language of the instruction.\n"),
+        ("ja", "- Write in Japanese (ja), the language of the instruction.\n"),
+        ("zh", "- 用中文书写。\n"),
+        ("qqq", "- Write in qqq (qqq), the language of the instruction.\n"),
+    ],
+)
+def test_a_request_names_the_language_of_the_instruction(language: str, line: str) -> None:
+    assert line in paraphrase_request(task("Sag es.", language=language), 0)
 
 
 # --- the sources lab and builtin

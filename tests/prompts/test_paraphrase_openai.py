@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from chat_sources import GOOD, GOOD_TEXT, OPENAI, TASK
+from chat_sources import GOOD, GOOD_TEXT, OPENAI, OTHER, TASK, saved
 from openai_server import NO_CHOICES, FakeOpenAI
-from replies import Answer, Fail, Json, Reply, Trouble
+from replies import Answer, Fail, Json, Reply, Slow, Trouble
 from sapo_lite.prompts.pool import Rejection
+from sapo_lite.prompts.sources import openai
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 make, error_of, failure = OPENAI.make, OPENAI.error, OPENAI.failure
@@ -58,6 +59,8 @@ def test_one_call_a_paraphrase_with_the_request_the_temperature_and_its_own_seed
     assert TASK.instruction in message["content"]
     assert message != second["messages"][0]  # another style
     seeds = first.pop("seed"), second["seed"]
+    schema = first.pop("response_format")["json_schema"]["schema"]
+    assert schema["required"] == ["instruction"]
     assert first == {"model": "tiny", "temperature": 0.7}
     assert seeds[0] != seeds[1]
 
@@ -144,18 +147,17 @@ def test_a_server_that_repeats_the_key_does_not_make_us_show_it(
     status: int, before: str, key: str, cache: Path
 ) -> None:
     said = f"{before} no luck with {key} here"
-    with FakeOpenAI([GOOD, Fail(status, said)]) as server:
+    with FakeOpenAI([GOOD, *[Fail(status, said)] * 9]) as server:
         error = error_of(server, parallel=1)
     assert key[:8] not in all_said(error)
     assert key not in files(cache)
     assert GOOD_TEXT in files(cache)
-    assert len(server.bodies(CHAT)) == 2
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.GARBAGE, Fail(429, KEY)])
 def test_trouble_does_not_show_the_key(trouble: Reply, key: str, cache: Path) -> None:
     with FakeOpenAI([trouble] * 99) as server:
-        error = error_of(server, timeout=0.2)
+        error = error_of(server, timeout=0.5, attempts=1)
     assert key not in all_said(error) + files(cache)
 
 
@@ -174,11 +176,12 @@ def test_no_content_is_an_empty_answer(nothing: Reply) -> None:
     "garbage",
     [
         NO_CHOICES,
-        Json({"error": {"message": "upstream has failed"}}),
         Json({"choices": [{"message": None}]}),
         Json({"choices": [{"text": GOOD}]}),
-        Json({"choices": [{"message": {"content": [{"type": "text", "text": GOOD}]}}]}),
         Json({"choices": [{"message": {"content": 7}}]}),
+        Json({"choices": [{"message": {"content": [7]}}]}),
+        Json({"choices": [{"message": {"content": [{"type": "text"}]}}]}),
+        Json({"choices": [{"message": {"content": [{"type": "text", "text": 7}]}}]}),
     ],
 )
 def test_a_completion_of_another_shape_counts_as_a_rejection(garbage: Reply) -> None:
@@ -188,10 +191,60 @@ def test_a_completion_of_another_shape_counts_as_a_rejection(garbage: Reply) -> 
     assert pool.texts == [GOOD_TEXT]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "text", "text": GOOD}],
+        [{"type": "text", "text": GOOD[:9]}, {"type": "text", "text": GOOD[9:]}],
+        [{"type": "thinking", "thinking": [{"type": "text", "text": OTHER}]}, {"type": "text", "text": GOOD}],
+        [{"type": "output_text", "text": GOOD}, {"type": "image_url", "image_url": {}}],
+        [GOOD],
+    ],
+)
+def test_a_content_in_parts_is_the_text_of_its_parts(content: object, cache: Path) -> None:
+    with FakeOpenAI([Json({"choices": [{"message": {"content": content}}]})]) as server:
+        [pool], _ = make(server, count=1)
+    assert pool.texts == [GOOD_TEXT]
+    assert pool.rejected == ()
+    assert saved(cache) == [GOOD]
+
+
 # --- a server in trouble
 
 
-@pytest.mark.parametrize("status", [408, 429, 502, 504])
+@pytest.mark.parametrize("error", [{"message": "upstream has failed", "code": 502}, "upstream has failed"])
+def test_an_error_in_the_place_of_a_success_is_tried_again_and_quoted(error: object) -> None:
+    trouble = Json({"error": error})
+    with FakeOpenAI([trouble, trouble, GOOD]) as server:
+        [pool], _ = make(server, count=1)
+    assert pool.texts == [GOOD_TEXT]
+    assert pool.rejected == ()
+    with FakeOpenAI([trouble] * 9) as server:
+        message = failure(server, count=1, fresh=True)
+    assert message.startswith(
+        f'{server.url} answered with an error ("upstream has failed") 3 times in a row.'
+    )
+
+
+NO_CREDIT = "You exceeded your current quota, please check your plan and billing details"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Fail(429, NO_CREDIT, type="insufficient_quota", code="insufficient_quota"),
+        Fail(429, NO_CREDIT, code="insufficient_quota"),
+        Json({"error": {"message": NO_CREDIT, "type": "insufficient_quota"}}),
+    ],
+)
+def test_an_account_without_credit_is_said_at_once_in_the_servers_words(reply: Reply) -> None:
+    with FakeOpenAI([reply] * 9) as server:
+        message = failure(server, count=1)
+    assert message == f'{server.url} does not run "tiny": {NO_CREDIT}. Add credit, or use another server.'
+    assert len(server.bodies(CHAT)) == 1
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 504])
 def test_each_status_of_a_busy_server_is_tried_again(status: int) -> None:
     with FakeOpenAI([Fail(status, "busy")] * 2 + [GOOD]) as server:
         [pool], _ = make(server, count=1)
@@ -214,13 +267,13 @@ def test_tries_of_a_server_that_asks_for_patience_are_bounded() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_is_left_alone_as_long_as_it_asks(status: int) -> None:
     started = time.monotonic()
-    with FakeOpenAI([Fail(status, "slowly", retry_after="0.4"), GOOD]) as server:
-        [pool], _ = make(server, count=1, timeout=0.3)
-    assert time.monotonic() - started >= 0.4
+    with FakeOpenAI([Fail(status, "slowly", retry_after="1.1"), GOOD]) as server:
+        [pool], _ = make(server, count=1, timeout=1.0)  # which the pause does not count to
+    assert time.monotonic() - started >= 1.1
     assert pool.texts == [GOOD_TEXT]
 
 
-@pytest.mark.parametrize("pause", ["Wed, 21 Oct 2026 07:28:00 GMT", "soon", "-1", ""])
+@pytest.mark.parametrize("pause", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", "nan", ""])
 def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
     with FakeOpenAI([Fail(429, "slowly", retry_after=pause), GOOD]) as server:
         [pool], _ = make(server, count=1)
@@ -228,12 +281,10 @@ def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pause", ["3600", "inf", "nan"])
+@pytest.mark.parametrize("pause", ["3600", "inf", "Tue, 21 Oct 2200 07:28:00 GMT"])
 def test_the_deadline_is_kept_however_long_the_server_asks_to_wait(pause: str) -> None:
-    started = time.monotonic()
     with FakeOpenAI([GOOD, *[Fail(429, "slowly", retry_after=pause)] * 9]) as server:
         [pool], _ = make(server, deadline=1.0, parallel=1, count=3)
-    assert time.monotonic() - started < 10
     assert pool.texts == [GOOD_TEXT]
     assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
 
@@ -288,10 +339,8 @@ def test_a_refusal_that_goes_on_is_not_asked_for_ever() -> None:
 
 
 def test_no_server_is_said(closed_port: int) -> None:
-    started = time.monotonic()
     with FakeOpenAI() as server:
         message = failure(server, base_url=f"http://127.0.0.1:{closed_port}/v1")
-    assert time.monotonic() - started < 5
     assert message == (
         f"No server answers at http://127.0.0.1:{closed_port}/v1. Start it, or correct paraphrase.base_url."
     )
@@ -305,10 +354,20 @@ def test_a_host_that_cannot_be_one_gets_the_same_sentence(host: str) -> None:
         )
 
 
-def test_a_silent_server_is_said_at_once() -> None:
+def test_a_server_that_stays_silent_is_said_after_the_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "CONNECT_TIMEOUT", 0.5)
     with FakeOpenAI(troubles={"/v1/models": Trouble.HANG}) as server:
-        assert failure(server).startswith(f"No server answers at {server.url}.")
+        assert failure(server, timeout=0.5) == (
+            f"{server.url} takes calls, and has not answered one to /models within 0.5 s "
+            "(paraphrase.timeout). Try again when it has loaded its model, or start it anew."
+        )
     assert server.routes == [MODELS]
+
+
+def test_a_server_that_is_slow_to_list_its_models_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai, "CONNECT_TIMEOUT", 0.2)
+    with FakeOpenAI(troubles={"/v1/models": Slow("", 0.5)}) as server:
+        assert len(make(server)[0][0].texts) == 2
 
 
 @pytest.mark.parametrize("reply", [Fail(404, "no such route"), Fail(500, "oh no"), Trouble.GARBAGE])
@@ -330,15 +389,15 @@ def test_an_unknown_model_is_said_in_the_servers_words_and_not_tried_again() -> 
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (Fail(500, "out of\n memory."), "out of memory"),
-        (Fail(500, ""), "Internal Server Error"),
-        (Fail(500, "long " * 99), ("long " * 60).strip()),
+        (Fail(418, "out of\n memory."), "out of memory"),
+        (Fail(418, ""), "I'm a Teapot"),
+        (Fail(418, "long " * 99), ("long " * 60).strip()),
     ],
 )
 def test_an_error_is_said_in_the_servers_words_on_one_line(reply: Reply, said: str) -> None:
     with FakeOpenAI([reply]) as server:
         assert failure(server, count=1) == (
-            f'{server.url} does not run "tiny" (HTTP 500): {said}. '
+            f'{server.url} does not run "tiny" (HTTP 418): {said}. '
             "Correct paraphrase.model or paraphrase.base_url."
         )
 

@@ -54,7 +54,7 @@ def test_troubles_end_the_call_and_the_next_is_none_the_worse(chat: ChatProtocol
     with chat.server([reply for reply, _ in expected] + [Trouble.GARBAGE]) as server:
         for _, error in expected:
             with pytest.raises(error):
-                ask(server, timeout=0.05)
+                ask(server, timeout=0.3 if error is httpx.ReadTimeout else 60.0)
         with pytest.raises(json.JSONDecodeError):
             ask(server).json()
         assert said(ask(server)) == "<START>Wording 7: say yes or no.</START>"
@@ -116,8 +116,8 @@ def test_a_server_closes_at_once_whatever_hangs(
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Fails after 5 s."""
-    ends = time.monotonic() + 5
+    """Fails after a minute."""
+    ends = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < ends
         time.sleep(0.005)

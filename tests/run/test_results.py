@@ -12,6 +12,7 @@ import pytest
 
 from made_runs import made_run, two_tasks
 from sapo_lite import read_results
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.evaluate import Evaluation
 from sapo_lite.evaluation.robustness import averages, robustness
@@ -47,6 +48,7 @@ def full(results: Results) -> Results:
             "mood": AnswersRewritten(0.0, 1.0, 0.0, None, None, None),
         },
         notices=["mood trains on dev.json"],
+        findings=[Finding("mood", "small test", "test", "12 test examples", {"rows": 12}, "caution")],
     )
 
 

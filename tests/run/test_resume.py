@@ -2,14 +2,13 @@
 
 import filecmp
 import signal
-import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from forked import start_small_run
+from forked import Program, start_small_run
 from small import call, small_command, small_run
 
 pytestmark = pytest.mark.slow
@@ -104,7 +103,7 @@ def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, me
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    process = subprocess.Popen(small_command(tmp_path / "run"), stderr=subprocess.PIPE, text=True)
+    process = Program(small_command(tmp_path / "run"))
     while not (tmp_path / "run/00-zero-shot/predictions/oldest-original.json").exists():
         assert process.poll() is None
         time.sleep(0.01)

@@ -3,16 +3,16 @@
 import filecmp
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sapo_lite.evaluation.metrics import METRICS
+from forked import Program, run_program
+from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC
 from sapo_lite.learning.rewriting import Rewriting
-from small import call, small_command, small_run
+from small import small_command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,8 @@ def test_a_run_that_rewrites_keeps_and_reports_what_became_of_the_answers(
     assert ("training the rewriter: 4/4 steps · mean reward" in shown) == (policy == "rl")
     assert "rewriting: 32/32 answers" in shown
     assert read(tmp_path / "run/results.json")["rewriting"]["oldest"]["rewritten"] > 0
-    metrics = [*METRICS, *(f"{metric}_extracted" for metric in METRICS)]
+    names = [*METRICS, TASK_METRIC]
+    metrics = [*names, *(f"{metric}_extracted" for metric in names)]
     assert all(list(by_metric) == metrics for by_metric in results.matrices.values())
     scores = read(tmp_path / "run/02-odd_one_out/predictions/oldest-original.json")["scores"]
     assert results.matrices["original"]["exact_match_extracted"][2][0] == scores["exact_match_extracted"]
@@ -84,7 +85,7 @@ def test_given_the_same_rows_a_run_is_as_if_there_had_been_no_policy(
 def test_a_run_that_rewrites_nothing_has_no_rewriting(fixed: Path) -> None:
     results = read(fixed / "results.json")
     assert results["rewriting"] == {}
-    assert all(list(by_metric) == list(METRICS) for by_metric in results["matrices"].values())
+    assert all(list(by_metric) == [*METRICS, TASK_METRIC] for by_metric in results["matrices"].values())
 
 
 def test_rewrites_are_made_with_the_chosen_candidate(tmp_path: Path) -> None:
@@ -113,9 +114,8 @@ def test_tasks_that_are_learned_together_are_rewritten_one_by_one(tmp_path: Path
 
 def kill_at(out: Path, line: str, *settings: str) -> None:
     """Start the run, and kill it as soon as it shows a line that begins so."""
-    process = subprocess.Popen(small_command(out, *settings), stderr=subprocess.PIPE, text=True, bufsize=1)
+    process = Program(small_command(out, *settings))
     deadline = time.monotonic() + 300
-    assert process.stderr is not None
     for shown in process.stderr:
         assert time.monotonic() < deadline, f"{line} was never shown"
         if shown.startswith(line):
@@ -132,7 +132,7 @@ def files(out: Path) -> set[str]:
 def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -> None:
     settings = (*REWRITE, "prompt.strategy=rewrite")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(small_command(whole, *settings)).returncode == 0
+    assert run_program(small_command(whole, *settings)).returncode == 0
     for moment in (
         "training the rewriter: 2/4",
         "rewriting: 16/32",
@@ -141,7 +141,7 @@ def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -
     ):
         kill_at(broken, moment, *settings)
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken, *settings))
+    last = run_program(small_command(broken, *settings))
     assert last.returncode == 0, last.stderr
     assert "R: ROUGE-L of the final answers alone in percent" in last.stdout
     assert "training answers rewritten in the backbone's own words" in last.stdout

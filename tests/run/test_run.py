@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from forked import run_program
 from sapo_lite import load_recipe, read_results, run_recipe
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
 from sapo_lite.run.folder import RunFolder, choose_folder
@@ -140,14 +142,14 @@ def test_a_finished_run_is_read_back_and_not_run_again(finished: Path) -> None:
 def test_a_finished_run_prints_the_same_summary_without_torch_and_touches_nothing(tmp_path: Path) -> None:
     settings = ("sequence.tasks=['oldest']", "prompt.strategy=fixed", "training.epochs=1")
     arguments = small_command(tmp_path / "run", *settings)
-    first = call(arguments)
+    first = run_program(arguments)
     assert first.returncode == 0, first.stderr
     before = times(tmp_path / "run")
     no_torch = "import sys; sys.modules['torch'] = None; from sapo_lite.cli import main; main()"
     again = call([arguments[0], "-c", no_torch, *arguments[2:]])
     assert (again.returncode, again.stdout, again.stderr) == (0, first.stdout, "")
     assert times(tmp_path / "run") == before
-    other = call([*arguments, "--set", "seed=7"])
+    other = run_program([*arguments, "--set", "seed=7"])
     assert (other.returncode, other.stdout) == (1, "")
     assert "seed: 0 in the run, 7 in the recipe" in other.stderr
 
@@ -408,6 +410,10 @@ def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(
     out, results, shown = fixed
     notice = "scoring.score_examples is 32 instead of 80: sequence.train_examples is 32"
     assert shown.startswith(f"note: {notice}\n")
+    found = "12 test examples: a score is known to ±28.3 points at worst (95 % interval)"
+    assert f"note: oldest: {found}\n" in shown[: shown.index("== ")]
+    numbers = {"rows": 12, "half_width": 28.3}
+    assert results.findings == [Finding("oldest", "small test", "test", found, numbers, "caution")]
     assert results.notices == [notice]
     assert read(out / "results.json")["notices"] == [notice]
     assert read(out / "recipe.json")["recipe"]["scoring"]["score_examples"] == 32

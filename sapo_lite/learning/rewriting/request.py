@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from sapo_lite.evaluation.final_answers import Kind
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import user_turn
-from sapo_lite.types import Language, Task, TrainingRow
+from sapo_lite.types import Task, TrainingRow
 
-_REQUEST: dict[Language, str] = {
+_REQUEST: dict[str, str] = {
     "en": """\
 {prompt}
 
@@ -23,7 +23,7 @@ Give this answer in your own words, as you would have answered yourself. {keep} 
 
 请用你自己的话给出这个答案，就像你自己作答那样。{keep}除了答案，不要写任何别的内容。""",
 }
-_KEEP: dict[Language, dict[Kind, str]] = {
+_KEEP: dict[str, dict[Kind, str]] = {
     "en": {
         "label": "Keep the label exactly as it is, and name no other.",
         "short": "Keep the final answer exactly as it is; if there is more to say, end with "
@@ -39,12 +39,13 @@ _KEEP: dict[Language, dict[Kind, str]] = {
 
 
 def rewrite_request(task: Task, row: TrainingRow, kind: Kind) -> str:
-    """The user turn that shows prompt and answer and asks for a rewrite, in the task's language."""
+    """The user turn that shows prompt and answer and asks for a rewrite, in Chinese or English."""
+    written = "zh" if task.language == "zh" else "en"
     # Braces in a row are safe: format does not interpret the values it inserts.
-    return _REQUEST[task.language].format(
+    return _REQUEST[written].format(
         prompt=user_turn(task, row.instruction, row.input),
         answer=row.answer,
-        keep=_KEEP[task.language][kind],
+        keep=_KEEP[written][kind],
     )
 
 

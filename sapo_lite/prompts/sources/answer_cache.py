@@ -28,10 +28,15 @@ from sapo_lite.types import Task, abbreviated
 
 
 class Call(NamedTuple):
-    """One request to a chat model, and the seed of its answer."""
+    """One request to a chat model, and the seed of its answer.
+
+    unstructured: the request to a server that refuses to hold the model to ANSWER_SCHEMA; None if `request`
+        does not ask for JSON in the first place
+    """
 
     request: str
     seed: int
+    unstructured: str | None = None
 
 
 Answers = Generator[str | Rejection, None, None]
@@ -39,7 +44,12 @@ Keep = Callable[[Call, str], None]
 
 
 class ChatModel(Protocol):
-    """A model that answers a user turn. It is opened at the first call."""
+    """A model that answers a user turn. It is opened at the first call.
+
+    structured: whether its server may hold it to a JSON schema
+    """
+
+    structured: bool
 
     def identity(self) -> dict[str, Any]:
         """All that determines its answers besides the call: "source", "model", options; no host, no key."""
@@ -157,7 +167,10 @@ class RememberedModel:
         # Every call has its own seed: the same seed would repeat a rejected text.
         digest = hashlib.sha256(f"{self._seed}/{task.id}/{number}".encode()).digest()
         seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
-        return Call(paraphrase_request(task, number, taken), seed)
+        plain = paraphrase_request(task, number, taken)
+        if not self._model.structured:
+            return Call(plain, seed)
+        return Call(paraphrase_request(task, number, taken, structured=True), seed, unstructured=plain)
 
     def _memory(self, task: Task) -> _Memory:
         if task.id not in self._memories:

@@ -20,6 +20,8 @@ MAX_NEW_TOKENS = 512
 class OwnModel:
     """The backbone as a chat model; `load` loads it at its first use."""
 
+    structured = False
+
     def __init__(
         self, config: "ParaphraseConfig", model: "ModelConfig", load: "Callable[[], Backbone]"
     ) -> None:

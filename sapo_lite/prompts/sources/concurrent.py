@@ -3,8 +3,6 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -27,6 +25,26 @@ class BusyError(Exception):
         self.pause = pause
 
 
+_BUSY = {408, 429, 503, 504}
+
+
+def passing_failure(status: int, said: str, pause: float = 0.0) -> BusyError:
+    """The error of an answer with a status of `support.http.PASSING`, and with these words of the server."""
+    if status in _BUSY or not said:
+        return BusyError(f"was busy (HTTP {status})", pause)
+    return BusyError(f'failed (HTTP {status}: "{said}")', pause)
+
+
+# A server that does not hold models to a JSON schema says so with such a status, and one of these words.
+_INVALID = {400, 422, 500, 501}
+_OF_A_FORM = ("format", "schema", "grammar", "structured", "guided")
+
+
+def refuses_form(status: int, said: str) -> bool:
+    """Whether a server's error is about the form that answers were to have."""
+    return status in _INVALID and any(word in said.lower() for word in _OF_A_FORM)
+
+
 class UnreadableError(Exception):
     """The server replied with an unexpected body."""
 
@@ -41,7 +59,7 @@ class InFlight:
 
     def __init__(
         self,
-        ask: Callable[[Call], Awaitable[str]],
+        ask: Callable[[Call], Awaitable[str | Rejection]],
         server: str,
         *,
         check: Callable[[], None],
@@ -103,7 +121,8 @@ class InFlight:
                 try:
                     with anyio.fail_after(self._timeout):
                         answer = await self._ask(call)
-                    keep(call, answer)
+                    if isinstance(answer, str):
+                        keep(call, answer)
                     return answer
                 except TimeoutError:
                     return Rejection("", f"no answer within {self._timeout:g} s")
@@ -117,16 +136,6 @@ class InFlight:
             f"{self._server} {trouble} {len(BACKOFF) + 1} times in a row. "
             "See that it runs, then start the same command again: what it has said is kept."
         )
-
-
-def is_here(url: str) -> bool:
-    """Whether a server is on this machine: then proxies of the environment are not used."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
 
 
 def _there(futures: "Sequence[Future[str | Rejection]]", late: Rejection) -> list[str | Rejection]:

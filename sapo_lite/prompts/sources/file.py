@@ -5,8 +5,9 @@ The file has one list of texts for each task, under the task's full or short id,
     task195 = ["Is this tweet positive or negative?", "..."]
 
 or it is a candidates file, written by a run (one task) or by `sapo-lite paraphrase`. Texts that may belong to
-two tasks, or twice to one, are refused. If a single task is paraphrased, the file may also be a prompts file
-of `sapo-lite score`: a JSON list of texts, or a text file with one a line.
+two tasks, or twice to one, are refused. The file may also be a prompts file of `sapo-lite score`: a text file
+with one a line, under a heading (`# task195`) for each task, or, if a single task is paraphrased, without
+headings; or then a JSON list of texts.
 """
 
 import tomllib
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sapo_lite.data.files import prompts_in_text
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.strict_json import loads
@@ -85,7 +87,7 @@ def _parse(path: Path) -> dict[str, Any] | list[Any]:
     try:
         content = path.read_text(encoding="utf-8-sig")
         if kind not in (".toml", ".json"):
-            return [line.strip() for line in content.split("\n") if line.strip()]
+            return prompts_in_text(content, str(path))
         data = tomllib.loads(content) if kind == ".toml" else loads(content)
     except OSError as error:
         raise ParaphraseError(f"{path}: the file of paraphrases cannot be read: {error.strerror}.") from None

@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
-from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError
+from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA, cut_answer
+from sapo_lite.prompts.sources.concurrent import (
+    BusyError,
+    InFlight,
+    UnreadableError,
+    passing_failure,
+    refuses_form,
+)
 from sapo_lite.prompts.sources.ollama_server import GARBAGE, OllamaServer, resolve_host
+from sapo_lite.support.http import PASSING
 
 if TYPE_CHECKING:
+    import ollama
+
+    from sapo_lite.prompts.pool import Rejection
     from sapo_lite.recipe import ParaphraseConfig
     from sapo_lite.support.progress import Meter, Progress
 
@@ -55,8 +66,10 @@ def ollama_model(
 class OllamaModel:
     """One model on one server. Nothing is sent before the first call."""
 
+    structured = True
+
     def __init__(self, config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool) -> None:
-        self._server = OllamaServer(resolve_host(config.host))
+        self._server = OllamaServer(resolve_host(config.host), config.timeout)
         self._model = model
         self._config = config
         self._progress = progress
@@ -67,6 +80,7 @@ class OllamaModel:
             "num_predict": NUM_PREDICT,
         }
         self._think: bool | None = False
+        self._form: dict[str, Any] | None = ANSWER_SCHEMA
         self._calls = InFlight(
             self._ask,
             f"Ollama at {self._server.url}",
@@ -93,7 +107,7 @@ class OllamaModel:
         return self._server.unload(self._model, wait=wait) if self._calls.started else None
 
     def _check(self) -> None:
-        """Raise ParaphraseError, within seconds, unless the server answers and has the model."""
+        """Raise ParaphraseError unless the server answers and has the model."""
         self._server.version()
         if self._server.has(self._model):
             return
@@ -114,48 +128,59 @@ class OllamaModel:
                 meters[layer].advance(_megabytes(done) - reached.get(layer, 0))
                 reached[layer] = _megabytes(done)
 
-    async def _ask(self, call: Call) -> str:
+    async def _ask(self, call: Call) -> str | Rejection:
         """One streamed call: an early end closes the connection, so the server stops too."""
         import httpx
         import ollama
 
-        think = self._think
+        think, form = self._think, None if call.unstructured is None else self._form
         try:
-            return await self._stream(call, think)
+            return await self._stream(call, think, form)
         except httpx.TimeoutException:
             raise TimeoutError from None
         except (ConnectionError, httpx.RequestError):
             raise BusyError("broke the connection") from None
         except ollama.ResponseError as error:
-            if error.status_code == 503:
-                raise BusyError("was busy (HTTP 503)") from None
-            if error.status_code == -1:
-                raise BusyError(f'broke off ("{error.error}")') from None
-            if think is not None and error.status_code == 400 and "think" in str(error.error).lower():
-                self._think = None  # some models reject even think=False: not sent any more
-                return await self._ask(call)
-            raise self._server.refusal(self._model, error) from None
+            # Not sent any more: some models reject even think=False, old servers know no schema.
+            if form is not None and refuses_form(error.status_code, str(error.error)):
+                self._form = None
+            elif think is not None and error.status_code == 400 and "think" in str(error.error).lower():
+                self._think = None
+            else:
+                raise self._failure(error) from None
+            return await self._ask(call)
         except GARBAGE:
             raise UnreadableError from None
 
-    async def _stream(self, call: Call, think: bool | None) -> str:
+    def _failure(self, error: ollama.ResponseError) -> Exception:
+        """The error of a call that the server did not answer: one to try again after, or a final one."""
+        said = " ".join(str(error.error).split())
+        if error.status_code == -1:
+            return BusyError(f'broke off ("{said}")')
+        if error.status_code in PASSING:
+            return passing_failure(error.status_code, said)
+        return self._server.refusal(self._model, error)
+
+    async def _stream(self, call: Call, think: bool | None, form: dict[str, Any] | None) -> str | Rejection:
         import ollama
 
-        text, done = "", False
+        asked = call.unstructured if form is None and call.unstructured is not None else call.request
+        text, done, reason = "", False, None
         async with ollama.AsyncClient(timeout=self._config.timeout, **self._server.options) as client:
             parts = await client.chat(
                 self._model,
-                [{"role": "user", "content": call.request}],
+                [{"role": "user", "content": asked}],
                 stream=True,
                 think=think,
+                format=form,
                 options={**self._options, "seed": call.seed},
             )
             async for part in parts:
                 text += part.message.content or ""
-                done = bool(part.done)
+                done, reason = bool(part.done), part.done_reason
         if not done:
             raise ConnectionError  # the stream ended before the answer
-        return text
+        return cut_answer(text) if reason == "length" else text
 
 
 def _megabytes(size: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sapo_lite.errors import ParaphraseError
-from sapo_lite.prompts.sources.concurrent import is_here
+from sapo_lite.support.http import is_here
 
 if TYPE_CHECKING:
     import ollama
@@ -30,10 +30,11 @@ GARBAGE = (ValueError, TypeError, AttributeError)
 
 
 class OllamaServer:
-    """The server at `url`."""
+    """The server at `url`, which has `patience` seconds (some at least) to say what it is and has."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
         self.url = url
+        self._patience = max(HEALTH_TIMEOUT, patience)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -41,13 +42,20 @@ class OllamaServer:
         return {"host": self.url, "trust_env": not is_here(self.url)}
 
     def version(self) -> str:
-        """The server's version. Raises ParaphraseError, within seconds, unless it is an Ollama server."""
+        """The server's version. Raises ParaphraseError unless it is an Ollama server."""
         import httpx
 
         try:
             answer = httpx.get(
-                f"{self.url}/api/version", timeout=HEALTH_TIMEOUT, trust_env=not is_here(self.url)
+                f"{self.url}/api/version",
+                timeout=httpx.Timeout(self._patience, connect=HEALTH_TIMEOUT),
+                trust_env=not is_here(self.url),
             )
+        except httpx.ReadTimeout:
+            raise ParaphraseError(
+                f"The server at {self.url} takes calls, and has not answered one to /api/version within "
+                f"{self._patience:g} s (paraphrase.timeout). If it is Ollama, restart it with: ollama serve"
+            ) from None
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
                 f"No Ollama server answers at {self.url}. {self._how_to_start()} "
@@ -77,7 +85,7 @@ class OllamaServer:
         import ollama
 
         try:
-            with self._client(HEALTH_TIMEOUT) as client:
+            with self._client(self._patience) as client:
                 client.show(model)
         except ollama.ResponseError as error:
             if error.status_code == 404:
@@ -95,7 +103,7 @@ class OllamaServer:
     def digest(self, model: str) -> str | None:
         """Hash of the model's files; None where no server answers, or it lacks the model.
 
-        If answers were saved, it is called before `version`: both together must end within seconds.
+        If answers were saved, it is called before `version`, which is the one that says what is wrong.
         """
         import httpx
         import ollama

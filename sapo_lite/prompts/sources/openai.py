@@ -11,21 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
-from sapo_lite.prompts.sources.concurrent import BusyError, InFlight, UnreadableError, is_here
+from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA, cut_answer
+from sapo_lite.prompts.sources.concurrent import (
+    BusyError,
+    InFlight,
+    UnreadableError,
+    passing_failure,
+    refuses_form,
+)
+from sapo_lite.support.http import PASSING, is_here, retry_after
 
 if TYPE_CHECKING:
     import httpx
 
+    from sapo_lite.prompts.pool import Rejection
     from sapo_lite.recipe import ParaphraseConfig
 
-HEALTH_TIMEOUT = 3.0  # s
+CONNECT_TIMEOUT = 3.0  # s
 KEY = "OPENAI_API_KEY"
-_BUSY = {408, 429, 502, 503, 504}
 _INVALID = {400, 422}
+_LONGEST_PAUSE = 60.0  # s that a server may ask to wait
+_FORM = "response_format"
+_SCHEMA = {"name": "paraphrase", "strict": True, "schema": ANSWER_SCHEMA}
 
 
 class OpenAIModel:
     """One model at one endpoint. Nothing is sent before the first call."""
+
+    structured = True
 
     def __init__(self, config: ParaphraseConfig, model: str) -> None:
         if config.base_url is None:
@@ -57,20 +70,26 @@ class OpenAIModel:
         return self._calls.answers(calls, keep)
 
     def _check(self) -> None:
-        """Raise ParaphraseError, within seconds, if no server answers or the key is refused.
+        """Raise ParaphraseError if no server answers or the key is refused.
 
         Not every compatible server has this route, so other responses are ignored.
         """
         import httpx
 
-        headers = _headers()
+        patience = max(CONNECT_TIMEOUT, self._config.timeout)  # some servers load a model before they answer
         try:
             answer = httpx.get(
                 f"{self.url}/models",
-                headers=headers,
-                timeout=HEALTH_TIMEOUT,
+                headers=_headers(),
+                timeout=httpx.Timeout(patience, connect=CONNECT_TIMEOUT),
                 trust_env=not is_here(self.url),
             )
+        except httpx.ReadTimeout:
+            raise ParaphraseError(
+                f"{self.url} takes calls, and has not answered one to /models within "
+                f"{patience:g} s (paraphrase.timeout). "
+                "Try again when it has loaded its model, or start it anew."
+            ) from None
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
                 f"No server answers at {self.url}. Start it, or correct paraphrase.base_url."
@@ -82,35 +101,60 @@ class OpenAIModel:
         if answer.status_code in {401, 403}:
             raise self._key_refused(answer.status_code)
 
-    async def _ask(self, call: Call) -> str:
+    async def _ask(self, call: Call) -> str | Rejection:
         """Make one call. Raises the errors that `InFlight` handles."""
+        options: dict[str, Any] = {**self._options, "seed": call.seed}
+        request = call.request
+        if call.unstructured is not None:
+            options[_FORM] = {"type": "json_schema", "json_schema": _SCHEMA}
+            request = call.unstructured if _FORM in self._refused else call.request
+        options = {name: value for name, value in options.items() if name not in self._refused}
+        message = {"role": "user", "content": request}
+        answer = await self._post({"model": self._model, "messages": [message], **options})
+        if answer.is_success:
+            return self._read(answer)
+        if refused := _refused(answer, options):
+            self._refused |= refused
+            return await self._ask(call)
+        raise self._failure(answer)
+
+    async def _post(self, body: dict[str, Any]) -> httpx.Response:
         import httpx
 
-        options = {k: v for k, v in {**self._options, "seed": call.seed}.items() if k not in self._refused}
-        message = {"role": "user", "content": call.request}
-        body = {"model": self._model, "messages": [message], **options}
         settings: dict[str, Any] = {"headers": _headers(), "trust_env": not is_here(self.url)}
         try:
             async with httpx.AsyncClient(timeout=self._config.timeout, **settings) as client:
-                answer = await client.post(f"{self.url}/chat/completions", json=body)
+                return await client.post(f"{self.url}/chat/completions", json=body)
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.RequestError:
             raise BusyError("broke the connection") from None
-        if answer.status_code in _BUSY:
-            raise BusyError(f"was busy (HTTP {answer.status_code})", _pause(answer))
-        if answer.status_code in _INVALID and (named := [name for name in options if name in answer.text]):
-            self._refused.update(named)  # reasoning models accept no temperature, some servers no seed
-            return await self._ask(call)
-        if not answer.is_success:
-            raise self._refusal(answer)
+
+    def _read(self, answer: httpx.Response) -> str | Rejection:
+        """The text of a success; an error in its place is raised."""
         try:
-            text = answer.json()["choices"][0]["message"]["content"]
-        except (ValueError, LookupError, TypeError):
+            body = answer.json()
+        except ValueError:
             raise UnreadableError from None
-        if not isinstance(text, str | None):
-            raise UnreadableError
-        return text or ""
+        if isinstance(body, dict) and body.get("error"):
+            if _is_out_of_quota(answer):
+                raise self._no_credit(answer)
+            raise BusyError(f'answered with an error ("{_said(answer)}")')
+        try:
+            choice = body["choices"][0]
+            text = _text(choice["message"]["content"])
+        except (LookupError, TypeError, AttributeError):
+            raise UnreadableError from None
+        return cut_answer(text) if choice.get("finish_reason") == "length" else text
+
+    def _failure(self, answer: httpx.Response) -> Exception:
+        """The error of an answer that is none: one to try again after, or a final one."""
+        if _is_out_of_quota(answer):
+            return self._no_credit(answer)
+        if answer.status_code in PASSING:
+            pause = min(_LONGEST_PAUSE, retry_after(answer.headers.get("Retry-After")))
+            return passing_failure(answer.status_code, _said(answer), pause)
+        return self._refusal(answer)
 
     def _refusal(self, answer: httpx.Response) -> ParaphraseError:
         if answer.status_code in {401, 403}:
@@ -118,6 +162,11 @@ class OpenAIModel:
         return ParaphraseError(
             f'{self.url} does not run "{self._model}" (HTTP {answer.status_code}): {_said(answer)}. '
             "Correct paraphrase.model or paraphrase.base_url."
+        )
+
+    def _no_credit(self, answer: httpx.Response) -> ParaphraseError:
+        return ParaphraseError(
+            f'{self.url} does not run "{self._model}": {_said(answer)}. Add credit, or use another server.'
         )
 
     def _key_refused(self, status: int) -> ParaphraseError:
@@ -138,21 +187,48 @@ def _headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if (key := _key()) else {}
 
 
+def _refused(answer: httpx.Response, options: dict[str, Any]) -> set[str]:
+    """The options of a call that the server's error is about.
+
+    Reasoning models take no temperature, some servers no seed, many hold no model to a JSON schema.
+    """
+    if _FORM in options and refuses_form(answer.status_code, answer.text):
+        return {_FORM}
+    return {name for name in options if name in answer.text} if answer.status_code in _INVALID else set()
+
+
+def _text(content: Any) -> str:
+    """The text of a message, which is one or a list of parts. Raises TypeError if it is something else."""
+    if content is None:
+        return ""
+    if isinstance(content, list):  # other parts are thoughts, or what is no text
+        parts = [{"text": part} if isinstance(part, str) else part for part in content]
+        content = "".join(part["text"] for part in parts if part.get("type", "text") in _TEXTS)
+    if not isinstance(content, str):
+        raise TypeError
+    return content
+
+
+_TEXTS = {"text", "output_text"}
+
+
+def _is_out_of_quota(answer: httpx.Response) -> bool:
+    """Whether the account is out of credit: no pause will help."""
+    try:
+        error = answer.json()["error"]
+        return "insufficient_quota" in (error.get("type"), error.get("code"))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+
+
 def _said(answer: httpx.Response) -> str:
     """The server's message on one line, without the key, which some servers repeat."""
     try:
-        text = str(answer.json()["error"]["message"])
+        error = answer.json()["error"]
+        text = error if isinstance(error, str) else str(error["message"])
     except (ValueError, LookupError, TypeError):
         text = answer.text
     text = text.strip() or answer.reason_phrase
     if key := _key():
         text = text.replace(key, "***")
     return " ".join(text.split())[:300].rstrip(" .")
-
-
-def _pause(answer: httpx.Response) -> float:
-    """Seconds to wait as requested by a busy server; 0 if it gives none, or a date."""
-    try:
-        return min(60.0, float(answer.headers.get("Retry-After", 0)))
-    except ValueError:
-        return 0.0
