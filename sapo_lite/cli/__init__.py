@@ -15,7 +15,7 @@ from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
 from sapo_lite.cli.score_command import score
-from sapo_lite.errors import SapoLiteError
+from sapo_lite.errors import GuardError, SapoLiteError
 
 app = typer.Typer(
     name="sapo-lite",
@@ -42,17 +42,17 @@ def main() -> None:
     try:
         app()
     except SapoLiteError as error:
-        _fail(str(error))
+        _fail(str(error), 3 if isinstance(error, GuardError) else 1)
     except OSError as error:
         if error.filename is None and error.errno not in _FULL:
             raise
         _fail(_of_a_path(error))
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, code: int = 1) -> NoReturn:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"error: {message}", style="red", markup=False)
-    raise SystemExit(1)
+    raise SystemExit(code)
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sapo_lite.compare.times import seconds_alone
@@ -20,12 +21,14 @@ from sapo_lite.run.folder import read_usage
 from sapo_lite.run.results import Results, read_results
 from sapo_lite.support.files import read_json
 
-# Descriptions of metrics, by name. A run has those of robustness only if it measured them.
+WATCHED = "watched"
+# Descriptions of metrics, by name. A run has those of robustness and of what is watched if it measured them.
 METRICS = {
     **FORMULAS,
     "in-task": IN_TASK,
     "held-out mean": "mean over tasks of the mean over prompts held out, at the end",
     "held-out worst": "mean over tasks of the worst of these prompts",
+    WATCHED: "mean over what is watched of the last score minus that before any training",
 }
 _OF_ROBUSTNESS = {"held-out mean": "mean", "held-out worst": "worst"}
 
@@ -98,12 +101,14 @@ def read_run(path: Path, command: str | None = None) -> Run:
 
 
 def _values(results: Results, kind: str) -> dict[str, float | None]:
-    """Values by metric; those of robustness only if they were measured."""
+    """Values by metric; those of robustness and of what is watched only if they were measured."""
     continual, averages = results.metrics[kind][TASK_METRIC], results.robustness_averages
+    watched = list(results.watched.values())
     return {
         **{name: continual[name] for name in FORMULAS},
         "in-task": in_task_accuracy(results.matrices[kind][TASK_METRIC]),
         **{name: averages[key] for name, key in _OF_ROBUSTNESS.items() if key in averages},
+        **({WATCHED: fmean(w.scores[-1] - w.scores[0] for w in watched)} if watched else {}),
     }
 
 

@@ -15,6 +15,7 @@ from sapo_lite.data.row_instructions import settle_instructions
 from sapo_lite.data.rows import empty_answers_notice, examples_from_rows, find_columns
 from sapo_lite.data.template import Template
 from sapo_lite.data.text_files import Notify
+from sapo_lite.data.watch_sets import HARNESS, is_set, watch_sets
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import many, nearest, quoted
 from sapo_lite.types import Example, Task
@@ -42,6 +43,11 @@ def own_tasks(sequence: "SequenceConfig", notify: Notify) -> list[Task]:
             if name not in by_name:
                 raise DataError(f"no [[sequence.task]] has this name; there are {', '.join(by_name)}")
             tasks.append(_load(by_name[name], sequence, notify))
+    if others := [name for name in sequence.watch if not is_set(name)]:
+        problems.append(
+            f"sequence.watch: expected shipped sets ({', '.join(watch_sets())}) and {HARNESS}NAME, found "
+            f"{', '.join(others)}. A task of the recipe is watched with watch = true in its table."
+        )
     if problems:
         raise DataError("\n".join(problems))
     return sorted(tasks, key=lambda task: task.watched)

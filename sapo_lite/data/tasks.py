@@ -24,6 +24,7 @@ from sapo_lite.data.rows import (
 from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
 from sapo_lite.data.task_keys import task_keys
 from sapo_lite.data.text_files import Notify, ignore
+from sapo_lite.data.watch_sets import is_set
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
@@ -42,8 +43,8 @@ def load_sequence(
 ) -> list[Task]:
     """The recipe's tasks in order, with keys; `data` (--data) is searched before the other folders.
 
-    `notify` is called with a sentence for everything that is guessed in a file or left out of it, and for
-    every draw of examples.
+    Tasks that are only watched come last. `notify` is called with a sentence for everything that is guessed
+    in a file or left out of it, and for every draw of examples.
 
     Raises:
         DataError: tasks have faults; the message lists all of them, one a line.
@@ -69,13 +70,14 @@ def _of_suite(sequence: "SequenceConfig", data: Path | None, notify: Notify) -> 
     problems: list[str] = []
     wanted_as: dict[str, str] = {}
     tasks = []
-    for wanted in sequence.tasks:
+    watched = [name for name in sequence.watch if not is_set(name)]
+    for wanted, only_watched in [*((name, False) for name in sequence.tasks), *((n, True) for n in watched)]:
         with collecting(problems):
             name = match_task(wanted, suite, index)
             if name in wanted_as:
                 raise DataError(f"{quoted(wanted_as[name])} and {quoted(wanted)} are the same task, {name}.")
             wanted_as[name] = wanted
-            tasks.append(_load_task(suite, name, index[name], sequence, notify))
+            tasks.append(_load_task(suite, name, index[name], sequence, notify, watched=only_watched))
     if problems:
         raise DataError("\n".join(problems))
     return tasks
@@ -97,16 +99,24 @@ def load_dev(
     return _examples(read_rows(path, notify), path, sys.maxsize, sequence, notify)
 
 
-def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify) -> Task:
-    """Load one task. Raises DataError with all faults of its entry and files."""
+def _load_task(
+    suite: Path, name: str, entry: object, sequence: "SequenceConfig", notify: Notify, *, watched: bool
+) -> Task:
+    """Load one task, a watched one without training examples.
+
+    Raises:
+        DataError: its entry and files have faults; the message lists all.
+    """
     folder = suite / name
     problems: list[str] = []
     with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
+    split: Literal["train", "dev"] = "train"
     files: list[tuple[Path, int, list[Row]]] = []
-    with collecting(problems):
-        split, path = _train_file(folder, sequence.missing_train)
-        files.append((path, sequence.train_examples, read_rows(path, notify)))
+    if not watched:
+        with collecting(problems):
+            split, path = _train_file(folder, sequence.missing_train)
+            files.append((path, sequence.train_examples, read_rows(path, notify)))
     with collecting(problems):
         path = _test_file(folder)
         files.append((path, sequence.test_examples, read_rows(path, notify)))
@@ -117,18 +127,19 @@ def _load_task(suite: Path, name: str, entry: object, sequence: "SequenceConfig"
             examples.append(_examples(rows, path, limit, sequence, notify))
     if problems:
         raise DataError("\n".join(problems))
-    train, test = examples
+    *train, test = examples
     return Task(
         id=name,
         suite=sequence.suite,
         instruction=entry["instruction"],
         suffix=entry["suffix"],
         labels=tuple(entry["labels"]),
-        metric=_metric(entry, sequence.suite, train),
+        metric=_metric(entry, sequence.suite, examples[0]),
         language=language_of(entry["instruction"] + entry["suffix"]),
-        train=train,
+        train=train[0] if train else (),
         test=test,
         train_split=split,
+        watched=watched,
     )
 
 
@@ -146,11 +157,11 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
     return entry
 
 
-def _metric(entry: Mapping[str, Any], suite: str, train: Sequence[Example]) -> str:
+def _metric(entry: Mapping[str, Any], suite: str, examples: Sequence[Example]) -> str:
     """The entry's own metric; else the published one for suites that have scores to be compared with."""
     if "metric" in entry or suite in IN_ORDER:
         return str(entry.get("metric", "rougeL"))
-    return default_metric(entry["labels"], [example.answer for example in train])
+    return default_metric(entry["labels"], [example.answer for example in examples])
 
 
 def _train_file(folder: Path, missing_train: str) -> tuple[Literal["train", "dev"], Path]:

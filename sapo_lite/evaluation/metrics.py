@@ -109,6 +109,12 @@ def mean_scores(predictions: Sequence[str], task: Task) -> dict[str, float]:
     return {**scores, TASK_METRIC: own}
 
 
+def row_scores(predictions: Sequence[str], task: Task) -> list[float]:
+    """Scores of the answers to the task's test examples by the task's own metric, in percent."""
+    score = score_of(task)
+    return [100 * score(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
+
+
 def _applied(metric: Metric, task: Task) -> Callable[[str, str], float]:
     return lambda prediction, reference: metric(_nfc(prediction), _nfc(reference), task.labels)
 

@@ -91,6 +91,11 @@ class Method:
         """Whether the method trains; otherwise no prompt is chosen either."""
         return bool(self.groups(["any"]))
 
+    @property
+    def replays(self) -> bool:
+        """Whether rows of earlier tasks are mixed into those of a new one."""
+        return self.replay_count is not none_rehearsed
+
 
 def trains(method: str) -> bool:
     """Whether the method of this name trains. True for names of removed methods in old runs."""

@@ -145,6 +145,11 @@ class ChatFormat:
         answers = self._encode_answers([row.answer for row in rows])
         return [EncodedRow((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
 
+    def encode_choices(self, turn: str, answers: Sequence[str]) -> list[EncodedRow]:
+        """A free user turn with each of several answers, as token ids."""
+        prompt = self.encode_turn(turn)
+        return [EncodedRow((*prompt, *answer), len(prompt)) for answer in self._encode_answers(answers)]
+
     def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of answer and end of turn after the header; they do not depend on the turn before it.
 

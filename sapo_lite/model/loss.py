@@ -50,3 +50,27 @@ def answer_nll(
     with backbone.inference():
         in_batches(backbone, encoded, add, tokens=batch_tokens)
     return tuple(sums.tolist()), tuple(len(e.answer_ids) for e in encoded)
+
+
+def greedy_answer_nll(
+    backbone: Backbone, encoded: Sequence[EncodedRow]
+) -> tuple[tuple[float, ...], tuple[bool, ...]]:
+    """Summed answer NLL in nats of each row, and whether all its answer tokens are the most likely ones."""
+    sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
+    missed = torch.zeros_like(sums)
+
+    def add(batch: AnswerBatch) -> None:
+        states = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
+        pieces = []
+        for h, targets in zip(states.split(HEAD_ROWS), batch.targets.split(HEAD_ROWS), strict=True):
+            with backbone.autocast():
+                logits = backbone.head(h).float()
+            nll = F.cross_entropy(logits, targets, reduction="none")
+            pieces.append(torch.stack([nll.double(), (logits.argmax(-1) != targets).double()]))
+        nll, misses = torch.cat(pieces, dim=1)
+        sums.index_add_(0, batch.owners, nll)
+        missed.index_add_(0, batch.owners, misses)
+
+    with backbone.inference():
+        in_batches(backbone, encoded, add)
+    return tuple(sums.tolist()), tuple(count == 0 for count in missed.tolist())

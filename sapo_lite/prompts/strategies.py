@@ -280,14 +280,18 @@ def select(
     *,
     seed: int,
     training: TrainingContext,
+    rank: int = 0,
 ) -> Selection:
     """Apply the recipe's strategy to one task.
 
-    `scores` may be empty if the strategy needs none, or if there is only one candidate.
+    `scores` may be empty if the strategy needs none, or if there is only one candidate. A `rank` above 0
+    takes the candidate of that place by loss, from 0, instead of the strategy's.
     """
     strategy, schedule = strategy_of(config.model_dump()), None
     if len(candidates) == 1:
         chosen = candidates[0]
+    elif rank:
+        chosen = candidates[ranked(scores)[rank].index]
     else:
         given = StrategyInput(config, candidates, scores, f"{seed}/{task.id}", training)
         chosen = strategy.choose(given)

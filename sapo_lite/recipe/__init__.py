@@ -10,6 +10,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.strategies import STRATEGIES, Strategy
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
+from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.limits import lower_to_limits
 from sapo_lite.recipe.registered import registered_rules
@@ -30,6 +31,7 @@ from sapo_lite.support.messages import as_toml
 __all__ = [
     "AdapterConfig",
     "EvaluationConfig",
+    "GuardConfig",
     "ModelConfig",
     "ParaphraseConfig",
     "PromptConfig",

@@ -85,6 +85,16 @@ def _of_methods() -> Iterator[Rule]:
         lambda weight, method: weight != 0 or not METHODS[method].penalty,
         'a number above 0 (adapter.method is "{1}")',
     )
+    yield Rule(
+        ("guard.on", "guard.max_drop", "adapter.method", "paraphrase.count", *_prompt_keys()),
+        lambda on, line, method, count, *prompt: (
+            on != "retry"
+            or line is None
+            or (len(METHODS[method].groups("ab")) > 1 and count and _takes_the_lowest(_prompt(prompt)))
+        ),
+        '"warn" or "stop" ("retry" takes the candidate of the next lowest loss: it needs prompt.strategy = '
+        '"sapo" without top_k and rescore, paraphrases, and an adapter that learns one task after another)',
+    )
 
 
 def _of_candidates() -> Iterator[Rule]:
@@ -120,6 +130,12 @@ def _given(key: str, needed: tuple[str, ...]) -> Rule:
         lambda value, backend, *run: value or not (_needs(run).candidates and lacks(backend)),
         f"{_GIVEN.get(key, 'a value')} (paraphrase.backend has {one_of(map(quoted, kinds))}{without})",
     )
+
+
+def _takes_the_lowest(prompt: Mapping[str, Any]) -> bool:
+    """Whether one candidate, that of the lowest loss, is trained with: the next one can take its place."""
+    strategy = strategy_of(prompt)
+    return strategy.races and strategy.schedule is None
 
 
 def _prompt_keys() -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr, model_validator
 
 from sapo_lite.errors import RecipeError
+from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.section import Section
@@ -26,6 +27,7 @@ from sapo_lite.recipe.values import (
     Switch,
     TaskIds,
     Text,
+    WatchNames,
 )
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
@@ -52,6 +54,8 @@ class SequenceConfig(Section):
     They are those of a suite, named in `tasks`, or the tables [[sequence.task]], of which `tasks` can choose
     some and order them. Rows are split and drawn by the seed `draw` (else 0), by label where labels are
     closed. Of published suites and of the lab, the first rows of every file are used unless `draw` is set.
+    What `watch` names is tested at every stage and never trained: shipped sets ("general"), tasks of
+    lm-evaluation-harness ("harness:arc_easy", or "harness:FILE.yaml"), and tasks of the suite.
     """
 
     suite: Text
@@ -60,10 +64,16 @@ class SequenceConfig(Section):
     train_examples: Count = 1000
     test_examples: Count = 1000
     draw: OptionalSeed = None
+    watch: WatchNames = ()
     missing_train: Literal["error", "dev"] = "error"
     data: OptionalText = None
 
     _fill = model_validator(mode="before")(with_own_tasks)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the recipe file."""
+        return self._folder
 
     def data_folder(self) -> Path | None:
         """Absolute path of `data`: relative to the recipe file, else to the working directory."""
@@ -200,6 +210,7 @@ class Recipe(Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     rewrite: RewriteConfig = RewriteConfig()
+    guard: GuardConfig = GuardConfig()
 
     # Notices about values that `load_recipe` changed. Not a setting, so they are not dumped.
     _notices: tuple[str, ...] = PrivateAttr(default=())

@@ -27,6 +27,11 @@ def _names(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _names_or_none(value: object) -> tuple[str, ...]:
+    """Like `_names`, but a list may be empty."""
+    return () if value in ([], ()) else _names(value)
+
+
 def _ids_as_text(value: object) -> object:
     """Task ids may be written as bare integers."""
     if not isinstance(value, list | tuple):
@@ -125,4 +130,9 @@ TaskIds = Annotated[
     BeforeValidator(_names),
     BeforeValidator(_ids_as_text),  # the last one named is applied first
     Field(description='a list of different task ids, such as ["195", "1310"]'),
+]
+WatchNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_names_or_none),
+    Field(description='a list of different names, such as ["general", "harness:arc_easy"]'),
 ]

@@ -26,7 +26,7 @@ from rich.text import Text
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.measures import measure
-from sapo_lite.report.tables import candidate_table, pool_table, score_matrix
+from sapo_lite.report.tables import candidate_table, pool_table, score_matrix, watched_table
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -113,9 +113,15 @@ class LiveDisplay:
             self._table = candidate_table(pool, scores, rows=8)
 
     def scores(
-        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self,
+        metrics: Mapping[str, str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
     ) -> None:
         self._matrix = score_matrix(metrics, groups, rows, f"R so far: {measure(metrics.values())}, %")
+        if watched:
+            self._matrix = Group(self._matrix, watched_table(groups, watched, "watched so far, %"))
 
     def notice(self, text: str) -> None:
         self._live.console.print(Text.assemble(("note: ", "yellow"), text))

@@ -56,10 +56,16 @@ class PlainDisplay:
             self._console.print(candidate_table(pool, scores, rows=5))
 
     def scores(
-        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self,
+        metrics: Mapping[str, str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
     ) -> None:
         values = "  ".join(f"{task} {value:.1f}" for task, value in zip(metrics, rows[-1], strict=True))
         self._print(f"R[{len(rows) - 1}]  {values}")
+        for name, scores in watched.items():
+            self._print(f"watched  {name} {scores[-1]:.1f} ({scores[-1] - scores[0]:+.1f})")
 
     def notice(self, text: str) -> None:
         self._print(f"note: {text}")

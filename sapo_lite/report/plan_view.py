@@ -1,6 +1,6 @@
 """The plans of a run and of a comparison, as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -8,20 +8,21 @@ from rich.text import Text
 from sapo_lite.compare.folders import STATES
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
+from sapo_lite.data.watch_sets import HARNESS
 from sapo_lite.model.chat import user_turn
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import spaced
 from sapo_lite.run.workplan import RunPlan, Work, candidates, plan_of
 from sapo_lite.support.messages import many
-from sapo_lite.types import Task
+from sapo_lite.types import Task, learned_tasks
 
 
 def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     """Plan of a run: settings, counts by task, and the prompt and answer of the first training example."""
     planned = plan_of(recipe, tasks)
     table = _table(recipe, tasks, planned)
-    example = tasks[0]
+    example = learned_tasks(tasks)[0]
     settings = (
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
         f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
@@ -35,11 +36,22 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text("its answer:", style="bold"),
         Text(first.answer),
     ]
-    notes = [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
+    notes = [Text(text) for text in _not_in_the_table(recipe, planned)]
+    notes += [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
     if prompts := planned.total.prompts:
         asked = f"{many(prompts, 'paraphrase')} to make; of fewer, less is scored and tested"
         notes.insert(0, Text(asked))
     return Group(*spaced([Text(settings), table, *notes, Group(*rendered)]))
+
+
+def _not_in_the_table(recipe: Recipe, planned: RunPlan) -> Iterator[str]:
+    """Sentences on work that the table does not show."""
+    if choices := planned.total.choices:
+        yield f"watch sets: {choices:,} choices to score, over all stages"
+    if harness := [name for name in recipe.sequence.watch if name.startswith(HARNESS)]:
+        yield f"not counted: {', '.join(harness)}, tested at every stage"
+    if recipe.guard.max_drop is not None and recipe.guard.on == "retry":
+        yield "not counted: a stage after which a task dropped too far is learned again, up to two times"
 
 
 def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTable:
@@ -59,7 +71,8 @@ def _table(recipe: Recipe, tasks: Sequence[Task], planned: RunPlan) -> NumberTab
     rows = []
     for task in tasks:
         name = f"{task.name} (dev)" if task.train_split == "dev" else task.name
-        rows.append(row(name, len(task.test), str(candidates(recipe, task)), planned.of_task(task)))
+        name, pool = (f"{name} (watched)", "") if task.watched else (name, str(candidates(recipe, task)))
+        rows.append(row(name, len(task.test), pool, planned.of_task(task)))
     if len(tasks) > 1:
         rows.append(row("in all", sum(len(task.test) for task in tasks), "", total))
     return NumberTable(f"plan of {recipe.name}", headings, rows)

@@ -14,7 +14,7 @@ from sapo_lite.evaluation.robustness import AVERAGED
 from sapo_lite.prompts.confidence import Difference
 from sapo_lite.report.measures import headings, measure
 from sapo_lite.report.number_table import NumberTable
-from sapo_lite.report.tables import score_matrix, shorten, spaced, titled
+from sapo_lite.report.tables import score_matrix, shorten, spaced, titled, watched_table
 from sapo_lite.run.results import AnswersRewritten, Results
 
 _PROMPTED = {
@@ -43,6 +43,8 @@ def _summary_parts(
             yield score_matrix(results.task_metrics, results.lessons, by_metric[metric], title)
     for metric, what in read.items():
         yield _metrics_table(results, metric, what)
+    if results.watched:
+        yield _watched_table(results)
     if results.robustness:
         yield _robustness_table(results)
     if results.chosen:
@@ -75,6 +77,16 @@ def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
         rows.append([name, *numbers, Text(formula, style="dim")])
     headings = ["metric", *(f"{kind} prompts" for kind in results.metrics), "formula"]
     return NumberTable(title, headings, rows, tail=True)
+
+
+def _watched_table(results: Results) -> RenderableType:
+    """A row for each watched set and task, and for each category of a set."""
+    rows: dict[str, list[float]] = {}
+    for name, found in results.watched.items():
+        rows[f"{name} ({found.metric})"] = found.scores
+        rows |= {f"  {part}": scores for part, scores in found.parts.items()}
+    title = "general ability: watched, never trained; scores in percent after training"
+    return watched_table(results.lessons, rows, title)
 
 
 def _robustness_table(results: Results) -> RenderableType:

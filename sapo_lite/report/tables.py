@@ -90,6 +90,15 @@ def score_matrix(
     return NumberTable(title, ["after training", *headings(metrics)], named)
 
 
+def watched_table(groups: Sequence[str], scores: Mapping[str, Sequence[float]], title: str) -> RenderableType:
+    """Table of what is watched, in percent: a row each, a column for each stage, and the change since the
+    first."""
+    stages = max(map(len, scores.values()))
+    headings = ["watched", "nothing", *(f"{i} {group}" for i, group in enumerate(groups[: stages - 1], 1))]
+    rows = [[name, *(f"{s:.1f}" for s in own), f"{own[-1] - own[0]:+.1f}"] for name, own in scores.items()]
+    return NumberTable(title, [*headings, "change"], rows)
+
+
 def titled(title: str, table: Table) -> RenderableType:
     """`table` under a title of its own: rich would wrap the title of a table to the table's width."""
     return Group(Text(title, style="italic"), table)

@@ -20,17 +20,21 @@ from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Candidate, Task, TrainingSet
 
 
-def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone: bool) -> TrainedTask:
+def choose(
+    context: RunContext, number: int, task: Task, stage: Stage, *, alone: bool, rank: int = 0, scored: Stage
+) -> TrainedTask:
     """Choose the task's candidate in stage `number`, and build its training set.
 
     alone: whether the stage has this task only; in a stage of several tasks, each has files of its own
+    rank: above 0, the candidate of this place by loss is taken instead of the strategy's
+    scored: stage folder that keeps the losses of the candidates
 
     Raises:
         RunFolderError: the stage's files contradict each other.
     """
     recipe, own = context.recipe, partial(paths.of_task, task=None if alone else task.key)
     pool = context.candidates(task) if recipe.needs.choice else context.candidates(task)[:1]
-    scores = _scores(context, number, task, pool, stage, own(paths.LOSSES))
+    scores = _scores(context, number, task, pool, scored, own(paths.LOSSES))
     training = TrainingContext(
         record=stage.file(own(paths.WORDINGS)),
         rescore=lambda: _measure(context, number, task, pool, race=False),
@@ -38,7 +42,9 @@ def choose(context: RunContext, number: int, task: Task, stage: Stage, *, alone:
         epochs=recipe.training.epochs,
         notify=lambda found: context.progress.notice(f"{task.name}, {found}"),
     )
-    selection = select(recipe.prompt, task, pool, scores, seed=context.seed(number), training=training)
+    selection = select(
+        recipe.prompt, task, pool, scores, seed=context.seed(number), training=training, rank=rank
+    )
     if stage.done:
         choice = _recorded(stage, task, selection.chosen)
     else:

@@ -13,8 +13,9 @@ from sapo_lite.learning.methods import METHODS, group_name
 from sapo_lite.learning.rewriting import Rewriting
 from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
-from sapo_lite.run.results import AnswersRewritten, Results
-from sapo_lite.run.stage_folder import StageScores
+from sapo_lite.run.guard import statements
+from sapo_lite.run.results import AnswersRewritten, GuardEvent, Results, WatchedScores
+from sapo_lite.run.stage_folder import StageRecord, StageScores
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Task
 
@@ -29,16 +30,18 @@ def collect(
     tasks: Sequence[Task],
     pools: Mapping[str, Pool],
     learned: Mapping[str, TrainedTask],
-    stages: Sequence[StageScores],
+    records: Sequence[StageRecord],
     robustness: dict[str, Robustness | None],
     findings: Sequence[Finding],
+    guard: Sequence[GuardEvent] = (),
 ) -> Results:
     """Assemble the results of a run.
 
     pools, learned: by task id
-    stages: scores of all stages, zero-shot first
+    records: of all stages, zero-shot first
     robustness: by task key
     """
+    stages = [record.scores for record in records]
     found = {task.key: learned[task.id] for task in tasks if task.id in learned}
     matrices = {
         kind: {
@@ -66,15 +69,30 @@ def collect(
         formulas=FORMULAS,
         robustness=robustness,
         robustness_averages=averages(robustness),
+        watched=watched_scores(records),
+        guard=list(guard),
         notices=[
             *recipe.notices,
             *stand_ins(tasks),
             *(pool.notice for pool in pools.values() if pool.notice),
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
+            *statements(guard),
         ],
         rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
         findings=list(findings),
     )
+
+
+def watched_scores(records: Sequence[StageRecord]) -> dict[str, WatchedScores]:
+    """Scores of what is watched, by name, over the stages so far."""
+    found = {}
+    for name, first in records[0].watched.items():
+        of_stages = [record.watched[name] for record in records]
+        scores = [one.score for one in of_stages]
+        drops = [first.score - score for score in scores[1:]]
+        parts = {part: [one.parts[part] for one in of_stages] for part in first.parts}
+        found[name] = WatchedScores(first.metric, scores, drops, parts)
+    return found
 
 
 def _summed_up(found: Rewriting) -> AnswersRewritten:

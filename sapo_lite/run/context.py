@@ -1,7 +1,7 @@
 """The objects that all stages of a run share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.model.backbone import Backbone
@@ -9,6 +9,7 @@ from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.usage import Usage
+from sapo_lite.run.watching import WatchTest
 from sapo_lite.types import Candidate, Task
 
 
@@ -19,7 +20,7 @@ def stage_seed(recipe: Recipe, number: int) -> int:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Recipe, backbone, adapter, and the pools of candidates by task id."""
+    """Recipe, backbone, adapter, the pools of candidates by task id, and tests of what is watched by name."""
 
     recipe: Recipe
     backbone: Backbone
@@ -27,6 +28,7 @@ class RunContext:
     pools: Mapping[str, Pool]
     usage: Usage
     progress: RunProgress
+    watched: Mapping[str, WatchTest] = field(default_factory=dict)
 
     def seed(self, number: int) -> int:
         return stage_seed(self.recipe, number)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sapo_lite.data.fingerprint import data_fingerprint
+from sapo_lite.data.watch_sets import is_set, set_file
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.own_metrics import metric_file, shown_name
 from sapo_lite.model.identity import model_identity
@@ -28,6 +29,9 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
         with contextlib.suppress(RecipeError, OSError):  # the source of candidates says what is wrong
             content = {"content": sha256(recipe.paraphrase.candidates_file())}
         found[f"the file of candidates {recipe.paraphrase.path}"] = content
+    for name in filter(is_set, recipe.sequence.watch):
+        if watched := set_file(name, recipe.sequence.folder):
+            found[f"the watch set {name}"] = {"content": sha256(watched)}
     for task in tasks:
         file = metric_file(task.metric)
         found[f"the metric of {task.key}"] = {

@@ -14,7 +14,7 @@ from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import load_recipe, paraphrase_section
 from sapo_lite.support.messages import as_toml, quoted
-from sapo_lite.types import Task
+from sapo_lite.types import Task, learned_tasks
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
@@ -79,7 +79,7 @@ def paraphrase_recipe(
     """
     given = [f"paraphrase.{key}={as_toml(value)}" for key, value in section.items()]
     recipe = load_recipe(spec, [*settings, *given])
-    tasks = load_sequence(recipe.sequence, data)
+    tasks = learned_tasks(load_sequence(recipe.sequence, data))
 
     def load() -> "Backbone":
         from sapo_lite.model.load import load_backbone

@@ -10,7 +10,10 @@
         01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json with the
                                     choice and the scores is written last: the stage is then finished;
                                     wordings.json, decisions of a schedule that scores during training;
-                                    rewrites.json, if training answers are rewritten
+                                    rewrites.json, if training answers are rewritten;
+                                    watched/, answers of watched sets and tasks, in every stage;
+                                    guard.json, if tasks dropped too far, retry-1/ and first-try/, the
+                                    trainings that were not kept
         02-mood/                    the last stage also gets the answers of the robustness report
         results.json                R, AP, BWT, FWT, chosen prompts, robustness: the run is then finished
         usage.json                  seconds by kind of work, peak memory; a stage folder has its own
@@ -30,6 +33,7 @@ In a stage of several tasks, names of files end with the key of their task: `los
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 LOCK = ".lock"
 LOG = "log.txt"
@@ -56,6 +60,11 @@ CHAT = "chat"
 LOSSES = "losses"
 WORDINGS = "wordings"
 REWRITES = "rewrites"
+GUARD = "guard"
+
+# Folders in a stage's folder: the training that the recipe asks for, if a retry has replaced it; the retries.
+FIRST_TRY = "first-try"
+RETRY = "retry-"
 
 # Temporary names of folders and files that are being copied or saved.
 PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|losses.*\.json)\.partial")
@@ -78,6 +87,11 @@ def of_task(name: str, task: str | None) -> str:
 def predictions(task: str, kind: str) -> str:
     """Name of the cached answers of a task, given by its key, for one kind of prompt."""
     return f"predictions/{task}-{kind}"
+
+
+def watched(name: str) -> str:
+    """Name of the cached answers of a watched set or task."""
+    return f"watched/{quote(name, safe=' ')}"
 
 
 def first_stage(run: Path) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from sapo_lite.errors import BackboneError
 from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.learning.adapters.blocks import BlockAdapter
-from sapo_lite.learning.methods import METHODS, group_name
+from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.chat_frame import ChatFrame
@@ -21,21 +21,23 @@ from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
 from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
-from sapo_lite.run.collect import collect, stand_ins, task_row
+from sapo_lite.run.collect import collect, stand_ins, task_row, watched_scores
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.guard import learn_guarded
 from sapo_lite.run.inputs import bind
 from sapo_lite.run.progress import RunProgress
-from sapo_lite.run.results import Results, is_finished, read_results, write_results
+from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
-from sapo_lite.run.stages import learn
+from sapo_lite.run.stage_folder import StageRecord
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
+from sapo_lite.run.watching import open_watched
 from sapo_lite.support.progress import Progress
-from sapo_lite.types import Task, TrainingRow
+from sapo_lite.types import Task, TrainingRow, learned_tasks
 
 # Number of a task's rows in the pack of the start-up self-check.
 _FIRST = 64
@@ -63,34 +65,52 @@ def run(
         progress.notice(notice)
     whole = tasks
     context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
-    cut = findings_of_cuts(whole, tasks)
+    cut = findings_of_cuts(learned_tasks(whole), tasks)
     for notice in as_notices(cut):
         progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)
-    stage = folder.stage(0, paths.UNTRAINED)
-    scores = [finish_stage(context, tasks, learned, stage)]
+    stages = [folder.stage(0, paths.UNTRAINED)]
+    records = [finish_stage(context, tasks, learned, stages[0])]
+    events: list[GuardEvent] = []
     for number, group in enumerate(groups, start=1):
-        stage = folder.stage(number, group_name(group))
-        learned |= learn(context, number, group, learned, stage)
-        scores.append(finish_stage(context, tasks, learned, stage, group))
-        rows = [task_row(row) for row in scores]
-        metrics = {task.name: shown_name(task.metric) for task in tasks}
-        progress.scores(metrics, list(map(group_name, groups)), rows)
+        stages.append(folder.stage(number, group_name(group)))
+        found, passed = learn_guarded(context, tasks, group, learned, stages)
+        learned |= found.tasks
+        events += passed
+        records.append(found.record)
+        _show_scores(tasks, groups, records, progress)
     with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
         held_out = {task.id: context.held_out(task) for task in tasks}
-        robustness = measure_robustness(context.backbone, tasks, held_out, recipe.evaluation, stage, progress)
+        robustness = measure_robustness(
+            context.backbone, tasks, held_out, recipe.evaluation, stages[-1], progress
+        )
     findings += cut
-    write_results(folder.path, collect(recipe, tasks, context.pools, learned, scores, robustness, findings))
+    results = collect(recipe, tasks, context.pools, learned, records, robustness, findings, events)
+    write_results(folder.path, results)
     return read_results(folder.path)
+
+
+def _show_scores(
+    tasks: Sequence[Task], groups: Sequence[TaskGroup], records: Sequence[StageRecord], progress: RunProgress
+) -> None:
+    rows = [task_row(record.scores) for record in records]
+    metrics = {task.name: shown_name(task.metric) for task in tasks}
+    watched = {name: found.scores for name, found in watched_scores(records).items()}
+    progress.scores(metrics, list(map(group_name, groups)), rows, watched)
 
 
 def _prepare(
     recipe: Recipe, tasks: Sequence[Task], folder: RunFolder, progress: RunProgress, *, pull: bool
 ) -> tuple[RunContext, list[Task]]:
-    """Make candidates, load the backbone, build the adapter; cut inputs of tasks to the backbone's limit."""
+    """Make candidates, load the backbone, build the adapter; cut inputs of tasks to the backbone's limit.
+
+    Returns the tasks that are learned; those that are watched are in the context.
+    """
     usage = Usage(folder)
+    watched = [task for task in tasks if task.watched]
     load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks)))
+    tasks = learned_tasks(tasks)
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, progress, load, pull=pull)
     # The backbone is loaded after the paraphrasing model has been unloaded: they need not fit together.
@@ -100,7 +120,8 @@ def _prepare(
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
         adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
-    return RunContext(recipe, backbone, adapter, pools, usage, progress), tasks
+        tests = open_watched(recipe, backbone, watched)
+    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests), tasks
 
 
 def paraphrase(

@@ -14,11 +14,16 @@ from sapo_lite.types import Candidate
 class RunProgress(PromptProgress, Protocol):
     """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task.
 
-    `metrics` has the tasks in order, each with the metric of its scores.
+    `metrics` has the tasks in order, each with the metric of its scores; `watched` has the scores of what is
+    watched, by name and stage.
     """
 
     def scores(
-        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self,
+        metrics: Mapping[str, str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
     ) -> None: ...
 
 
@@ -50,6 +55,10 @@ class Silent:
         pass
 
     def scores(
-        self, metrics: Mapping[str, str], groups: Sequence[str], rows: Sequence[Sequence[float]]
+        self,
+        metrics: Mapping[str, str],
+        groups: Sequence[str],
+        rows: Sequence[Sequence[float]],
+        watched: Mapping[str, Sequence[float]],
     ) -> None:
         pass

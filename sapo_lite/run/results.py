@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -38,6 +38,46 @@ class AnswersRewritten:
     sample: tuple[str, str] | None
 
 
+@dataclass(frozen=True)
+class WatchedScores:
+    """Scores of a watched set or task in percent, by stage: the first is before any training.
+
+    drops: what was lost since then, in points, by stage after the first
+    parts: scores by category and stage; empty if there are no categories
+    """
+
+    metric: str
+    scores: list[float]
+    drops: list[float]
+    parts: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class GuardEvent:
+    """A drop of a task in a stage in which it passed the line of [guard], in one way of learning the stage.
+
+    before, after: scores in percent: of a learned task right after it was learned, of a watched one before
+        any training; and after this stage
+    drop, standard_error, bound: in points; `bound` is the lower one-sided 95 % bound of the drop
+    rows: number of test rows, which are compared in pairs
+    too_far: whether the drop passed the line in this way of learning
+    way: how the stage was learned
+    action: what was done: warned, or the way was kept or set aside
+    """
+
+    stage: int
+    task: str
+    before: float
+    after: float
+    drop: float
+    standard_error: float | None
+    bound: float | None
+    rows: int
+    too_far: bool
+    way: str
+    action: Literal["warned", "kept", "set aside"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
     """Contents of `results.json`. It depends on recipe, data and software only, so it holds no times.
@@ -54,6 +94,8 @@ class Results:
     metrics: by kind of prompt, then by metric: AP, BWT and FWT of R
     robustness: of the model at the end of the run, by task; empty if the recipe does not ask for it
     rewriting: by task; empty if the recipe does not ask for it
+    watched: scores of watched sets and tasks, by name; they are no part of matrices and metrics
+    guard: drops that passed the line of the recipe's [guard], and what was done
     notices: what a reader should know, a sentence each
     findings: of the checks of the data that the run used
     """
@@ -77,6 +119,8 @@ class Results:
     robustness: dict[str, Robustness | None]
     robustness_averages: dict[str, float]
     rewriting: dict[str, AnswersRewritten]
+    watched: dict[str, WatchedScores] = field(default_factory=dict)
+    guard: list[GuardEvent] = field(default_factory=list)
     notices: list[str]
     findings: list[Finding] = field(default_factory=list)
 

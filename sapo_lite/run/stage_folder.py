@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -20,16 +20,27 @@ StageScores = dict[str, list[dict[str, float]]]
 
 
 @dataclass(frozen=True)
+class Watched:
+    """Scores of one watched set or task in percent, by the named metric; parts are categories."""
+
+    metric: str
+    score: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """Record of a finished stage.
 
     choices: by key, of the tasks that were learned in this stage; empty in the zero-shot stage
+    watched: scores of watched sets and tasks, by name
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
     choices: dict[str, Choice]
     scores: StageScores
+    watched: dict[str, Watched] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ tests all tasks again.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from sapo_lite.learning.adapters.replay import replay
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.learning.trainer import Step, train
 from sapo_lite.run.choosing import choose
@@ -15,26 +17,51 @@ from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import TrainingSet
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to learn a stage; the default is the recipe's own.
+
+    rank: above 0, the candidate of this place by loss is taken instead of the strategy's
+    replay: whether rows of earlier tasks are mixed in, whatever the adapter's method
+    """
+
+    rank: int = 0
+    replay: bool = False
+
+
+AS_ASKED = Way()
+
+
 def learn(
-    context: RunContext, number: int, group: TaskGroup, past: Mapping[str, TrainedTask], stage: Stage
+    context: RunContext,
+    number: int,
+    group: TaskGroup,
+    past: Mapping[str, TrainedTask],
+    stage: Stage,
+    way: Way = AS_ASKED,
+    scored: Stage | None = None,
 ) -> dict[str, TrainedTask]:
     """Choose a prompt for each task of the group, and train on them.
 
     number: of the stage, from 1
     past: trained tasks of earlier stages, by task id
+    scored: stage folder that keeps the losses of the candidates; by default `stage`
 
     Returns the trained tasks of this stage, by task id.
     """
     alone, adapter = len(group) == 1, context.adapter
-    learned = {task.id: choose(context, number, task, stage, alone=alone) for task in group}
+    learned = {
+        task.id: choose(context, number, task, stage, alone=alone, rank=way.rank, scored=scored or stage)
+        for task in group
+    }
     adapter.open_block(number - 1, seed=context.seed(number))
     if stage.adapter.exists():
         adapter.load(stage.adapter)
         return {task: found.after_training() for task, found in learned.items()}
     with context.usage.measure("train"):
         new, seen = ([found.training_set for found in tasks.values()] for tasks in (learned, past))
-        replay = METHODS[context.recipe.adapter.method].replay_rows
-        old = replay(context.backbone, context.recipe.adapter, seen, new, context.seed(number))
+        mixed_in = replay if way.replay else METHODS[context.recipe.adapter.method].replay_rows
+        old = mixed_in(context.backbone, context.recipe.adapter, seen, new, context.seed(number))
         _train(context, number, group, new, old, stage)
         learned = {task: found.after_training() for task, found in learned.items()}
         if adapter.after_task is not None:

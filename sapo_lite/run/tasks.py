@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sapo_lite.data.tasks import load_sequence
+from sapo_lite.errors import DataError
 from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.evaluation.own_metrics import with_metrics
-from sapo_lite.types import Task
+from sapo_lite.types import Task, learned_tasks
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
@@ -22,4 +23,9 @@ def load_run_tasks(
         DataError: tasks have faults, one a line.
         RecipeError: metrics have faults, one a line.
     """
-    return with_metrics(load_sequence(sequence, data, notify), list(METRICS), sequence.folder)
+    tasks = load_sequence(sequence, data, notify)
+    if not learned_tasks(tasks):
+        raise DataError(
+            "sequence.task: expected a task to learn, found only watched ones. Take watch = true from one."
+        )
+    return with_metrics(tasks, list(METRICS), sequence.folder)

@@ -12,6 +12,7 @@ from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.stage_folder import Stage, StageRecord, StageScores
 from sapo_lite.run.trained_task import TrainedTask
+from sapo_lite.run.watching import test_watched
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Task
 
@@ -22,10 +23,12 @@ def finish_stage(
     learned: Mapping[str, TrainedTask],
     stage: Stage,
     group: TaskGroup = (),
-) -> StageScores:
+) -> StageRecord:
     """Test all tasks, and write the stage's record: scores, and the choices for the tasks of `group`.
 
     For a finished stage, the record is read instead.
+
+    tasks: those that the run learns; what is watched is tested too
 
     learned: tasks trained so far, by task id
 
@@ -33,19 +36,27 @@ def finish_stage(
         RunFolderError: the record is damaged, or has other kinds of prompt or another number of tasks.
     """
     if stage.done:
-        return _checked(stage.record.scores, context, tasks, stage)
+        return _checked(stage.record, context, tasks, stage)
     choices = {task.key: learned[task.id].choice for task in group}
-    return stage.finish(StageRecord(choices, _scores(context, tasks, learned, stage))).scores
+    scores = _scores(context, tasks, learned, stage)
+    watched = test_watched(context.watched, stage, context.usage, context.progress)
+    return stage.finish(StageRecord(choices, scores, watched))
 
 
-def _checked(scores: StageScores, context: RunContext, tasks: Sequence[Task], stage: Stage) -> StageScores:
+def _checked(record: StageRecord, context: RunContext, tasks: Sequence[Task], stage: Stage) -> StageRecord:
+    scores = record.scores
     expected = dict.fromkeys(context.recipe.evaluation.kinds, len(tasks))
     if (found := {kind: len(rows) for kind, rows in scores.items()}) != expected:
         raise RunFolderError(
             f"{stage.path / paths.STAGE}: expected so many scores by kind of prompt: {expected}, found "
             f"{found}. Delete the file to have the stage tested again."
         )
-    return scores
+    if list(record.watched) != list(context.watched):
+        raise RunFolderError(
+            f"{stage.path / paths.STAGE}: expected scores of what is watched ({', '.join(context.watched)}), "
+            f"found {', '.join(record.watched) or 'none'}. Delete the file to have the stage tested again."
+        )
+    return record
 
 
 def _scores(

@@ -10,12 +10,13 @@ tests/run/test_workplan.py counts what runs do, and expects the plan.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from sapo_lite.data.watch_sets import read_watch_set, watch_sets
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.learning.rollout_counts import rollouts_drawn
 from sapo_lite.prompts.racing import rounds
 from sapo_lite.prompts.strategies import Sizes, strategy_of
 from sapo_lite.recipe import Recipe
-from sapo_lite.types import Task
+from sapo_lite.types import Task, learned_tasks
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Work:
     rows: training rows in these steps, counted once each epoch
     replayed: rows of earlier tasks among these
     answers: answers to generate for test examples
+    choices: choices of watch sets to score
     """
 
     prompts: int = 0
@@ -55,6 +57,7 @@ class Work:
     rows: int = 0
     replayed: int = 0
     answers: Amount = NONE
+    choices: int = 0
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
@@ -65,6 +68,7 @@ class Work:
             self.rows + other.rows,
             self.replayed + other.replayed,
             self.answers + other.answers,
+            self.choices + other.choices,
         )
 
     @property
@@ -74,7 +78,14 @@ class Work:
         A training row takes about 3, an answer 2, a rollout 3: an answer that is also scored. Paraphrases are
         not counted: they are made before all runs.
         """
-        return 1.0 + self.forwards.most + 3 * self.rows + 2 * self.answers.most + 3 * self.rollouts
+        return (
+            1.0
+            + self.forwards.most
+            + self.choices
+            + 3 * self.rows
+            + 2 * self.answers.most
+            + 3 * self.rollouts
+        )
 
 
 @dataclass(frozen=True)
@@ -119,9 +130,16 @@ def _sum(pieces: Iterable[Piece]) -> Work:
 
 
 def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
-    """Count the work of a run of the recipe on these tasks."""
+    """Count the work of a run of the recipe on these tasks.
+
+    Not counted: retries of the guard, and tasks of lm-evaluation-harness, whose sizes are not known here.
+    """
     method, past, learned = METHODS[recipe.adapter.method], 0, list[Task]()
-    pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, frozenset({"zero-shot"}))]
+    watched = [task for task in tasks if task.watched]
+    tasks = learned_tasks(tasks)
+    untrained = frozenset({"zero-shot"})
+    pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, untrained)]
+    pieces += _watching(recipe, watched, 0, untrained)
     for number, group in enumerate(method.groups(tasks), start=1):
         learned += group
         new = sum(len(task.train) for task in group)
@@ -130,6 +148,7 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
         copied_with = frozenset({"first stage"} if number == 1 else ())
         pieces += _learning(recipe, group, replayed, number, copied_with)
         pieces += _tests(recipe, tasks, learned, number, copied_with)
+        pieces += _watching(recipe, watched, number, copied_with)
     last = pieces[-1].stage
     robustness = recipe.evaluation.robustness
     for task in tasks:
@@ -219,3 +238,14 @@ def _tests(
             exact=not (chosen and original),  # the chosen candidate may be the original
         )
         yield Piece(number, task, Work(answers=answers), copied_with)
+
+
+def _watching(
+    recipe: Recipe, watched: Sequence[Task], number: int, copied_with: frozenset[str]
+) -> Iterator[Piece]:
+    """Tests of watched tasks and of shipped watch sets in one stage."""
+    for task in watched:
+        yield Piece(number, task, Work(answers=Amount(len(task.test))), copied_with)
+    sets = [name for name in recipe.sequence.watch if name in watch_sets()]
+    choices = sum(len(item.choices) for name in sets for item in read_watch_set(name))
+    yield Piece(number, None, Work(choices=choices), copied_with)

@@ -13,6 +13,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.data.template import Template
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig, TaskConfig, load_recipe
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Example, Task
 from shop import QUESTIONS, REVIEWS, TICKETS, write_shop
 
@@ -189,6 +190,17 @@ def test_rows_to_test_with_are_a_share_a_number_or_a_file(tmp_path: Path) -> Non
         )
     ]
     assert counts == [(32, 8), (20, 20), (37, 3), (40, 7), (40, 7)]
+
+
+def test_a_name_to_watch_that_is_no_set_is_refused_with_the_way_to_watch_a_task(tmp_path: Path) -> None:
+    sequence = config(file=put(tmp_path / "x.csv", YES_NO)).model_copy(update={"watch": ("general", "mood")})
+    with pytest.raises(DataError, match=r"found mood. A task of the recipe is watched with watch = true"):
+        load_sequence(sequence)
+
+
+def test_a_run_of_watched_tasks_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a task to learn, found only watched ones"):
+        load_run_tasks(config(file=put(tmp_path / "x.csv", YES_NO), watch=True), None)
 
 
 def test_a_watched_task_has_rows_to_test_with_only(tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "train_examples": 1000,
             "test_examples": 1000,
             "draw": None,
+            "watch": [],
             "missing_train": "error",
             "data": None,
         },
@@ -173,6 +174,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "rank": 16,
             "alpha": 32,
         },
+        "guard": {"max_drop": None, "unit": "points", "on": "warn"},
     }
 
 

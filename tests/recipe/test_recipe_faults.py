@@ -10,7 +10,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import AdapterConfig, ParaphraseConfig, load_recipe, paraphrase_section, shipped_recipes
 from sapo_lite.recipe.toml_lines import line_numbers
 
-SECTIONS = "model, sequence, prompt, paraphrase, scoring, adapter, training, evaluation, rewrite"
+SECTIONS = "model, sequence, prompt, paraphrase, scoring, adapter, training, evaluation, rewrite, guard"
 
 
 def faults(spec: str | Path, *overrides: str) -> list[str]:

@@ -76,9 +76,9 @@ def test_a_summary_shows_the_matrix_of_the_tasks_metrics() -> None:
 
 def test_the_live_matrix_names_the_metric() -> None:
     display = LiveDisplay(Console(width=100, file=io.StringIO()), "lab")
-    display.scores(MIXED, ["stars"], [[0.0, 1.0], [50.0, 1.0]])
+    display.scores(MIXED, ["stars"], [[0.0, 1.0], [50.0, 1.0]], {})
     assert "R so far: each task's own metric, %" in shown(display._matrix)
-    display.scores(ALIKE, ["stars"], [[0.0, 1.0], [50.0, 1.0]])
+    display.scores(ALIKE, ["stars"], [[0.0, 1.0], [50.0, 1.0]], {})
     assert "R so far: accuracy, %" in shown(display._matrix)
 
 
