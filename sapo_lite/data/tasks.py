@@ -91,7 +91,7 @@ def load_dev(
     Raises:
         DataError: a row is bad, or there are two files.
     """
-    if task.suite != sequence.suite:
+    if sequence.task or task.suite != sequence.suite:  # tables of the recipe have no dev file
         return ()
     path = _file_of(find_suite(sequence, data) / task.id, "dev")
     if path is None:
