@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from sapo_lite.prompts.styles import LENGTHS, STYLES
 
 _LEFT_OVER = re.compile(
-    r"```|~~~|</?(?:p|br|div|span|b|i|u|em|strong|small|ul|ol|li|h[1-6]|pre|code|html|body|font|blockquote"
+    r"```|~~~|\A>\s|\\\"|\\n(?![a-z])"
+    r"|</?(?:p|br|div|span|b|i|u|em|strong|small|ul|ol|li|h[1-6]|pre|code|html|body|font|blockquote"
     r"|instructions?|paraphrase|prompt|output|response)\b[^<>]{0,200}/?>"
     r"|&(?:quot|amp|lt|gt|apos|nbsp|[lr][sd]quo|#\d{1,7}|#x[0-9a-f]{1,6});"
     r"|\A\s*[{\[]\s*[\"'“][^\n]{0,80}?[\"'”]\s*[:,]",
@@ -24,7 +25,7 @@ _TITLE = re.compile(
     rf"(?:(?:instructions?|prompt|output|answer|result|text)(?: {_NUMBER})?"
     r"|anweisung|aufgabenstellung|instrucci[oó]n(?:es)?|istruzion[ei]|instruç(?:ão|ões)|consigne|инструкция"
     r"|instruktion(?:er)?|talimat|ohje|instruksi|perintah|panuto|指令|输出|回答|指示|出力|지시(?:문|사항)?|출력)"
-    r"(?:[*_\s]{0,3}[:：]|[*_ ]{0,3}\n)",
+    r"(?:[*_\s\"'”\])】]{0,3}[:：]|[*_ ]{0,3}\n|[\])】]|\s?[–—]|\s-\s)",
     flags=re.IGNORECASE,
 )
 _HEADING = re.compile(

@@ -17,7 +17,10 @@ _ENTITY = re.compile(
 _EMPHASIS = re.compile(r"([*_`])\1*")
 _STRAIGHT = ('"', "'")
 _QUOTES = ("“”", "„“", "„”", "«»", "»«", "‘’", "‚‘", "‹›", "「」", "『』", "＂＂", "()", "（）")
-_LONE_ITEM = re.compile(r"\A(?:\(?1[.)]|[-*•]|#{1,6})[ \t]+(?!.*(?:\d[.)]|[-*•#])\s)", flags=re.DOTALL)
+_OPENING = "([{<>:—“‘«„「『"  # before an opening quotation mark
+_LONE_ITEM = re.compile(
+    r"\A(?:1[.)]|\(1\)|[-*•]|#{1,6})[ \t]+(?!.*(?:\d[.)]|\n[-*•#]{1,6})[ \t])", flags=re.DOTALL
+)
 _BLOCK_QUOTE = re.compile(r"^> ?", flags=re.MULTILINE)
 
 
@@ -69,9 +72,10 @@ def _without_one(text: str, original: str) -> str:
     element = _ELEMENT.match(text)
     if element and f"<{element[1]}" not in original and f"</{element[1]}" not in element[2]:
         return element[2]
-    if _ENTITY.search(text) and not _ENTITY.search(original):
+    inner = _unquoted(_without_emphasis(text))
+    if inner == text and not _ENTITY.search(original):
         return _ENTITY.sub(lambda entity: html.unescape(entity[0]).replace("\xa0", " "), text)
-    return _unquoted(_without_emphasis(text))
+    return inner
 
 
 def _without_emphasis(text: str) -> str:
@@ -105,7 +109,11 @@ def _straight_marks(text: str, mark: str) -> list[bool]:
     """For each straight quotation mark whether it opens; apostrophes within words are left out."""
     padded = f" {text} "
     around = [(padded[n - 1], padded[n + 1]) for n, character in enumerate(padded) if character == mark]
-    return [not before.isalnum() for before, after in around if not (before.isalnum() and after.isalnum())]
+    marks = [(before, after) for before, after in around if not (before.isalnum() and after.isalnum())]
+    return [
+        before.isspace() or before in _OPENING or (before in "*_" and after.isalnum())
+        for before, after in marks
+    ]
 
 
 def _is_balanced(marks: list[bool]) -> bool:

@@ -238,7 +238,7 @@ def test_the_tasks_of_the_lab_are_english() -> None:
 
 @pytest.mark.benchmarks_data
 def test_of_the_published_tasks_only_c_stance_is_not_english(benchmarks: Path) -> None:
-    found = {}
+    found: dict[str, str] = {}
     for suite in ("SUPERNI", "TRACE"):
         index = json.loads((benchmarks / suite / "instructions.json").read_text(encoding="utf-8"))
         found |= {name: language_of(entry["instruction"] + entry["suffix"]) for name, entry in index.items()}

@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -117,7 +118,17 @@ REFUSED = [
         (TWEETS, f"{prefix} {GOOD}", PREFIX)
         for prefix in (
             *("Instruction:", "**Instruction:**", "Output:", "Response:", "Here you go:", "Option 1:"),
-            *("Version A:", "Alternative 2:", "Prompt:", "User:", "Final answer:", "Anweisung:", "指令："),
+            *(
+                "Version A:",
+                "Alternative 2:",
+                '"instruction":',
+                "Instruction -",
+                "Prompt:",
+                "User:",
+                "Final answer:",
+                "Anweisung:",
+                "指令：",
+            ),
         )
     ),
     (TWEETS, f"assistant\n{GOOD}", PREFIX),
@@ -185,6 +196,162 @@ def test_a_paraphrase_that_only_looks_so_passes(about: Task, text: str) -> None:
     assert reject_reason(text, about, []) is None
 
 
+# Paraphrases of other kinds of tasks, in the styles that the request names.
+NLI = task(
+    "Given a premise and a hypothesis, say whether the relation is entailment, neutral or contradiction.",
+    (
+        "entailment",
+        "neutral",
+        "contradiction",
+    ),
+)
+AG = task(
+    "Which section does the news item belong to: World, Sports, Business or Sci/Tech?",
+    (
+        "World",
+        "Sports",
+        "Business",
+        "Sci/Tech",
+    ),
+)
+TOX = task(
+    "Decide whether the comment is toxic or non-toxic.",
+    (
+        "toxic",
+        "non-toxic",
+    ),
+)
+TF = task(
+    "Is the claim true or false?",
+    (
+        "true",
+        "false",
+    ),
+)
+ABC = task(
+    "Answer the question with the letter of the right option: A, B, C or D.",
+    (
+        "A",
+        "B",
+        "C",
+        "D",
+    ),
+)
+EMO = task(
+    "Name the emotion of the message: joy, anger, sadness, fear.",
+    (
+        "joy",
+        "anger",
+        "sadness",
+        "fear",
+    ),
+)
+TEAM = task(
+    "Which team should answer this ticket: billing, shipping or technical?",
+    (
+        "billing",
+        "shipping",
+        "technical",
+    ),
+)
+SUM = task("Summarize the following article in one sentence.", ())
+TR = task("Translate the sentence from English into German.", ())
+QA = task("Answer the question using the passage. If it cannot be answered, say so.", ())
+CODE = task("Write a Python function that does what the docstring says.", ())
+EX = task("Extract all names of people from the text and list them separated by commas.", ())
+POL = task("Reply to the customer politely.", ())
+BIN = task(
+    "Is the sentence grammatical? Answer 1 if it is, otherwise 0.",
+    (
+        "0",
+        "1",
+    ),
+)
+GOOD_ONES = [
+    (
+        NLI,
+        "Does the hypothesis follow from the premise (entailment), contradict "
+        "it (contradiction), or neither (neutral)?",
+    ),
+    (
+        NLI,
+        "Label each premise–hypothesis pair:\n- entailment: the hypothesis "
+        "must be true\n- neutral: it may be true\n- contradiction: it cannot be true",
+    ),
+    (NLI, "Relation between the two texts? Choose one: contradiction / neutral / entailment."),
+    (
+        NLI,
+        "Read both texts, then decide. Use entailment when the second follows, "
+        "contradiction when it cannot hold, and neutral for everything else.",
+    ),
+    (AG, "Sort this news item into World, Sports, Business, or Sci/Tech."),
+    (AG, "News desk. Sections: World | Sports | Business | Sci/Tech. Where does this story go?"),
+    (AG, "As an editor, file the story under one heading.\n1) World\n2) Sports\n3) Business\n4) Sci/Tech"),
+    (AG, "Output one of World, Sports, Business and Sci/Tech; the input is a news item."),
+    (TOX, "Would a moderator call this comment toxic, or is it non-toxic?"),
+    (TOX, "toxic or non-toxic? Judge the comment by its tone, not its topic."),
+    (TOX, "Check the comment. If it insults, threatens or demeans someone, it's toxic; if not, non-toxic."),
+    (TF, "Fact-check this claim: true or false?"),
+    (TF, "Respond with true if the claim holds, or with false if it doesn't."),
+    (TF, "You're a fact checker. The claim below is either true or false. Which is it?"),
+    (ABC, "Pick the correct choice and write only its letter (A, B, C, or D)."),
+    (ABC, "A, B, C or D: which option answers the question?"),
+    (
+        ABC,
+        "Read the question. Four options follow, marked A to D: A, B, C, D. "
+        "Give the letter of the right one.",
+    ),
+    (EMO, "How does the writer feel? joy, anger, sadness or fear."),
+    (EMO, "Emotion label (one of joy, anger, sadness, fear) for the message, please."),
+    (EMO, "Pick the emotion that dominates the message. Your options are: joy, anger, sadness, and fear."),
+    (TEAM, "Route the ticket to billing, shipping, or technical."),
+    (TEAM, "Hi! Could you tell me who should take this ticket - billing, shipping or technical?"),
+    (
+        TEAM,
+        "Routing rules: payment problems go to billing; delivery problems go "
+        "to shipping; everything else goes to technical. Route this ticket.",
+    ),
+    (
+        TEAM,
+        "1. Read the ticket.\n2. Find out what the customer needs.\n3. Write billing, shipping or technical.",
+    ),
+    (SUM, "Condense the article into a single sentence."),
+    (SUM, "What is the gist of this article? One sentence only."),
+    (SUM, "Task: single-sentence summary. Input: article. Output: one sentence."),
+    (SUM, "TL;DR in one sentence, please."),
+    (SUM, "Given an article, produce a one-sentence summary."),
+    (TR, "Render this English sentence in German."),
+    (TR, "How would you say the English sentence in German?"),
+    (TR, "Input: an English sentence. Output: its German translation."),
+    (TR, "English → German. Translate the sentence."),
+    (
+        QA,
+        "Use the passage to answer the question; when the passage has no "
+        "answer, say that it cannot be answered.",
+    ),
+    (
+        QA,
+        "Question and passage are given. Base your answer on the passage "
+        "alone, and admit it if no answer is there.",
+    ),
+    (CODE, "Implement the function described by the docstring, in Python."),
+    (CODE, "Turn the docstring into working Python code (a function)."),
+    (CODE, "Docstring in, Python function out."),
+    (EX, "List every person's name that occurs in the text, with commas between them."),
+    (EX, "Which people are mentioned? Give their names as a comma-separated list."),
+    (POL, "Write a courteous answer to this customer."),
+    (POL, "Answer the customer in a friendly and respectful way."),
+    (BIN, "Print 1 for a grammatical sentence and 0 for an ungrammatical one."),
+    (BIN, "Grammatical: 1. Ungrammatical: 0. Which one is this sentence?"),
+    (BIN, "Return 0 or 1 depending on whether the sentence follows the rules of grammar (1 = yes)."),
+]
+
+
+def test_no_good_paraphrase_is_refused_or_altered() -> None:
+    for about, text in GOOD_ONES:
+        assert verdict(text, about) == text
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_style_and_length_in_brackets_is_a_word_of_the_request(language: str) -> None:
     about, text = (TWEETS, GOOD) if language == "en" else (MOOD, "评论是积极还是消极？")
@@ -204,7 +371,7 @@ TEXTS = st.builds(
     SENTENCES,
     st.just("negative"),
 )
-WRAPPERS = {
+WRAPPERS: dict[str, Callable[[str], str]] = {
     "fence": lambda text: f"```\n{text}\n```",
     "json": lambda text: json.dumps({"instruction": text}),
     "list": lambda text: json.dumps([text], ensure_ascii=False),
@@ -215,7 +382,7 @@ WRAPPERS = {
     "italics": lambda text: f"_{text}_",
     "brackets": lambda text: f"({text})",
     "element": lambda text: f"<div>{text}</div>",
-    "quote": lambda text: f"> {text}",
+    "quote": lambda text: "\n".join(f"> {line}" for line in text.split("\n")),
     "entities": html.escape,
     "item": lambda text: f"1. {text}",
     "blanks": lambda text: f"\n {text}\n",
