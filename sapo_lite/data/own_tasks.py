@@ -105,14 +105,14 @@ def _sides(config: "TaskConfig", seed: str, notify: Notify) -> tuple[list[Exampl
 
 
 def _labels(config: "TaskConfig", examples: Sequence[Example]) -> tuple[str, ...]:
-    """The labels; "auto" means all different answers of the examples, in their order.
+    """The labels; "auto" means all different answers of the examples, in their order; not an empty one.
 
     Raises:
         DataError: there are so many different answers that they are no labels.
     """
     if config.labels != "auto":
         return config.labels or ()
-    labels = tuple(dict.fromkeys(example.answer.strip() for example in examples))
+    labels = tuple(dict.fromkeys(filter(None, (example.answer.strip() for example in examples))))
     most = min(MOST_LABELS, max(2, len(examples) // 2))
     if len(labels) > most:
         raise DataError(
