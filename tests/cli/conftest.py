@@ -12,6 +12,12 @@ from sapo_lite.cli import main
 Done = subprocess.CompletedProcess[str]
 
 
+@pytest.fixture(autouse=True)
+def as_wide_as_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are 110 characters wide, however wide the terminal is in which the tests run."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """`typed("recipes", "show", "lab")` runs the command; exit status and output as of a program."""
