@@ -76,7 +76,9 @@ def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(benchmarks: Path) 
     assert "文本:" in done.stdout
 
 
-def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_path: Path) -> None:
+def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(
+    tmp_path: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     task = tmp_path / "mine/spam"
     task.mkdir(parents=True)
     entry = {"instruction": "Is it spam?", "suffix": "Answer:", "labels": ["yes", "no"]}
@@ -85,8 +87,8 @@ def test_a_dry_run_of_ones_own_tasks_shows_what_is_read_from_which_columns(tmp_p
     (task / "test.json").write_text('[{"sentence": "See you at eight", "label": "no"}]')
     settings = ("sequence.suite=mine", "sequence.tasks=['spam']")
     flags = [flag for setting in settings for flag in ("--set", setting)]
-    wide = {**os.environ, "COLUMNS": "300"}
-    done = run_program(command("run", "lab", "--dry-run", "--data", tmp_path, *flags), env=wide)
+    monkeypatch.setenv("COLUMNS", "300")
+    done = typed("run", "lab", "--dry-run", "--data", tmp_path, *flags)
     assert "Text:\nYou have won, call now\n" in done.stdout
     assert [line for line in done.stdout.splitlines() if line.startswith("note: ")] == [
         f"note: {task / 'train.csv'}: 1 example, inputs from column content, answers from column label; "

@@ -183,6 +183,7 @@ def test_the_rate_rises_stays_and_falls_twice_and_steps_grow() -> None:
 # The program
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_weights_whole_or_stopped() -> None:
     """In a process of its own: after many other tests, sums were seen to come out otherwise by a bit."""
     file = Path(__file__).with_name("same_weights.py")

@@ -325,6 +325,7 @@ def test_tries_are_bounded(trouble: Reply, what: str, chat: ChatProtocol) -> Non
     assert len(server.bodies(chat.chat)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [Trouble.HANG, Trouble.STALL, Drip(OTHER, 0.05)])
 def test_a_call_without_an_answer_in_time_ends_and_the_next_is_made(
     silent: Reply, chat: ChatProtocol
@@ -336,6 +337,7 @@ def test_a_call_without_an_answer_in_time_ends_and_the_next_is_made(
     assert pool.texts == [GOOD_TEXT]
 
 
+@pytest.mark.slow
 def test_what_was_not_answered_is_asked_again_in_the_next_run(chat: ChatProtocol) -> None:
     with chat.server([GOOD, Trouble.HANG, *[Trouble.GARBAGE] * 2]) as server:
         chat.make(server, timeout=1.5, parallel=1, minimum=0)
@@ -348,6 +350,7 @@ def test_what_was_not_answered_is_asked_again_in_the_next_run(chat: ChatProtocol
 # --- the deadline
 
 
+@pytest.mark.slow
 def test_the_deadline_is_kept_while_calls_are_given_up_one_by_one(chat: ChatProtocol) -> None:
     with chat.server([Trouble.HANG] * 99) as server:
         message = chat.failure(server, timeout=0.2, deadline=1.5, count=20, attempts=6)
