@@ -108,6 +108,7 @@ def test_the_wheel_is_the_package_with_its_recipes_data_and_licence(wheel: Path)
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_lab_without_the_program_that_trained_its_backbones(wheel: Path) -> None:
     names = names_in(wheel)
     assert {"sapo_lite/lab/world.py", "sapo_lite/lab/wordings.py", "sapo_lite/lab/source.py"} <= names
@@ -121,6 +122,7 @@ def test_a_wheel_built_from_the_sdist_is_the_same(wheel: Path, sdist: Path, tmp_
     assert names_in(build("wheel", sdist, tmp_path)) == names_in(wheel)
 
 
+@pytest.mark.slow
 def test_the_sdist_holds_what_a_developer_needs_and_no_leftovers(sdist: Path) -> None:
     for name in ("LICENSE", "README.md", "Makefile", "constraints.txt", "cli.py", "tests/test_packaging.py"):
         assert (sdist / name).is_file(), name

@@ -143,6 +143,7 @@ def test_an_adapter_loads_into_a_model_that_has_learned_something_else(
 # --- training moves the open block alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [True, False])
 @quantizations
 @families

@@ -165,6 +165,7 @@ def test_a_learned_answer_is_generated_and_ends(
     assert answers == ["not even {money}"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @quantizations
 @families

@@ -93,6 +93,7 @@ def fed_shapes(backbone: Backbone) -> list[tuple[int, ...]]:
 # --- losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rendered", list(RENDERED))
 @quantizations
 @families

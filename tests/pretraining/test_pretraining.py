@@ -103,6 +103,7 @@ def test_examples_are_encoded_in_order_with_their_own_suffix() -> None:
         assert pretraining.backbone.chat.decode(ids.answer_ids) == one.answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["qwen3", "llama"])
 def test_answered_is_what_greedy_decoding_gives(architecture: str) -> None:
     pretraining = Pretraining(Plan(architecture, steps=1, wordings=2), **TINY)

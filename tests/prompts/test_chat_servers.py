@@ -367,6 +367,7 @@ def test_the_deadline_is_kept_when_the_server_never_answers(chat: ChatProtocol) 
     assert len(server.bodies(chat.chat)) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_the_deadline_cuts_calls_short_and_keeps_what_is_there(
     parallel: int, chat: ChatProtocol, cache: Path

@@ -849,6 +849,7 @@ UNITS: list[str] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_long_text_of_any_kind_is_judged_at_once(unit: str) -> None:
     long = (unit * 10_000)[:10_000]
