@@ -150,6 +150,14 @@ def _pipe() -> tuple[IO[str], IO[bytes]]:
     return os.fdopen(reading, encoding="utf-8"), os.fdopen(writing, "wb")
 
 
+def _fork_workers() -> None:
+    """The workers of a comparison are forked, too, so that they need not import the libraries."""
+    from sapo_lite.compare.executors import local
+
+    fork = multiprocessing.get_context("fork")
+    local.get_context = lambda method: fork  # type: ignore[assignment,misc,return-value]
+
+
 def _program(
     arguments: list[str], cwd: str, env: dict[str, str], new_session: bool, stdout: Any, stderr: Any
 ) -> None:
@@ -162,6 +170,8 @@ def _program(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    if not os.isatty(2):  # a live display has a thread, and a program with threads is not to be forked
+        _fork_workers()
     if arguments[0] == "-m":
         sys.path.insert(0, cwd)
         sys.argv = arguments[1:]
