@@ -365,3 +365,20 @@ def test_notices_are_few_a_task_the_most_severe_first_and_shared_by_tasks() -> N
         "1 more about the data: `sapo-lite data check` shows all",
     ]
     assert list(notices([], at_most=2)) == []
+
+
+@pytest.mark.parametrize(
+    ("usual", "rare", "typo"),
+    [
+        ("billing", "Billing", True),
+        ("shipping", "shiping", True),
+        ("ポジティブ", "ポジティヴ", False),  # one of five characters is another word as well
+        ("positive", "negative", False),
+        ("C++", "C", False),
+        ("not_equivalent", "equivalent", False),
+    ],
+)
+def test_a_rare_label_like_a_frequent_one_may_be_a_typo(usual: str, rare: str, typo: bool) -> None:
+    rows = [(f"text {n}", rare if n == 7 else usual) for n in range(30)]
+    kinds = [finding.kind for finding in found(made(rows, [], (usual, rare)))]
+    assert ("label like another" in kinds) == typo

@@ -7,7 +7,12 @@ inputs left by a cut, and a function of scores.
 from collections.abc import Callable, Iterable, Iterator
 
 from sapo_lite.data.check.finding import Finding, Subject
-from sapo_lite.data.check.labels import answers_outside_labels, labels_without_rows, one_answer
+from sapo_lite.data.check.labels import (
+    answers_outside_labels,
+    labels_like_others,
+    labels_without_rows,
+    one_answer,
+)
 from sapo_lite.data.check.leakage import leaked_inputs, nearly_leaked_inputs
 from sapo_lite.data.check.order import sorted_rows
 from sapo_lite.data.check.rows import contradictions, empty_texts, repeated_inputs
@@ -19,6 +24,7 @@ Check = Callable[[Subject], Iterable[Finding]]
 OF_ROWS: tuple[Check, ...] = (
     empty_texts,
     answers_outside_labels,
+    labels_like_others,
     one_answer,
     leaked_inputs,
     contradictions,

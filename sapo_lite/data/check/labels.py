@@ -1,11 +1,15 @@
 """Checks of the answers: those that are no labels, and labels that nobody has."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from sapo_lite.data.check.finding import Finding, Level, Subject
 from sapo_lite.support.messages import many, nearest, quoted
 
 _LISTED = 3  # answers that a finding names
+# A label may be a typo of one that is so many times as frequent and as similar (rapidfuzz, 0 to 100).
+_RARER = 10
+_ALIKE = 85
 
 
 def answers_outside_labels(subject: Subject) -> Iterator[Finding]:
@@ -24,6 +28,23 @@ def answers_outside_labels(subject: Subject) -> Iterator[Finding]:
 def _named(answer: str, rows: int, labels: tuple[str, ...]) -> str:
     like = nearest(answer.strip(), labels)
     return f"{quoted(answer)} ({many(rows, 'row')}{f', like {quoted(like[0])}' if like else ''})"
+
+
+def labels_like_others(subject: Subject) -> Iterator[Finding]:
+    """Rare labels that are a frequent one but for case, white space or a letter or two: likely typos."""
+    from rapidfuzz.fuzz import ratio
+
+    rows: Counter[str] = Counter()
+    for split in subject.splits:
+        for answer, count in split.answers.items():
+            rows[answer.strip()] += count
+    labels = {label: rows[label] for label in subject.classes if len(label) > 1}
+    for rare, few in labels.items():
+        for usual, often in labels.items():
+            alike = rare.casefold() == usual.casefold() or ratio(rare, usual) >= _ALIKE
+            if few and few * _RARER <= often and alike:
+                text = f"label {quoted(rare)} ({many(few, 'row')}) may be a typo of {quoted(usual)} ({often})"
+                yield subject.found("label like another", "fault", text, None, rows=few)
 
 
 def labels_without_rows(subject: Subject) -> Iterator[Finding]:
