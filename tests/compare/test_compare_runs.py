@@ -209,7 +209,7 @@ def test_ctrl_c_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
     status, said = kill_when(
         arguments, tmp_path / "out/sapo-lorainc-0/00-zero-shot/stage.json", signal.SIGINT
     )
-    assert status == 130
+    assert status == 130, said
     assert said.endswith("\ninterrupted: the same command goes on where it stopped\n")
     assert "Traceback" not in said + (tmp_path / "out/workers.log").read_text()
 
