@@ -75,11 +75,12 @@ class Smoke:
         self.record.note("were", _python("benchmarks.gpu.shapes", self.options.shape, str(self.model)))
 
     def load(self) -> None:
-        """Quantised to NF4 by the loader that every run uses."""
+        """Quantised to NF4 by the loader that a run uses on a GPU, also where there is none."""
         config = ModelConfig(
             name=str(self.model),
             quantization="nf4",
             dtype=self.options.dtype,
+            loader="unsloth",
             max_source_tokens=self.shape.source,
             max_answer_tokens=self.shape.answer,
         )

@@ -1,7 +1,8 @@
 """Loading of a model and its tokenizer.
 
-Unsloth serves as a loader and a set of kernels. `model.loader = "transformers"` does the same with plain
-transformers and PEFT, so nothing in sapo-lite depends on Unsloth's licence or presence.
+On a CUDA GPU, Unsloth serves as a loader and a set of kernels. On a CPU, or with `model.loader =
+"transformers"`, plain transformers and PEFT do the same, so nothing in sapo-lite depends on Unsloth's licence
+or presence.
 """
 
 import logging
@@ -33,6 +34,9 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     path = locate_model(config.name)
     _prepare_environment()
     require_downloaded(path)
+    if config.loader == "auto":
+        loader = "unsloth" if torch.cuda.is_available() else "transformers"
+        config = config.model_copy(update={"loader": loader})
     load = _load_with_unsloth if config.loader == "unsloth" else _load_with_transformers
     try:
         model, tokenizer, unused = load(path, config)

@@ -38,12 +38,16 @@ TEMPERATURE = 0.2
 
 
 class ModelConfig(Section):
-    """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens."""
+    """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens.
+
+    `loader` "auto" is Unsloth on a CUDA GPU and plain transformers elsewhere: on a CPU, Unsloth's kernels do
+    not run, and importing it takes about ten seconds.
+    """
 
     name: Text
     quantization: Literal["nf4", "none"] = "nf4"
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    loader: Literal["unsloth", "transformers"] = "unsloth"
+    loader: Literal["auto", "unsloth", "transformers"] = "auto"
     max_source_tokens: Count = 1536
     max_answer_tokens: Count = 128
 

@@ -25,7 +25,7 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     example = learned_tasks(tasks)[0]
     settings = (
         f"{recipe.prompt.strategy} on {recipe.adapter.method}; model {recipe.model.name}, "
-        f"{recipe.model.quantization}, {recipe.model.dtype}, through {recipe.model.loader}"
+        f"{recipe.model.quantization}, {recipe.model.dtype}, loader {recipe.model.loader}"
     )
     if recipe.rewrite.enabled:
         settings += f"; answers rewritten ({recipe.rewrite.policy}, {recipe.rewrite.rollouts} rollouts a row)"

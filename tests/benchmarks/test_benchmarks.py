@@ -1,7 +1,6 @@
 """The benchmarks of scoring and training run, and find the same losses by every way. No time is asserted."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from benchmarks.speed.scoring.limit import projections, work
 from benchmarks.speed.scoring.models import make_backbone
+from forked import run_program
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.types import Candidate
@@ -22,7 +22,7 @@ SMALL = "--examples 10 --candidates 3 --rounds 2 --steps 2 --batch-size 4".split
 def run(module: str, written: Path, *options: str) -> tuple[dict[str, Any], str]:
     """Its JSON and its printed text. It fails if losses differ by more than rounding."""
     command = [sys.executable, "-m", module, "--json", str(written), *SMALL, *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = run_program(command, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     content: dict[str, Any] = json.loads(written.read_text(encoding="utf-8"))
     return content, done.stdout

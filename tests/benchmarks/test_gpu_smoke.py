@@ -49,12 +49,11 @@ def assert_all_passed(content: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["tiny", "tiny-llama"])
-def test_the_smoke_test_holds_on_the_cpu_in_real_4_bit(tmp_path: Path, shape: str) -> None:
-    options = ["--shape", shape, "--dtype", "float32", "--steps", "6", "--micro-batch", "2"]
+def test_the_smoke_test_holds_on_the_cpu_in_real_4_bit(tmp_path: Path) -> None:
+    options = ["--shape", "tiny", "--dtype", "float32", "--steps", "6", "--micro-batch", "2"]
     content = run_smoke(tmp_path, *options)
     assert_all_passed(content)
-    assert content["settings"]["shape"] == shape
+    assert content["settings"]["shape"] == "tiny"
 
 
 @pytest.mark.gpu

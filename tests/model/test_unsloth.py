@@ -38,6 +38,7 @@ TASK = make_task(6)
 ROWS = [TrainingRow(TASK.instruction, e.input, e.answer) for e in TASK.train]
 CASES = [(family, quantization) for family in FAMILIES for quantization in ("none", "nf4")]
 cases = pytest.mark.parametrize(("family", "quantization"), CASES)
+MEASURED = [" ".join(case) for case in CASES[1:3]]  # each family and each number of bits once
 
 
 # --- what both loaders are put through
@@ -265,11 +266,11 @@ def test_the_adapter_loads_in_plain_peft_with_the_same_losses_and_answers(
     assert len(set(seen["answers"])) > 1
 
 
-@cases
+@pytest.mark.parametrize("case", MEASURED)
 def test_losses_that_are_asked_for_in_training_change_nothing_in_it(
-    unsloth: dict[str, Any], family: str, quantization: str
+    unsloth: dict[str, Any], case: str
 ) -> None:
-    silent, asked = (unsloth[f"{family} {quantization} {kind}"] for kind in ("silent", "asked"))
+    silent, asked = (unsloth[f"{case} {kind}"] for kind in ("silent", "asked"))
     assert asked["losses"] == silent["losses"]
     assert asked["after"] == silent["after"]
     assert len(asked["measured"]) == 2 * len(asked["losses"])
@@ -287,6 +288,8 @@ def main(out: Path, *folders: Path) -> None:
         for quantization in ("none", "nf4"):
             case, own = f"{family} {quantization}", out / f"{family}-{quantization}"
             seen[case] = live(folder, quantization, "unsloth", own)
+            if case not in MEASURED:
+                continue
             for kind, others in (("silent", []), ("asked", ["Judge.", "判断情感"])):
                 seen[f"{case} {kind}"] = asked(folder, quantization, "unsloth", own, others)
     assert "unsloth" in sys.modules

@@ -90,7 +90,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "name": "lab",
             "quantization": "nf4",
             "dtype": "bfloat16",
-            "loader": "unsloth",
+            "loader": "auto",
             "max_source_tokens": 1536,
             "max_answer_tokens": 128,
         },

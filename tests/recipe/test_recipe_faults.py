@@ -100,7 +100,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'x.toml, line 8: model.nam: no such key; did you mean "name"?',
         'x.toml, line 9: model.dtype: expected "bfloat16" or "float32", found "bfloat"; '
         'did you mean "bfloat16"?',
-        'x.toml, line 10: model.loader: expected "unsloth" or "transformers", '
+        'x.toml, line 10: model.loader: expected "auto", "unsloth" or "transformers", '
         'found "[adapter] # not a section\\nrank = 3\\n"',
         'x.toml, line 15: sequence.suite: expected a text in quotes, found ""',
         'x.toml, line 16: sequence.tasks: expected a list of different task ids, such as ["195", "1310"], '

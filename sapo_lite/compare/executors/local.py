@@ -107,10 +107,10 @@ def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        processes = list((pool._processes or {}).values())
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
+        for process in list((pool._processes or {}).values()):
             process.kill()  # nothing is lost: finished work is in the folders
+        # Wait for the pool's thread, which closes its pipes: at exit, Python would close them a second time.
+        pool.shutdown(cancel_futures=True)
         raise
     pool.shutdown()
 
