@@ -86,7 +86,7 @@ def test_what_each_readme_command_shows_is_known() -> None:
 def test_a_readme_command_works(
     line: str, benchmarks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Recipes for a GPU are dry-run, others made shorter, files come from a server here; the rest is as printed."""
+    """Recipes for a GPU are dry-run, others shortened, files come from a server here; else as printed."""
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
     words = [str(benchmarks) if word == "FOLDER" else word for word in shlex.split(line)[1:]]
     if words[0] == "run" and words[1].startswith(("ni_seq", "trace")) and not words[1].endswith("_cpu"):
