@@ -245,9 +245,7 @@ def test_a_path_that_cannot_be_used_is_one_sentence(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [f"./{LONG}", f"me/{LONG}", "me/a b"])
 def test_a_model_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) -> None:
-    done = call(
-        small_command(tmp_path / "run", f"model.name={name}"), env={**os.environ, "HF_HUB_OFFLINE": "1"}
-    )
+    done = run_program(small_command(tmp_path / "run", f"model.name={name}"))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert f"error: {Path(name)}" in done.stderr or "error: No model at" in done.stderr

@@ -248,8 +248,7 @@ def rescored_for(backbone: Backbone, folder: Path) -> PromptSchedule:
     )
 
 
-@pytest.mark.parametrize("kind", [adversarial_for, rescored_for])
-@pytest.mark.parametrize("family", ["qwen3", "llama"])
+@pytest.mark.parametrize(("family", "kind"), [("llama", adversarial_for), ("qwen3", rescored_for)])
 def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_and_decisions(
     make_backbone: MAKE, tmp_path: Path, kind: Callable[[Backbone, Path], PromptSchedule], family: str
 ) -> None:
