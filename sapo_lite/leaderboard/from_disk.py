@@ -3,6 +3,7 @@
 import json
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,16 +37,18 @@ def load(
     dtype: Literal["bfloat16", "float32"] | None = None,
     loader: Literal["transformers", "unsloth"] = "transformers",
     max_tokens: int | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Load a model with its adapter, and the tokenizer that it was trained with.
 
     quantization: by default, weights stay as they are stored
     dtype: by default, bfloat16 where the GPU has it, else float32
+    notice: called with a line for the user before a download or a conversion
 
     Raises:
         BackboneError: model or adapter cannot be loaded, or do not fit each other.
     """
-    found = _config_of(name)
+    found = _config_of(name, notice)
     quantized = getattr(found, "quantization_config", None) or {}
     is_4bit = bool(quantized.get("load_in_4bit"))  # by bitsandbytes: asked for again, it stays as it is
     # Most CPUs are very slow in bfloat16, and not all cards know it.
@@ -74,9 +77,9 @@ def load(
     return Loaded(settings, model, tokenizer, tuple(filter(None, notices)))
 
 
-def _config_of(name: str) -> Any:
+def _config_of(name: str, notice: Callable[[str], None] | None) -> Any:
     try:
-        return AutoConfig.from_pretrained(locate_model(name))
+        return AutoConfig.from_pretrained(locate_model(name, notice))
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # its content may be anything
         raise BackboneError(f"{name}: its config.json cannot be used: {error}") from None
 

@@ -76,7 +76,7 @@ def score_files(
     progress.stage(f"loading {model}")
     from sapo_lite.leaderboard.from_disk import load
 
-    loaded = load(model, adapter, quantization, dtype, loader, max_tokens)
+    loaded = load(model, adapter, quantization, dtype, loader, max_tokens, progress.notice)
     progress.stage(f"scoring {len(pool)} prompts")
     board = _ranked(loaded, file, pool, suffix, limit, race, max_tokens, seed, progress)
     columns = {"file": str(examples), "input": file.input_name, "answer": file.answer_name}

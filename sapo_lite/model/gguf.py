@@ -5,7 +5,7 @@ killed leaves nothing that is ever read.
 """
 
 import os
-import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ from sapo_lite.model.gguf_names import gguf_path
 from sapo_lite.model.gguf_tokenizer import build_tokenizer
 from sapo_lite.model.weights import require_all_weights
 from sapo_lite.support.hashing import content_hash
-from sapo_lite.support.leftovers import remove_leftovers
 from sapo_lite.support.shipped import cache_folder
 
 # Counted up when the conversion changes what it writes: folders of older versions are not used then.
 _VERSION = 1
-_PARTIAL = re.compile(r"partial-[0-9]+")
 
 
 def converted_model(name: str, notice: Callable[[str], None] | None = None) -> Path:
     """Folder with config.json, safetensors and tokenizer of a GGUF model; written if it is not there yet.
+
+    notice: called with a line for the user before a conversion
 
     Raises:
         BackboneError: there is no such file, it cannot be read, or the folder cannot be written.
@@ -37,10 +37,10 @@ def converted_model(name: str, notice: Callable[[str], None] | None = None) -> P
 
     def write(folder: Path) -> None:
         if notice is not None:
-            notice(f"converting {file.name} to safetensors; this happens once")
+            notice(f"converting {file.name} to safetensors, once; they are kept in {folder.parent}")
         _write_model(name, read_gguf(name, file), folder)
 
-    return _made(name, _place(file), "model", write)
+    return _made(name, _place(file), write)
 
 
 def converted_tokenizer(name: str) -> Path:
@@ -50,14 +50,12 @@ def converted_tokenizer(name: str) -> Path:
         BackboneError: as `converted_model`.
     """
     file = gguf_path(name)
-    place = _place(file)
-    if (place / "model").is_dir():
-        return place / "model"
+    model = _place(file)
 
     def write(folder: Path) -> None:
         build_tokenizer(name, read_gguf(name, file).metadata).save_pretrained(folder)
 
-    return _made(name, place, "tokenizer", write)
+    return model if model.is_dir() else _made(name, model.with_name(f"{model.name}-tokenizer"), write)
 
 
 def _place(file: Path) -> Path:
@@ -71,17 +69,16 @@ def _place(file: Path) -> Path:
     return cache / "gguf" / f"{content_hash(file)[:32]}-{_VERSION}"
 
 
-def _made(name: str, place: Path, kind: str, write: Callable[[Path], None]) -> Path:
-    """The folder `kind` in `place`, made by `write` if it is not there. Processes wait for each other."""
-    made = place / kind
+def _made(name: str, made: Path, write: Callable[[Path], None]) -> Path:
+    """The folder `made`, which `write` fills if it is not there. Processes wait for each other."""
     if made.is_dir():
         return made
+    partial = made.with_name(f".{made.name}.partial")
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".lock"):
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(made.with_name(f".{made.name}.lock")):
             if not made.is_dir():  # another process may have made it meanwhile
-                remove_leftovers(place, _PARTIAL)
-                partial = place / f"partial-{os.getpid()}"
+                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
                 partial.mkdir()
                 write(partial)
                 _flush(partial)
@@ -90,8 +87,8 @@ def _made(name: str, place: Path, kind: str, write: Callable[[Path], None]) -> P
         raise
     except OSError as error:
         raise BackboneError(
-            f"{name} could not be converted in {place}: {error}. Free some space, or set SAPO_LITE_CACHE to "
-            "a folder with more."
+            f"{name} could not be converted in {made.parent}: {error}. If the disk is full or cannot be "
+            "written to, set SAPO_LITE_CACHE to another folder."
         ) from error
     except Exception as error:  # of transformers, on what a file may hold
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -63,6 +63,8 @@ def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path
         raise nowhere from None
     except LocalEntryNotFoundError:
         pass
+    if notice is not None:
+        notice(f"downloading {name} from the Hugging Face hub")
     try:
         return Path(snapshot_download(name))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

@@ -82,8 +82,10 @@ def paraphrase_recipe(
     tasks = learned_tasks(load_sequence(recipe.sequence, data))
 
     def load() -> "Backbone":
+        from sapo_lite.model.hub import locate_model
         from sapo_lite.model.load import load_backbone
 
+        locate_model(recipe.model.name, progress.notice)  # what takes long is said first
         return load_backbone(recipe.model)
 
     own = (recipe.model, cache(load))

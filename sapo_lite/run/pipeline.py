@@ -12,6 +12,7 @@ from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.chat_frame import ChatFrame
+from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
@@ -109,7 +110,7 @@ def _prepare(
     """
     usage = Usage(folder)
     watched = [task for task in tasks if task.watched]
-    load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks)))
+    load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks), progress))
     tasks = learned_tasks(tasks)
     with usage.measure("paraphrase"):
         pools = paraphrase(recipe, tasks, folder, progress, load, pull=pull)
@@ -150,8 +151,9 @@ def paraphrase(
     }
 
 
-def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None]) -> Backbone:
+def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None], progress: Progress) -> Backbone:
     """Load the backbone, and give it the chat frame with which the run started."""
+    locate_model(recipe.model.name, progress.notice)  # what takes long is said first
     backbone = load_backbone(recipe.model)
     bind_all()  # again: a model that had to be downloaded has hashes only now
     kept = folder.chat_frame(asdict(backbone.chat.frame))
