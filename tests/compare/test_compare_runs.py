@@ -97,7 +97,7 @@ def test_what_cells_share_is_what_they_would_have_found(
     ):
         ours, theirs = (out / run / file for run in (name, source))
         assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns, file
-    for name in ("worst-lorainc-0", "worst-olora-0", "sapo-lorainc-1"):
+    for name in ("worst-olora-0", "sapo-lorainc-1"):
         assert contents(out / name) == contents(plain_run(tmp_path / name, commands[name])), name
 
 
@@ -163,15 +163,17 @@ def test_a_comparison_that_was_killed_goes_on_to_the_same_results(
 ) -> None:
     out, _ = whole
     broken = tmp_path / "broken"
-    arguments = compare(broken, *GRID, "--jobs", "2")
+    half = ("--strategies", "sapo,worst", "--adapters", "lorainc", "--seeds", "2")
+    arguments = compare(broken, *half, "--jobs", "2")
     status, _ = kill_when(arguments, broken / "worst-lorainc-0/02-odd_one_out/adapter", signal.SIGKILL)
     assert status == -signal.SIGKILL
     assert "kinds" not in told_so_far(broken)
     done = run_program(arguments)
     assert done.returncode == 0, done.stderr
-    assert "8/8" not in done.stderr  # some were finished
-    assert content(broken) == content(out)
-    for run in content(out)["runs"]:
+    assert "4/4" not in done.stderr  # some were finished
+    runs = [run for run in content(out)["runs"] if "-lorainc-" in run["folder"]]
+    assert content(broken)["runs"] == runs
+    for run in runs:
         assert contents(broken / run["folder"]) == contents(out / run["folder"]), run["folder"]
 
 

@@ -348,12 +348,11 @@ def rewrite_lab(task: str, *overrides: str, learned: bool = False) -> Rewriting:
 
 @pytest.mark.slow
 def test_grpo_raises_the_mean_reward_on_the_lab() -> None:
-    """Before training, and in the last of five epochs over the same 24 rows."""
-    rows = "rewrite.prompts=24"
-    untrained = rewrite_lab("winner", rows, "rewrite.learning_rate=1e-12").policy_rewards
-    trained = rewrite_lab("winner", rows, "rewrite.learning_rate=2e-3", "rewrite.epochs=5").policy_rewards
-    assert len(trained) == 5 * len(untrained) == 15
-    assert sum(trained[-3:]) / 3 > sum(untrained) / 3 + 0.03
+    """In the last of three epochs over the same 24 rows, compared with the first."""
+    settings = ("rewrite.prompts=24", "rewrite.learning_rate=2e-3", "rewrite.epochs=3")
+    rewards = rewrite_lab("winner", *settings).policy_rewards
+    assert len(rewards) == 9
+    assert sum(rewards[-3:]) / 3 > sum(rewards[:3]) / 3 + 0.03
 
 
 @pytest.mark.slow
