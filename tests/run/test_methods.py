@@ -1,4 +1,4 @@
-"""Every strategy and every adapter learns two tasks, each in two or more of the cells strategy x adapter."""
+"""Every strategy and every adapter learns two tasks, each in one or more of the cells strategy x adapter."""
 
 from pathlib import Path
 
@@ -8,12 +8,10 @@ from sapo_lite.learning.methods import METHODS
 from sapo_lite.prompts.strategies import STRATEGIES
 from small import small_run
 
-# A covering set: which strategy goes with which adapter makes no difference to the code, so two cells of
-# each adapter do. `sapo-lite compare` runs all of them.
+# A covering set: which strategy goes with which adapter makes no difference to the code, so one cell of each
+# adapter does. Other pairs are in test_workplan.py, and `sapo-lite compare` runs all of them.
 CELLS = [
-    (list(STRATEGIES)[(number + shift) % len(STRATEGIES)], adapter)
-    for number, adapter in enumerate(METHODS)
-    for shift in (0, 3)
+    (list(STRATEGIES)[(number + 3) % len(STRATEGIES)], adapter) for number, adapter in enumerate(METHODS)
 ]
 TINY = [
     "rewrite.policy=best_of",
