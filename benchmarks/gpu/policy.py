@@ -16,7 +16,7 @@ CONFIG = RewriteConfig(rollouts=4, prompts=4, batch_size=2, learning_rate=1e-3)
 
 
 def train_a_policy(
-    backbone: Backbone, prompts: Sequence[Sequence[int]], targets: Sequence[str], scratch: Path
+    backbone: Backbone, prompts: Sequence[Sequence[int]], scratch: Path
 ) -> tuple[list[float], float]:
     """Mean rewards of the steps (share of even tokens), and the distance of B from its initial zero."""
     draws = random.Random(0)
@@ -28,7 +28,7 @@ def train_a_policy(
     def reward(_: Sequence[int], rollouts: Sequence[Rollout]) -> list[float]:
         return [sum(token % 2 == 0 for token in one.ids) / len(one.ids) for one in rollouts]
 
-    lora = policy_lora(backbone, rank=CONFIG.rank, alpha=CONFIG.alpha, targets=targets, seed=0)
+    lora = policy_lora(backbone, rank=CONFIG.rank, alpha=CONFIG.alpha, seed=0)
     with undisturbed(backbone), lora as parameters:
         rewards = train_policy(
             backbone, parameters, prompts, roll, reward, CONFIG, checkpointing=True, scratch=scratch, seed=0

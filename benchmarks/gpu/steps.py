@@ -235,8 +235,7 @@ class Smoke:
         before = self._losses()
         chat, shares = self.backbone.chat, [1 / 8, 1 / 4, 1 / 2, 3 / 4]
         prompts = rows.prompts(chat, rows.task(chat, self.shape, shares, seed=5))
-        targets, scratch = AdapterConfig().target_modules, self.work / "policy"
-        rewards, moved = train_a_policy(self.backbone, prompts, targets, scratch)
+        rewards, moved = train_a_policy(self.backbone, prompts, self.work / "policy")
         self.record.check("rewards", len(rewards) == 2 and all(map(math.isfinite, rewards)), rewards, "two")
         self.record.check("policy", moved > 0, moved, "has moved")
         left = [name for name, _ in self.backbone.model.named_parameters() if ".policy." in name]

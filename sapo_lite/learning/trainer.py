@@ -53,7 +53,8 @@ def train(
     """
     frozen, weights = adapter.frozen_state(), adapter.state()
     # Packs give exactly the gradients of padded batches, unless dropout draws masks (see model/batching.py).
-    pack = adapter.dropout == 0 if config.pack == "auto" else config.pack
+    without_dropout = adapter.dropout == 0 and backbone.dropout is None
+    pack = without_dropout if config.pack == "auto" else config.pack
     rows = RowBatcher(backbone, training_sets, pack=pack)
     _require_labels(training_sets, rows.encoded)
     arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
@@ -111,6 +112,8 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         # Weight decay would change frozen rows; 8-bit Adam was not tested to keep them bit-identical.
         optim="adamw_torch",
         weight_decay=0.0,
+        # TRL's default switches a term on in the config of a mixture of experts, where generation reads it.
+        router_aux_loss_coef=0.0,
         bf16=backbone.dtype is torch.bfloat16,
         use_cpu=backbone.device.type == "cpu",
         gradient_checkpointing=config.gradient_checkpointing,

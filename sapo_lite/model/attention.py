@@ -128,6 +128,7 @@ def use_chunked_attention(causal_lm: Any) -> bool:
 
 def sees_everything(config: Any, tokens: int) -> bool:
     """Whether every layer attends `tokens` tokens back: packs support no shorter window."""
+    config = config.get_text_config()  # beside that of a vision tower
     window = getattr(config, "sliding_window", None)
     kinds = getattr(config, "layer_types", None)
     kinds = set(kinds or ["full_attention" if window is None else "sliding_attention"])

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.attention import PackLayout, sees_everything, use_chunked_attention
 from sapo_lite.model.chat import ChatFormat
+from sapo_lite.model.head import decoder_of, is_projection, own_logits, projection
 from sapo_lite.model.hub import is_hub_name
+from sapo_lite.model.targets import choose_targets
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import AdapterConfig, ModelConfig
@@ -25,7 +28,8 @@ class Backbone:
     (sapo_lite.model.selfcheck).
     `budget_share` scales the tokens of a forward pass: it is halved when memory runs out, and 0 when every
     row must be computed alone.
-    `unused_weights` is a notice for the user if the model's files hold weights that the model does not use.
+    `unused_weights` is a notice for the user if the model's files hold weights that the model does not use;
+    `unusual_targets`, if the LoRA is on other modules than the published ones without being asked to.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Backbone:
         longest = config.max_source_tokens + config.max_answer_tokens
         self.packs = sees_everything(self.causal_lm.config, longest)
         self.budget_share = 1.0
+        self.unusual_targets: str | None = None
 
     @property
     def causal_lm(self) -> Any:
@@ -57,8 +62,8 @@ class Backbone:
 
     @property
     def decoder(self) -> Any:
-        """The causal language model without its vocabulary projection."""
-        return getattr(self.causal_lm, self.causal_lm.base_model_prefix)
+        """The causal language model without its head."""
+        return decoder_of(self.causal_lm)
 
     def autocast(self) -> contextlib.AbstractContextManager[None]:
         """Autocast context: float32 LoRA weights multiply in bfloat16 if the model runs in bfloat16."""
@@ -90,6 +95,19 @@ class Backbone:
                 "--set model.dtype=float32, or use a smaller model"
             )
         return None
+
+    @property
+    def dropout(self) -> str | None:
+        """The model's own dropout, such as "resid_pdrop 0.1", which acts in training; None if it has none."""
+        config = self.causal_lm.config.get_text_config().to_dict()
+        settings = config | (config.get("attn_config") or {})  # MPT's
+        of_other_heads = ("classifier", "summary")
+        found = (
+            f"{name} {value}"
+            for name, value in settings.items()
+            if "drop" in name and not name.startswith(of_other_heads) and isinstance(value, float) and value
+        )
+        return next(found, None)
 
     def answer_states(
         self, ids: Tensor, rows: Tensor, columns: Tensor, layout: PackLayout | None = None
@@ -136,28 +154,34 @@ class Backbone:
         # Unsloth reads this switch at every call; the states then come back under the name `logits`.
         with _environment("UNSLOTH_RETURN_HIDDEN_STATES", "1"):
             hidden: Tensor = self.model(input_ids=ids, use_cache=False, **arguments).logits
-        if hidden.shape[:2] != ids.shape or hidden.shape[-1] != self.causal_lm.config.hidden_size:
+        expected = (*ids.shape, self.causal_lm.config.get_text_config().hidden_size)
+        if hidden.shape != expected:
             raise BackboneError(
                 f"Unsloth returned a tensor of shape {tuple(hidden.shape)} where hidden states of shape "
-                f"{(*ids.shape, self.causal_lm.config.hidden_size)} were expected. This Unsloth version is "
+                f"{expected} were expected. This Unsloth version is "
                 "not supported; install the pinned one (constraints.txt) or set "
                 "model.loader = 'transformers'."
             )
         return hidden
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Vocabulary logits: [N, hidden size] -> [N, vocabulary]."""
-        head = self.causal_lm.get_output_embeddings()
-        logits: Tensor = head(hidden.to(head.weight.dtype))
-        return logits
+        """Vocabulary logits, scaled or capped if the model does so: [N, hidden size] -> [N, vocabulary]."""
+        return self._logits(self.causal_lm, hidden)
+
+    @cached_property
+    def _logits(self) -> Callable[[Any, Tensor], Tensor]:
+        return projection if is_projection(self.causal_lm) else own_logits
 
     def attach_lora(self, config: "AdapterConfig", *, rank: int, alpha: int, checkpointing: bool) -> None:
         """Wrap the model in ONE PEFT LoRA of the given total rank. Called once per loaded model."""
+        targets = choose_targets(self.causal_lm, config.target_modules)
+        self.unusual_targets = targets.notice
         options: dict[str, Any] = {
             "r": rank,
             "lora_alpha": alpha,
             "lora_dropout": config.dropout,
-            "target_modules": list(config.target_modules),
+            "target_modules": list(targets.names),
+            **targets.options,
         }
         if self.config.loader == "unsloth":
             from unsloth import FastLanguageModel

@@ -49,6 +49,10 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     stop_repacking(model)
     _require_what_was_asked(model, config)
     model.requires_grad_(False)
+    # Some mixtures of experts ask for their routers' logits, for a loss that generation with a cache cannot
+    # compute.
+    if getattr(model.config.get_text_config(), "output_router_logits", False):
+        model.config.get_text_config().output_router_logits = False
     fused = config.loader == "unsloth" and torch.cuda.is_available()
     backbone = Backbone(model, tokenizer, config, fused=fused, unused_weights=unused)
     if tokenizer.pad_token_id is None:
@@ -127,7 +131,7 @@ def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:
             "Set model.dtype = 'float32' (with model.quantization = 'nf4' the weights stay small)."
         )
     length = config.max_source_tokens + config.max_answer_tokens
-    reach = getattr(model.config, "max_position_embeddings", length)
+    reach = getattr(model.config.get_text_config(), "max_position_embeddings", length)
     if length > reach:
         raise BackboneError(
             f"model.max_source_tokens + model.max_answer_tokens is {length}, but {config.name} reads "

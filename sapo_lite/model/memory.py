@@ -28,9 +28,11 @@ def token_budget(backbone: Backbone) -> int:
     best = BEST_TOKENS[backbone.device.type]
     if backbone.device.type != "cuda":
         return best
-    config = backbone.causal_lm.config
+    config = backbone.causal_lm.config.get_text_config()
+    inner = getattr(config, "intermediate_size", 0)
+    inner = max(inner) if isinstance(inner, list) else inner  # of each layer, in Gemma 3n
     # A layer's states, queries to values and MLP, some of them in float32: a generous estimate.
-    bytes_per_token = 4 * (8 * config.hidden_size + 4 * getattr(config, "intermediate_size", 0))
+    bytes_per_token = 4 * (8 * config.hidden_size + 4 * inner)
     free, _ = torch.cuda.mem_get_info(backbone.device)
     cached = torch.cuda.memory_reserved(backbone.device) - torch.cuda.memory_allocated(backbone.device)
     return max(1, min(best, int(MEMORY_SHARE * (free + cached) / bytes_per_token)))

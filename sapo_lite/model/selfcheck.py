@@ -1,7 +1,7 @@
 """Start-up check of the model: logits == head(hidden states), batched == alone, packed == unpacked.
 
 It runs once, on rows of the run itself. The rest of the code relies on three facts, and would silently give
-wrong losses without them: logits are the vocabulary projection of the decoder's states, a row's loss does not
+wrong losses without them: logits are what the head makes of the decoder's states, a row's loss does not
 depend on the other rows of its batch, and packs give the losses of plain forward passes. Faults show where
 rows differ most (a sliding window that is shorter than a row, positions that are scaled beyond a length), so
 the shortest and the longest row are always compared.
@@ -35,8 +35,8 @@ TOLERANCE = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.05, 0.06)}
 LEAK = 1e-6
 
 # Largest allowed relative difference between logits and the model's own. Measured: bit-identical in all
-# trials, also in bfloat16. A factor, a cap, virtual tokens or other work of an adapter that the backbone
-# leaves out cause more. Unsloth's CUDA forward was not tried; it may round in other places.
+# trials, also in bfloat16. Virtual tokens or other work of an adapter that the backbone leaves out cause
+# more. Unsloth's CUDA forward was not tried; it may round in other places.
 _TOLERANCE, _FUSED_TOLERANCE = 2e-3, 1e-2
 
 
@@ -240,12 +240,11 @@ def _gradient(
 def require_plain_logits(backbone: Backbone, rows: Sequence[EncodedRow]) -> None:
     """Compare logits with the model's own at the answers of the shortest and the longest row.
 
-    The backbone calls decoder and vocabulary projection separately, since only logits at answers are needed.
-    A model that scales or caps its logits does more than that. So does an adapter that puts virtual tokens
-    before the input, or that acts only from a certain token on.
+    The backbone calls decoder and head separately, since only logits at answers are needed. An adapter that
+    puts virtual tokens before the input, or that acts only from a certain token on, does more than that.
 
     Raises:
-        BackboneError: they differ, or decoder and projection cannot run separately.
+        BackboneError: they differ, or decoder and head cannot run separately.
     """
     name = type(backbone.causal_lm).__name__
     tolerance = _FUSED_TOLERANCE if backbone.fused else _TOLERANCE
@@ -261,9 +260,8 @@ def require_plain_logits(backbone: Backbone, rows: Sequence[EncodedRow]) -> None
         # Also true for NaN.
         if own.shape != ours.shape or not (own - ours).norm() <= tolerance * own.norm():
             raise BackboneError(
-                f"{name} cannot be scored: expected logits that are its vocabulary projection and no more, "
-                "found others (models that scale or cap them, and adapters that add virtual tokens or act on "
-                "a part of the input alone, are not supported)"
+                f"{name} cannot be scored: expected the logits of its own forward pass, found others "
+                "(adapters that add virtual tokens or act on a part of the input alone are not supported)"
             )
 
 

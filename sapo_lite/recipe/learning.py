@@ -21,6 +21,8 @@ from sapo_lite.recipe.values import (
 class AdapterConfig(Section):
     """The adapter method and its settings. The scale of every block is alpha / rank.
 
+    `target_modules` are the layers that LoRA is put on: "auto" for q_proj and v_proj (as published) or what
+    a model has in their place, "all-linear" for all linear layers of the decoder, or a list of names.
     `penalty_weight` applies to "olora" (default 0.5, as published) and "ewc" (default 100). "ewc" computes
     the Fisher information on a task's first `fisher_examples` rows, and multiplies that of earlier tasks by
     `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, `replay_share` times
@@ -32,7 +34,7 @@ class AdapterConfig(Section):
     rank: Count = 8
     alpha: Count = 32
     dropout: Share = 0.1
-    target_modules: Modules = ("q_proj", "v_proj")
+    target_modules: Modules = "auto"
     penalty_weight: OptionalNotNegative = None
     fisher_examples: Count = 100
     fisher_decay: Fraction = 1.0
@@ -44,8 +46,8 @@ class TrainingConfig(Section):
     """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
 
     `pack` puts rows of one prompt after one copy of it; "auto" does so if that is exact, which it is without
-    LoRA dropout. `warmup` is a share of all steps; `checkpoint_every` is in optimiser steps, 0 for no
-    checkpoints.
+    dropout of the LoRA or of the model. `warmup` is a share of all steps; `checkpoint_every` is in optimiser
+    steps, 0 for no checkpoints.
     """
 
     epochs: Count = 10

@@ -43,6 +43,10 @@ def _labels(value: object) -> object:
     return value if value == "auto" else _names(_ids_as_text(value))
 
 
+def _modules(value: object) -> object:
+    return value if value in ("auto", "all-linear") else _names(value)
+
+
 @dataclass(frozen=True)
 class Choices:
     """Refuses a text that is not one of some names; the names are looked up at each check."""
@@ -121,9 +125,11 @@ BaseUrl = Annotated[
     Field(description="an address such as http://127.0.0.1:8000/v1"),
 ]
 Modules = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_names),
-    Field(description='a list of different module names, such as ["q_proj", "v_proj"]'),
+    Literal["auto", "all-linear"] | tuple[str, ...],
+    BeforeValidator(_modules),
+    Field(
+        description='"auto", "all-linear", or a list of different module names, such as ["q_proj", "v_proj"]'
+    ),
 ]
 TaskIds = Annotated[
     tuple[str, ...],

@@ -174,7 +174,14 @@ def _adapter(
     )
     # The check needs an open block: without one there are no gradients to compare.
     adapter.open_block(0, seed=recipe.seed)
+    if backbone.unusual_targets:
+        progress.notice(backbone.unusual_targets)
     _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], progress)
+    if backbone.packs and backbone.dropout and recipe.training.pack == "auto" and not adapter.dropout:
+        progress.notice(
+            f"this model has dropout of its own ({backbone.dropout}): training uses padded batches, since "
+            "the rows of a pack would share its masks"
+        )
     return adapter
 
 

@@ -380,7 +380,7 @@ def test_the_methods_that_grow_open_a_block_per_task(make_backbone: MAKE, method
 # --- refusals
 
 
-@pytest.mark.parametrize("modules", [("query", "value"), ("q_proj", "value"), ("self_attn",)])
+@pytest.mark.parametrize("modules", [("query", "value"), ("q_proj", "value"), ("self_attn",), ("lm_head",)])
 def test_target_modules_that_the_model_has_not_are_refused(
     make_backbone: MAKE, modules: tuple[str, ...]
 ) -> None:
@@ -388,8 +388,8 @@ def test_target_modules_that_the_model_has_not_are_refused(
         attach(make_backbone("qwen3"), target_modules=modules)
     missing = ", ".join(name for name in modules if name != "q_proj")
     assert str(refused.value) == (
-        f"This model has no linear layers called {missing}. Set adapter.target_modules to some of "
-        "down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj."
+        f'This model\'s decoder has no linear layers called {missing}. Set adapter.target_modules to "auto", '
+        '"all-linear" or some of down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj.'
     )
 
 

@@ -96,7 +96,7 @@ def test_within_the_policys_lora_the_base_answers_and_afterwards_the_learner(
     learned(backbone)
     before = state(backbone)
     plain = logits(plain_model(backbone), backbone)
-    with undisturbed(backbone), policy_lora(backbone, rank=4, alpha=8, targets=["q_proj"], seed=0) as lora:
+    with undisturbed(backbone), policy_lora(backbone, rank=4, alpha=8, seed=0) as lora:
         assert torch.equal(logits(backbone.model, backbone), plain)
         assert [p for p in backbone.model.parameters() if p.requires_grad] == lora
         assert all(p.dtype is torch.float32 for p in lora)
@@ -118,7 +118,7 @@ def test_the_policy_is_gone_after_an_error(make_backbone: MAKE) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
         undisturbed(backbone),
-        policy_lora(backbone, rank=4, alpha=8, targets=["q_proj"], seed=0),
+        policy_lora(backbone, rank=4, alpha=8, seed=0),
     ):
         raise KeyboardInterrupt
     assert_same(state(backbone), before)
@@ -138,7 +138,7 @@ def test_the_loss_is_that_of_grpo_on_rollouts_of_the_policy_itself(
     prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [row.input for row in ROWS[:2]])
     rollouts = roll_out(backbone, prompts, 2, temperature=temperature, batch_size=4, draws=random.Random(0))
     advantages = torch.tensor([0.5, -1.0, 2.0, 0.0])
-    with policy_lora(backbone, rank=4, alpha=8, targets=["q_proj", "v_proj"], seed=0) as lora:
+    with policy_lora(backbone, rank=4, alpha=8, seed=0) as lora:
         expected, tokens = torch.zeros(()), 0
         for n, rollout in enumerate(rollouts):
             ids = torch.tensor([[*prompts[n // 2], *rollout.ids]])
@@ -207,7 +207,7 @@ def learn_to_say(
     options = {"checkpointing": False, "scratch": tmp_path / "scratch", "seed": 0, **changes}
     with (
         undisturbed(backbone),
-        policy_lora(backbone, rank=4, alpha=16, targets=["q_proj", "v_proj"], seed=0) as lora,
+        policy_lora(backbone, rank=4, alpha=16, seed=0) as lora,
     ):
         rewards = train_policy(backbone, lora, prompts, roll, reward, config, **options)
     return rewards, asked
@@ -236,7 +236,7 @@ def test_a_step_takes_the_gradient_of_all_its_rollouts_weighted_by_their_groups_
     monkeypatch.setitem(globals(), "roll_out", remember)
     _, asked = learn_to_say(backbone, tmp_path, settings(prompts=2), rows=2)
     prompts = backbone.chat.encode_prompts(TASK, TASK.instruction, [row.input for row in ROWS])
-    with policy_lora(backbone, rank=4, alpha=16, targets=["q_proj", "v_proj"], seed=0) as lora:
+    with policy_lora(backbone, rank=4, alpha=16, seed=0) as lora:
         loss, tokens = torch.zeros(()), 0
         for place, group in groups:
             rewards = torch.tensor([evenness(one) for one in group])

@@ -296,6 +296,7 @@ def test_a_window_as_long_as_the_longest_row_allows_packs_that_are_longer(tmp_pa
             64,
         ),
         (transformers.Gemma2Config(sliding_window=64), 64),
+        (transformers.Gemma3Config(text_config={"sliding_window": 64}), 64),  # beside a vision tower
         (transformers.Llama4TextConfig(), 0),  # attends within chunks
         (transformers.Qwen3NextConfig(), 0),  # linear attention
     ],

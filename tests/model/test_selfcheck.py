@@ -415,7 +415,9 @@ def test_a_model_that_does_more_to_the_logits_of_some_rows_is_refused(
             return output
 
     backbone.model.__class__ = Capped
-    with pytest.raises(BackboneError, match="Capped cannot be scored: expected logits that"):
+    with pytest.raises(
+        BackboneError, match="Capped cannot be scored: expected the logits of its own forward pass"
+    ):
         require_plain_logits(backbone, encoded)
     rest = [row for row in encoded if len(row.ids) - 1 != length]
     require_plain_logits(backbone, rest)

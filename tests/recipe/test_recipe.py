@@ -68,7 +68,7 @@ def test_the_published_recipes_carry_the_published_settings(name: str) -> None:
     )
     assert (recipe.model.max_source_tokens, recipe.model.max_answer_tokens) == (1536, 128)
     assert (recipe.adapter.rank, recipe.adapter.alpha, recipe.adapter.dropout) == (8, 32, 0.1)
-    assert recipe.adapter.target_modules == ("q_proj", "v_proj")
+    assert recipe.adapter.target_modules == "auto"
     training = recipe.training
     assert (training.epochs, training.learning_rate, training.warmup, training.batch_size) == (
         10,
@@ -136,7 +136,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "rank": 8,
             "alpha": 32,
             "dropout": 0.1,
-            "target_modules": ["q_proj", "v_proj"],
+            "target_modules": "auto",
             "penalty_weight": None,
             "fisher_examples": 100,
             "fisher_decay": 1.0,

@@ -107,8 +107,8 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'found "195" twice',
         "x.toml, line 22: adapter.rank: expected a whole number of at least 1, found true",
         "x.toml, line 23: adapter.dropout: expected a number from 0 to below 1, found 1",
-        "x.toml, line 24: adapter.target_modules: expected a list of different module names, "
-        'such as ["q_proj", "v_proj"], found the item 3',
+        'x.toml, line 24: adapter.target_modules: expected "auto", "all-linear", or a list of different '
+        'module names, such as ["q_proj", "v_proj"], found the item 3',
         "x.toml, line 25: adapter.learning_rate: no such key; did you mean training.learning_rate "
         "or rewrite.learning_rate?",
         f"x.toml, line 26: adapter.zzz: no such key; [adapter] takes {', '.join(AdapterConfig.model_fields)}",

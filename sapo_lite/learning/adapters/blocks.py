@@ -37,7 +37,6 @@ class BlockAdapter:
     def __init__(
         self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
     ) -> None:
-        _require_modules(backbone, config.target_modules)
         self.rank = config.rank
         self.dropout = config.dropout
         self.blocks = blocks
@@ -141,16 +140,6 @@ class BlockAdapter:
             )
         set_peft_model_state_dict(self.model, load_peft_weights(str(folder), device="cpu"))
         self.memory = load_file(memory, device=str(self.pairs[0][0].device)) if memory.exists() else {}
-
-
-def _require_modules(backbone: "Backbone", wanted: Sequence[str]) -> None:
-    modules = backbone.model.named_modules()
-    linear = {name.rpartition(".")[2] for name, module in modules if isinstance(module, nn.Linear)}
-    if missing := [name for name in wanted if name not in linear]:
-        raise TrainingError(
-            f"This model has no linear layers called {', '.join(missing)}. Set adapter.target_modules "
-            f"to some of {', '.join(sorted(linear))}."
-        )
 
 
 def block_per_task(

@@ -98,9 +98,7 @@ def rewrite(
     config, policy = recipe.rewrite, recipe.rewrite.policy == "rl"
     lora: AbstractContextManager[Any] = base_alone(backbone)
     if policy:
-        lora = policy_lora(
-            backbone, rank=config.rank, alpha=config.alpha, targets=recipe.adapter.target_modules, seed=seed
-        )
+        lora = policy_lora(backbone, rank=config.rank, alpha=config.alpha, seed=seed)
     with undisturbed(backbone), lora as parameters:
         shown = agent.choose_request()
         rewards = agent.train(parameters, scratch, seed, progress) if policy else []

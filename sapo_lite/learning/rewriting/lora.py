@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,26 @@ def base_alone(backbone: Backbone) -> Iterator[None]:
 
 @contextlib.contextmanager
 def policy_lora(
-    backbone: Backbone, *, rank: int, alpha: int, targets: Sequence[str], seed: int
+    backbone: Backbone, *, rank: int, alpha: int, seed: int
 ) -> Iterator[list[torch.nn.Parameter]]:
     """Context in which a new LoRA (B = 0, so without effect yet) is the only active and trainable one.
 
-    Yields its parameters. Afterwards it is removed and the learner's LoRA is active again, bit-identical.
+    It is on the modules that the learner's is on. Yields its parameters. Afterwards it is removed and the
+    learner's LoRA is active again, bit-identical.
     """
     from peft import LoraConfig
 
     model = backbone.model
     (learner,) = model.active_adapters
+    own = model.peft_config[learner]
     config = LoraConfig(
-        task_type="CAUSAL_LM", r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=list(targets)
+        task_type="CAUSAL_LM",
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=0.0,
+        target_modules=own.target_modules,
+        exclude_modules=own.exclude_modules,
+        fan_in_fan_out=own.fan_in_fan_out,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

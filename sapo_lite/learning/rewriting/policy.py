@@ -95,7 +95,7 @@ def policy_loss(backbone: Backbone, inputs: Mapping[str, Tensor], temperature: f
         encoded.append(EncodedRow((*prompt, *completion), len(prompt)))
     losses = [
         (inputs["advantages"][batch.owners] * token_nll(backbone, batch, temperature)).sum()
-        for batch in batches(backbone, encoded)
+        for batch in batches(backbone, encoded, pack=backbone.dropout is None)
     ]
     return torch.stack(losses).sum() / inputs["num_items_in_batch"]
 
@@ -157,6 +157,7 @@ def _grpo_config(
         lr_scheduler_type="constant",
         optim="adamw_torch",
         weight_decay=0.0,
+        router_aux_loss_coef=0.0,
         bf16=backbone.dtype is torch.bfloat16,
         use_cpu=backbone.device.type == "cpu",
         gradient_checkpointing=checkpointing,
