@@ -21,10 +21,8 @@ from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.types import Candidate, Task
 
 TASK = Task("task273_europarl", "SUPERNI", 'Is it right? Say "yes" or "no".', "", ("yes", "no"), "en", (), ())
-GOOD = "<START>If right, say yes, else no.</START>"
-GOOD_TEXT = "If right, say yes, else no."
-OTHER = "<START>Reply with yes for a correct text and with no for a wrong one.</START>"
-OTHER_TEXT = "Reply with yes for a correct text and with no for a wrong one."
+GOOD = "If right, say yes, else no."
+OTHER = "Reply with yes for a correct text and with no for a wrong one."
 
 
 class RecordingDisplay(PlainDisplay):
@@ -48,7 +46,9 @@ class RecordingDisplay(PlainDisplay):
 
         yield Steps()
 
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+    def pool(
+        self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection], wanted: int
+    ) -> None:
         self._on_answer(len(candidates))
 
     def notice(self, text: str) -> None:

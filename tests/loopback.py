@@ -112,7 +112,7 @@ class LoopbackServer:
                 reply = next(self._script, None)
         if chats and self._by_content:
             reply = self._by_content(call.body)
-        usual = Answer(f"<START>Wording {turn}: say yes or no.</START>")
+        usual = Answer(f"Wording {turn}: say yes or no.")
         if isinstance(sound, Response):
             return sound if reply is None else carry_out(reply, lambda _: sound, usual, self._failure)
         return carry_out(usual if reply is None else reply, sound, usual, self._failure)

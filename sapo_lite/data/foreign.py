@@ -10,6 +10,7 @@ from sapo_lite.data.scripts import HAN, KANA, scripts
 from sapo_lite.types import Task
 
 _ACCENTED = "[À-ÖØ-öø-ɏ]"
+_NOT_LATIN = r"(?![A-Za-zÀ-ɏ])[^\W\d_]"
 # Function words of English, and of other languages in Latin script. Language codes (de, en) and words that
 # English has too are in neither.
 _ENGLISH = frozenset(
@@ -75,9 +76,12 @@ def _is_in_script(text: str, original: str) -> bool:
 def _is_english(text: str, task: Task) -> bool:
     original = task.instruction
     # A Chinese character is more than a letter: a few in an English sentence are half a sentence.
-    for kind, limit in ((f"[{HAN}]", 0.05), (r"(?![A-Za-zÀ-ɏ])[^\W\d_]", 0.2), (_ACCENTED, 0.05)):
+    for kind, limit in ((f"[{HAN}]", 0.05), (_NOT_LATIN, 0.2), (_ACCENTED, 0.05)):
         if _share(text, kind) > _share(original, kind) + limit:
             return False
+    # A word in another script may name a language; so many are a sentence.
+    if len(re.findall(f"(?:{_NOT_LATIN})+", text)) > len(re.findall(f"(?:{_NOT_LATIN})+", original)) + 3:
+        return False
     usual = set(words_of(original))
     if _foreign_words(usual) > 0:
         return True  # the original is not in English either

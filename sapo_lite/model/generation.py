@@ -55,9 +55,10 @@ def sample(
     seeds: Sequence[int],
     temperature: float,
     max_new_tokens: int,
-) -> list[str]:
+) -> list[tuple[str, bool]]:
     """Answers drawn at `temperature`, as text, in the order of `prompts` (token ids), in one batch.
 
+    Beside each one stands whether it came to its end within `max_new_tokens`.
     A prompt's answer depends on its own seed and not on the other rows of the batch (except for rounding).
     """
     with backbone.inference():
@@ -68,7 +69,7 @@ def sample(
             prefix = read_prefix(backbone, prompts)
             pick = _drawn(seeds, temperature) if temperature else _greedy
             decoded = generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
-    return [backbone.chat.decode(ids) for ids in decoded]
+    return [(backbone.chat.decode(ids), len(ids) < max_new_tokens) for ids in decoded]
 
 
 def _greedy(logits: Tensor, rows: Sequence[int]) -> Tensor:

@@ -6,7 +6,12 @@ Every pattern looks at one end of a text or at a bounded stretch of it, so that 
 import re
 from collections.abc import Sequence
 
+from sapo_lite.data.language import words_of
+from sapo_lite.data.scripts import HAN
+
 _END = 300  # characters at each end of a text that are searched for talk
+_INTRODUCTION = 150  # characters in which an introduction ends
+_LEAD = 12  # characters before talk that opens a paragraph, as in "(Note: I kept ..."
 
 # Tasks about rewording, such as "Decide whether these are paraphrases": the patterns below do not apply
 # there.
@@ -48,7 +53,8 @@ _OPENING = re.compile(
 _ASKING = re.compile(
     r"\A\W*(?:(?:please|could you|can you|kindly) ){0,2}(?:provide|share|send|paste|give me)\b[^.?!\n]{0,80}"
     r"\b(?:you(?:'d| would)? (?:like|want|need) me|so (?:that )?I can|and (?:then )?I(?:'ll| will| can))\b"
-    r"|\b(?:I'd be|I would be|I'm|I am) (?:happy|glad|ready) to (?:help|assist)\b"
+    r"|\b(?:I'd be|I would be|I'm|I am) (?:happy|glad|ready|here) to (?:be able to )?"
+    r"(?:help|assist|support)\b"
     r"|请(?:您|你)?(?:提供|发送|输入|发给我)[^。\n]{0,30}(?:我(?:会|将|来|可以|就|才能)|以便我)"
     r"|我(?:很乐意|可以帮(?:你|您|助))",
     flags=re.IGNORECASE,
@@ -90,7 +96,7 @@ _GAP_ZH = re.compile(
 
 _ANSWER_OPENING = re.compile(
     r"\A\W*(?:the )?(?:(?:correct|right|final|most \w+|best) )?(?:answer|output|label|option|choice|result)"
-    r"(?: is\b|\W{0,3}[:=])"
+    r"(?: to (?:the|this|that) (?:question|task))?(?: is\b|\W{0,3}[:=])"
     r"|\A\W*(?:正确)?(?:答案|输出|标签|选项)\s*(?:应该|应)?(?:是|为|[:：])",
     flags=re.IGNORECASE,
 )
@@ -112,6 +118,17 @@ def is_talk(text: str, original: str) -> bool:
     return any(pattern.search(place) and not pattern.search(_straight(original)) for pattern, place in places)
 
 
+def without_talk(text: str, original: str) -> str:
+    """The text without an introduction ("Here is a paraphrase:") and without a last paragraph of talk."""
+    head, colon, rest = text[:_INTRODUCTION].partition(":")
+    if colon and rest.strip() and is_talk(head + colon, original):
+        text = text[len(head) + 1 :].lstrip("*_ ").lstrip()
+    body, _, last = text.rpartition("\n\n")
+    talk = _CLOSING.search(_straight(last))
+    is_talk_alone = talk is not None and talk.start() < _LEAD and talk[0] not in original
+    return body if is_talk_alone and body.strip() else text
+
+
 def is_refusal(text: str) -> bool:
     return _REFUSAL.search(_straight(text[:_END])) is not None
 
@@ -124,17 +141,24 @@ def placeholder(text: str, original: str, labels: Sequence[str]) -> str | None:
 
 
 def answers_the_task(text: str, labels: Sequence[str]) -> bool:
-    """Whether the text is an answer and not an instruction: only labels or numbers, or "Answer: ..."."""
+    """Whether the text is an answer, no instruction: only labels or numbers, or "The answer is ..."."""
     if not _WORD.search(text):
         return True
     if text.rstrip().endswith(("?", "？")):
         return False  # "Positive or negative?" asks for one
-    if not labels:
-        opening = _ANSWER_OPENING.search(text)
-        return opening is not None and len(re.findall(r"\w+", text[opening.end() :])) <= _FEW
+    if len(words_of(text)) < (3 if re.search(f"[{HAN}]", text) else 2):  # words, or characters in Chinese
+        return True
+    opening = _ANSWER_OPENING.search(text)
+    rest = text[opening.end() :] if opening else text
+    if opening and any(
+        re.match(rf"\W*{re.escape(label)}[\"'”’*]*(?:[.!。！\n]|\Z)", rest) for label in labels
+    ):
+        return True  # The answer is "positive".
     for label in sorted(labels, key=len, reverse=True):
-        text = text.replace(label, " ")
-    return not _FILLER.sub("", text)
+        rest = rest.replace(label, " ")
+    if labels and not _FILLER.sub("", rest):
+        return True
+    return opening is not None and len(re.findall(r"\w+", rest)) <= _FEW
 
 
 def _straight(text: str) -> str:

@@ -31,6 +31,9 @@ NEAR_DUPLICATE = 0.7
 # a paraphrase any more. Short originals may still grow by a few sentences.
 SHORTEST, LONGEST = 0.1, 4.0
 LEEWAY = 300
+# Least share of different runs of three words, in a text with so many runs: loops of a small model have 0.65
+# at most, good paraphrases 0.8 at least.
+VARIETY, FEW_RUNS = 0.7, 20
 
 # A letter or digit of a script that separates words (or an accent on one). Chinese does not: in 输出A
 # the A is a word.
@@ -157,6 +160,18 @@ def _beside_the_point(text: str, task: Task, accepted: Sequence[str]) -> str | N
     return "answers the task" if answer else None
 
 
+def _loop(text: str, task: Task, accepted: Sequence[str]) -> str | None:
+    """A model that has lost its way says the same again and again."""
+    return "repeats itself" if _variety(text) < min(VARIETY, _variety(task.instruction)) else None
+
+
+def _variety(text: str) -> float:
+    """Share of different ones among the runs of three words (in Chinese, characters); 1 for a short text."""
+    words = words_of(text)
+    runs = list(zip(words, words[1:], words[2:], strict=False))
+    return len(set(runs)) / len(runs) if len(runs) >= FEW_RUNS else 1.0
+
+
 def _surrounded(text: str, task: Task, accepted: Sequence[str]) -> str | None:
     original, labels = task.instruction, task.labels
     if found := left_over(text, original):
@@ -191,6 +206,7 @@ _FOR_ALL: tuple[_Check, ...] = (_unusable, _lost_label, _repetition)
 _FOR_GENERATED: tuple[_Check, ...] = (
     _beside_the_point,
     _surrounded,
+    _loop,
     _other_language,
     _other_length,
     _near_repetition,

@@ -51,7 +51,7 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", context: Sourc
                         count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
-                        on_answer=_on_answer(task, pools[task.id], meter, context.progress),
+                        on_answer=_on_answer(task, pools[task.id], config.wanted, meter, context.progress),
                     )
                     pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool
                     if notice := pools[task.id].notice:
@@ -60,7 +60,7 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", context: Sourc
 
 
 def _on_answer(
-    task: Task, before: Pool, meter: "Meter", progress: "PromptProgress"
+    task: Task, before: Pool, wanted: int, meter: "Meter", progress: "PromptProgress"
 ) -> Callable[[Pool], None]:
     """A callback that shows a task's pool after every answer."""
     accepted = len(before.texts)
@@ -69,6 +69,6 @@ def _on_answer(
         nonlocal accepted
         meter.advance(len(pool.texts) - accepted, task.name)
         accepted = len(pool.texts)
-        progress.pool(task.name, pool.candidates, pool.rejected)
+        progress.pool(task.name, pool.candidates, pool.rejected, wanted)
 
     return on_answer

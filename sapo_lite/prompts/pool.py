@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from sapo_lite.errors import ParaphraseError
+from sapo_lite.prompts.chatter import without_talk
 from sapo_lite.prompts.gate import reject_reason
 from sapo_lite.prompts.wrapping import unwrapped
 from sapo_lite.support.messages import quoted
@@ -109,13 +110,20 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
     if isinstance(answer, str):
         text = writable(answer.strip())
         if generated:
-            text = unwrapped(text, task.instruction)
+            text = unwrapped(without_talk(text, task.instruction), task.instruction)
         reason = reject_reason(text, task, pool.texts, generated=generated)
         if reason is None:
             candidate = Candidate(len(pool.candidates), text, origin)
             return replace(pool, candidates=(*pool.candidates, candidate))
         answer = Rejection(text, reason)
     return replace(pool, rejected=(*pool.rejected, Rejection(writable(answer.text), answer.reason)))
+
+
+def tally(rejected: Sequence[Rejection], most: int | None = None) -> str:
+    """The `most` commonest reasons with their counts: "4 x too long, 2 x empty"."""
+    counts = Counter(rejection.reason for rejection in rejected).most_common()
+    shown = [f"{number} x {reason}" for reason, number in counts[:most]]
+    return ", ".join([*shown, "..."] if len(shown) < len(counts) else shown)
 
 
 def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
@@ -127,9 +135,7 @@ def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
     accepted = len(pool.texts)
     if accepted >= count:
         return pool
-    counts = Counter(rejection.reason for rejection in pool.rejected).most_common()
-    why = ", ".join(f"{number} x {reason}" for reason, number in counts)
-    why = f"not accepted: {why}" if why else "the source had no more"
+    why = f"not accepted: {tally(pool.rejected)}" if pool.rejected else "the source had no more"
     notice = f"{task.name}: {accepted} of the {count} paraphrases asked for; {why}."
     if accepted >= minimum:
         return replace(pool, notice=notice)

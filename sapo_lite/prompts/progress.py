@@ -10,9 +10,14 @@ from sapo_lite.types import Candidate
 
 
 class PromptProgress(Progress, Protocol):
-    """Progress that shows candidates; `final` losses are those of all candidates."""
+    """Progress that shows candidates; `final` losses are those of all candidates.
 
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None: ...
+    `pool` is called after every answer about a task that is to have `wanted` paraphrases.
+    """
+
+    def pool(
+        self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection], wanted: int
+    ) -> None: ...
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False

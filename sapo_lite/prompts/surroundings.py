@@ -42,7 +42,7 @@ _PREFIX = re.compile(
     flags=re.IGNORECASE | re.MULTILINE,
 )
 _PREFIXED_LINE = re.compile(
-    r"^[\W_]{0,20}(?:option|version|alternative|variant|variation|candidate|选项|版本|方案)"
+    r"^[\W_]{0,20}(?:option|version|alternative|variant|variation|candidate|sentence|选项|版本|方案)"
     rf" ?({_NUMBER}|[一二三])\W{{0,3}}[:.：\n]",
     flags=re.IGNORECASE | re.MULTILINE,
 )
@@ -51,7 +51,9 @@ _PREFIXED_LINE = re.compile(
 _REQUEST_WORDS = re.compile(
     r"[(（\[【]\s*(?:style|tone|length|风格|语气|长度)\s*[:：]|^\W{0,20}(?:style|tone|风格|语气)\s*[:：]"
     r"|\bthis time[:：]|letter for letter, in the same case|every answer option\b|carry out the task, give no"
-    r"|[.!?:\n-]\s{0,3}write in english\W{0,3}\Z|用中文书写\W{0,3}\Z"
+    r"|\bwrit(?:e|ten) in english\b|用中文书写\W{0,3}\Z"
+    r"|\b(?:style, sentence structure|(?:requested|specific) style|no example|explain nothing)\b"
+    r"|\brewritten (?:\w+ )?instructions?\b|\bof the original (?:task|instruction)\b"
     r"|只改变说法|换一种风格|必须一字不差地保留|与它们都不一样",
     flags=re.IGNORECASE | re.MULTILINE,
 )

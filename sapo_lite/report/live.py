@@ -100,7 +100,9 @@ class LiveDisplay:
         self._note = ""
         progress.remove_task(task)  # else bars would add up: training may score many times
 
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+    def pool(
+        self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection], wanted: int
+    ) -> None:
         self._table = pool_table(task, candidates, rejected, rows=6)
 
     def candidates(

@@ -1,5 +1,6 @@
 """Plain display of a running command: for log files, pipes and `--plain`."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TextIO
@@ -7,8 +8,8 @@ from typing import TextIO
 from rich.console import Console
 
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.pool import Rejection
-from sapo_lite.report.tables import candidate_table
+from sapo_lite.prompts.pool import Rejection, tally
+from sapo_lite.report.tables import candidate_table, shorten
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -16,8 +17,11 @@ from sapo_lite.types import Candidate
 class PlainDisplay:
     """A RunProgress that prints lines without escape codes."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, pause: float = 10.0) -> None:
+        """`pause` is the time between two lines about a pool that is being made, in seconds."""
         self._console = console
+        self._pause = pause
+        self._next = 0.0  # the time of the next such line
 
     def __enter__(self) -> "PlainDisplay":
         return self
@@ -30,6 +34,7 @@ class PlainDisplay:
 
     def stage(self, title: str) -> None:
         self._print(f"== {title}")
+        self._next = time.monotonic() + self._pause
 
     @contextmanager
     def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
@@ -46,8 +51,22 @@ class PlainDisplay:
 
         yield Quarters()
 
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
-        pass  # the meter of `work` already counts them
+    def pool(
+        self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection], wanted: int
+    ) -> None:
+        """A line at most every `pause` seconds, and one at the end if texts were rejected."""
+        made = len(candidates) - 1
+        is_end = made == wanted and rejected
+        if not is_end and time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self._pause
+        line = f"{task}: {made} of {wanted} paraphrases"
+        if rejected:
+            last = rejected[-1]
+            line += f", {len(rejected)} rejected ({tally(rejected, most=3)})"
+            if not is_end and last.text:
+                line += f"; the last, {last.reason}: {shorten(last.text, 80)}"
+        self._print(line)
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False

@@ -10,7 +10,7 @@ from rich.text import Text
 from sapo_lite.leaderboard.board import Leaderboard, rows_of
 from sapo_lite.leaderboard.layout import Line, candidate_lines, leaderboard_lines
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.prompts.pool import Rejection
+from sapo_lite.prompts.pool import Rejection, tally
 from sapo_lite.report.measures import headings
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.types import Candidate
@@ -70,7 +70,9 @@ def pool_table(
             (f"{rejection.reason}: ", "yellow"), _line(rejection.text), no_wrap=True, overflow="ellipsis"
         )
         table.add_row("", "rejected", text, style="dim")
-    return titled(f"{task}: {len(candidates) - 1} paraphrases, {len(rejected)} rejected", table)
+    title = f"{task}: {len(candidates) - 1} paraphrases, {len(rejected)} rejected"
+    title += f" ({tally(rejected, most=3)})" if rejected else ""
+    return Group(Text(title, style="italic", no_wrap=True, overflow="ellipsis"), table)
 
 
 def score_matrix(

@@ -46,7 +46,9 @@ class Silent:
     def stage(self, title: str) -> None:
         pass
 
-    def pool(self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection]) -> None:
+    def pool(
+        self, task: str, candidates: Sequence[Candidate], rejected: Sequence[Rejection], wanted: int
+    ) -> None:
         pass
 
     def candidates(

@@ -112,17 +112,11 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def marked(*texts: str) -> list[str]:
-    return [f"<START>{text}</START>" for text in texts]
-
-
 def in_turn(replies: Sequence[Reply], text: str = TEXT, labels: str = "") -> Callable[..., Reply | None]:
     """Replies by the number of the request, as calls side by side arrive in any order."""
     named = tuple(labels.split(",")) if labels else ()
     task = Task("instruction", "", text, "", named, "en", (), ())
-    by_request = {
-        paraphrase_request(task, number, structured=True): reply for number, reply in enumerate(replies)
-    }
+    by_request = {paraphrase_request(task, number): reply for number, reply in enumerate(replies)}
     return lambda body: by_request.get(body["messages"][0]["content"])
 
 
@@ -130,7 +124,7 @@ def by_seed(body: dict[str, Any]) -> str:
     """Replies of a model that gives equal calls equal answers; every third answer lacks its labels."""
     seed = body["options"]["seed"]
     ending = "as you like" if seed % 3 == 0 else "with bright or dark"
-    return f"<START>Say {seed % 9973} {ending}.</START>"
+    return f"Say {seed % 9973} {ending}."
 
 
 def with_ollama(server: FakeOllama, *more: str | Path) -> tuple[str | Path, ...]:
@@ -153,13 +147,13 @@ def error(text: str) -> str:
 
 def test_texts_go_to_stdout_and_what_happened_to_stderr(say: Callable[..., Done], tmp_path: Path) -> None:
     lost = "Is the tweet positive?"
-    with FakeOllama(in_turn(marked(GOOD[0], lost, GOOD[1]), labels="positive,negative")) as server:
+    with FakeOllama(in_turn([GOOD[0], lost, GOOD[1]], labels="positive,negative")) as server:
         done = say(*with_ollama(server, "-n", "2", "--labels", "positive, negative"))
     assert done.code == 0
     assert done.out.splitlines() == [TEXT, GOOD[0], GOOD[1]]
     lines = [line.rstrip() for line in done.err.splitlines()]
     assert lines[0] == "== paraphrasing with ollama"
-    table = lines.index("instruction: 2 paraphrases, 1 rejected")
+    table = lines.index('instruction: 2 paraphrases, 1 rejected (1 x label "negative" missing)')
     assert lines[table + 2 :] == [
         f"#0  original  {TEXT}",
         f"#1  ollama    {GOOD[0]}",
@@ -178,7 +172,7 @@ def test_letters_may_be_labels(say: Callable[..., Done]) -> None:
     text = "Choose the best ending and answer with A, B or C."
     kept = "Three endings are given, and one of them is best: A, B or C?"
     lost = "Three endings are given, a, b and c. Name the best one."
-    with FakeOllama(marked(lost, kept)) as server:
+    with FakeOllama([lost, kept]) as server:
         done = say(
             "paraphrase", text, "--labels", "A,B,C", "-n", "1", "--model", "tiny", "--host", server.url
         )
@@ -194,7 +188,7 @@ def test_a_label_that_the_instruction_lacks_is_told_of(say: Callable[..., Done])
 
 def test_sources_mix_and_each_gives_its_share(say: Callable[..., Done], tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(f"instruction = {json.dumps(GOOD[:1])}", encoding="utf-8")
-    with FakeOllama(in_turn(marked(*GOOD))) as server:
+    with FakeOllama(in_turn(GOOD)) as server:
         backends = ("--backend", "file", "--backend", "builtin", "--backend", "ollama/tiny")
         options = ("--path", "own.toml", "-n", "6", "--json", "-")
         done = say("paraphrase", TEXT, *backends, "--host", server.url, *options)
@@ -210,7 +204,7 @@ def test_a_server_that_speaks_openais_protocol_is_asked_with_the_key_of_the_envi
     say: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    with FakeOpenAI(in_turn(marked(*GOOD[:2])), key="sk-very-secret") as server:
+    with FakeOpenAI(in_turn(GOOD[:2]), key="sk-very-secret") as server:
         options = ("--backend", "openai", "--base-url", server.url, "--model", "tiny", "--temperature", "0.9")
         done = say("paraphrase", TEXT, *options, "-n", "2", "--json", "out.json")
     assert done.out.splitlines() == [TEXT, *GOOD[:2]]
@@ -249,7 +243,7 @@ def test_the_json_file_is_a_source_of_the_same_texts(say: Callable[..., Done], t
 
 
 def test_json_on_stdout_is_nothing_but_json(say: Callable[..., Done]) -> None:
-    with FakeOllama(in_turn(marked(GOOD[0], "no", GOOD[1]))) as server:
+    with FakeOllama(in_turn([GOOD[0], "no", GOOD[1]])) as server:
         done = say(*with_ollama(server, "-n", "2", "--json", "-"))
     pool = json.loads(done.out)
     assert pool["task"] == "instruction"
@@ -260,31 +254,28 @@ def test_json_on_stdout_is_nothing_but_json(say: Callable[..., Done]) -> None:
 
 def test_a_text_of_several_lines_is_one_line_of_the_prompts(say: Callable[..., Done]) -> None:
     steps = "1. Read the tweet.\n2. Write positive or negative."
-    with FakeOllama(marked(steps)) as server:
+    with FakeOllama([steps]) as server:
         done = say(*with_ollama(server, "-n", "1"))
     assert done.out.splitlines() == [TEXT, " ".join(steps.split())]
 
 
 def test_fewer_than_asked_for_is_said_and_no_error(say: Callable[..., Done]) -> None:
-    with FakeOllama(in_turn([*marked(GOOD[0]), *["no markers"] * 30])) as server:
+    with FakeOllama(in_turn([GOOD[0], *["Sorry, no."] * 30])) as server:
         done = say(*with_ollama(server, "-n", "2"))
     assert done.code == 0
     assert done.out.splitlines() == [TEXT, GOOD[0]]
-    assert (
-        "note: instruction: 1 of the 2 paraphrases asked for; not accepted: "
-        "11 x no text between <START> and </START>.\n"
-    ) in done.err
+    assert ("note: instruction: 1 of the 2 paraphrases asked for; not accepted: 11 x refuses.\n") in done.err
 
 
 def test_answers_are_used_again_without_a_server_until_fresh_ones_are_asked_for(
     say: Callable[..., Done],
 ) -> None:
-    with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
+    with FakeOllama(in_turn(GOOD[:2])) as server:
         first = say(*with_ollama(server, "-n", "2"))
     again = say(*with_ollama(server, "-n", "2"))
     assert (again.code, again.out) == (0, first.out)
     assert "note: instruction: paraphrases of an earlier run are used again (" in again.err
-    with FakeOllama(in_turn(marked(*GOOD[2:]))) as other:
+    with FakeOllama(in_turn(GOOD[2:])) as other:
         fresh = say(*with_ollama(other, "-n", "2", "--fresh"))
         kept = say(*with_ollama(other, "-n", "2"))
     assert fresh.out.splitlines() == [TEXT, *GOOD[2:]]
@@ -305,7 +296,7 @@ def test_another_seed_or_temperature_asks_anew(say: Callable[..., Done]) -> None
 
 
 def test_a_model_that_ollama_lacks_is_fetched_when_asked_to(say: Callable[..., Done]) -> None:
-    with FakeOllama(marked(GOOD[0]), models=()) as server:
+    with FakeOllama([GOOD[0]], models=()) as server:
         refused = say(*with_ollama(server, "-n", "1"))
         assert PULL not in server.routes
         done = say(*with_ollama(server, "-n", "1", "--pull"))
@@ -326,7 +317,7 @@ def test_a_model_that_ollama_lacks_is_fetched_when_asked_to(say: Callable[..., D
 def test_the_host_of_the_environment_is_asked_where_none_is_named(
     say: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FakeOllama(marked(GOOD[0])) as server:
+    with FakeOllama([GOOD[0]]) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url.removeprefix("http://"))
         done = say("paraphrase", TEXT, "-n", "1", "--backend", "ollama/tiny")
     assert done.out.splitlines() == [TEXT, GOOD[0]]
@@ -589,12 +580,12 @@ def test_texts_are_not_lost_when_the_json_file_cannot_be_written(say: Callable[.
 
 
 def test_none_at_all_is_an_error_that_counts_the_reasons(say: Callable[..., Done]) -> None:
-    with FakeOllama(["no markers"] * 99) as server:
+    with FakeOllama(["Sorry, no."] * 99) as server:
         done = say(*with_ollama(server, "-n", "2"))
     assert (done.code, done.out) == (1, "")
     assert (
         "error: instruction: 0 of the 2 paraphrases asked for; not accepted: "
-        "12 x no text between <START> and </START>. That is fewer than paraphrase.minimum = 1."
+        "12 x refuses. That is fewer than paraphrase.minimum = 1."
     ) in done.err
     assert not server.loaded
 
@@ -604,7 +595,7 @@ def test_a_cache_that_cannot_be_written_ends_it_at_once_though_other_calls_hang(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "file"))
-    with FakeOllama(in_turn([*marked(GOOD[0]), *[Trouble.HANG] * 3])) as server:
+    with FakeOllama(in_turn([*[GOOD[0]], *[Trouble.HANG] * 3])) as server:
         done = say(*with_ollama(server, "-n", "4"))
         assert server.routes[-1] == UNLOAD
     assert done.code == 1
@@ -618,7 +609,7 @@ def test_a_server_that_is_always_busy_ends_it_and_what_was_said_is_kept(
     say: Callable[..., Done], tmp_path: Path
 ) -> None:
     busy = Fail(503, "server busy, please try again.  maximum pending requests exceeded")
-    with FakeOllama([*marked(*GOOD[:2]), *[busy] * 99]) as server:
+    with FakeOllama([*GOOD[:2], *[busy] * 99]) as server:
         settings = ("--set", "sequence.tasks=['odd_one_out']", "--set", "paraphrase.parallel=1")
         options = ("--backend", "ollama/tiny", "--host", server.url, "-n", "4")
         done = say("paraphrase", "lab", *settings, *options)
@@ -627,7 +618,7 @@ def test_a_server_that_is_always_busy_ends_it_and_what_was_said_is_kept(
         f"error: Ollama at {server.url} was busy (HTTP 503) 3 times in a row. "
         "See that it runs, then start the same command again: what it has said is kept."
     )
-    assert sorted(saved(tmp_path).values()) == sorted(marked(*GOOD[:2]))
+    assert sorted(saved(tmp_path).values()) == sorted(GOOD[:2])
     assert not server.loaded
 
 
@@ -666,7 +657,7 @@ def test_help_names_every_option_and_loads_nothing_heavy() -> None:
 
 @pytest.mark.slow
 def test_a_process_gives_the_same_without_escape_codes() -> None:
-    with FakeOllama(in_turn(marked(*GOOD[:2]))) as server:
+    with FakeOllama(in_turn(GOOD[:2])) as server:
         done = run_program(command(*with_ollama(server, "-n", "2")))
     assert done.returncode == 0
     assert done.stdout.splitlines() == [TEXT, *GOOD[:2]]
@@ -704,8 +695,8 @@ def test_the_text_is_a_file_of_prompts_for_score() -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path) -> None:
     hangs = Trouble.HANG
-    first = in_turn([*marked(*GOOD[:2]), hangs, hangs])
-    second = in_turn(["asked again", "asked again", *marked(*GOOD[2:])])
+    first = in_turn([*GOOD[:2], hangs, hangs])
+    second = in_turn(["asked again", "asked again", *GOOD[2:]])
     model = first
     with FakeOllama(lambda body: model(body)) as server:
         arguments = with_ollama(server, "-n", "4")
@@ -721,7 +712,7 @@ def test_ctrl_c_keeps_what_was_said_and_the_same_command_goes_on(tmp_path: Path)
         assert "Traceback" not in err
         assert server.routes[-1] == UNLOAD
         assert server.bodies(UNLOAD) == [{"model": "tiny", "keep_alive": 0, "stream": False}]
-        assert set(saved(tmp_path).values()) == set(marked(*GOOD[:2]))
+        assert set(saved(tmp_path).values()) == set(GOOD[:2])
         asked = len(server.bodies(CHAT))
         model = second
         done = run_program(command(*arguments))
@@ -750,7 +741,7 @@ def test_ctrl_c_ends_it_though_the_server_hangs_elsewhere(route: str) -> None:
 
 @pytest.mark.slow
 def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
-    spoken = [*marked(GOOD[0], "Is the tweet positive?"), "no markers", *marked(GOOD[1]), *[Trouble.HANG] * 4]
+    spoken = [*[GOOD[0], "Is the tweet positive?"], "Say it.", *[GOOD[1]], *[Trouble.HANG] * 4]
     replies = in_turn(spoken, labels="positive,negative")
     leader, follower = pty.openpty()
     terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "130", "LINES": "50"}
@@ -765,7 +756,7 @@ def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
             "instruction: 2 paraphrases, 2 rejected",
             GOOD[0],
             'label "negative" missing: Is the tweet positive?',
-            "no text between <START> and </START>: no markers",
+            'label "positive" missing: Say it.',
             "2/4",
         )
         process.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ from typing import Any
 import peft
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -207,6 +208,7 @@ class RecordingDisplay(PlainDisplay):
     """A display that keeps its notices."""
 
     def __init__(self) -> None:
+        super().__init__(Console(quiet=True))
         self.lines: list[str] = []
 
     def _print(self, text: str) -> None:
@@ -250,8 +252,8 @@ def test_repeated_prompts_are_told_of(model: str, files: tuple[Path, Path]) -> N
 def test_ollama_paraphrases_keep_the_labels_that_the_answers_show(
     model: str, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = "<START>Is the text positive or negative?</START>"
-    with FakeOllama(replies=["<START>Is the text good?</START>", good]) as server:
+    good = "Is the text positive or negative?"
+    with FakeOllama(replies=["Is the text good?", good]) as server:
         monkeypatch.setenv("OLLAMA_HOST", server.url)
         found = texts(model, instruction=PROMPTS[0], generate=1, paraphraser="tiny")
     assert found == {0: PROMPTS[0], 1: "Is the text positive or negative?"}

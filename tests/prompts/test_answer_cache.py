@@ -42,8 +42,6 @@ OTHER = task("Find the odd word.", "task141_odd")
 class Model:
     """A chat model whose answers follow from the call alone, or are those of `replies`. Notes its calls."""
 
-    structured = False
-
     def __init__(self, digest: str | None = "d1", **options: Any) -> None:
         self.name = "m"
         self.options = options
@@ -69,7 +67,7 @@ class Model:
             if number in self.raises:
                 raise self.raises[number]
             self.said.append(call)
-            usual = f"<START>Wording {call.seed}: say yes or no to the odd word.</START>"
+            usual = f"Wording {call.seed}: say yes or no to the odd word."
             answer = self.replies.get(number, usual)
             if isinstance(answer, str):
                 keep(call, answer)
@@ -105,18 +103,6 @@ def saved(cache: Path) -> dict[str, Any]:
     """The one file there is."""
     [path] = cache.iterdir()
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def test_a_request_for_json_is_another_request_and_has_its_plain_words_beside_it(cache: Path) -> None:
-    plain, structured = Model(), Model()
-    structured.structured = True
-    ask(plain)
-    ask(structured)
-    assert len(saved(cache)["answers"]) == 6
-    assert [call.unstructured for call in plain.said] == [None] * 3
-    assert [call.unstructured for call in structured.said] == [call.request for call in plain.said]
-    assert [call.seed for call in structured.said] == [call.seed for call in plain.said]
-    assert all("JSON" in call.request and "<START>" not in call.request for call in structured.said)
 
 
 # --- asked once
@@ -190,10 +176,10 @@ def test_every_call_has_a_seed_of_its_own_that_servers_can_take() -> None:
 
 def test_fresh_asks_anew_and_replaces(cache: Path) -> None:
     old = Model()
-    old.replies = {0: "<START>Old one.</START>"}
+    old.replies = {0: "Old one."}
     ask(old)
     new = Model()
-    new.replies = {0: "<START>New one.</START>"}
+    new.replies = {0: "New one."}
     answers = ask(new, fresh=True)
     assert answers[0] == "New one."
     assert len(new.said) == 3
@@ -226,11 +212,10 @@ def test_an_answer_that_is_no_paraphrase_is_saved_as_it_came_and_an_empty_one_is
 ) -> None:
     model = Model()
     model.replies = {0: "", 1: " \n", 2: "Sure, here it is!"}
-    talk = Rejection("Sure, here it is!", "no text between <START> and </START>")
-    assert ask(model) == ["", "", talk]
+    assert ask(model) == ["", "", "Sure, here it is!"]
     assert list(saved(cache)["answers"].values()) == ["Sure, here it is!"]
     again = Model()
-    assert ask(again)[2] == talk
+    assert ask(again)[2] == "Sure, here it is!"
     assert len(again.said) == 2
 
 
@@ -245,14 +230,11 @@ def test_a_model_whose_time_is_up_ends_the_list() -> None:
 
 def test_half_a_surrogate_pair_can_be_saved_and_shown(cache: Path) -> None:
     model = Model()
-    model.replies = {0: "<START>Half \ud83d a pair, yes or no.</START>", 1: "\ud83d"}
+    model.replies = {0: "Half \ud83d a pair, yes or no.", 1: "\ud83d"}
     made = pool(model, 1)
-    assert [rejection.reason for rejection in made.rejected] == [
-        "broken characters",
-        "no text between <START> and </START>",
-    ]
+    assert [rejection.reason for rejection in made.rejected] == ["broken characters"] * 2
     json.dumps(pool_to_json(made), ensure_ascii=False).encode()
-    assert "<START>Half \ufffd a pair, yes or no.</START>" in saved(cache)["answers"].values()
+    assert "Half \ufffd a pair, yes or no." in saved(cache)["answers"].values()
 
 
 # --- an interrupted run
@@ -263,7 +245,7 @@ def test_half_a_surrogate_pair_can_be_saved_and_shown(cache: Path) -> None:
 def test_an_interrupted_run_makes_only_the_missing_calls_and_ends_in_the_same_pool(
     interruption: BaseException, after: int, cache: Path
 ) -> None:
-    bad = {1: "<START>Say it.</START>", 3: "no markers"}  # so that some are asked for again
+    bad = {1: "Say it.", 3: "No label."}  # so that some are asked for again
     whole = Model()
     whole.replies = bad
     expected = json.dumps(pool_to_json(pool(whole, 4)))
@@ -287,7 +269,7 @@ def test_an_interrupted_run_makes_only_the_missing_calls_and_ends_in_the_same_po
 def test_another_model_of_the_same_name_is_asked_anew_and_that_is_said(cache: Path) -> None:
     ask(Model("d1"))
     model, notices = Model("d2"), []
-    model.replies = {0: "<START>New.</START>"}
+    model.replies = {0: "New."}
     assert ask(model, notify=notices.append)[0] == "New."
     assert len(model.said) == 3
     assert notices == ["task273: test has changed since its paraphrases were saved: asking again"]
@@ -378,7 +360,7 @@ DAMAGES = [
     '{"source": [], "answers": {}}',
     '{"source": {}, "answers": []}',
     '{"source": null, "answers": null}',
-    '{"source": {"digest": 3}, "answers": {"0123": "<START>Foreign.</START>"}}',
+    '{"source": {"digest": 3}, "answers": {"0123": "Foreign."}}',
     "[" * 100_000,
     "NaN",
 ]
@@ -432,11 +414,11 @@ def test_saved_answers_may_be_edited_even_badly(cache: Path) -> None:
     [path] = cache.iterdir()
     content = saved(cache)
     first, second, _ = content["answers"]
-    content["answers"] |= {first: "<START>Mine: yes, no.</START>", second: "\ud800"}
+    content["answers"] |= {first: "Mine: yes, no.", second: "\ud800"}
     path.write_text(json.dumps(content))
     answers = ask(Model(), numbers=4)
     assert answers[0] == "Mine: yes, no."
-    assert answers[1] == Rejection("\ufffd", "no text between <START> and </START>")
+    assert answers[1] == "\ufffd"
     assert len(saved(cache)["answers"]) == 4
 
 
@@ -656,7 +638,7 @@ def test_a_server_lost_in_the_middle_leaves_what_was_said_and_the_rest_is_asked_
     def say(body: dict[str, Any]) -> str:
         seed = body["options"]["seed"]
         seeds.append(seed)
-        return f"<START>Wording {seed}: say yes or no.</START>"
+        return f"Wording {seed}: say yes or no."
 
     def lost(body: dict[str, Any]) -> Any:
         return Fail(500, "gone") if len(seeds) == 4 else say(body)
@@ -698,7 +680,7 @@ def test_no_key_is_saved(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "source": "openai",
         "url": server.url,
         "model": "tiny",
-        "options": {"temperature": 0.6},
+        "options": {"temperature": 0.6, "max_tokens": 2048},
         "digest": None,
     }
     [path] = cache.iterdir()

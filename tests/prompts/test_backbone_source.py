@@ -20,7 +20,8 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.generation import TOP_K, _drawn, generate, sample
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.make import make_pools
-from sapo_lite.prompts.pool import Pool
+from sapo_lite.prompts.pool import Pool, Rejection, tally
+from sapo_lite.prompts.sources import backbone as source
 from sapo_lite.prompts.sources.answer_cache import Call
 from sapo_lite.prompts.sources.backbone import MAX_NEW_TOKENS, OwnModel
 from sapo_lite.prompts.sources.openers import SourceContext
@@ -28,6 +29,7 @@ from sapo_lite.recipe import ModelConfig, ParaphraseConfig, load_recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run import pipeline
 from sapo_lite.support.files import read_json
+from sapo_lite.types import Task
 from small import small_run
 from tiny import FAMILIES, adapter_config, fill_blocks
 
@@ -69,7 +71,8 @@ def drawn(
     temperature: float = 1.5,
     limit: int = LIMIT,
 ) -> list[Any]:
-    return sample(backbone, prompts, seeds=seeds, temperature=temperature, max_new_tokens=limit)
+    answers = sample(backbone, prompts, seeds=seeds, temperature=temperature, max_new_tokens=limit)
+    return [text for text, _ in answers]
 
 
 def next_logits(backbone: Backbone, prompt: list[int]) -> torch.Tensor:
@@ -288,6 +291,18 @@ def test_the_models_own_generate_is_sampled_alike(
 
 # --- as a source
 
+ANSWERS = 8
+REVIEWS = Task(
+    "reviews",
+    "",
+    "You are given a review that a customer has written about a product. Your task is to decide whether the "
+    "customer would buy it again, and to say why.",
+    "",
+    (),
+    "en",
+    (),
+    (),
+)
 LAB = load_recipe("lab", ["model.loader=transformers"])
 
 
@@ -347,13 +362,13 @@ def test_answers_depend_on_the_backbone_and_how_it_is_loaded() -> None:
     assert all(identity(**other) != identity() for other in others)
 
 
-def test_what_it_says_between_the_markers_is_a_candidate_from_self(
-    lab: Backbone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def said(backbone: Backbone, prompts: Sequence[list[int]], *, seeds: list[int], **_: Any) -> list[str]:
+def test_what_it_says_is_a_candidate_from_self(lab: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    def said(
+        backbone: Backbone, prompts: Sequence[list[int]], *, seeds: list[int], **_: Any
+    ) -> list[tuple[str, bool]]:
         words = "look over what is here then pick and say the right one of these".split()
         texts = [" ".join(random.Random(seed).sample(words, 9)) for seed in seeds]
-        return [f"<START>{text} , yes or no , bright or dark , from 1 to 3</START>" for text in texts]
+        return [(f"{text} , yes or no , bright or dark , from 1 to 3", True) for text in texts]
 
     monkeypatch.setattr(generation, "sample", said)
     made = pools(lambda: lab)
@@ -361,6 +376,22 @@ def test_what_it_says_between_the_markers_is_a_candidate_from_self(
     assert {candidate.origin for pool in made for candidate in pool.candidates} == {"original", "self"}
     # What it has said once is kept: no backbone is needed for it again.
     assert pools(unloadable) == made
+
+
+def test_an_answer_that_reaches_the_limit_in_mid_sentence_is_rejected_and_not_kept(
+    lab: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(backbone: Backbone, prompts: Sequence[list[int]], **_: Any) -> list[tuple[str, bool]]:
+        texts = ["Look at all of it, and then pick the", "Say which of them is oldest."]
+        return [(text, False) for text, _ in zip(texts, prompts, strict=True)]
+
+    monkeypatch.setattr(generation, "sample", said)
+    kept: list[str] = []
+    model = OwnModel(ParaphraseConfig(backend="self"), LAB.model, lambda: lab)
+    answers = model.complete([Call("a", 0), Call("b", 1)], lambda call, answer: kept.append(answer))
+    cut = Rejection("Look at all of it, and then pick the", "cut off at the limit of length")
+    assert list(answers) == [cut, "Say which of them is oldest."]
+    assert kept == ["Say which of them is oldest."]
 
 
 def test_it_needs_a_backbone_to_speak_of() -> None:
@@ -379,13 +410,27 @@ def test_the_embedded_backbone_is_too_small_to_paraphrase_and_the_original_stand
     made = pools(lambda: lab, shown=shown)
     for pool in made:
         assert len(pool.candidates) == 1
-        assert {rejection.reason for rejection in pool.rejected} == {"no text between <START> and </START>"}
-        notice = "0 of the 2 paraphrases asked for; not accepted: 4 x no text between <START> and </START>."
+        reasons = {rejection.reason for rejection in pool.rejected}
+        assert all(reason == "answers the task" or reason.endswith(" missing") for reason in reasons)
+        notice = f"0 of the 2 paraphrases asked for; not accepted: {tally(pool.rejected)}."
         assert pool.notice == f"{pool.task}: {notice}"
         assert f"note: {pool.notice}" in shown.getvalue()
     assert pools(unloadable) == made
     with pytest.raises(ParaphraseError, match=r"0 of the 2 paraphrases asked for; .* paraphrase.minimum = 1"):
         pools(unloadable, minimum=1)
+
+
+@pytest.mark.slow
+@pytest.mark.real_model
+def test_smollm2_paraphrases_though_badly(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_NEW_TOKENS", 80)
+    model = ModelConfig(name=str(smollm2), quantization="none", dtype="float32")
+    config = ParaphraseConfig(backend="self", count=ANSWERS, attempts=1, minimum=0, parallel=ANSWERS)
+    display = PlainDisplay(Console(file=io.StringIO()))
+    [pool] = make_pools([REVIEWS], config, SourceContext(display, own=(model, lambda: load_backbone(model))))
+    assert len(pool.texts) + len(pool.rejected) == ANSWERS
+    assert pool.texts  # how many are good: docs/paraphrasing.md
+    assert {candidate.origin for candidate in pool.candidates[1:]} == {"self"}
 
 
 @pytest.mark.slow

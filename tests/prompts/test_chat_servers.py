@@ -17,11 +17,8 @@ import pytest
 
 from chat_sources import (
     GOOD,
-    GOOD_TEXT,
-    OLLAMA,
     OPENAI,
     OTHER,
-    OTHER_TEXT,
     PROTOCOLS,
     TASK,
     ChatProtocol,
@@ -35,7 +32,6 @@ from replies import Answer, Drip, Fail, Json, Reply, Slow, Trouble
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import Pool, Rejection
 from sapo_lite.prompts.sources import concurrent as in_flight
-from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -54,7 +50,7 @@ def test_candidates_are_numbered_and_name_their_source(chat: ChatProtocol) -> No
     assert notices == []
     assert [(c.index, c.text, c.origin) for c in pool.candidates] == [
         (0, TASK.instruction, "original"),
-        (1, GOOD_TEXT, chat.backend),
+        (1, GOOD, chat.backend),
         (2, "Wording 2: say yes or no.", chat.backend),
     ]
 
@@ -120,7 +116,7 @@ def test_answers_are_judged_in_the_order_of_requests(chat: ChatProtocol) -> None
     with chat.server(first_last) as server:
         [pool], _ = chat.make(server, count=3, attempts=1)
     assert answered == [False, False, True]
-    assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
+    assert pool.texts == [GOOD, OTHER]
 
 
 def test_the_first_of_two_equal_answers_by_request_is_the_one_accepted(chat: ChatProtocol) -> None:
@@ -129,7 +125,7 @@ def test_the_first_of_two_equal_answers_by_request_is_the_one_accepted(chat: Cha
 
     with chat.server(shout_when_first) as server:
         [pool], _ = chat.make(server, attempts=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == (Rejection("If Right, say yes, else no.", "equal to another candidate"),)
 
 
@@ -150,13 +146,13 @@ def test_a_model_must_be_named(chat: ChatProtocol) -> None:
 
 
 def test_bad_answers_are_asked_for_again_and_kept_with_their_reasons(chat: ChatProtocol) -> None:
-    replies = ["", "Sure! yes or no.", "<START>Decide.</START>", GOOD, GOOD.upper().replace("YES", "yes")]
+    replies = ["", "Sure! yes or no.", "Decide.", GOOD, GOOD.upper().replace("YES", "yes")]
     with chat.server(replies) as server:
         [pool], _ = chat.make(server, attempts=3, parallel=1)
-    assert pool.texts == [GOOD_TEXT, "Wording 6: say yes or no."]
+    assert pool.texts == [GOOD, "Wording 6: say yes or no."]
     assert pool.rejected == (
         Rejection("", "empty"),
-        Rejection("Sure! yes or no.", "no text between <START> and </START>"),
+        Rejection("Sure! yes or no.", "talks about the paraphrase"),
         Rejection("Decide.", 'label "yes" missing'),
         Rejection("IF RIGHT, SAY yes, ELSE NO.", 'label "no" altered'),
     )
@@ -165,25 +161,25 @@ def test_bad_answers_are_asked_for_again_and_kept_with_their_reasons(chat: ChatP
 @pytest.mark.parametrize(
     "reply",
     [
-        f"<think>\n<START>hm, yes or no</START>\n</think>\n{GOOD}",
-        f"so <START>hm, yes or no</START>\n</think>\n{GOOD}",  # opened in the template
-        Answer(GOOD, thinking="<START>hm, yes or no</START>"),
+        f"<think>\nhm, yes or no\n</think>\n{GOOD}",
+        f"so hm, yes or no\n</think>\n{GOOD}",  # opened in the template
+        Answer(GOOD, thinking="hm, yes or no"),
     ],
 )
 def test_thinking_is_left_aside(reply: Reply, chat: ChatProtocol, cache: Path) -> None:
     with chat.server([reply]) as server:
         [pool], _ = chat.make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     assert saved(cache) == [reply.text if isinstance(reply, Answer) else reply]
 
 
-@pytest.mark.parametrize("cut", [Answer("", thinking="hm", reason="length"), "<think>\n<START>yes or no"])
+@pytest.mark.parametrize("cut", [Answer("", thinking="hm", reason="length"), "<think>\nyes or no"])
 def test_thoughts_alone_are_no_paraphrase(cut: Reply, chat: ChatProtocol) -> None:
     with chat.server([cut, GOOD]) as server:
         [pool], _ = chat.make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
-    assert pool.rejected[0].reason in ("empty", "no text between <START> and </START>")
+    assert pool.texts == [GOOD]
+    assert pool.rejected == (Rejection("", "empty"),)
 
 
 def test_a_model_that_only_says_the_same_leaves_a_smaller_pool_with_a_notice(chat: ChatProtocol) -> None:
@@ -212,86 +208,32 @@ def test_an_unreadable_answer_counts_as_a_rejection(garbage: Reply, chat: ChatPr
     with chat.server([garbage, GOOD]) as server:
         [pool], _ = chat.make(server, count=1)
     assert pool.rejected == (Rejection("", "unreadable answer"),)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 def test_an_answer_cut_off_at_the_limit_of_length_is_a_rejection_and_is_not_saved(
     chat: ChatProtocol, cache: Path
 ) -> None:
-    cut = Answer("<START>If right, say yes, else no, and then</START>", reason="length")
+    cut = Answer("If right, say yes, else no, and then", reason="length")
     with chat.server([cut, GOOD]) as server:
         [pool], _ = chat.make(server, count=1)
     assert pool.rejected == (
         Rejection("If right, say yes, else no, and then", "cut off at the limit of length"),
     )
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert saved(cache) == [GOOD]
 
 
-# --- answers in JSON
-
-IN_JSON, OTHER_IN_JSON = (json.dumps({"instruction": text}) for text in (GOOD_TEXT, OTHER_TEXT))
-FORMS = {OLLAMA.backend: "format", OPENAI.backend: "response_format"}
-REFUSALS = {
-    OLLAMA.backend: Fail(
-        400, "json: cannot unmarshal object into Go struct field ChatRequest.format of type string"
-    ),
-    OPENAI.backend: Fail(400, "This response_format type is unavailable now"),
-}
+# --- answers in other forms
 
 
-def asks_for_json(body: dict[str, Any]) -> bool:
-    """Whether the request does; it speaks of markers otherwise."""
-    text = body["messages"][0]["content"]
-    assert ("JSON" in text) != ("<START>" in text)
-    return "JSON" in text
-
-
-def test_a_server_is_asked_for_json_and_held_to_it(chat: ChatProtocol, cache: Path) -> None:
-    with chat.server([IN_JSON, OTHER_IN_JSON]) as server:
+def test_a_text_in_json_or_with_an_introduction_is_taken_out(chat: ChatProtocol, cache: Path) -> None:
+    replies = [f"```json\n{json.dumps({'instruction': GOOD})}\n```", f"Here is a paraphrase:\n\n{OTHER}"]
+    with chat.server(replies) as server:
         [pool], _ = chat.make(server, parallel=1)
-    assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
+    assert pool.texts == [GOOD, OTHER]
     assert pool.rejected == ()
-    assert saved(cache) == [IN_JSON, OTHER_IN_JSON]
-    for body in server.bodies(chat.chat):
-        assert asks_for_json(body)
-        assert json.dumps(ANSWER_SCHEMA) in json.dumps(body[FORMS[chat.backend]])
-
-
-def test_an_answer_that_is_no_json_is_read_by_its_markers(chat: ChatProtocol) -> None:
-    with chat.server([GOOD, f"```json\n{OTHER_IN_JSON}\n```"]) as server:
-        [pool], _ = chat.make(server, parallel=1)
-    assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
-    assert pool.rejected == ()
-
-
-def test_a_server_that_refuses_the_form_is_asked_without_it_from_then_on(
-    chat: ChatProtocol, cache: Path
-) -> None:
-    with chat.server([REFUSALS[chat.backend], GOOD, OTHER]) as server:
-        [pool], _ = chat.make(server, parallel=1)
-        assert pool.texts == [GOOD_TEXT, OTHER_TEXT]
-        assert pool.rejected == ()
-        bodies = server.bodies(chat.chat)
-        assert [FORMS[chat.backend] in body for body in bodies] == [True, False, False]
-        assert [asks_for_json(body) for body in bodies] == [True, False, False]
-        [again], [notice] = chat.make(server)
-    assert again == pool
-    assert "used again" in notice
-    assert len(server.bodies(chat.chat)) == 3
-
-
-def test_all_calls_in_flight_are_asked_again_without_the_form(chat: ChatProtocol) -> None:
-    together = threading.Barrier(3, timeout=60)
-
-    def refuse(body: dict[str, Any]) -> Reply | None:
-        together.wait()
-        return REFUSALS[chat.backend] if FORMS[chat.backend] in body else None
-
-    with chat.server(refuse) as server:
-        [pool], _ = chat.make(server, count=3, timeout=60.0)
-    assert len(pool.texts) == 3
-    assert [FORMS[chat.backend] in body for body in server.bodies(chat.chat)] == [True] * 3 + [False] * 3
+    assert saved(cache) == replies
 
 
 # --- a server in trouble
@@ -308,7 +250,7 @@ BROKEN: list[tuple[Reply, str]] = [
 def test_a_busy_server_and_a_broken_answer_are_tried_again(trouble: Reply, chat: ChatProtocol) -> None:
     with chat.server([trouble, trouble, GOOD]) as server:
         [pool], _ = chat.make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     first, second, third = server.bodies(chat.chat)
     assert first == second == third  # the same request, not the next one
@@ -334,7 +276,7 @@ def test_a_call_without_an_answer_in_time_ends_and_the_next_is_made(
         [pool], _ = chat.make(server, count=1, timeout=1.5)
     # Though bytes went on coming, of which the last would come after seconds more.
     assert pool.rejected == (Rejection("", "no answer within 1.5 s"),)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 @pytest.mark.slow
@@ -343,7 +285,7 @@ def test_what_was_not_answered_is_asked_again_in_the_next_run(chat: ChatProtocol
         chat.make(server, timeout=1.5, parallel=1, minimum=0)
         before = server.bodies(chat.chat)
         [pool], _ = chat.make(server, parallel=1)
-    assert pool.texts == [GOOD_TEXT, "Wording 5: say yes or no."]
+    assert pool.texts == [GOOD, "Wording 5: say yes or no."]
     assert server.bodies(chat.chat)[4:] == [before[1]]
 
 
@@ -374,7 +316,7 @@ def test_the_deadline_cuts_calls_short_and_keeps_what_is_there(
 ) -> None:
     with chat.server([GOOD, *[Trouble.HANG] * 9]) as server:
         [pool], _ = chat.make(server, timeout=60.0, deadline=1.0, parallel=parallel, count=3)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)  # once
     assert len(server.bodies(chat.chat)) == 1 + parallel
     assert saved(cache) == [GOOD]
@@ -388,7 +330,7 @@ def test_answers_that_overtook_a_silent_call_are_kept_at_the_deadline(
 
     with chat.server(first_never) as server:
         [pool], _ = chat.make(server, timeout=60.0, deadline=1.0)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert saved(cache) == [GOOD]
 
 
@@ -410,7 +352,7 @@ def test_the_deadline_is_kept_while_waiting_to_try_again(
     monkeypatch.setattr(in_flight, "BACKOFF", (3600.0,))
     with chat.server([GOOD, Fail(503, "server busy")]) as server:
         [pool], _ = chat.make(server, deadline=1.0, parallel=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
 
 

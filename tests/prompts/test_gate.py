@@ -66,6 +66,7 @@ PLAIN_ZH = task("把下面的段落改成小学生能看懂的话。", language=
 
 TALK = "talks about the paraphrase"
 ANSWER = "answers the task"
+LOOP = "repeats itself"
 LEFTOVER = "markers or tags left over"
 
 
@@ -166,14 +167,24 @@ def test_a_few_words_changed_are_no_other_wording(original: str, text: str, reas
 
 FREE_LONG = task("Write down, in a sentence or two of your own, what the customer thought of it all.")
 
+AT_LENGTH = (
+    "Read what the customer has written about it with care, to the end, before you decide on any "
+    "number. Look at praise and at complaints alike; a late delivery counts less than a thing that "
+    "broke on its first day. If somebody bought another one as a gift, that says a lot. Irony means the"
+    " opposite of its words. Think of how likely you would be, after reading all this, to spend your "
+    "own money there. Then choose whichever grade fits best, and do not be shy of either end: where "
+    "nothing speaks for it, be strict, and where all of it does, be generous. Doubtful cases lie in the"
+    " middle."
+)
+
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("Rate it from 1-5.", None),
         ("1-5?", "answers the task"),  # no word
-        ("Rate it from 1 to 5. " + "Read the review with care. " * 18, None),
-        ("Rate it from 1 to 5. " + "Read the review with care. " * 22, "too long"),
+        (f"Rate it from 1 to 5. {AT_LENGTH[:450]}", None),
+        (f"Rate it from 1 to 5. {AT_LENGTH}", "too long"),
     ],
 )
 def test_a_paraphrase_may_be_brief_and_a_few_sentences_longer(text: str, reason: str | None) -> None:
@@ -193,6 +204,11 @@ def test_a_tenth_of_a_long_instruction_has_lost_its_conditions() -> None:
 
 
 LANGUAGES = [
+    (
+        YES_NO,
+        "Верен ли этот перевод. Say yes if the translation is right, and otherwise say no.",
+        "not in English",
+    ),
     (YES_NO, "Ist die Übersetzung richtig, dann „yes“, sonst „no“.", "not in English"),
     (YES_NO, "Prüfe, ob die Übersetzung korrekt ist, und gib yes oder no aus.", "not in English"),
     (FREE, "Schreibe eine Zusammenfassung der Rezension.", "not in English"),
@@ -269,6 +285,8 @@ BAD: list[tuple[Task, str, str]] = [
     # it asks for the input
     (MATHS, "Please provide the math problem you would like me to solve.", TALK),
     (MATHS, "I'd be happy to help! What is the problem?", TALK),
+    (FREE, "I'm here to support you. What is the product that you are reviewing?", TALK),
+    (FREE, "I'm glad to be able to assist you with your review.", TALK),
     (TITLE_ZH, "请提供新闻内容，我会为您写一个标题。", TALK),
     # it refuses
     (ETHICS, "I'm sorry, but I can't decide who is RIGHT or WRONG.", "refuses"),
@@ -291,11 +309,22 @@ BAD: list[tuple[Task, str, str]] = [
     (FREE, "Sum up {0} in one sentence.", "placeholder {0} left over"),
     (TITLE_ZH, "新闻：[在此插入新闻]。请写标题。", "placeholder [在此插入新闻] left over"),
     (TITLE_ZH, "请为{文本}写一个标题。", "placeholder {文本} left over"),
+    # it loses its way
+    (TWEETS, "Say positive or negative, and then say " + "positive or negative, and then say " * 9, LOOP),
+    (FREE, "Sum up the review. The review is to be summed up. " * 3, LOOP),
+    (MATHS, "Find the most likely of the options, and the most likely of the options, " * 4, LOOP),
+    (TITLE_ZH, "请写一个简短的标题，" * 8, LOOP),
     # it carries the task out
     (TWEETS, "positive", 'label "negative" missing'),
     (TWEETS, "positive or negative", ANSWER),
     (DIALOGUE, "B", ANSWER),
+    (TWEETS, "The answer is positive or negative.", ANSWER),
+    (TWEETS, 'The answer to this question is: "positive" or "negative"', ANSWER),
+    (TWEETS, 'The answer is "negative".\n\nThe task is to say positive or negative of a tweet.', ANSWER),
     (DIALOGUE, "Answer: C", ANSWER),
+    (FREE, "Great!", ANSWER),
+    (MATHS, "Twelve.", ANSWER),
+    (TITLE_ZH, "大雪", ANSWER),
     (DIALOGUE, "The most reasonable option is B, because the man has just agreed to come.", ANSWER),
     (DIALOGUE, "A or C", ANSWER),
     (MATHS, "42", ANSWER),
@@ -306,6 +335,11 @@ BAD: list[tuple[Task, str, str]] = [
 ]
 
 GOOD: list[tuple[Task, str]] = [
+    (FREE, "Summary?"),
+    (TITLE_ZH, "写标题。"),
+    (RATING, "Rate 1-5."),
+    (TWEETS, "The answer is positive where the author of the tweet sounds glad, and negative elsewhere."),
+    (YES_NO, "Is the translation from Bulgarian (български език) into English right? Say yes or no."),
     (TWEETS, "Is this tweet positive or negative?"),
     (TWEETS, "Tweet in, label out: positive / negative."),
     (

@@ -449,7 +449,7 @@ def test_two_chat_models_are_never_in_memory_at_once() -> None:
 
     def reply(body: dict[str, Any]) -> str:
         together.append(list(server.in_memory))
-        return f"<START>Wording {len(together)} by {body['model']}: say what the text is about.</START>"
+        return f"Wording {len(together)} by {body['model']}: say what the text is about."
 
     with FakeOllama(reply, models=["a:latest", "b:latest"], polls_until_gone=2) as server:
         pools = make(FREE, OTHER, backend=["ollama/a", "ollama/b"], host=server.url, count=4, parallel=1)
@@ -927,7 +927,7 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
 )
 def test_the_request_speaks_the_tasks_language_and_names_its_labels(about: Task, parts: list[str]) -> None:
     request = paraphrase_request(about, 0)
-    assert all(part in request for part in [*parts, "<START>", "</START>"])
+    assert all(part in request for part in parts)
 
 
 def test_a_request_is_in_one_language() -> None:
@@ -966,48 +966,34 @@ def test_nothing_is_said_of_wordings_taken_where_there_are_none(about: Task) -> 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        ("<START>Say it.</START>", "Say it."),
-        ("Here it is:\n<start>\nSay\nit.\n</start>\nHope it helps!", "Say\nit."),
-        ("<think>Between <START> and </START>, then.</think><START>Say it.</START>", "Say it."),
-        ("Between <START> and </START>, then.</think><START>Say it.</START>", "Say it."),
-        ("Between <START> and </START>: <START>Say it.</START>", "Say it."),
-        ("<thinking>\n<START>No.</START>\n</thinking>\n<START>Say it.</START>", "Say it."),
-        ("<START>First.</START> or <START>Second.</START>", "Second."),
-        ("<think>I must write <START>text</START> and", None),  # cut off while thinking
-        ("<START>Say", None),
-        ("Say it.", None),
-        ("<START></START>", ""),
-        ("<START>Say it.</START>\n\n(I opened with <START> and closed with </START>.)", "Say it."),
-        ("<START>Say it.</START>\n(Between `<START>` and `</START>`.)", "Say it."),
-        ("<START>说吧。</START>\n我把它放在<START>和</START>之间。", "说吧。"),
-        ("I put it between <START> and </START>.", None),
-        ("**<START>Say it.</START>**", "Say it."),
-        ("Sure! <START> Say it. </START>", "Say it."),
-        ('{"instruction": "Say \\"it\\"."}', 'Say "it".'),
-        ('```json\n{"instruction": "<START>Say it.</START>"}\n```', "Say it."),
-        ('<think>Hm.</think>{"instruction": "Say it."}', "Say it."),
-        ('{"instruction": "Say it.", "note": "Done."}', None),
-        ('{"instruction": "Say', None),
-        ('"Say it."', None),
+        ("Say it.", "Say it."),
+        ("\n Say\nit.\n", "Say\nit."),
+        ("<think>It must be short.</think>Say it.", "Say it."),
+        ("It must be short.</think>\n\nSay it.", "Say it."),  # opened in the template
+        ("<thinking>\nNo.\n</thinking>\nSay it.", "Say it."),
+        ("<think>I must write", ""),  # cut off while thinking
+        ('<think>Hm.</think>{"instruction": "Say it."}', '{"instruction": "Say it."}'),
+        ("", ""),
     ],
 )
-def test_the_answer_is_what_stands_between_the_markers(answer: str, text: str | None) -> None:
+def test_an_answer_is_read_without_its_thinking(answer: str, text: str) -> None:
     assert read_answer(answer) == text
 
 
 @pytest.mark.parametrize(
     ("answer", "cut"),
     [
-        ("<START>Choose between positive and negative for the tweet that you ar</START>", True),
+        ("Choose between positive and negative for the tweet that you ar", True),
         ('{"instruction": "Choose between positive and neg"}', True),
-        ("<START>Is the tweet positive or negative?</START>", False),
-        ("<START>Say “positive” or “negative.”</START>", False),
-        ("<START>判断它是积极还是消极。</START>", False),
-        ("<START>Choose between", False),  # no text: rejected for that
+        ('{"instruction": "Choose between positive and negative."}', False),
+        ("Is the tweet positive or negative?", False),
+        ("Say “positive” or “negative.”", False),
+        ("判断它是积极还是消极。", False),
+        ("<think>Choose between", False),  # no text: rejected for that
     ],
 )
 def test_an_answer_cut_by_length_is_taken_if_its_text_has_an_end(answer: str, cut: bool) -> None:
-    rejection = Rejection(read_answer(answer) or "", "cut off at the limit of length")
+    rejection = Rejection(read_answer(answer), "cut off at the limit of length")
     assert cut_answer(answer) == (rejection if cut else answer)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chat_sources import GOOD, GOOD_TEXT, OLLAMA, OTHER, OTHER_TEXT, TASK, RecordingDisplay, elsewhere, saved
+from chat_sources import GOOD, OLLAMA, OTHER, TASK, RecordingDisplay, elsewhere, saved
 from ollama_server import FakeOllama
 from replies import Fail, Json, MidStreamError, Reply, Slow, Trouble
 from sapo_lite.errors import ParaphraseError
@@ -46,7 +46,6 @@ def test_a_call_is_streamed_without_thoughts_in_a_context_that_is_named() -> Non
     assert body["options"].pop("seed") is not None
     assert body["options"] == {"temperature": 0.7, "num_ctx": 8192, "num_predict": 2048}
     assert (body["think"], body["stream"]) == (False, True)
-    assert body["format"]["required"] == ["instruction"]
 
 
 # --- what comes back
@@ -84,7 +83,7 @@ UNFINISHED = Json({"message": {"role": "assistant", "content": GOOD}, "done": Fa
 def test_a_stream_that_ends_in_an_error_is_tried_again() -> None:
     with FakeOllama([MidStreamError("runner has stopped")] * 2 + [GOOD]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     first, second, third = server.bodies(CHAT)
     assert first == second == third  # the same request, not the next one
@@ -110,7 +109,7 @@ def test_tries_of_a_broken_stream_are_bounded(trouble: Reply, what: str) -> None
 def test_a_stream_that_ends_before_the_answer_is_done_is_tried_again() -> None:
     with FakeOllama([UNFINISHED, OTHER]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [OTHER_TEXT]
+    assert pool.texts == [OTHER]
 
 
 # --- errors in plain words
@@ -386,7 +385,7 @@ def test_an_interrupted_run_unloads_without_waiting_and_keeps_what_was_said(cach
         [pool], _ = make(server, count=5, parallel=1)
         assert len(server.bodies(CHAT)) == calls + 3
     assert len(said) == 2
-    assert [f"<START>{text}</START>" for text in pool.texts[:2]] == said
+    assert [f"{text}" for text in pool.texts[:2]] == said
 
 
 def test_nothing_is_called_or_unloaded_when_everything_was_said_before() -> None:

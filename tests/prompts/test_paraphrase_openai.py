@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chat_sources import GOOD, GOOD_TEXT, OPENAI, OTHER, TASK, saved
+from chat_sources import GOOD, OPENAI, OTHER, TASK, saved
 from openai_server import NO_CHOICES, FakeOpenAI
 from replies import Answer, Fail, Json, Reply, Slow, Trouble
 from sapo_lite.prompts.pool import Rejection
@@ -59,9 +59,7 @@ def test_one_call_a_paraphrase_with_the_request_the_temperature_and_its_own_seed
     assert TASK.instruction in message["content"]
     assert message != second["messages"][0]  # another style
     seeds = first.pop("seed"), second["seed"]
-    schema = first.pop("response_format")["json_schema"]["schema"]
-    assert schema["required"] == ["instruction"]
-    assert first == {"model": "tiny", "temperature": 0.7}
+    assert first == {"model": "tiny", "temperature": 0.7, "max_tokens": 2048}
     assert seeds[0] != seeds[1]
 
 
@@ -83,7 +81,7 @@ def test_the_key_of_the_environment_is_sent_with_every_call(key: str, cache: Pat
         [pool], notices = make(server)
     assert len(pool.texts) == 2
     assert {call.headers["authorization"] for call in server.calls} == {f"Bearer {key}"}
-    assert GOOD_TEXT in files(cache)
+    assert GOOD in files(cache)
     assert key not in files(cache)
     assert key not in repr((pool, notices))
 
@@ -151,7 +149,7 @@ def test_a_server_that_repeats_the_key_does_not_make_us_show_it(
         error = error_of(server, parallel=1)
     assert key[:8] not in all_said(error)
     assert key not in files(cache)
-    assert GOOD_TEXT in files(cache)
+    assert GOOD in files(cache)
 
 
 @pytest.mark.parametrize("trouble", [Trouble.DROP, Trouble.HANG, Trouble.GARBAGE, Fail(429, KEY)])
@@ -169,7 +167,7 @@ def test_no_content_is_an_empty_answer(nothing: Reply) -> None:
     with FakeOpenAI([nothing, GOOD]) as server:
         [pool], _ = make(server, count=1)
     assert pool.rejected == (Rejection("", "empty"),)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_a_completion_of_another_shape_counts_as_a_rejection(garbage: Reply) -> 
     with FakeOpenAI([garbage, GOOD]) as server:
         [pool], _ = make(server, count=1)
     assert pool.rejected == (Rejection("", "unreadable answer"),)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +202,7 @@ def test_a_completion_of_another_shape_counts_as_a_rejection(garbage: Reply) -> 
 def test_a_content_in_parts_is_the_text_of_its_parts(content: object, cache: Path) -> None:
     with FakeOpenAI([Json({"choices": [{"message": {"content": content}}]})]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     assert saved(cache) == [GOOD]
 
@@ -217,7 +215,7 @@ def test_an_error_in_the_place_of_a_success_is_tried_again_and_quoted(error: obj
     trouble = Json({"error": error})
     with FakeOpenAI([trouble, trouble, GOOD]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     with FakeOpenAI([trouble] * 9) as server:
         message = failure(server, count=1, fresh=True)
@@ -248,7 +246,7 @@ def test_an_account_without_credit_is_said_at_once_in_the_servers_words(reply: R
 def test_each_status_of_a_busy_server_is_tried_again(status: int) -> None:
     with FakeOpenAI([Fail(status, "busy")] * 2 + [GOOD]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == ()
     first, second, third = server.bodies(CHAT)
     assert first == second == third  # the same request, not the next one
@@ -270,14 +268,14 @@ def test_a_server_is_left_alone_as_long_as_it_asks(status: int) -> None:
     with FakeOpenAI([Fail(status, "slowly", retry_after="1.1"), GOOD]) as server:
         [pool], _ = make(server, count=1, timeout=1.0)  # which the pause does not count to
     assert time.monotonic() - started >= 1.1
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 @pytest.mark.parametrize("pause", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", "nan", ""])
 def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
     with FakeOpenAI([Fail(429, "slowly", retry_after=pause), GOOD]) as server:
         [pool], _ = make(server, count=1)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
 
 
 @pytest.mark.slow
@@ -285,7 +283,7 @@ def test_a_pause_that_is_no_number_is_not_waited_for(pause: str) -> None:
 def test_the_deadline_is_kept_however_long_the_server_asks_to_wait(pause: str) -> None:
     with FakeOpenAI([GOOD, *[Fail(429, "slowly", retry_after=pause)] * 9]) as server:
         [pool], _ = make(server, deadline=1.0, parallel=1, count=3)
-    assert pool.texts == [GOOD_TEXT]
+    assert pool.texts == [GOOD]
     assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)
 
 

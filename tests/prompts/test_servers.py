@@ -57,7 +57,7 @@ def test_troubles_end_the_call_and_the_next_is_none_the_worse(chat: ChatProtocol
                 ask(server, timeout=0.3 if error is httpx.ReadTimeout else 60.0)
         with pytest.raises(json.JSONDecodeError):
             ask(server).json()
-        assert said(ask(server)) == "<START>Wording 7: say yes or no.</START>"
+        assert said(ask(server)) == "Wording 7: say yes or no."
         assert server.in_flight_most == 1  # a call that was given up is not in flight
 
 

@@ -57,7 +57,7 @@ def chat(server: FakeOllama, stream: bool = True, timeout: float = 5.0, **more: 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_in_pieces_or_whole(stream: bool) -> None:
-    reply = Answer("<START>Ja, 可以吗?</START>", thinking="Let me see.", reason="length")
+    reply = Answer("Ja, 可以吗?", thinking="Let me see.", reason="length")
     with FakeOllama([reply, ""], capabilities=["completion", "thinking"]) as server:
         parts = chat(server, stream, think=True)
         empty = chat(server, stream)
@@ -71,7 +71,7 @@ def test_an_answer_in_pieces_or_whole(stream: bool) -> None:
     assert (end.done_reason, end.model, end.message.role) == ("length", "tiny", "assistant")
     assert end.total_duration > end.load_duration > 0
     assert [(part.message.content, part.done) for part in empty] == [("", True)]
-    assert "".join(part.message.content for part in usual) == "<START>Wording 3: say yes or no.</START>"
+    assert "".join(part.message.content for part in usual) == "Wording 3: say yes or no."
     assert (server.routes, server.bodies(CHAT)[0]["stream"]) == ([CHAT] * 3, stream)
 
 
@@ -118,7 +118,7 @@ def test_what_a_broken_stream_had_said_is_the_first_half() -> None:
                 asyncio.run(_chat(parts, True, server, 0.05))
             said = "".join(part.message.content for part in parts)
             assert 5 < len(said) < 30
-            assert f"<START>Wording {number}: say yes or no.</START>".startswith(said)
+            assert f"Wording {number}: say yes or no.".startswith(said)
 
 
 def test_a_drip_comes_whole_and_outlasts_any_pause_between_bytes() -> None:

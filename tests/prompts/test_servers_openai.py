@@ -29,7 +29,7 @@ def test_a_completion_has_the_body_of_openai() -> None:
     assert (first.json()["object"], first.json()["usage"]["completion_tokens"]) == ("chat.completion", 2)
     assert (garbage.status_code, garbage.text[:6], empty.json()["choices"]) == (200, "<html>", [])
     contents = [answer.json()["choices"][0]["message"]["content"] for answer in (null, usual)]
-    assert contents == [None, "<START>Wording 5: say yes or no.</START>"]
+    assert contents == [None, "Wording 5: say yes or no."]
     assert server.routes == ["POST /v1/chat/completions"] * 5
     assert server.calls[0].headers["authorization"] == "Bearer x"
 

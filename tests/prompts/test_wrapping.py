@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sapo_lite.prompts.chatter import without_talk
 from sapo_lite.prompts.gate import reject_reason
 from sapo_lite.prompts.pool import Rejection, original_alone, top_up
 from sapo_lite.prompts.styles import LENGTHS, STYLES
@@ -25,6 +26,13 @@ def task(instruction: str, labels: tuple[str, ...] = LABELS, language: str = "en
 TWEETS = task("Classify the tweet as positive or negative.")
 MOOD = task("请判断这条评论的情感，输出“积极”或“消极”。", ("积极", "消极"), "zh")
 FREE = task("Write a summary of the review.", ())
+STORY = task(
+    "A story is told by somebody who got into trouble with a neighbour, a friend or the family, and who"
+    " wonders what others make of it. Read all of it before you make up your mind, since the end often "
+    "puts the beginning in another light. Then say in one sentence what you would have done in that "
+    "place, whoever was right. Do not repeat what was told.",
+    (),
+)
 STARS = task("Give the review 1, 2 or 3 stars.", ("1", "2", "3"))
 
 
@@ -71,6 +79,41 @@ def test_a_wrapper_of_the_whole_text_is_taken_off(text: str) -> None:
     assert verdict(text) == GOOD
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Here is a paraphrase:\n\n{GOOD}",
+        f"Sure! Here's the rewritten instruction: {GOOD}",
+        f"**Rewritten instruction:**\n\n{GOOD}",
+        f'Here is the rewritten instruction:\n\n"{GOOD}"',
+        f"{GOOD}\n\n(Note: I've kept the labels as they were.)",
+        f"{GOOD}\n\nI hope this helps!",
+        f"{GOOD}\n\nLet me know if you'd like another one.",
+        f'Here is the rewritten version:\n\n"{GOOD}"\n\nThis version keeps the labels.',
+    ],
+)
+def test_talk_before_and_after_the_text_is_taken_off(text: str) -> None:
+    assert verdict(text) == GOOD
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here is a tweet: is it positive or negative?",
+        "Read the tweet: positive or negative?\n\nAnswer in a word. Feel free to ask if it is unclear.",
+        "Decide: positive or negative.",
+    ],
+)
+def test_what_may_belong_to_the_instruction_is_not_taken_off(text: str) -> None:
+    assert without_talk(text, TWEETS.instruction) == text
+
+
+def test_talk_that_the_original_has_stays() -> None:
+    about = task("Here is a paraphrase: write it anew.\n\nLet me know if you need more.", ())
+    text = "Here is a paraphrase: give it another form.\n\nLet me know if you need help."
+    assert without_talk(text, about.instruction) == text
+
+
 def test_quotation_marks_within_a_quoted_text_stay() -> None:
     assert verdict('"Say "positive" or "negative"."') == 'Say "positive" or "negative".'
     assert verdict(json.dumps('Say "positive" or "negative".')) == 'Say "positive" or "negative".'
@@ -106,6 +149,13 @@ WRAPPING, PREFIX, REQUEST = "wrapping", "begins with", "repeats words of the req
 SEVERAL, EXAMPLE, OTHER = "several texts", "gives an example", "names another answer"
 
 REFUSED = [
+    (TWEETS, "Write in English whether the tweet is positive or negative.", REQUEST),
+    (TWEETS, "Say positive or negative of the tweet, with no example, and explain nothing.", REQUEST),
+    (TWEETS, "Put into the requested style whether the tweet is positive or negative.", REQUEST),
+    (TWEETS, f"{GOOD} Use another style, sentence structure or tone.", REQUEST),
+    (TWEETS, f"{GOOD} This is a variation of the original task.", REQUEST),
+    (TWEETS, "Sentence 1: The tweet is positive.\nSentence 2: The tweet is negative.", PREFIX),
+    (STORY, f"{STORY.instruction[:300]} The rewritten instruction is to be in English.", REQUEST),
     (TWEETS, f"{GOOD}\n```", WRAPPING),
     (TWEETS, f"<p>{GOOD}", WRAPPING),
     (TWEETS, f"<p>Read it.</p><p>{GOOD}</p>", WRAPPING),

@@ -157,7 +157,7 @@ def pool_lines(width: int = 90, **options: int) -> list[str]:
 
 def test_a_pool_is_listed_by_number_with_the_reasons_of_what_was_rejected() -> None:
     assert pool_lines() == [
-        "mood: 3 paraphrases, 2 rejected",
+        "mood: 3 paraphrases, 2 rejected (1 x too short, 1 x no answer within 5 s)",
         "from text",
         "#0 original The original.",
         "#1 file Wording 1.",
@@ -170,7 +170,7 @@ def test_a_pool_is_listed_by_number_with_the_reasons_of_what_was_rejected() -> N
 
 def test_of_a_long_pool_the_latest_of_both_kinds_are_shown() -> None:
     assert pool_lines(rows=1) == [
-        "mood: 3 paraphrases, 2 rejected",
+        "mood: 3 paraphrases, 2 rejected (1 x too short, 1 x no answer within 5 s)",
         "from text",
         "#3 file Wording 3.",
         "rejected no answer within 5 s:",

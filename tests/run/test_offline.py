@@ -62,7 +62,7 @@ def test_a_run_connects_to_nothing_and_writes_only_its_folder_and_caches(
 def test_with_ollama_a_run_connects_to_the_named_server_only_and_keeps_its_words_in_the_cache(
     tmp_path: Path, guarded: dict[str, str]
 ) -> None:
-    with FakeOllama(lambda body: f"<START>Say {body['options']['seed']} of it.</START>") as server:
+    with FakeOllama(lambda body: f"Say {body['options']['seed']} of it.") as server:
         address = server.url.removeprefix("http://")
         model = ("paraphrase.backend=ollama", "paraphrase.model=tiny", f"paraphrase.host={address}")
         command = small_command(tmp_path / "run", *model, "sequence.tasks=['oldest']", "training.epochs=1")

@@ -28,15 +28,10 @@ from sapo_lite.types import Task, abbreviated
 
 
 class Call(NamedTuple):
-    """One request to a chat model, and the seed of its answer.
-
-    unstructured: the request to a server that refuses to hold the model to ANSWER_SCHEMA; None if `request`
-        does not ask for JSON in the first place
-    """
+    """One request to a chat model, and the seed of its answer."""
 
     request: str
     seed: int
-    unstructured: str | None = None
 
 
 Answers = Generator[str | Rejection, None, None]
@@ -44,12 +39,7 @@ Keep = Callable[[Call, str], None]
 
 
 class ChatModel(Protocol):
-    """A model that answers a user turn. It is opened at the first call.
-
-    structured: whether its server may hold it to a JSON schema
-    """
-
-    structured: bool
+    """A model that answers a user turn. It is opened at the first call."""
 
     def identity(self) -> dict[str, Any]:
         """All that determines its answers besides the call: "source", "model", options; no host, no key."""
@@ -161,16 +151,13 @@ class RememberedModel:
                 answer = next(new_answers, None) if call in unknown else memory.answers[_key(call)]
                 if answer is None:
                     return
-                yield answer if isinstance(answer, Rejection) else _text(answer)
+                yield answer if isinstance(answer, Rejection) else read_answer(answer)
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
         # Every call has its own seed: the same seed would repeat a rejected text.
         digest = hashlib.sha256(f"{self._seed}/{task.id}/{number}".encode()).digest()
         seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
-        plain = paraphrase_request(task, number, taken)
-        if not self._model.structured:
-            return Call(plain, seed)
-        return Call(paraphrase_request(task, number, taken, structured=True), seed, unstructured=plain)
+        return Call(paraphrase_request(task, number, taken), seed)
 
     def _memory(self, task: Task) -> _Memory:
         if task.id not in self._memories:
@@ -206,11 +193,3 @@ class RememberedModel:
 
 def _key(call: Call) -> str:
     return hashlib.sha256(f"{call.seed}/{call.request}".encode()).hexdigest()[:16]
-
-
-def _text(answer: str) -> str | Rejection:
-    """The paraphrase in an answer, "" for an empty answer, or the rejection."""
-    if not answer.strip():
-        return ""
-    text = read_answer(answer)
-    return Rejection(answer, "no text between <START> and </START>") if text is None else text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
+from sapo_lite.prompts.sources.chat_prompt import cut_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,6 @@ MAX_NEW_TOKENS = 512
 
 class OwnModel:
     """The backbone as a chat model; `load` loads it at its first use."""
-
-    structured = False
 
     def __init__(
         self, config: "ParaphraseConfig", model: "ModelConfig", load: "Callable[[], Backbone]"
@@ -60,6 +59,8 @@ class OwnModel:
                 temperature=self._config.temperature,
                 max_new_tokens=MAX_NEW_TOKENS,
             )
-            for call, answer in zip(batch, answers, strict=True):
-                keep(call, answer)
-            yield from answers
+            read = [answer if ended else cut_answer(answer) for answer, ended in answers]
+            for call, answer in zip(batch, read, strict=True):
+                if isinstance(answer, str):
+                    keep(call, answer)
+            yield from read

@@ -1,17 +1,16 @@
-"""The request to a chat model, and the parser of its answer. The text of the request is ours.
+"""The request to a chat model, and the reader of its answer. The text of the request is ours.
 
-A request asks for one paraphrase: asked for a list, models number, merge or repeat.
+A request asks for one paraphrase: asked for a list, models number, merge or repeat. It asks for the bare
+text: small models ignore markers, and held to JSON they end the text at the first quotation mark in it.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from sapo_lite.data.language_names import language_name
 from sapo_lite.prompts.gate import required_labels
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.prompts.styles import LENGTHS, STYLES, Written
-from sapo_lite.prompts.wrapping import json_text, unfenced
 from sapo_lite.types import Task
 
 _REQUEST: dict[Written, str] = {
@@ -26,7 +25,7 @@ Rewrite the instruction of a task. The task itself must stay exactly the same; o
 The instruction:
 {instruction}
 
-{answer}""",
+Answer with the rewritten instruction only.""",
     "zh": """\
 请改写一条任务指令。任务本身必须完全不变，只改变说法。
 
@@ -38,19 +37,7 @@ The instruction:
 指令：
 {instruction}
 
-{answer}""",
-}
-
-# How to answer, by whether the server holds the model to ANSWER_SCHEMA.
-_ANSWER: dict[Written, dict[bool, str]] = {
-    "en": {
-        False: "Answer with the rewritten instruction only, between <START> and </START>.",
-        True: 'Answer with the rewritten instruction only, as JSON: {"instruction": "..."}',
-    },
-    "zh": {
-        False: "只回答改写后的指令，放在 <START> 和 </START> 之间。",
-        True: '只回答改写后的指令，写成 JSON：{"instruction": "……"}',
-    },
+只回答改写后的指令。""",
 }
 
 _KEEP_LABELS: dict[Written, str] = {
@@ -66,13 +53,11 @@ _TAKEN_ITEM = "  * {text}"
 _SHOWN = 8  # paraphrases shown at most: a longer list distracts from the task itself
 
 
-def paraphrase_request(
-    task: Task, number: int, taken: Sequence[str] = (), *, structured: bool = False
-) -> str:
+def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> str:
     """The user turn that asks for one paraphrase in the task's language; it is Chinese or English itself.
 
     `number` (from 0) decides style and length. The latest of the `taken` paraphrases are shown, and a
-    different one is requested. With `structured`, the answer is to be JSON, as in ANSWER_SCHEMA.
+    different one is requested.
     """
     written: Written = "zh" if task.language == "zh" else "en"
     styles, lengths = STYLES[written], LENGTHS[written]
@@ -85,7 +70,6 @@ def paraphrase_request(
         taken=_TAKEN[written].format(listed=listed) if listed else "",
         language=_named_language(task.language),
         instruction=task.instruction.strip(),
-        answer=_ANSWER[written][structured],
     )
 
 
@@ -93,37 +77,18 @@ def _named_language(code: str) -> str:
     return "English" if code == "en" else f"{language_name(code)} ({code}), the language of the instruction"
 
 
-# The answer of a server that can be held to a form (Ollama `format`, OpenAI `response_format`).
-ANSWER_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"instruction": {"type": "string"}},
-    "required": ["instruction"],
-    "additionalProperties": False,
-}
+# Enough for an instruction and its paraphrase, and for the thinking of a model that always thinks.
+MAX_TOKENS = 2048
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", flags=re.DOTALL | re.IGNORECASE)
 _THOUGHT_BEFORE = re.compile(r"\A.*</think(?:ing)?>", flags=re.DOTALL | re.IGNORECASE)
-_MARKED = re.compile(r"<START>((?:(?!<START>).)*?)</START>", flags=re.DOTALL | re.IGNORECASE)
-# The line before a marker that a sentence mentions: it ends with a word, and perhaps a quotation mark.
-_MENTIONING = re.compile(r"""[\w,，、][ \t]*[`"'“‘「]?\Z""")
-_QUOTED_MARKER = re.compile(r"""[`"'“‘「]\Z""")
-_WORD_BEFORE_TEXT = re.compile(r"\w[ \t]+\Z")  # as in: or <START>Second.</START>
-_END_OF_TEXT = re.compile(r"""[.!?。！？…:：]["'”’」』）)\]*`]*\s*\Z""")
+_END_OF_TEXT = re.compile(r"""[.!?。！？…:：]["'”’」』）)\]*`}]*\s*\Z""")
 
 
-def read_answer(answer: str) -> str | None:
-    """The text of a JSON answer, or between the last well-formed pair of markers; None if there is neither.
-
-    Thinking is left out. A pair that a sentence only mentions ("between <START> and </START>") is not
-    well-formed.
-    """
-    # Thinking mentions the markers, so it is removed first. Some templates open the block in the prompt: then
-    # the answer has only its end. A block without an end was cut off.
-    spoken = _THOUGHT_BEFORE.sub("", _THINKING.sub("", answer))
-    structured = json_text(unfenced(spoken.strip()))
-    marked = [pair[1] for pair in _MARKED.finditer(structured or spoken) if _is_well_formed(pair)]
-    text = marked[-1] if marked else structured
-    return None if text is None else text.strip()
+def read_answer(answer: str) -> str:
+    """The answer without its thinking; "" if there is nothing else, as when it was cut off while thinking."""
+    # Some templates open the block in the prompt: then the answer has only its end.
+    return _THOUGHT_BEFORE.sub("", _THINKING.sub("", answer)).strip()
 
 
 def cut_answer(answer: str) -> str | Rejection:
@@ -133,15 +98,5 @@ def cut_answer(answer: str) -> str | Rejection:
     call that ended so answers with this.
     """
     text = read_answer(answer)
-    whole = text is None or _END_OF_TEXT.search(text)  # without a text there is another reason to reject it
-    return answer if whole else Rejection(text or "", "cut off at the limit of length")
-
-
-def _is_well_formed(pair: re.Match[str]) -> bool:
-    before = pair.string[: pair.start()].rpartition("\n")[2]
-    if _QUOTED_MARKER.search(before) and pair[1][:1] in tuple("`\"'”’」"):
-        return False
-    if not _MENTIONING.search(before):
-        return True
-    # A word may stand before a text, but not right before it, nor with a blank (or a quotation mark) inside.
-    return bool(_WORD_BEFORE_TEXT.search(before)) and not pair[1][:1].isspace()
+    whole = not text or _END_OF_TEXT.search(text)  # without a text there is another reason to reject it
+    return answer if whole else Rejection(text, "cut off at the limit of length")

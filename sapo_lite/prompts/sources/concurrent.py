@@ -35,16 +35,6 @@ def passing_failure(status: int, said: str, pause: float = 0.0) -> BusyError:
     return BusyError(f'failed (HTTP {status}: "{said}")', pause)
 
 
-# A server that does not hold models to a JSON schema says so with such a status, and one of these words.
-_INVALID = {400, 422, 500, 501}
-_OF_A_FORM = ("format", "schema", "grammar", "structured", "guided")
-
-
-def refuses_form(status: int, said: str) -> bool:
-    """Whether a server's error is about the form that answers were to have."""
-    return status in _INVALID and any(word in said.lower() for word in _OF_A_FORM)
-
-
 class UnreadableError(Exception):
     """The server replied with an unexpected body."""
 

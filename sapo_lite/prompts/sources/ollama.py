@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
-from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA, cut_answer
+from sapo_lite.prompts.sources.chat_prompt import MAX_TOKENS, cut_answer
 from sapo_lite.prompts.sources.concurrent import (
     BusyError,
     InFlight,
     UnreadableError,
     passing_failure,
-    refuses_form,
 )
 from sapo_lite.prompts.sources.ollama_server import GARBAGE, OllamaServer, resolve_host
 from sapo_lite.support.http import PASSING
@@ -31,10 +30,7 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import ParaphraseConfig
     from sapo_lite.support.progress import Meter, Progress
 
-# Tokens. Enough for an instruction and its paraphrase, and for the thinking of a model that always thinks.
-# The context must be given: by default the server silently cuts long requests.
-NUM_CTX = 8192
-NUM_PREDICT = 2048
+NUM_CTX = 8192  # tokens; by default the server silently cuts long requests
 
 _CLOUD_TAG = re.compile(r":(?:[^:/]*-)?cloud$", flags=re.IGNORECASE)
 
@@ -66,8 +62,6 @@ def ollama_model(
 class OllamaModel:
     """One model on one server. Nothing is sent before the first call."""
 
-    structured = True
-
     def __init__(self, config: ParaphraseConfig, model: str, progress: Progress, *, pull: bool) -> None:
         self._server = OllamaServer(resolve_host(config.host), config.timeout)
         self._model = model
@@ -77,10 +71,9 @@ class OllamaModel:
         self._options = {
             "temperature": config.temperature,
             "num_ctx": NUM_CTX,
-            "num_predict": NUM_PREDICT,
+            "num_predict": MAX_TOKENS,
         }
         self._think: bool | None = False
-        self._form: dict[str, Any] | None = ANSWER_SCHEMA
         self._calls = InFlight(
             self._ask,
             f"Ollama at {self._server.url}",
@@ -133,21 +126,17 @@ class OllamaModel:
         import httpx
         import ollama
 
-        think, form = self._think, None if call.unstructured is None else self._form
+        think = self._think
         try:
-            return await self._stream(call, think, form)
+            return await self._stream(call, think)
         except httpx.TimeoutException:
             raise TimeoutError from None
         except (ConnectionError, httpx.RequestError):
             raise BusyError("broke the connection") from None
         except ollama.ResponseError as error:
-            # Not sent any more: some models reject even think=False, old servers know no schema.
-            if form is not None and refuses_form(error.status_code, str(error.error)):
-                self._form = None
-            elif think is not None and error.status_code == 400 and "think" in str(error.error).lower():
-                self._think = None
-            else:
+            if think is None or error.status_code != 400 or "think" not in str(error.error).lower():
                 raise self._failure(error) from None
+            self._think = None  # some models reject even think=False
             return await self._ask(call)
         except GARBAGE:
             raise UnreadableError from None
@@ -161,18 +150,16 @@ class OllamaModel:
             return passing_failure(error.status_code, said)
         return self._server.refusal(self._model, error)
 
-    async def _stream(self, call: Call, think: bool | None, form: dict[str, Any] | None) -> str | Rejection:
+    async def _stream(self, call: Call, think: bool | None) -> str | Rejection:
         import ollama
 
-        asked = call.unstructured if form is None and call.unstructured is not None else call.request
         text, done, reason = "", False, None
         async with ollama.AsyncClient(timeout=self._config.timeout, **self._server.options) as client:
             parts = await client.chat(
                 self._model,
-                [{"role": "user", "content": asked}],
+                [{"role": "user", "content": call.request}],
                 stream=True,
                 think=think,
-                format=form,
                 options={**self._options, "seed": call.seed},
             )
             async for part in parts:

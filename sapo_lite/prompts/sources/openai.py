@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
-from sapo_lite.prompts.sources.chat_prompt import ANSWER_SCHEMA, cut_answer
+from sapo_lite.prompts.sources.chat_prompt import MAX_TOKENS, cut_answer
 from sapo_lite.prompts.sources.concurrent import (
     BusyError,
     InFlight,
     UnreadableError,
     passing_failure,
-    refuses_form,
 )
 from sapo_lite.support.http import PASSING, is_here, retry_after
 
@@ -31,14 +30,10 @@ CONNECT_TIMEOUT = 3.0  # s
 KEY = "OPENAI_API_KEY"
 _INVALID = {400, 422}
 _LONGEST_PAUSE = 60.0  # s that a server may ask to wait
-_FORM = "response_format"
-_SCHEMA = {"name": "paraphrase", "strict": True, "schema": ANSWER_SCHEMA}
 
 
 class OpenAIModel:
     """One model at one endpoint. Nothing is sent before the first call."""
-
-    structured = True
 
     def __init__(self, config: ParaphraseConfig, model: str) -> None:
         if config.base_url is None:
@@ -49,7 +44,7 @@ class OpenAIModel:
         self.url = config.base_url.rstrip("/")
         self._model = model
         self._config = config
-        self._options: dict[str, Any] = {"temperature": config.temperature}
+        self._options: dict[str, Any] = {"temperature": config.temperature, "max_tokens": MAX_TOKENS}
         self._refused: set[str] = set()  # options that this model does not accept
         self._calls = InFlight(
             self._ask,
@@ -104,12 +99,8 @@ class OpenAIModel:
     async def _ask(self, call: Call) -> str | Rejection:
         """Make one call. Raises the errors that `InFlight` handles."""
         options: dict[str, Any] = {**self._options, "seed": call.seed}
-        request = call.request
-        if call.unstructured is not None:
-            options[_FORM] = {"type": "json_schema", "json_schema": _SCHEMA}
-            request = call.unstructured if _FORM in self._refused else call.request
         options = {name: value for name, value in options.items() if name not in self._refused}
-        message = {"role": "user", "content": request}
+        message = {"role": "user", "content": call.request}
         answer = await self._post({"model": self._model, "messages": [message], **options})
         if answer.is_success:
             return self._read(answer)
@@ -190,10 +181,8 @@ def _headers() -> dict[str, str]:
 def _refused(answer: httpx.Response, options: dict[str, Any]) -> set[str]:
     """The options of a call that the server's error is about.
 
-    Reasoning models take no temperature, some servers no seed, many hold no model to a JSON schema.
+    Reasoning models take no temperature and another name of max_tokens, some servers no seed.
     """
-    if _FORM in options and refuses_form(answer.status_code, answer.text):
-        return {_FORM}
     return {name for name in options if name in answer.text} if answer.status_code in _INVALID else set()
 
 
