@@ -13,7 +13,12 @@ from sapo_lite.support.shipped import typed_path
 
 _BACKENDS = [name for name, source in SOURCES.items() if source.stands_alone]
 
-_Model = Annotated[str, typer.Argument(help="A hub name, a local folder, or 'lab', the embedded model.")]
+_Model = Annotated[
+    str,
+    typer.Argument(
+        help="A hub name, a folder, FILE.gguf, ollama:NAME, 'smollm2', or 'lab', the embedded one."
+    ),
+]
 _Examples = Annotated[
     Path, typer.Argument(help="File of examples: .jsonl, .json, .csv, .tsv or .parquet.", parser=typed_path)
 ]

@@ -17,7 +17,6 @@ from sapo_lite.model.gguf_config import config_of, require_all_read
 from sapo_lite.model.gguf_file import GgufFile, read_gguf
 from sapo_lite.model.gguf_names import gguf_path
 from sapo_lite.model.gguf_tokenizer import build_tokenizer
-from sapo_lite.model.weights import require_all_weights
 from sapo_lite.support.hashing import content_hash
 from sapo_lite.support.shipped import cache_folder
 
@@ -106,23 +105,31 @@ def _flush(folder: Path) -> None:
 def _write_model(name: str, file: GgufFile, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, GenerationConfig
 
+    from sapo_lite.model.weights import require_all_weights  # it imports torch
+
     tokenizer = build_tokenizer(name, file.metadata)
-    config = config_of(name, file)
+    # A folder with nothing else in it: transformers would use an adapter that lies beside the file.
+    link = folder / "source.gguf"
+    link.symlink_to(file.path.resolve())
     model, info = AutoModelForCausalLM.from_pretrained(
-        file.path.parent,
-        gguf_file=file.path.name,
-        config=config,
+        folder,
+        gguf_file=link.name,
+        config=config_of(name, file, link),
         dtype=_stored_type(file),
         output_loading_info=True,
     )
+    link.unlink()
     require_all_weights(name, info)
     require_all_read(name, file, model)
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise BackboneError(f"{name}: {file.path} holds weights that are no numbers. Download it again.")
     # transformers does not save what it takes for quantised. These weights are plain numbers.
     model.hf_quantizer = None
     vars(model.config).pop("quantization_config", None)
+    ends = {tokenizer.eos_token_id, file.metadata.get("tokenizer.ggml.eot_token_id")}
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=sorted(ends - {None}) or None,
         pad_token_id=tokenizer.pad_token_id,
     )
     model.save_pretrained(folder)

@@ -1,6 +1,7 @@
 """The config of a GGUF file: transformers' reading of it, and what that leaves out."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 from sapo_lite.errors import BackboneError
@@ -16,15 +17,17 @@ _SCALED_BY_WIDTH = {"gemma2": 46, "gemma3": 62}
 _VISION = ("v.", "mm.")
 
 
-def config_of(name: str, file: GgufFile) -> Any:
+def config_of(name: str, file: GgufFile, link: Path) -> Any:
     """transformers' config of the file.
+
+    link: to the file, alone in its folder
 
     Raises:
         BackboneError: the file extends rope in a way that is not read.
     """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(file.path.parent, gguf_file=file.path.name)
+    config = AutoConfig.from_pretrained(link.parent, gguf_file=link.name)
     scaling = file.value("rope.scaling.type")
     if scaling not in (None, "none"):
         raise BackboneError(

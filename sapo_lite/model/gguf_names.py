@@ -34,7 +34,10 @@ def gguf_path(name: str) -> Path:
         return _blob(name)
     path = typed_path(name)
     if not path.is_file():
-        raise BackboneError(f"No GGUF file at {path.absolute()}. Expected the path of a file in model.name.")
+        raise BackboneError(
+            f"No GGUF file at {path.absolute()}. Expected the path of a file. Download one of the hub "
+            "first: `hf download OWNER/MODEL-GGUF FILE.gguf --local-dir .`"
+        )
     return path
 
 
@@ -57,13 +60,24 @@ def _blob(name: str) -> Path:
     stores = [Path(store).expanduser() for store in ([own] if own else []) + [*_STORES]]
     for store in stores:
         manifest = store / "manifests" / host / owner / model / tag
-        if manifest.is_file():
+        if os.path.isfile(manifest):  # also in a folder that this user may not enter
             return _of_manifest(manifest, store, name)
-    looked = ", ".join(map(str, stores))
+    looked = ", ".join(f"{store}{_closed(store)}" for store in stores)
     raise BackboneError(
         f"{name}: Ollama has no such model on this machine (looked in {looked}). Run `ollama pull "
         f"{name.removeprefix(_OLLAMA)}`, or set OLLAMA_MODELS to the folder of its models."
     )
+
+
+def _closed(store: Path) -> str:
+    """A remark if this user may not look into the folder: it belongs to the service's user and group."""
+    try:
+        (store / "manifests").stat()
+    except PermissionError:
+        return " (which you may not read: log in again as a member of the group ollama)"
+    except OSError:  # it is not there
+        pass
+    return ""
 
 
 def _parts(reference: str) -> tuple[str, str, str, str]:

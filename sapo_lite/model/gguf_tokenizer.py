@@ -5,9 +5,11 @@ GPT-2's rule whatever the file says, and forgets tokens that were added to the v
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.errors import BackboneError
+from sapo_lite.errors import BackboneError, RenderError
+from sapo_lite.model.chat_frame import render_frame
 from sapo_lite.support.messages import one_of, quoted
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def build_tokenizer(name: str, metadata: Mapping[str, Any]) -> "PreTrainedTokeni
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A {bos} $B:1", special_tokens=[(bos, own["bos_token_id"])]
         )
-    return PreTrainedTokenizerFast(
+    built = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=tokens.get("bos"),
         eos_token=tokens.get("eos"),
@@ -78,6 +80,35 @@ def build_tokenizer(name: str, metadata: Mapping[str, Any]) -> "PreTrainedTokeni
         chat_template=metadata.get("tokenizer.chat_template"),
         clean_up_tokenization_spaces=False,
     )
+    _settle_end(name, built, own)
+    return built
+
+
+def _settle_end(name: str, tokenizer: "PreTrainedTokenizerFast", own: Mapping[str, Any]) -> None:
+    """Compare the end-of-sequence token with the chat template's end of turn.
+
+    The template's token replaces it where the file names none, or one that begins turns. Where both are
+    possible (Gemma's `<eos>` and `<end_of_turn>`), answers end at either.
+
+    Raises:
+        BackboneError: the file's token is ordinary text.
+    """
+    eos = tokenizer.eos_token
+    if eos is not None and own["token_type"][tokenizer.eos_token_id] == _NORMAL:
+        raise BackboneError(
+            f"{name}: expected a special token as its end of sequence (tokenizer.ggml.eos_token_id), found "
+            f"{eos!r}, an ordinary one: answers would stop there. Use another file of the model."
+        )
+    if tokenizer.chat_template is None:
+        return
+    try:
+        frame = render_frame(tokenizer, datetime.now())
+    except RenderError:  # who loads the chat format says so
+        return
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    ends = [token for token in special if token in frame.end]
+    if ends and eos not in ends and (eos is None or eos in frame.before + frame.between):
+        tokenizer.eos_token = ends[0]
 
 
 def _require_readable(name: str, own: Mapping[str, Any]) -> None:

@@ -48,9 +48,11 @@ def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path
     local = typed_path(name)
     if (local / "config.json").is_file():
         return local
+    _require_no_gguf(name, local)
     nowhere = BackboneError(
-        f"No model at {quoted(name)}. Expected a folder with config.json, weights and tokenizer, "
-        "a Hugging Face name such as Qwen/Qwen3-8B, or 'lab' or 'lab-llama' for an embedded backbone."
+        f"No model at {quoted(name)}. Expected a folder with config.json, weights and tokenizer, a file "
+        "FILE.gguf, a Hugging Face name such as Qwen/Qwen3-8B, ollama:NAME for a model that Ollama has here, "
+        "'smollm2', or 'lab' or 'lab-llama' for an embedded backbone."
     )
     if not is_hub_name(name):
         raise nowhere
@@ -75,6 +77,20 @@ def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path
         ) from error
 
 
+def _require_no_gguf(name: str, local: Path) -> None:
+    """Raises BackboneError for a folder of GGUF files, or a hub name that is one: a whole set of models."""
+    if files := sorted(local.glob("*.gguf")):
+        raise BackboneError(
+            f"{name}: expected a model, found a folder of GGUF files. Name one, such as {files[0]}, in "
+            "model.name."
+        )
+    if is_hub_name(name) and name.lower().endswith("-gguf"):
+        raise BackboneError(
+            f"{name}: expected one model, found a name for a set of GGUF files. Download one of them (`hf "
+            f"download {name} FILE.gguf --local-dir .`) and set model.name = 'FILE.gguf'."
+        )
+
+
 def locate_tokenizer(name: str) -> Path:
     """Folder of a model's tokenizer; of a hub model that is not on this disk, only its tokenizer is fetched.
 
@@ -87,6 +103,7 @@ def locate_tokenizer(name: str) -> Path:
         return converted_tokenizer(name)
     if not is_hub_name(name):
         return locate_model(name)
+    _require_no_gguf(name, typed_path(name))
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -38,7 +38,7 @@ TEMPERATURE = 0.2
 
 
 class ModelConfig(Section):
-    """The backbone: a hub name, a local folder, or "lab" for the embedded one. Lengths in tokens.
+    """The backbone: a hub name, a folder, a GGUF file (docs/models.md), or "lab". Lengths are in tokens.
 
     `loader` "auto" is Unsloth on a CUDA GPU and plain transformers elsewhere: on a CPU, Unsloth's kernels do
     not run, and importing it takes about ten seconds.
