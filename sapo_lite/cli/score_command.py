@@ -58,8 +58,8 @@ _Quantization = Annotated[
     typer.Option(help="Load the weights in 4 bits, or not.", show_default="as it is stored"),
 ]
 _Dtype = Annotated[
-    Literal["bfloat16", "float32"] | None,
-    typer.Option(help="Number format to compute in.", show_default="float32 on a CPU"),
+    Literal["auto", "bfloat16", "float32"],
+    typer.Option(help="Number format to compute in; auto: bfloat16 where it is faster."),
 ]
 _Loader = Annotated[Literal["transformers", "unsloth"], typer.Option(help="Library that loads the model.")]
 _JsonFile = Annotated[
@@ -85,7 +85,7 @@ def score(
     answer_name: Annotated[str | None, typer.Option("--answer", help="Column of the answers.")] = None,
     max_tokens: _MaxTokens = None,
     quantization: _Quantization = None,
-    dtype: _Dtype = None,
+    dtype: _Dtype = "auto",
     loader: _Loader = "transformers",
     seed: Annotated[int, typer.Option(help="Seed of the paraphrases and of the order of a race.")] = 0,
     json_file: _JsonFile = None,

@@ -18,12 +18,14 @@ from sapo_lite.compare.plan import Plan
 from sapo_lite.compare.read import other_candidates, read_run
 from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import load_backbone
+from sapo_lite.model.precision import choose_format
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.inputs import bind
+from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.paths import COMPARISON, LOG, SHOWN, WORKERS_LOG
 from sapo_lite.run.pipeline import paraphrase, run
 from sapo_lite.run.progress import RunProgress
@@ -100,7 +102,17 @@ def run_cells(
     log, fresh = plan.out / WORKERS_LOG, torch.cuda.is_available()
     workers = Workers(jobs, log, partial(_prepare, threads), fresh=fresh)
     paths = {cell: folder.path for cell, folder in plan.folders.items()}
-    do_all(unfinished, _Runner(plan.grid.recipes, paths, plan.data, pull, to_file), workers, watcher, ready)
+    runner = _Runner(plan.grid.recipes, paths, plan.data, number_format(plan), pull, to_file)
+    do_all(unfinished, runner, workers, watcher, ready)
+
+
+def number_format(plan: Plan) -> str | None:
+    """The number format of all cells: that of earlier ones, or chosen now; None if the recipe names it."""
+    model = next(iter(plan.grid.recipes.values())).model
+    if model.dtype != "auto" or not plan.unfinished:
+        return None
+    kept = (kept_format(folder.path) for folder in plan.folders.values())
+    return next(filter(None, kept), None) or choose_format(model, locate_model(model.name))[0]
 
 
 def _prepare(threads: int | None) -> None:
@@ -116,13 +128,14 @@ class _Runner:
     recipes: dict[Cell, Recipe]
     paths: dict[Cell, Path]
     data: Path | None
+    dtype: str | None
     pull: bool
     to_file: Callable[[TextIO], RunProgress]
 
     def __call__(self, cell: Cell) -> float:
         try:
             recipe, path, others = self.recipes[cell], self.paths[cell], self.paths.values()
-            return run_cell(recipe, path, others, self.to_file, self.data, pull=self.pull)
+            return run_cell(recipe, path, others, self.to_file, self.data, pull=self.pull, dtype=self.dtype)
         except SapoLiteError as error:
             raise SapoLiteError(f"{cell.name}: {error}") from None
 
@@ -135,11 +148,13 @@ def run_cell(
     data: Path | None = None,
     *,
     pull: bool = False,
+    dtype: str | None = None,
 ) -> float:
     """Run a recipe in the folder `path`, or resume its run there.
 
     others: run folders, from which pieces that would be the same are copied
     to_file: returns a progress display that writes to a file, here one in the run folder
+    dtype: number format of all these runs, if their recipe leaves it open
 
     Returns the seconds that this call took; 0 if the run was already finished.
 
@@ -148,7 +163,7 @@ def run_cell(
     """
     start = time.perf_counter()
     with RunFolder(path) as folder, chatter_to(path / LOG):
-        bind(folder, recipe, load_run_tasks(recipe.sequence, data))
+        bind(folder, recipe, load_run_tasks(recipe.sequence, data), dtype)
         if is_finished(path):
             return 0.0
         copy_pieces(path, others)

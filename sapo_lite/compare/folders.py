@@ -18,7 +18,7 @@ from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import Recipe, SequenceConfig
 from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding, require_recipe
-from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.inputs import chosen_format, inputs_of
 from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.paths import COMPARISON, runs_finished
 from sapo_lite.run.results import is_finished
@@ -58,7 +58,8 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
 
     A cell that is new in `out` may reuse a finished run of the same settings, data and inputs: beside `out`,
     or in another comparison there. A cell whose model or candidates have changed since it was run gets a
-    second folder.
+    second folder. All cells have one number format: that of the first run found, if the recipe leaves it
+    open.
 
     Raises:
         RunFolderError: a cell's folder holds a run of another recipe or other data.
@@ -66,12 +67,15 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
     elsewhere = _finished_beside(out)
     # Cells share lists of tasks, and a fingerprint takes a while: one for each list.
     prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
+    begun = (chosen_format(out / cell.name) for cell in grid.recipes)
+    chosen = next(filter(None, begun), Inputs())
     found = {}
     for cell, recipe in grid.recipes.items():
-        data, inputs = prints[id(tasks[cell])], inputs_of(recipe, tasks[cell])
+        data, inputs = prints[id(tasks[cell])], inputs_of(recipe, tasks[cell]) | chosen
         folder = _own_folder(out, cell, recipe, data, inputs)
         if folder.state == "new":
             folder = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, folder)
+        chosen = chosen or chosen_format(folder.path)
         found[cell] = folder
     return found
 

@@ -52,7 +52,7 @@ def score_files(
     answer_name: str | None = None,
     max_tokens: int | None = None,
     quantization: Literal["none", "nf4"] | None = None,
-    dtype: Literal["bfloat16", "float32"] | None = None,
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto",
     loader: Literal["transformers", "unsloth"] = "transformers",
     seed: int = 0,
     progress: "PromptProgress",

@@ -29,7 +29,8 @@ class Backbone:
     `budget_share` scales the tokens of a forward pass: it is halved when memory runs out, and 0 when every
     row must be computed alone.
     `unused_weights` is a notice for the user if the model's files hold weights that the model does not use;
-    `unusual_targets`, if the LoRA is on other modules than the published ones without being asked to.
+    `unusual_targets`, if the LoRA is on other modules than the published ones without being asked to;
+    `notice`, about this machine and model.
     """
 
     def __init__(
@@ -39,12 +40,15 @@ class Backbone:
         config: "ModelConfig",
         fused: bool,
         unused_weights: str | None = None,
+        notice: str | None = None,
     ) -> None:
+        """`config` names a number format: load_backbone replaces "auto"."""
         self.model = model
         self.tokenizer = tokenizer
         self.config = config
         self.fused = fused
         self.unused_weights = unused_weights
+        self.notice = notice
         head: Tensor = model.get_output_embeddings().weight
         self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens, len(head))
         # Not the input embedding's device: Unsloth may keep that one in host memory if GPU memory is short.
@@ -85,16 +89,6 @@ class Backbone:
                 yield
         finally:
             self.model.train(was_training)
-
-    @property
-    def notice(self) -> str | None:
-        """A notice for the user about this machine and model, or None."""
-        if self.device.type == "cpu" and self.dtype is torch.bfloat16:
-            return (
-                "no GPU was found, and most CPUs are very slow in bfloat16: stop and add "
-                "--set model.dtype=float32, or use a smaller model"
-            )
-        return None
 
     @property
     def dropout(self) -> str | None:

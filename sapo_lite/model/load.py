@@ -17,6 +17,7 @@ from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.four_bit import stop_repacking
 from sapo_lite.model.hub import locate_model
+from sapo_lite.model.precision import choose_format
 from sapo_lite.model.weights import loading_info, require_all_weights, require_downloaded
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 def load_backbone(config: "ModelConfig") -> Backbone:
     """Load model and tokenizer as the recipe says, with or without NF4 quantisation (double quantisation).
+
+    The backbone's own `config` has the number format that was chosen in place of "auto".
 
     Raises:
         BackboneError: the model is not on disk and cannot be fetched, does not load, or its files lack
@@ -37,6 +40,8 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     if config.loader == "auto":
         loader = "unsloth" if torch.cuda.is_available() else "transformers"
         config = config.model_copy(update={"loader": loader})
+    dtype, notice = choose_format(config, path)
+    config = config.model_copy(update={"dtype": dtype})
     load = _load_with_unsloth if config.loader == "unsloth" else _load_with_transformers
     try:
         model, tokenizer, unused = load(path, config)
@@ -54,7 +59,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         model.config.get_text_config().output_router_logits = False
     fused = config.loader == "unsloth" and torch.cuda.is_available()
-    backbone = Backbone(model, tokenizer, config, fused=fused, unused_weights=unused)
+    backbone = Backbone(model, tokenizer, config, fused=fused, unused_weights=unused, notice=notice)
     if tokenizer.pad_token_id is None:
         end = tokenizer.convert_ids_to_tokens(min(backbone.chat.stop_ids))
         tokenizer.pad_token = tokenizer.eos_token or end

@@ -40,13 +40,15 @@ TEMPERATURE = 0.2
 class ModelConfig(Section):
     """The backbone: a hub name, a folder, a GGUF file (docs/models.md), or "lab". Lengths are in tokens.
 
+    `dtype` is the number format to compute in. "auto" is bfloat16 on a GPU that computes in it, and on a CPU
+    where a short trial shows that it is clearly faster; else float32. A run folder keeps the first choice.
     `loader` "auto" is Unsloth on a CUDA GPU and plain transformers elsewhere: on a CPU, Unsloth's kernels do
     not run, and importing it takes about ten seconds.
     """
 
     name: Text
     quantization: Literal["nf4", "none"] = "nf4"
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     loader: Literal["auto", "unsloth", "transformers"] = "auto"
     max_source_tokens: Count = 1536
     max_answer_tokens: Count = 128

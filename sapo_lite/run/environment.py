@@ -28,5 +28,6 @@ def environment(backbone: Backbone) -> dict[str, Any]:
         "machine": platform.platform(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "dtype": backbone.config.dtype,
         "device": torch.cuda.get_device_name() if backbone.device.type == "cuda" else "cpu",
     }

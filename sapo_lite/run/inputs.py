@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sapo_lite.data.fingerprint import data_fingerprint
@@ -9,13 +10,28 @@ from sapo_lite.data.watch_sets import is_set, set_file
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.own_metrics import metric_file, shown_name
 from sapo_lite.model.identity import model_identity
-from sapo_lite.run.binding import Inputs
+from sapo_lite.run.binding import Inputs, is_run, read_binding
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.support.files import sha256
 from sapo_lite.types import Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
+
+
+# Not an input that could be read again, but like one it must stay the same in a run and among runs compared.
+_CHOICE, _FORMAT = 'what model.dtype = "auto" chose', "number format"
+
+
+def chosen_format(path: Path) -> Inputs:
+    """The number format that was chosen for the run in a folder, as an input; empty if none was."""
+    known = read_binding(path).inputs if is_run(path) else {}
+    return {_CHOICE: known[_CHOICE]} if _CHOICE in known else {}
+
+
+def kept_format(path: Path) -> str | None:
+    """The number format that was chosen for the run in a folder, or None."""
+    return chosen_format(path).get(_CHOICE, {}).get(_FORMAT)
 
 
 def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
@@ -41,10 +57,15 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
     return found
 
 
-def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task]) -> None:
+def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task], dtype: str | None = None) -> None:
     """Bind a run folder to the recipe, its data and its inputs.
+
+    dtype: number format of the model, if it is known already; part of the inputs where the recipe has "auto"
 
     Raises:
         RunFolderError: the folder is bound to others.
     """
-    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe, tasks))
+    inputs = inputs_of(recipe, tasks)
+    if dtype and recipe.model.dtype == "auto":
+        inputs[_CHOICE] = {_FORMAT: dtype}
+    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs)

@@ -27,7 +27,7 @@ from sapo_lite.run.context import RunContext
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.guard import learn_guarded
-from sapo_lite.run.inputs import bind
+from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
@@ -151,13 +151,15 @@ def paraphrase(
     }
 
 
-def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[[], None], progress: Progress) -> Backbone:
-    """Load the backbone, and give it the chat frame with which the run started."""
+def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[..., None], progress: Progress) -> Backbone:
+    """Load the backbone in the number format, and with the chat frame, with which the run started."""
     locate_model(recipe.model.name, progress.notice)  # what takes long is said first
-    backbone = load_backbone(recipe.model)
-    bind_all()  # again: a model that had to be downloaded has hashes only now
-    kept = folder.chat_frame(asdict(backbone.chat.frame))
-    backbone.chat = backbone.chat.with_frame(ChatFrame(**kept))
+    kept = kept_format(folder.path) or recipe.model.dtype
+    backbone = load_backbone(recipe.model.model_copy(update={"dtype": kept}))
+    # Again: the number format is known, and a model that had to be downloaded has hashes, only now.
+    bind_all(dtype=backbone.config.dtype)
+    frame = folder.chat_frame(asdict(backbone.chat.frame))
+    backbone.chat = backbone.chat.with_frame(ChatFrame(**frame))
     return backbone
 
 

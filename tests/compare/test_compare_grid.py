@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forked import run_program
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
-from sapo_lite.compare.execution import check
+from sapo_lite.compare.execution import check, number_format
 from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.folders import CellFolder, check_folder, comparison_folder, find_folders, load_tasks
 from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
@@ -27,6 +28,7 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
 from sapo_lite.recipe import Recipe, load_recipe
 from sapo_lite.run.binding import Binding, write_binding
+from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.workplan import Amount, Work, plan_of
 from small import SETTINGS, command
@@ -302,13 +304,24 @@ def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_pat
 # --- where cells are
 
 
-def settle(grid: Grid, cell: Cell, folder: Path, *, finished: bool = True, name: str = "lab") -> None:
-    """A folder of that cell's run, under a recipe of that name."""
+def settle(
+    grid: Grid,
+    cell: Cell,
+    folder: Path,
+    *,
+    finished: bool = True,
+    name: str = "lab",
+    dtype: str | None = None,
+) -> None:
+    """A folder of that cell's run, under a recipe of that name, in that number format."""
     recipe = grid.recipes[cell]
     data = data_fingerprint(load_sequence(recipe.sequence))
     folder.mkdir(parents=True)
     resolved = {**recipe.resolved(), "name": name}
     write_binding(folder, Binding(recipe=resolved, data=data, inputs=inputs_of(recipe)))
+    if dtype:
+        with RunFolder(folder) as run:
+            run.bind(resolved, data, {'what model.dtype = "auto" chose': {"number format": dtype}})
     if finished:
         (folder / "results.json").write_text("{}")
 
@@ -351,6 +364,29 @@ def test_a_finished_run_is_reused_while_its_file_of_candidates_is_the_same(tmp_p
         f"{tmp_path / 'lab-20260101-000000'} is not reused: "
         f"the file of candidates {file} has changed (content)",
     )
+
+
+@pytest.mark.parametrize("where", ["begun here", "finished elsewhere"])
+def test_all_cells_take_the_number_format_of_the_first_run_found(tmp_path: Path, where: str) -> None:
+    grid, out = small_grid("model.dtype=auto", seeds="1"), tmp_path / "here"
+    first, second, *_ = grid.recipes
+    here = where == "begun here"
+    settle(grid, first, out / first.name if here else tmp_path / "one", finished=not here, dtype="bfloat16")
+    settle(grid, second, tmp_path / "two", dtype="float32")
+    (out / "comparison.json").parent.mkdir(exist_ok=True)
+    (out / "comparison.json").write_text(json.dumps({"settings": grid.settings}))
+    plan = make_plan(grid, out, None)
+    assert number_format(plan) == "bfloat16"
+    assert plan.folders[second].state == "new"
+    assert plan.notes == [
+        f'{tmp_path / "two"} is not reused: what model.dtype = "auto" chose has changed (number format)'
+    ]
+
+
+def test_a_number_format_is_chosen_only_where_the_recipe_leaves_it_open(tmp_path: Path) -> None:
+    assert number_format(make_plan(small_grid("model.dtype=float32"), tmp_path / "named", None)) is None
+    chosen = number_format(make_plan(small_grid("model.dtype=auto"), tmp_path / "open", None))
+    assert chosen == ("bfloat16" if torch.cuda.is_available() else "float32")
 
 
 def test_a_cell_of_another_model_under_the_same_name_is_run_anew_beside_it(tmp_path: Path) -> None:

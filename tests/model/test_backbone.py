@@ -227,10 +227,3 @@ def test_an_adapter_names_a_hub_model_by_its_name(make_backbone: Callable[..., B
     backbone.config = lab(name="Qwen/Qwen3-8B")
     backbone.attach_lora(AdapterConfig(), rank=8, alpha=32, checkpointing=False)
     assert backbone.model.peft_config["default"].base_model_name_or_path == "Qwen/Qwen3-8B"
-
-
-def test_bfloat16_without_a_gpu_is_remarked_upon(make_backbone: Callable[..., Backbone]) -> None:
-    backbone = make_backbone("qwen3")
-    assert backbone.notice is None
-    backbone.dtype = torch.bfloat16
-    assert "--set model.dtype=float32" in (backbone.notice or "")

@@ -120,6 +120,26 @@ def test_losses_are_those_of_each_row_alone_for_any_budget_and_order(
     assert shapes[-1] == (1, prefix + sum(len(row.ids) - 1 - prefix for row in rows))
 
 
+def test_attention_that_is_trained_in_bfloat16_on_a_cpu_computes_in_float32() -> None:
+    torch.manual_seed(0)
+    layout = PackLayout(3, (2, 4))
+    rough = [torch.randn(1, 2, 9, 8).bfloat16().requires_grad_() for _ in range(3)]
+    exact = [tensor.detach().float().requires_grad_() for tensor in rough]
+    results = []
+    for tensors in (rough, exact):
+        chunks = layout.chunks(torch.device("cpu"), tensors[0].dtype)
+        with torch.autocast("cpu", torch.bfloat16, enabled=tensors is rough):
+            attended, _ = chunked_attention(torch.nn.Identity(), *tensors, None, pack=chunks)
+        attended.float().sum().backward()
+        results.append(attended)
+    assert results[0].dtype is torch.bfloat16
+    assert torch.equal(results[0], results[1].bfloat16())
+    for one, other in zip(rough, exact, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.equal(one.grad, other.grad.bfloat16())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @families

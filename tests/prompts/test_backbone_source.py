@@ -356,7 +356,7 @@ def test_answers_depend_on_the_backbone_and_how_it_is_loaded() -> None:
     assert identity() == {
         "source": "self",
         "model": "lab",
-        "options": {"quantization": "nf4", "dtype": "bfloat16", "temperature": 0.6},
+        "options": {"quantization": "nf4", "dtype": "auto", "temperature": 0.6},
     }
     others = [{"name": "x"}, {"quantization": "none"}, {"dtype": "float32"}, {"temperature": 0.5}]
     assert all(identity(**other) != identity() for other in others)

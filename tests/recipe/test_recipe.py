@@ -89,7 +89,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
         "model": {
             "name": "lab",
             "quantization": "nf4",
-            "dtype": "bfloat16",
+            "dtype": "auto",
             "loader": "auto",
             "max_source_tokens": 1536,
             "max_answer_tokens": 128,

@@ -98,7 +98,7 @@ def test_every_fault_is_reported_at_once_in_reading_order(write_recipe: Callable
         'x.toml, line 5: prompt: expected a section [prompt], found "sapo"',
         "x.toml, line 7: model.name: expected a text in quotes, found nothing",
         'x.toml, line 8: model.nam: no such key; did you mean "name"?',
-        'x.toml, line 9: model.dtype: expected "bfloat16" or "float32", found "bfloat"; '
+        'x.toml, line 9: model.dtype: expected "auto", "bfloat16" or "float32", found "bfloat"; '
         'did you mean "bfloat16"?',
         'x.toml, line 10: model.loader: expected "auto", "unsloth" or "transformers", '
         'found "[adapter] # not a section\\nrank = 3\\n"',

@@ -13,7 +13,8 @@ from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.backbone import OwnModel
 from sapo_lite.recipe import ModelConfig, ParaphraseConfig, Recipe, load_recipe
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.inputs import bind as bind_recipe
+from sapo_lite.run.inputs import inputs_of, kept_format
 from sapo_lite.support.files import sha256
 
 LARGE = 3 << 20  # bytes, more than are hashed again every time
@@ -175,6 +176,24 @@ def test_what_was_not_on_the_disk_at_first_is_bound_once_it_is(tmp_path: Path) -
             bind(folder, {"the model m": inputs})
         with pytest.raises(RunFolderError, match=r"the model m has changed \(commit\)"):
             bind(folder, {"the model m": {"commit": "2"}})
+
+
+def test_the_number_format_that_was_chosen_first_is_bound(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as folder:
+        for dtype in (None, "bfloat16", None, "bfloat16"):
+            bind_recipe(folder, recipe("model.dtype=auto"), [], dtype)
+        assert kept_format(folder.path) == "bfloat16"
+        with pytest.raises(
+            RunFolderError, match=r'what model.dtype = "auto" chose has changed \(number format\)'
+        ):
+            bind_recipe(folder, recipe("model.dtype=auto"), [], "float32")
+
+
+def test_a_number_format_that_the_recipe_names_is_no_choice(tmp_path: Path) -> None:
+    assert kept_format(tmp_path / "run") is None
+    with RunFolder(tmp_path / "run") as folder:
+        bind_recipe(folder, recipe("model.dtype=float32"), [], "float32")
+        assert kept_format(folder.path) is None
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:

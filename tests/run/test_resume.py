@@ -1,15 +1,21 @@
 """A run killed anywhere goes on to byte-identical results. Real processes, real signals."""
 
 import filecmp
+import json
 import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from forked import Program, start_small_run
-from small import call, small_command, small_run
+from sapo_lite.recipe import load_recipe
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.inputs import bind, kept_format
+from sapo_lite.run.tasks import load_run_tasks
+from small import SETTINGS, call, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +106,19 @@ def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, me
     small_run(broken, *settings)
     assert ("02-odd_one_out/adapter/memory.safetensors" in files(whole)) == (method == "ewc")
     assert_same_bytes(whole, broken)
+
+
+def test_a_run_keeps_the_number_format_that_it_started_with(tmp_path: Path) -> None:
+    """The embedded backbone is narrow: the choice of a new run on a CPU is float32."""
+    settings = ("model.dtype=auto", "prompt.strategy=fixed", "sequence.tasks=['oldest']", "training.epochs=1")
+    recipe = load_recipe("lab", [*SETTINGS, *settings])
+    with RunFolder(tmp_path / "begun") as folder:
+        bind(folder, recipe, load_run_tasks(recipe.sequence, None), "bfloat16")
+    formats = {"begun": "bfloat16", "new": "bfloat16" if torch.cuda.is_available() else "float32"}
+    for name, dtype in formats.items():
+        small_run(tmp_path / name, *settings)
+        environment = json.loads((tmp_path / name / "environment.json").read_text(encoding="utf-8"))
+        assert (environment["dtype"], kept_format(tmp_path / name)) == (dtype, dtype)
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
