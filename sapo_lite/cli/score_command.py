@@ -62,6 +62,14 @@ _Dtype = Annotated[
     typer.Option(help="Number format to compute in; auto: bfloat16 where it is faster."),
 ]
 _Loader = Annotated[Literal["transformers", "unsloth"], typer.Option(help="Library that loads the model.")]
+_ChatTemplate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="model|chatml|none|FILE",
+        help="Template around a prompt and its answer.",
+        show_default="the adapter's, or the model's own",
+    ),
+]
 _JsonFile = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", parser=typed_path, help="Write the result as JSON; - for stdout."),
@@ -87,6 +95,7 @@ def score(
     quantization: _Quantization = None,
     dtype: _Dtype = "auto",
     loader: _Loader = "transformers",
+    chat_template: _ChatTemplate = None,
     seed: Annotated[int, typer.Option(help="Seed of the paraphrases and of the order of a race.")] = 0,
     json_file: _JsonFile = None,
     plain: Plain = False,
@@ -118,6 +127,7 @@ def score(
             quantization=quantization,
             dtype=dtype,
             loader=loader,
+            chat_template=chat_template,
             seed=seed,
             progress=progress,
         )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from transformers import AutoConfig, AutoTokenizer
-
 from sapo_lite.errors import BackboneError
+from sapo_lite.model.chat_template import FILE
+from sapo_lite.model.files import read_config, read_tokenizer
 from sapo_lite.model.hub import is_hub_name, locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
@@ -20,7 +20,7 @@ from sapo_lite.recipe import ModelConfig
 class Loaded:
     """A frozen model, its tokenizer, and notices of possible mistakes.
 
-    settings: model, adapter, quantization and dtype, for the result file
+    settings: model, adapter, quantization, dtype and chat_template, for the result file
     """
 
     settings: dict[str, str | None]
@@ -37,25 +37,28 @@ def load(
     loader: Literal["transformers", "unsloth"] = "transformers",
     max_tokens: int | None = None,
     notice: Callable[[str], None] | None = None,
+    chat_template: str | None = None,
 ) -> Loaded:
     """Load a model with its adapter, and the tokenizer that it was trained with.
 
     quantization: by default, weights stay as they are stored
     dtype: "auto" is bfloat16 where it is faster, as in a recipe
     notice: called with a line for the user before a download or a conversion
+    chat_template: as the recipe's model.chat_template; by default the adapter's, else the model's own
 
     Raises:
         BackboneError: model or adapter cannot be loaded, or do not fit each other.
     """
-    found = _config_of(name, notice)
+    found = read_config(locate_model(name, notice), name)
     quantized = getattr(found, "quantization_config", None) or {}
     is_4bit = bool(quantized.get("load_in_4bit"))  # by bitsandbytes: asked for again, it stays as it is
-    longest = getattr(found.get_text_config(), "max_position_embeddings", 2048)
+    longest = getattr(found.get_text_config(), "max_position_embeddings", None) or 2048
     config = ModelConfig(
         name=name,
         quantization=quantization or ("nf4" if is_4bit else "none"),
         dtype=dtype,
         loader=loader,
+        chat_template=chat_template or _template_beside(adapter),
         max_source_tokens=max(1, min(longest, max_tokens or longest) - 1),
         max_answer_tokens=1,
     )
@@ -64,21 +67,16 @@ def load(
     if adapter is not None:
         notices.append(_of_another_model(adapter, name))
         model = _with_adapter(model, adapter, name)
-        tokenizer = _tokenizer_beside(adapter) or tokenizer
+        if chat_template is None:
+            tokenizer = _tokenizer_beside(adapter) or tokenizer
     settings = {
         "model": name,
         "adapter": None if adapter is None else str(adapter),
         "quantization": config.quantization,
         "dtype": backbone.config.dtype,
+        "chat_template": config.chat_template,
     }
     return Loaded(settings, model, tokenizer, tuple(filter(None, notices)))
-
-
-def _config_of(name: str, notice: Callable[[str], None] | None) -> Any:
-    try:
-        return AutoConfig.from_pretrained(locate_model(name, notice))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:  # its content may be anything
-        raise BackboneError(f"{name}: its config.json cannot be used: {error}") from None
 
 
 def _of_another_model(adapter: Path, name: str) -> str | None:
@@ -143,9 +141,17 @@ def _with_adapter(model: Any, folder: Path, name: str) -> Any:
         raise BackboneError(f"--adapter {folder}: cannot be put on {name}: {reason}") from error
 
 
+def _template_beside(adapter: Path | None) -> str:
+    """model.chat_template for the template that `run` saved with the adapter, if there is one."""
+    if adapter is None or (adapter / "tokenizer_config.json").is_file():
+        return "model"
+    file = adapter.absolute() / FILE
+    return str(file) if file.is_file() else "model"
+
+
 def _tokenizer_beside(adapter: Path) -> Any:
     """The tokenizer saved with the adapter: its chat template is the one it was trained with."""
     if not (adapter / "tokenizer_config.json").is_file():
         return None
-    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    tokenizer = read_tokenizer(adapter, f"--adapter {adapter}")
     return tokenizer if tokenizer.chat_template else None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sapo_lite.data.files import ExampleFile, read_examples, read_prompts
 from sapo_lite.data.language import language_of
-from sapo_lite.errors import BackboneError, DataError, ParaphraseError
+from sapo_lite.errors import BackboneError, DataError, ParaphraseError, RenderError
 from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.recipe.values import CHAT_TEMPLATES
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import typed_path
 from sapo_lite.types import Candidate, Task
@@ -54,6 +55,7 @@ def score_files(
     quantization: Literal["none", "nf4"] | None = None,
     dtype: Literal["auto", "bfloat16", "float32"] = "auto",
     loader: Literal["transformers", "unsloth"] = "transformers",
+    chat_template: str | None = None,
     seed: int = 0,
     progress: "PromptProgress",
 ) -> Result:
@@ -66,6 +68,7 @@ def score_files(
         SapoLiteError: anything that a user can fix; the message says how.
     """
     _check_adapter(model, adapter)
+    chat_template = _template(chat_template)
     _check_backend(backend)
     file = read_examples(examples, input_name, answer_name, progress.notice)
     if generate is None:
@@ -76,7 +79,7 @@ def score_files(
     progress.stage(f"loading {model}")
     from sapo_lite.leaderboard.from_disk import load
 
-    loaded = load(model, adapter, quantization, dtype, loader, max_tokens, progress.notice)
+    loaded = load(model, adapter, quantization, dtype, loader, max_tokens, progress.notice, chat_template)
     progress.stage(f"scoring {len(pool)} prompts")
     board = _ranked(loaded, file, pool, suffix, limit, race, max_tokens, seed, progress)
     columns = {"file": str(examples), "input": file.input_name, "answer": file.answer_name}
@@ -120,6 +123,21 @@ def _check_adapter(model: str, adapter: Path | None) -> None:
             f"{model}: expected a model, found an adapter. Name its base model here, and this folder "
             "as --adapter."
         )
+
+
+def _template(chat_template: str | None) -> str | None:
+    """As a value of model.chat_template. Raises RenderError if it is neither a name nor a file."""
+    if chat_template is None or chat_template in CHAT_TEMPLATES:
+        return chat_template
+    file = typed_path(chat_template).absolute()
+    if file.is_file():
+        return str(file)
+    close = nearest(chat_template, CHAT_TEMPLATES)
+    hint = f'; did you mean "{close[0]}"?' if close else ""
+    raise RenderError(
+        f"--chat-template: expected {one_of(map(quoted, CHAT_TEMPLATES))} or a file, found no file "
+        f"{quoted(chat_template)}{hint}"
+    )
 
 
 def _check_backend(backend: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,10 @@ from sapo_lite.model.targets import choose_targets
 if TYPE_CHECKING:
     from sapo_lite.recipe import AdapterConfig, ModelConfig
 
+# Ways to answer several prompts, the fastest first.
+Way = Literal["prefix", "padded", "alone"]
+WAYS: tuple[Way, ...] = ("prefix", "padded", "alone")
+
 
 class Backbone:
     """A frozen causal language model, its tokenizer and chat format, and (once attached) one LoRA.
@@ -26,6 +30,8 @@ class Backbone:
     `fused` is true on Unsloth's CUDA path, whose forward and generation differ from transformers'.
     `packs` says whether `answer_states` accepts packs; the start-up check may switch it off
     (sapo_lite.model.selfcheck).
+    `decoding` is the way in which prompts are answered together: after a prefix that is computed once, padded
+    on the left only, or each alone; the start-up check chooses it (sapo_lite.model.decoding).
     `budget_share` scales the tokens of a forward pass: it is halved when memory runs out, and 0 when every
     row must be computed alone.
     `unused_weights` is a notice for the user if the model's files hold weights that the model does not use;
@@ -58,6 +64,7 @@ class Backbone:
         self.packs = sees_everything(self.causal_lm.config, longest)
         self.budget_share = 1.0
         self.unusual_targets: str | None = None
+        self.decoding: Way = WAYS[0]
 
     @property
     def causal_lm(self) -> Any:

@@ -117,7 +117,8 @@ class ChatFormat:
             f"The tokenizer{self._of} does not keep answers apart from what its chat template "
             f"writes before them: expected the answer {answer!r} to begin with a token of its own, found "
             f"{self._spelled(whole[len(self.frame.before) + len(turn) :])}. Use a template that writes a "
-            "line end or a special token before the answer (tokenizer.chat_template, chat_template.jinja)."
+            "line end or a special token before the answer (model.chat_template; in Python "
+            "tokenizer.chat_template)."
         )
 
     def _is_whole(self, turn: str, answer: str) -> bool:

@@ -56,8 +56,9 @@ def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFram
     """
     if not getattr(tokenizer, "chat_template", None):
         raise RenderError(
-            f"The tokenizer of {tokenizer.name_or_path} has no chat template. Expected an instruct "
-            "model (Qwen3, Llama-3.1-Instruct, ...); name the instruct variant in model.name."
+            f"The tokenizer{name_of(tokenizer)} has no chat template. Expected an instruct model (Qwen3, "
+            "Llama-3.1-Instruct, ...): name the instruct variant, or, for a base model, set "
+            'model.chat_template (score: --chat-template) to "chatml", "none" or a file.'
         )
     try:
         return _frame(tokenizer, at, lambda text: text)
@@ -95,7 +96,7 @@ def _frame(tokenizer: "PreTrainedTokenizerBase", at: datetime, content: Callable
             raise RenderError(
                 f"The chat template{name_of(tokenizer)} changes what it is given: expected the turn {turn!r} "
                 f"and then the answer {answer!r}, each once, found {found[-300:]!r}. Use a template that "
-                "writes message.content as it is (tokenizer.chat_template, chat_template.jinja)."
+                "writes message.content as it is (model.chat_template; in Python tokenizer.chat_template)."
             )
     end = end or tokenizer.eos_token or ""
     if not end:
@@ -117,7 +118,7 @@ def _render(tokenizer: "PreTrainedTokenizerBase", at: datetime, turn: Any, answe
         raise RenderError(
             f"The chat template{name_of(tokenizer)} cannot be used: expected one that renders a user's turn "
             f"and its answer, without a system turn or tools, found {type(error).__name__}: {reason}. "
-            "Use another template (tokenizer.chat_template, chat_template.jinja)."
+            "Use another template (model.chat_template; in Python tokenizer.chat_template)."
         ) from error
     assert isinstance(rendered, str)
     return rendered

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import common_prefix
 
@@ -92,18 +93,31 @@ def _drawn(seeds: Sequence[int], temperature: float) -> Pick:
 
 
 def stop_tokens(backbone: Backbone) -> set[int]:
-    """Ids that end an answer: the tokenizer's and the generation config's end-of-sequence, end-of-turn."""
+    """Ids that end an answer: the tokenizer's and the generation config's end-of-sequence, end-of-turn.
+
+    Raises:
+        BackboneError: the generation config has something else than ids.
+    """
     configured = backbone.causal_lm.generation_config.eos_token_id
-    ids = {backbone.tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
-    return {i for i in ids | backbone.chat.stop_ids if i is not None}
+    listed = configured if isinstance(configured, list) else [configured]
+    ids = [i for i in (backbone.tokenizer.eos_token_id, *listed, *backbone.chat.stop_ids) if i is not None]
+    if any(type(i) is not int for i in ids):
+        raise BackboneError(
+            f"{backbone.config.name}: its generation_config.json cannot be used: expected whole numbers as "
+            f"eos_token_id, found {configured!r}"
+        )
+    return set(ids)
 
 
 def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
     """Key-value cache (batch 1) of the tokens that all prompts begin with, without any prompt's last token.
 
-    None if the prompts share no beginning, and for models with a layer that does not keep all tokens: prompts
-    are padded after the prefix, and a sliding window would count the padding.
+    None if the prompts share no beginning, if the start-up check has found that the model does not allow for
+    padding after a prefix, and for models with a layer that does not keep all tokens: a sliding window would
+    count the padding, and a recurrent state would take it in.
     """
+    if backbone.decoding != "prefix":
+        return None
     # Not at the top: Unsloth must be imported before transformers.
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
@@ -159,11 +173,33 @@ def generate_cached(
     pick: Pick = _greedy,
     copies: int = 1,
 ) -> list[list[int]]:
-    """Generate token by token with transformers' key-value cache; finished rows are removed from it.
+    """Generate token by token with transformers' cache; finished rows are removed from it.
 
     `prefix` is the cache of the prompts' common beginning, or None; it is not changed. Every prompt gets
     `copies` answers, one after another in the batch, and is computed once.
     """
+    if backbone.decoding != "alone":
+        return _generate_together(backbone, prompts, limit, prefix, pick, copies)
+    answers: list[list[int]] = []
+    for prompt in (prompt for prompt in prompts for _ in range(copies)):
+        own = _numbered_from(len(answers), pick)
+        answers += _generate_together(backbone, [prompt], limit, None, own, 1)
+    return answers
+
+
+def _numbered_from(first: int, pick: Pick) -> Pick:
+    """The picker, for answers that are numbered from 0 instead of from `first`."""
+    return lambda logits, rows: pick(logits, [first + row for row in rows])
+
+
+def _generate_together(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    prefix: Any,
+    pick: Pick,
+    copies: int,
+) -> list[list[int]]:
     stop = torch.tensor(sorted(stop_tokens(backbone)), device=backbone.device)
     answers: list[list[int]] = [[] for _ in range(copies * len(prompts))]
     alive = list(range(len(answers)))
@@ -181,8 +217,10 @@ def generate_cached(
             )
         cache, logits = output.past_key_values, output.logits[:, -1]
         if step == 0 and copies > 1:
-            cache.batch_repeat_interleave(copies)
-            logits, mask, positions = (x.repeat_interleave(copies, 0) for x in (logits, mask, positions))
+            repeated = torch.arange(len(prompts), device=backbone.device).repeat_interleave(copies)
+            # `batch_repeat_interleave` and `batch_select_indices` would leave out recurrent states.
+            cache.reorder_cache(repeated)
+            logits, mask, positions = (x[repeated] for x in (logits, mask, positions))
         ids = pick(logits, alive)[:, None]
         going = ~torch.isin(ids[:, 0], stop)
         for row, token, goes_on in zip(alive, ids[:, 0].tolist(), going.tolist(), strict=True):
@@ -192,7 +230,7 @@ def generate_cached(
             break
         if not going.all():
             kept = going.nonzero()[:, 0]
-            cache.batch_select_indices(kept)
+            cache.reorder_cache(kept)
             alive = [alive[k] for k in kept.tolist()]
             ids, mask, positions = ids[kept], mask[kept], positions[kept]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)

@@ -8,6 +8,7 @@ or presence.
 import logging
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,13 @@ import torch
 
 from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat_template import use_template
+from sapo_lite.model.files import read_config, read_tokenizer, reason_of
 from sapo_lite.model.four_bit import stop_repacking
 from sapo_lite.model.hub import locate_model
+from sapo_lite.model.identity import model_identity
 from sapo_lite.model.precision import choose_format
+from sapo_lite.model.tokenizer import load_chat_format
 from sapo_lite.model.weights import loading_info, require_all_weights, require_downloaded
 
 if TYPE_CHECKING:
@@ -37,9 +42,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     path = locate_model(config.name)
     _prepare_environment()
     require_downloaded(path)
-    if config.loader == "auto":
-        loader = "unsloth" if torch.cuda.is_available() else "transformers"
-        config = config.model_copy(update={"loader": loader})
+    config = _with_loader(config)
     dtype, notice = choose_format(config, path)
     config = config.model_copy(update={"dtype": dtype})
     load = _load_with_unsloth if config.loader == "unsloth" else _load_with_transformers
@@ -48,9 +51,10 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     except SapoLiteError:
         raise
     except Exception as error:  # safetensors, pickle or a package for quantised weights may raise anything
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         fix = " Its files are damaged or incomplete: download it again." if _is_damage(error) else ""
-        raise BackboneError(f"{config.name} could not be loaded from {path}: {reason}{fix}") from error
+        raise BackboneError(
+            f"{config.name} could not be loaded from {path}: {reason_of(error)}{fix}"
+        ) from error
     stop_repacking(model)
     _require_what_was_asked(model, config)
     model.requires_grad_(False)
@@ -58,6 +62,7 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     # compute.
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         model.config.get_text_config().output_router_logits = False
+    use_template(tokenizer, config)
     fused = config.loader == "unsloth" and torch.cuda.is_available()
     backbone = Backbone(model, tokenizer, config, fused=fused, unused_weights=unused, notice=notice)
     if tokenizer.pad_token_id is None:
@@ -66,14 +71,42 @@ def load_backbone(config: "ModelConfig") -> Backbone:
     return backbone
 
 
+def check_files(config: "ModelConfig", notice: Callable[[str], None] | None = None) -> None:
+    """Check a model that is on this disk by its small files, before anything else is done.
+
+    notice: called with a line for the user before a conversion
+
+    Raises:
+        BackboneError: it cannot be loaded, or its weights are of a kind that is not taken.
+        RenderError: its tokenizer or chat template cannot be used.
+    """
+    if not model_identity(config.name):
+        return
+    path = locate_model(config.name, notice)
+    _prepare_environment()
+    require_downloaded(path)
+    if _with_loader(config).loader == "unsloth":
+        _unsloth()  # before transformers is imported
+    read_config(path, config.name)
+    load_chat_format(config)
+
+
+def _with_loader(config: "ModelConfig") -> "ModelConfig":
+    """The settings with the loader that `loader` "auto" stands for on this machine."""
+    if config.loader != "auto":
+        return config
+    loader = "unsloth" if torch.cuda.is_available() else "transformers"
+    return config.model_copy(update={"loader": loader})
+
+
 def _is_damage(error: Exception) -> bool:
     from safetensors import SafetensorError
 
     return isinstance(error, SafetensorError | pickle.UnpicklingError)
 
 
-def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
-    """Model, tokenizer, and a notice about weights in the files that the model does not have, or None."""
+def _unsloth() -> Any:
+    """Unsloth's class of loaders. Raises BackboneError if it is not installed."""
     try:
         from unsloth import FastLanguageModel
     except ImportError as error:
@@ -82,9 +115,15 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str
             "unsloth_zoo==2026.10.9` (no GPU) or `pip install 'sapo-lite[gpu]'` (CUDA), or load with "
             "plain transformers: --set model.loader=transformers."
         ) from error
+    return FastLanguageModel
 
+
+def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
+    """Model, tokenizer, and a notice about weights in the files that the model does not have, or None."""
+    load = _unsloth().from_pretrained
+    read_config(path, config.name)
     unused = require_all_weights(config.name, loading_info(path))
-    model, tokenizer = FastLanguageModel.from_pretrained(
+    model, tokenizer = load(
         str(path),
         max_seq_length=config.max_source_tokens + config.max_answer_tokens,
         dtype=getattr(torch, config.dtype),
@@ -98,8 +137,9 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str
 
 def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any, str | None]:
     """Model, tokenizer and notice, as `_load_with_unsloth`."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    read_config(path, config.name)
     dtype = getattr(torch, config.dtype)
     options: dict[str, Any] = {"dtype": dtype, "device_map": "cuda" if torch.cuda.is_available() else "cpu"}
     if config.quantization == "nf4":
@@ -119,7 +159,7 @@ def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any
     # transformers' own report knows more about other formats than safetensors, and less about shapes in 4
     # bits.
     unused = unused or require_all_weights(config.name, info)
-    return model, AutoTokenizer.from_pretrained(path), unused
+    return model, read_tokenizer(path, config.name), unused
 
 
 def _require_what_was_asked(model: Any, config: "ModelConfig") -> None:

@@ -21,18 +21,12 @@ from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, batches, packed, padded, shared_prefix
 from sapo_lite.model.chat import EncodedRow
-from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.loss import token_nll
 from sapo_lite.model.memory import out_of_memory, token_budget
-from sapo_lite.model.rounding import after_rounding
+from sapo_lite.model.rounding import beyond_rounding, tolerance
 
 # Number of rows that are compared one by one: few enough for any machine. Other rows fill up the pack.
 ROWS = 4
-# Largest allowed difference of an example's loss (relative above 1 nat) and of the whole gradient. Rounding
-# causes far less; a suffix that sees its neighbour, or wrong positions, cause far more. Rounding to bfloat16
-# may cause more: then ROUNDINGS times what errors of rounding in the embeddings alone cause is allowed.
-TOLERANCE = {torch.float32: (1e-4, 1e-3), torch.bfloat16: (0.05, 0.06)}
-ROUNDINGS = 3
 # Largest allowed change of a loss when only other rows of its pack change. Measured: exactly 0, also in
 # bfloat16.
 LEAK = 1e-6
@@ -61,7 +55,7 @@ def check_batches(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:
     limit = _longrope_limit(backbone)
     if shortest <= limit < longest:  # known without a trial, which might pass for rounding in bfloat16
         return f"its positions change as soon as one is longer than {limit:.0f} tokens"
-    return _tried(partial(_padding_difference, backbone, compared))
+    return tried(partial(_padding_difference, backbone, compared))
 
 
 def read_rows_alone(backbone: Backbone) -> None:
@@ -93,7 +87,7 @@ def check_packs(backbone: Backbone, rows: Sequence[EncodedRow], *, gradients: bo
     was_training = backbone.model.training
     backbone.model.eval()  # dropout would draw different masks for packs
     try:
-        difference = next(filter(None, starmap(_tried, trials)), None)
+        difference = next(filter(None, starmap(tried, trials)), None)
     finally:
         backbone.model.train(was_training)
     if difference is None:
@@ -102,7 +96,7 @@ def check_packs(backbone: Backbone, rows: Sequence[EncodedRow], *, gradients: bo
     return f"this model does not take packs ({difference}): using padded batches, which are slower"
 
 
-def _tried(*trials: Callable[[], str | None]) -> str | None:
+def tried(*trials: Callable[[], str | None]) -> str | None:
     """Result of the first trial that fits in memory: a difference beyond rounding, or an error, in words."""
     for trial in trials:
         try:
@@ -128,14 +122,6 @@ def _shortest_second(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
     shortest row has another row before it in the chunk.
     """
     return [*rows[1:2], *rows[:1], *rows[2:]]
-
-
-def _tolerance(backbone: Backbone) -> tuple[float, float]:
-    """Allowed differences of losses and of gradients, by the coarsest number type of the model."""
-    coarse = {torch.float16, torch.bfloat16, torch.int8}
-    if is_repacked(backbone.model) or any(p.dtype in coarse for p in backbone.model.parameters()):
-        return TOLERANCE[torch.bfloat16]
-    return TOLERANCE[backbone.dtype]
 
 
 def _padding_difference(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:
@@ -188,28 +174,7 @@ def _apart(backbone: Backbone, together: Tensor, alone: Callable[[], Tensor]) ->
     def error(found: Tensor, exact: Tensor) -> float:
         return ((found - exact).abs() / exact.abs().clamp(min=1.0)).max().item()
 
-    return _beyond_rounding(backbone, "losses", _tolerance(backbone)[0], error, together, alone)
-
-
-def _beyond_rounding(
-    backbone: Backbone,
-    what: str,
-    most: float,
-    error: Callable[[Tensor, Tensor], float],
-    found: Tensor,
-    measure: Callable[[], Tensor],
-) -> str | None:
-    """The difference in words if it is more than `most`, and than rounding to bfloat16 explains.
-
-    measure: measures what `found` must be equal to
-    """
-    exact = measure()
-    difference = error(found, exact)
-    if difference > most and most in TOLERANCE[torch.bfloat16]:
-        moved = max(error(other, exact) for other in after_rounding(backbone, measure))
-        most = max(most, ROUNDINGS * moved)
-    # Also true for NaN.
-    return None if difference <= most else f"{what} differ by {difference:.2g}, expected at most {most:.2g}"
+    return beyond_rounding(backbone, "losses", tolerance(backbone)[0], error, together, alone)
 
 
 def _gradient_difference(
@@ -220,7 +185,7 @@ def _gradient_difference(
 
     gradient = _gradient(backbone, rows, weights, pack=True)
     alone = partial(_gradient, backbone, rows, weights, pack=False)
-    return _beyond_rounding(backbone, "gradients", _tolerance(backbone)[1], error, gradient, alone)
+    return beyond_rounding(backbone, "gradients", tolerance(backbone)[1], error, gradient, alone)
 
 
 def _leak(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:

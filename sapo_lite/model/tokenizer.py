@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from sapo_lite.errors import BackboneError
 from sapo_lite.model.chat import ChatFormat
+from sapo_lite.model.chat_template import use_template
+from sapo_lite.model.files import read_tokenizer
 from sapo_lite.model.hub import locate_tokenizer
 
 if TYPE_CHECKING:
@@ -18,13 +19,6 @@ def load_chat_format(config: "ModelConfig") -> ChatFormat:
         RenderError: it or its chat template cannot be used.
     """
     path = locate_tokenizer(config.name)
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except Exception as error:  # its files may be anything
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        raise BackboneError(
-            f"The tokenizer of {config.name} could not be loaded from {path}: {reason}"
-        ) from error
+    tokenizer = read_tokenizer(path, config.name)
+    use_template(tokenizer, config)
     return ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)

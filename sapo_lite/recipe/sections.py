@@ -12,7 +12,9 @@ from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.tasks import TaskTables, with_own_tasks
 from sapo_lite.recipe.values import (
+    CHAT_TEMPLATES,
     BaseUrl,
+    ChatTemplate,
     Count,
     CountOrNone,
     NotNegative,
@@ -37,21 +39,42 @@ from sapo_lite.support.shipped import shipped, typed_path
 TEMPERATURE = 0.2
 
 
+def _found(key: str, name: str, *folders: Path) -> Path:
+    """Absolute path of a file in the first of the folders that has it. Raises RecipeError if none has."""
+    places = list(dict.fromkeys(folder.absolute() for folder in folders))
+    for place in places:
+        if (place / typed_path(name)).is_file():
+            return place / typed_path(name)
+    raise RecipeError(f"{key}: no file {quoted(name)}; looked in {', '.join(map(str, places))}")
+
+
 class ModelConfig(Section):
     """The backbone: a hub name, a folder, a GGUF file (docs/models.md), or "lab". Lengths are in tokens.
 
     `dtype` is the number format to compute in. "auto" is bfloat16 on a GPU that computes in it, and on a CPU
     where a short trial shows that it is clearly faster; else float32. A run folder keeps the first choice.
     `loader` "auto" is Unsloth on a CUDA GPU and plain transformers elsewhere: on a CPU, Unsloth's kernels do
-    not run, and importing it takes about ten seconds.
+    not run, and importing it takes about ten seconds. `chat_template` is the model's own ("model"), "chatml"
+    or "none" (plain text), for base models, or a file with a template.
     """
 
     name: Text
     quantization: Literal["nf4", "none"] = "nf4"
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     loader: Literal["auto", "unsloth", "transformers"] = "auto"
+    chat_template: ChatTemplate = "model"
     max_source_tokens: Count = 1536
     max_answer_tokens: Count = 128
+
+    def template_file(self) -> Path | None:
+        """Absolute path of `chat_template` if it is a file: beside the recipe, else from here.
+
+        Raises:
+            RecipeError: there is no such file.
+        """
+        if self.chat_template in CHAT_TEMPLATES:
+            return None
+        return _found("model.chat_template", self.chat_template, self._folder, Path.cwd())
 
 
 class SequenceConfig(Section):
@@ -155,13 +178,7 @@ class ParaphraseConfig(Section):
         """
         if self.path is None:
             raise RecipeError("paraphrase.path: expected a file of candidates, found nothing")
-        path = typed_path(self.path)
-        folders = dict.fromkeys(folder.absolute() for folder in (self._folder, shipped("data"), Path.cwd()))
-        for folder in folders:
-            if (folder / path).is_file():
-                return folder / path
-        looked = ", ".join(str(folder) for folder in folders)
-        raise RecipeError(f"paraphrase.path: no file {quoted(self.path)}; looked in {looked}")
+        return _found("paraphrase.path", self.path, self._folder, shipped("data"), Path.cwd())
 
 
 class ScoringConfig(Section):

@@ -71,6 +71,14 @@ def _sources(value: object) -> object:
     return names
 
 
+def _chat_template(value: str) -> str:
+    """One of the names, or what can be a file."""
+    if value not in CHAT_TEMPLATES and not any(sign in value for sign in "./\\"):
+        close = nearest(value, CHAT_TEMPLATES)
+        raise ValueError(quoted(value) + (f'; did you mean "{close[0]}"?' if close else ""))
+    return value
+
+
 def _base_url(value: object) -> object:
     """An address without secrets, since it is written to files: keys belong in the environment."""
     if not isinstance(value, str):
@@ -91,6 +99,9 @@ def _asked_for_by(setting: str) -> list[str]:
     """The values of a setting of the section `prompt` that select a variant of a strategy."""
     return [str(variant.value) for variant in variants() if variant.setting == setting]
 
+
+# Values of model.chat_template that are no files.
+CHAT_TEMPLATES = ("model", "chatml", "none")
 
 # In an error, the description follows "expected".
 Labels = Annotated[
@@ -118,6 +129,11 @@ Sources = Annotated[
     tuple[str, ...],
     BeforeValidator(_sources),
     Field(description=f"{one_of(map(quoted, SOURCES))}, or a list of them"),
+]
+ChatTemplate = Annotated[
+    str,
+    AfterValidator(_chat_template),
+    Field(description=f'{one_of(map(quoted, CHAT_TEMPLATES))}, or a file such as "chat.jinja"'),
 ]
 BaseUrl = Annotated[
     str | None,

@@ -35,9 +35,9 @@ def kept_format(path: Path) -> str | None:
 
 
 def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
-    """Hashes of the model and of the file of candidates, and the tasks' metrics, by name.
+    """Hashes of the model, of its chat template's file and of the file of candidates, and the tasks' metrics.
 
-    They are empty for what is not on this disk yet.
+    By name. They are empty for what is not on this disk yet.
     """
     found = {f"the model {recipe.model.name}": model_identity(recipe.model.name)}
     if recipe.wants_candidates and "file" in recipe.paraphrase.backend:
@@ -45,6 +45,9 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
         with contextlib.suppress(RecipeError, OSError):  # the source of candidates says what is wrong
             content = {"content": sha256(recipe.paraphrase.candidates_file())}
         found[f"the file of candidates {recipe.paraphrase.path}"] = content
+    with contextlib.suppress(RecipeError, OSError):  # the loader of the model says what is wrong
+        if template := recipe.model.template_file():
+            found[f"the chat template {recipe.model.chat_template}"] = {"content": sha256(template)}
     for name in filter(is_set, recipe.sequence.watch):
         if watched := set_file(name, recipe.sequence.folder):
             found[f"the watch set {name}"] = {"content": sha256(watched)}

@@ -11,9 +11,10 @@ from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
-from sapo_lite.model.chat_frame import ChatFrame
+from sapo_lite.model.chat_frame import PROBES, ChatFrame
+from sapo_lite.model.decoding import check_generation
 from sapo_lite.model.hub import locate_model
-from sapo_lite.model.load import load_backbone
+from sapo_lite.model.load import check_files, load_backbone
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
@@ -65,6 +66,7 @@ def run(
     for notice in (*recipe.notices, *stand_ins(tasks), *as_notices(findings)):
         progress.notice(notice)
     whole = tasks
+    check_files(recipe.model, progress.notice)
     context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
     cut = findings_of_cuts(learned_tasks(whole), tasks)
     for notice in as_notices(cut):
@@ -152,7 +154,7 @@ def paraphrase(
 
 
 def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[..., None], progress: Progress) -> Backbone:
-    """Load the backbone in the number format, and with the chat frame, with which the run started."""
+    """Load the backbone as the run started (number format, chat frame), and check its generation."""
     locate_model(recipe.model.name, progress.notice)  # what takes long is said first
     kept = kept_format(folder.path) or recipe.model.dtype
     backbone = load_backbone(recipe.model.model_copy(update={"dtype": kept}))
@@ -160,6 +162,9 @@ def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[..., None], prog
     bind_all(dtype=backbone.config.dtype)
     frame = folder.chat_frame(asdict(backbone.chat.frame))
     backbone.chat = backbone.chat.with_frame(ChatFrame(**frame))
+    # Before the rows of the run are checked, the backbone may paraphrase its own instructions.
+    if slower := check_generation(backbone, [backbone.chat.encode_turn(turn) for turn, _ in PROBES]):
+        progress.notice(slower)
     return backbone
 
 
@@ -196,7 +201,7 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:
-    """Compare packs and batches with plain forward passes; notify if packs cannot be used.
+    """Compare packs, batches and generation with plain forward passes; notify if a slower way is used.
 
     rows: of each task
 
@@ -213,6 +218,7 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: P
         )
     longest = max(rows, key=lambda own: max(len(row.ids) for row in own))
     unpacked = check_packs(backbone, longest, gradients=True)
-    for warning in (backbone.unused_weights, backbone.notice, unpacked):
+    slower = check_generation(backbone, [row.ids[: row.answer_start] for row in longest])
+    for warning in (backbone.unused_weights, backbone.notice, unpacked, slower):
         if warning:
             progress.notice(warning)

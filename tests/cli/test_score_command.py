@@ -119,6 +119,7 @@ def test_json_on_stdout_leaves_the_table_to_stderr(
         "adapter": str(adapter),
         "quantization": "none",
         "dtype": "float32" if not torch.cuda.is_available() else "bfloat16",
+        "chat_template": "model",
         "file": "reviews.csv",
         "input": "text",
         "answer": "label",

@@ -197,7 +197,7 @@ def test_a_file_that_is_cut_short_is_told_of(
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq", "compressed-tensors"])
+@pytest.mark.parametrize("method", ["hqq", "aqlm"])
 def test_weights_that_need_another_package_are_told_of(
     make_backbone: Callable[..., Backbone], tmp_path: Path, method: str
 ) -> None:
@@ -206,7 +206,7 @@ def test_weights_that_need_another_package_are_told_of(
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {"quant_method": method, "bits": 4, "group_size": 128}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BackboneError, match=r"could not be loaded from .*pip install"):
+    with pytest.raises(BackboneError, match=r"could not be loaded from .*install"):
         load(folder)
 
 

@@ -1,5 +1,6 @@
 """A prompt and its answer are the template's own conversation; what cannot be made so is refused."""
 
+import json
 import re
 import shutil
 from datetime import datetime
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from peft import PeftModel
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from conversations import (
@@ -31,10 +33,13 @@ from sapo_lite.model.chat import ChatFormat, user_turn
 from sapo_lite.model.chat_frame import ChatFrame, date_notice, render_frame
 from sapo_lite.model.generation import generate, stop_tokens
 from sapo_lite.model.hub import locate_model
+from sapo_lite.model.load import load_backbone
+from sapo_lite.recipe import load_recipe
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.types import TrainingRow
-from small import command, small_run
-from tiny import load, make_task, with_inputs
+from sapo_lite.run.tasks import load_run_tasks
+from sapo_lite.types import Task, TrainingRow
+from small import SETTINGS, command, small_run
+from tiny import load, make_task, row_nll, with_inputs
 
 TASK = make_task()
 ANSWERS = [
@@ -188,6 +193,40 @@ def test_generation_goes_on_behind_the_space_of_an_end_of_turn(tmp_path: Path) -
         optimizer.step()
     prompts = backbone.chat.encode_prompts(TASK, "Say it.", ["film"])
     assert generate(backbone, prompts, max_new_tokens=6, batch_size=1) == ["3"]
+
+
+@pytest.mark.slow
+def test_llama_2_chat_answers_and_learns_in_a_run(tmp_path: Path) -> None:
+    folder = saved(sentencepiece(LLAMA2, legacy=True), tmp_path / "model")
+    recipe = load_recipe("lab", [*SETTINGS, f"model.name={folder}", "sequence.tasks=['stars']"])
+    backbone = load_backbone(recipe.model)
+    (task,) = load_run_tasks(recipe.sequence, None)
+    rows = backbone.chat.encode(
+        task, [TrainingRow(task.instruction, e.input, e.answer) for e in task.train[:8]]
+    )
+    optimizer = torch.optim.AdamW(backbone.model.requires_grad_(True).parameters(), lr=1e-2)
+    for _ in range(25):  # a random model says nothing of use
+        optimizer.zero_grad()
+        torch.stack([row_nll(backbone.model, row) for row in rows]).mean().backward()
+        optimizer.step()
+    backbone.model.save_pretrained(folder)
+    settings = [f"model.name={folder}", "sequence.tasks=['stars']", "training.epochs=1"]
+    _, shown = small_run(tmp_path / "run", *settings, "training.learning_rate=1e-3")
+    assert "this model" not in shown  # packs and batches are taken
+    stage = tmp_path / "run" / "01-stars"
+    tested = json.loads((stage / "predictions/stars-original.json").read_text())["predictions"]
+    assert any(set(answer) & set("123") for answer in tested)
+    plain = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(folder), stage / "adapter")
+    assert tested == [answer_of(plain, backbone.tokenizer, task, e.input) for e in task.test]
+
+
+def answer_of(model: Any, tokenizer: Any, task: Task, text: str) -> str:
+    """What transformers generates by the chat template alone."""
+    turn = {"role": "user", "content": user_turn(task, task.instruction, text)}
+    prompt = tokenizer.apply_chat_template([turn], add_generation_prompt=True, return_tensors="pt")
+    ids = prompt if isinstance(prompt, torch.Tensor) else prompt["input_ids"]
+    said = model.generate(input_ids=ids, max_new_tokens=16, do_sample=False)
+    return tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True).strip()
 
 
 # --- over-long inputs

@@ -91,6 +91,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "quantization": "nf4",
             "dtype": "auto",
             "loader": "auto",
+            "chat_template": "model",
             "max_source_tokens": 1536,
             "max_answer_tokens": 128,
         },

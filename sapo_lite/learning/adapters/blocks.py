@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sapo_lite.errors import RunFolderError, TrainingError
+from sapo_lite.model.chat_template import FILE as TEMPLATE
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
 
@@ -51,6 +52,10 @@ class BlockAdapter:
             config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
         )
         self.model = backbone.model
+        # A chat template that is not the model's own; saved with the adapter.
+        self._template = (
+            None if backbone.config.chat_template == "model" else backbone.tokenizer.chat_template
+        )
         # pairs[i] = (A: [total rank, d_in], B: [d_out, total rank]) of one adapted layer
         self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         for module in self.model.modules():
@@ -114,13 +119,15 @@ class BlockAdapter:
         return [(a.detach().float().clone(), b.detach().float().clone()) for a, b in self.pairs]
 
     def save(self, folder: Path) -> None:
-        """Write a standard PEFT adapter; equal weights give equal bytes."""
+        """Write a standard PEFT adapter, and the chat template it needs; equal weights give equal bytes."""
         self.model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
         # PEFT keeps module names in a set, whose order differs from process to process.
         path = folder / "adapter_config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         config["target_modules"].sort()
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        if self._template is not None:
+            (folder / TEMPLATE).write_text(self._template, encoding="utf-8")
         if self.memory:
             save_file({name: t.cpu() for name, t in sorted(self.memory.items())}, folder / _MEMORY)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.answer_cache import Answers, Call, Keep
 from sapo_lite.prompts.sources.chat_prompt import cut_answer
+from sapo_lite.support.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +31,15 @@ class OwnModel:
 
     def identity(self) -> dict[str, Any]:
         model = self._settings
-        return {
-            "source": "self",
-            "model": model.name,
-            "options": {
-                "quantization": model.quantization,
-                "dtype": model.dtype,
-                "temperature": self._config.temperature,
-            },
+        options: dict[str, Any] = {
+            "quantization": model.quantization,
+            "dtype": model.dtype,
+            "temperature": self._config.temperature,
         }
+        if model.chat_template != "model":
+            file = model.template_file()
+            options["chat_template"] = sha256(file) if file else model.chat_template
+        return {"source": "self", "model": model.name, "options": options}
 
     def digest(self) -> str | None:
         """Hash of the files of a local folder, or of the commit on the hub."""

@@ -1,0 +1,86 @@
+"""What a model's files say before its weights are read; what cannot be used is refused here in a sentence."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sapo_lite.errors import BackboneError
+from sapo_lite.model.hub import is_hub_name
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Formats of quantised weights that other libraries write, and train or merge in other ways.
+_PACKED = ("gptq", "awq", "compressed-tensors", "auto-round")
+# What their authors add to the name of the model that they quantised.
+_SUFFIX = re.compile(r"[-_.](gptq|awq|int[48]|w[48]a(8|16)|[48]bit|quantized).*", re.IGNORECASE)
+# Fields that are read here, and that transformers does not check in every family.
+_NUMBERS = ("sliding_window", "max_position_embeddings")
+
+
+def read_config(folder: Path, name: str) -> Any:
+    """transformers' configuration of the model called `name`.
+
+    Raises:
+        BackboneError: it cannot be used, or its weights are quantised in a format that is not taken.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+        text = config.get_text_config()
+    except Exception as error:  # its content may be anything
+        raise BackboneError(f"{name}: its config.json cannot be used: {reason_of(error)}") from error
+    for field in _NUMBERS:
+        value = getattr(text, field, None)
+        if value is not None and type(value) is not int:
+            raise BackboneError(
+                f"{name}: its config.json cannot be used: expected a whole number as {field}, found {value!r}"
+            )
+    quantised = getattr(config, "quantization_config", None) or {}
+    if not isinstance(quantised, dict):
+        raise BackboneError(
+            f"{name}: its config.json cannot be used: expected a table as quantization_config, found "
+            f"{quantised!r}"
+        )
+    if (method := quantised.get("quant_method")) in _PACKED:
+        raise BackboneError(
+            f"{name} cannot be used: expected 16-bit weights (4-bit loading is done here, by "
+            f'model.quantization = "nf4"), found weights stored in the format {method}. '
+            f"Name the base model{_base_of(name)}."
+        )
+    return config
+
+
+def read_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
+    """The tokenizer of the model called `name`.
+
+    Raises:
+        BackboneError: its files cannot be used.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # its files may be anything
+        raise BackboneError(
+            f"The tokenizer of {name} could not be loaded from {folder}: {reason_of(error)}"
+        ) from error
+    length = tokenizer.model_max_length
+    if isinstance(length, bool) or not isinstance(length, int | float):
+        raise BackboneError(
+            f"The tokenizer of {name} cannot be used: expected a number as model_max_length "
+            f"(tokenizer_config.json), found {length!r}"
+        )
+    return tokenizer
+
+
+def reason_of(error: Exception) -> str:
+    """An error of a library in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+
+
+def _base_of(name: str) -> str:
+    """The likely name of the base model of a hub model, for a message: ", such as OWNER/NAME", or nothing."""
+    base = _SUFFIX.sub("", name)
+    return f", such as {base}" if is_hub_name(name) and base != name else ""
