@@ -63,8 +63,9 @@ def answering(backbones: Backbones, task: Task, rounds: int) -> tuple[Times, flo
     answers: dict[NumberFormat, list[str]] = {}
 
     def answer(name: NumberFormat) -> Seconds:
-        sizes = {"max_new_tokens": NEW_TOKENS, "batch_size": PROMPTS}
-        answers[name], seconds = timed(lambda: generate(backbones[name], prompts, **sizes))
+        answers[name], seconds = timed(
+            lambda: generate(backbones[name], prompts, max_new_tokens=NEW_TOKENS, batch_size=PROMPTS)
+        )
         return seconds
 
     times = in_turn(answer, rounds)
@@ -77,8 +78,16 @@ def training(backbones: Backbones, task: Task, rounds: int, folder: Path) -> Tim
     adapters = {name: attach(backbone) for name, backbone in backbones.items()}
 
     def learn(name: NumberFormat) -> Seconds:
-        sizes = {"steps": STEPS, "rounds": 1, "batch_size": BATCH}
-        found = compare_steps(backbones[name], adapters[name], task, folder=folder, ways=("packed",), **sizes)
+        found = compare_steps(
+            backbones[name],
+            adapters[name],
+            task,
+            steps=STEPS,
+            rounds=1,
+            batch_size=BATCH,
+            folder=folder,
+            ways=("packed",),
+        )
         return found.seconds["packed"][0]
 
     return in_turn(learn, rounds)
@@ -121,15 +130,21 @@ def measure(name: str, options: argparse.Namespace, folder: Path, table: Table) 
     works["steps"] = training(backbones, task, options.rounds, folder)
     for work, times in works.items():
         means = [f"{total(own).on(clock) / len(own):.2f}" for own in times.values()]
-        table.add_row(name, work, *means, f"{median_ratio(*times.values(), clock):.2f}")
+        table.add_row(name, work, *means, f"{median_ratio(times['float32'], times['bfloat16'], clock):.2f}")
     found = check_packs(backbones["bfloat16"], encoded(backbones["bfloat16"], task, texts[0]), gradients=True)
     return [about_losses(losses), f"{same:.0%} of {PROMPTS} answers are the same", found or "packs pass"]
 
 
 def load(options: argparse.Namespace, dtype: NumberFormat) -> Backbone:
-    lengths = {"max_source_tokens": 480, "max_answer_tokens": 32}
-    how = {"quantization": options.quantization, "loader": "transformers"}
-    return load_backbone(ModelConfig(name=options.model, dtype=dtype, **how, **lengths))
+    config = ModelConfig(
+        name=options.model,
+        quantization=options.quantization,
+        dtype=dtype,
+        loader="transformers",
+        max_source_tokens=480,
+        max_answer_tokens=32,
+    )
+    return load_backbone(config)
 
 
 def main() -> None:

@@ -96,11 +96,19 @@ def chunked_attention(
 
     if any(map(_slow_backward, (query, key, value))):
         with torch.autocast("cpu", enabled=False):
-            exact = [tensor.float() for tensor in (query, key, value)]
             if attention_mask is not None and attention_mask.is_floating_point():
                 attention_mask = attention_mask.float()
-            passed = {"pack": pack, "scaling": scaling, "dropout": dropout, **others}
-            attended, _ = chunked_attention(module, *exact, attention_mask, **passed)
+            attended, _ = chunked_attention(
+                module,
+                query.float(),
+                key.float(),
+                value.float(),
+                attention_mask,
+                pack=pack,
+                scaling=scaling,
+                dropout=dropout,
+                **others,
+            )
         return attended.to(query.dtype), None
     if pack is None:
         passed = {"scaling": scaling, "dropout": dropout, **others}

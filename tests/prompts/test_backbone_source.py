@@ -332,9 +332,9 @@ def test_calls_go_out_in_batches_and_the_backbone_is_loaded_when_it_is_needed(
     backbone = make_backbone("qwen3")
     batches: list[dict[str, Any]] = []
 
-    def said(backbone: Backbone, prompts: Sequence[list[int]], **options: Any) -> list[str]:
+    def said(backbone: Backbone, prompts: Sequence[list[int]], **options: Any) -> list[tuple[str, bool]]:
         batches.append({"prompts": list(prompts), **options})
-        return [f"answer to {seed}" for seed in options["seeds"]]
+        return [(f"answer to {seed}", True) for seed in options["seeds"]]
 
     monkeypatch.setattr(generation, "sample", said)
     config = ParaphraseConfig(backend="self", parallel=2, temperature=0.7)
