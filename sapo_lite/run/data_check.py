@@ -53,7 +53,7 @@ def check_sequence(
     Raises:
         DataError: tasks cannot be read; the message lists all faults.
     """
-    everything = sequence.model_copy(update={"train_examples": _ALL, "test_examples": _ALL, "draw": None})
+    everything = sequence.model_copy(update={"train_examples": _ALL, "test_examples": _ALL})
     whole = load_run_tasks(everything, data, notify)
     for task, used in zip(whole, load_run_tasks(sequence, data), strict=True):
         dev = () if task.train_split == "dev" else load_dev(sequence, task, data)

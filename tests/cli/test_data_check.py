@@ -127,6 +127,16 @@ def test_of_a_recipe_all_rows_are_checked_but_only_those_it_uses_are_missed_or_c
     )
 
 
+@pytest.mark.parametrize(("draw", "said"), [((), True), (("--set", "sequence.draw=0"), False)])
+def test_the_first_rows_are_noted_only_where_they_are_used(
+    draw: Sequence[str], said: bool, suite: Path, tmp_path: Path, typed: Typed
+) -> None:
+    suite.rename(tmp_path / "TRACE")
+    own = ("--set", "sequence.suite=TRACE", "--set", "sequence.tasks=['spam']")
+    shown = " ".join(typed("data", "check", "lab", "--data", tmp_path, "--plain", *own, *draw).stdout.split())
+    assert ("note: TRACE: the first rows of every file are used" in shown) == said
+
+
 def test_a_models_tokens_are_counted_where_it_is_named(suite: Path, typed: Typed) -> None:
     done = typed("data", "check", suite, "--plain", "--json", "-", "--model", "lab")
     (task,) = json.loads(done.stdout)["tasks"]

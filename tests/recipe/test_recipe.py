@@ -25,7 +25,7 @@ from sapo_lite.recipe import (
 )
 
 SHIPPED = ["lab", "lab_long", "lab_mixed", "ni_seq_c1", "ni_seq_c1_4b", "ni_seq_c1_cpu", "ni_seq_c1_llama"]
-SHIPPED += ["ni_seq_g1", "ni_seq_m1", "trace"]
+SHIPPED += ["ni_seq_c1_smollm2", "ni_seq_g1", "ni_seq_g1_smollm2", "ni_seq_m1", "trace", "trace_smollm2"]
 
 
 # --- what is accepted
