@@ -326,5 +326,6 @@ def test_a_model_without_a_chat_template_is_refused() -> None:
         ChatFormat(tokenizer, MAX_SOURCE, MAX_ANSWER)
     assert str(refused.value) == (
         "The tokenizer of Qwen/Qwen3-8B-Base has no chat template. Expected an instruct model (Qwen3, "
-        "Llama-3.1-Instruct, ...); name the instruct variant in model.name."
+        "Llama-3.1-Instruct, ...): name the instruct variant, or, for a base model, set model.chat_template "
+        '(score: --chat-template) to "chatml", "none" or a file.'
     )
