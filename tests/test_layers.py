@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "sapo_lite"
 
 # A room may import from itself and from those further left. Rooms with a comma between do not import others.
 RULE = """errors < support < types < lab, data < model < prompts < evaluation < learning < recipe < run
-    < compare, leaderboard < report < cli < __main__"""
+    < compare, leaderboard, probe < report < cli < __main__"""
 FLOOR = {room.strip(): floor for floor, rooms in enumerate(RULE.split("<")) for room in rooms.split(",")}
 
 
