@@ -1,5 +1,6 @@
 """What a model's files say before its weights are read; what cannot be used is refused here in a sentence."""
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,10 @@ def read_config(folder: Path, name: str) -> Any:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         text = config.get_text_config()
     except Exception as error:  # its content may be anything
+        _refuse_own_code(folder / "config.json", name, error)
         raise BackboneError(f"{name}: its config.json cannot be used: {reason_of(error)}") from error
     for field in _NUMBERS:
         value = getattr(text, field, None)
@@ -52,6 +54,22 @@ def read_config(folder: Path, name: str) -> Any:
     return config
 
 
+def _refuse_own_code(file: Path, name: str, error: Exception) -> None:
+    """Raise BackboneError if the model could not be read because its classes are code beside its weights.
+
+    Such code is never run: transformers' own message would advise to allow it.
+    """
+    try:
+        own = json.loads(file.read_text(encoding="utf-8")).get("auto_map")
+    except (OSError, ValueError, AttributeError):
+        return
+    if own and "trust_remote_code" in str(error):
+        raise BackboneError(
+            f"{name} cannot be used: it needs Python code that lies beside its weights ({file.name}, "
+            "auto_map), and code of a model is never run. Use a model whose classes are part of transformers."
+        ) from error
+
+
 def read_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     """The tokenizer of the model called `name`.
 
@@ -61,7 +79,7 @@ def read_tokenizer(folder: Path, name: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # its files may be anything
         raise BackboneError(
             f"The tokenizer of {name} could not be loaded from {folder}: {reason_of(error)}"

@@ -117,6 +117,7 @@ def _write_model(name: str, file: GgufFile, folder: Path) -> None:
         config=config_of(name, file, link),
         dtype=_stored_type(file),
         output_loading_info=True,
+        trust_remote_code=False,
     )
     link.unlink()
     require_all_weights(name, info)

@@ -27,7 +27,7 @@ def config_of(name: str, file: GgufFile, link: Path) -> Any:
     """
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(link.parent, gguf_file=link.name)
+    config = AutoConfig.from_pretrained(link.parent, gguf_file=link.name, trust_remote_code=False)
     scaling = file.value("rope.scaling.type")
     if scaling not in (None, "none"):
         raise BackboneError(

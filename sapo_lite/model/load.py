@@ -129,6 +129,7 @@ def _load_with_unsloth(path: Path, config: "ModelConfig") -> tuple[Any, Any, str
         dtype=getattr(torch, config.dtype),
         load_in_4bit=config.quantization == "nf4",
         use_exact_model_name=True,
+        trust_remote_code=False,
     )
     # Otherwise Unsloth's CUDA trainer uses bfloat16 autocast for a float32 model. Its CPU path ignores this.
     model._unsloth_forced_float32 = config.dtype == "float32"
@@ -154,6 +155,7 @@ def _load_with_transformers(path: Path, config: "ModelConfig") -> tuple[Any, Any
         path,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # otherwise an error that names none of them
+        trust_remote_code=False,
         **options,
     )
     # transformers' own report knows more about other formats than safetensors, and less about shapes in 4

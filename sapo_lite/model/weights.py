@@ -67,7 +67,7 @@ def loading_info(folder: Path) -> dict[str, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     nothing: dict[str, Any] = {"missing_keys": (), "unexpected_keys": (), "mismatched_keys": ()}
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     quantised = getattr(config, "quantization_config", None)
     if quantised is not None:
         if "bitsandbytes" not in str(_of(quantised, "quant_method")):
@@ -77,7 +77,7 @@ def loading_info(folder: Path) -> dict[str, Any]:
     if not held:  # not in safetensors
         return nothing
     with torch.device("meta"):
-        family = type(AutoModelForCausalLM.from_config(config))
+        family = type(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
     _, info = family.from_pretrained(
         None,
         config=config,

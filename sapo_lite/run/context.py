@@ -1,5 +1,6 @@
 """The objects that all stages of a run share."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,11 @@ from sapo_lite.types import Candidate, Task
 
 def stage_seed(recipe: Recipe, number: int) -> int:
     """Seed of the `number`-th stage, from 1. It depends on nothing else, so a resumed run draws the same."""
-    return recipe.seed * 1000 + number
+    seed = recipe.seed * 1000 + number
+    # Libraries take 32 bits. Smaller seeds are used as they are: published results were made with them.
+    if seed < 2**32:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{recipe.seed}/{number}".encode()).digest()[:4])
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
 from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
 from sapo_lite.run.collect import collect, stand_ins, task_row, watched_scores
-from sapo_lite.run.context import RunContext
+from sapo_lite.run.context import RunContext, stage_seed
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.guard import learn_guarded
@@ -180,7 +180,7 @@ def _adapter(
         backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
     )
     # The check needs an open block: without one there are no gradients to compare.
-    adapter.open_block(0, seed=recipe.seed)
+    adapter.open_block(0, seed=stage_seed(recipe, 0))
     if backbone.unusual_targets:
         progress.notice(backbone.unusual_targets)
     _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], progress)

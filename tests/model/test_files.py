@@ -1,5 +1,6 @@
 """What cannot be used is refused by a model's small files, in one sentence, before anything else is done."""
 
+import io
 import json
 import re
 import shutil
@@ -148,3 +149,42 @@ def test_a_run_looks_at_the_files_before_it_paraphrases(
 
 def test_a_model_that_is_not_on_this_disk_is_looked_at_when_it_is_loaded(tmp_path: Path) -> None:
     assert check_files(load_recipe("lab", ["model.name=owner/not-here"]).model) is None
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file that the code beside the model's weights would make; whoever asks is answered with yes."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 100))
+    return tmp_path / "ran"
+
+
+def with_code(source: str, ran: Path, file: str, **fields: Any) -> Path:
+    folder = changed(source, ran.parent / "model", file, **fields)
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    return folder
+
+
+def test_a_model_that_needs_its_own_code_is_refused_and_the_code_not_run(
+    make_backbone: MAKE, ran: Path
+) -> None:
+    classes = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+    source = make_backbone("qwen3").config.name
+    folder = with_code(source, ran, CONFIG, auto_map=classes, model_type="evilmodel")
+    for message in refusals(folder):
+        assert "it needs Python code that lies beside its weights (config.json, auto_map)" in message
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        (TOKENIZER, {"auto_map": {"AutoTokenizer": ["evil.T", None]}, "tokenizer_class": "Evil"}),
+        (CONFIG, {"auto_map": {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}}),
+    ],
+)
+def test_where_transformers_has_a_class_the_code_beside_the_weights_is_not_run(
+    make_backbone: MAKE, ran: Path, file: str, fields: dict[str, Any]
+) -> None:
+    backbone = load(with_code(make_backbone("qwen3").config.name, ran, file, **fields))
+    assert type(backbone.causal_lm).__module__.startswith("transformers.")
+    assert not ran.exists()

@@ -12,6 +12,7 @@ from sapo_lite import load_recipe, read_results, run_recipe
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
+from sapo_lite.run.context import stage_seed
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.results import Results
 from sapo_lite.support.shipped import shipped
@@ -417,3 +418,19 @@ def test_a_run_says_at_the_start_and_in_its_results_what_was_lowered(
     assert results.notices == [notice]
     assert read(out / "results.json")["notices"] == [notice]
     assert read(out / "recipe.json")["recipe"]["scoring"]["score_examples"] == 32
+
+
+def test_seeds_of_any_size_are_seeds_of_stages_and_no_two_are_equal() -> None:
+    seeds = [0, 7, 4_294_966, 4_294_968, 20_261_126, 10**20]
+    recipes = [load_recipe("lab", [f"seed={seed}"]) for seed in seeds]
+    stages = [stage_seed(recipe, number) for recipe in recipes for number in range(1, 6)]
+    assert max(stages) < 2**32
+    assert len(set(stages)) == len(stages)
+    assert stages[5:10] == [7001, 7002, 7003, 7004, 7005]
+
+
+@pytest.mark.slow
+def test_a_run_with_a_seed_beyond_32_bits_ends(tmp_path: Path) -> None:
+    settings = ["sequence.tasks=['oldest']", "training.epochs=1", "prompt.strategy=random", f"seed={10**20}"]
+    results, _ = small_run(tmp_path / "run", *settings)
+    assert results.seed == 10**20
