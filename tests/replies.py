@@ -24,6 +24,15 @@ class Json:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """These bytes as the whole body."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Fail:
     """An HTTP error with the server's JSON body. Ollama's has the text alone, OpenAI's all but the status."""
 
@@ -68,7 +77,7 @@ class Drip:
     seconds: float
 
 
-Reply = str | Answer | Json | Fail | Trouble | MidStreamError | Slow | Drip
+Reply = str | Answer | Json | Raw | Fail | Trouble | MidStreamError | Slow | Drip
 # A call by content may also be answered with None: as if the script were over.
 Replies = Iterable[Reply] | Callable[[dict[str, Any]], Reply | None]
 
@@ -114,6 +123,8 @@ def carry_out(
             return say(reply)
         case Json():
             return Response((reply.value,))
+        case Raw():
+            return Response((reply.body,), status=reply.status, headers=reply.headers)
         case Fail():
             return failure(reply)
         case Slow():

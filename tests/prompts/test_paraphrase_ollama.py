@@ -199,7 +199,7 @@ def test_a_missing_model_is_said_with_the_command_that_fetches_it() -> None:
 def test_a_server_that_stalls_after_its_version_is_said() -> None:
     with FakeOllama(troubles={"/api/show": Trouble.HANG}) as server:
         assert failure(server, timeout=0.5) == (
-            f"The Ollama server at {server.url} does not say whether it has tiny (ReadTimeout). "
+            f"The Ollama server at {server.url} does not say whether it has tiny (no answer within 0.5 s). "
             "Restart it with: ollama serve"
         )
 

@@ -20,7 +20,8 @@ from sapo_lite.prompts.sources.concurrent import (
     UnreadableError,
     passing_failure,
 )
-from sapo_lite.prompts.sources.ollama_server import GARBAGE, OllamaServer, resolve_host
+from sapo_lite.prompts.sources.ollama_server import OllamaServer, resolve_host
+from sapo_lite.support.bounded_http import GARBAGE
 from sapo_lite.support.http import PASSING
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ class OllamaModel:
             return await self._stream(call, think)
         except httpx.TimeoutException:
             raise TimeoutError from None
+        except httpx.DecodingError:
+            raise UnreadableError from None
         except (ConnectionError, httpx.RequestError):
             raise BusyError("broke the connection") from None
         except ollama.ResponseError as error:
@@ -151,10 +154,8 @@ class OllamaModel:
         return self._server.refusal(self._model, error)
 
     async def _stream(self, call: Call, think: bool | None) -> str | Rejection:
-        import ollama
-
         text, done, reason = "", False, None
-        async with ollama.AsyncClient(timeout=self._config.timeout, **self._server.options) as client:
+        async with self._server.client(self._config.timeout) as client:
             parts = await client.chat(
                 self._model,
                 [{"role": "user", "content": call.request}],

@@ -1,6 +1,7 @@
 """Control of an Ollama server: check it, list models, pull a model, unload a model.
 
-The client has no time-out of its own (it once hung for hours): every call here has one.
+The client has no time-out of its own (it once hung for hours): every call here has one, and but for
+`pull` one in all.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sapo_lite.errors import ParaphraseError
+from sapo_lite.support.bounded_http import GARBAGE, client_options, within
 from sapo_lite.support.http import is_here
 
 if TYPE_CHECKING:
@@ -24,10 +26,6 @@ PULL_SILENCE = 300.0
 UNLOAD_LIMIT = 30.0  # s
 UNLOAD_POLL = 0.2  # s between looks at /api/ps
 
-# Errors that the client raises on an unexpected body: bad JSON and failed validation
-# (ValueError), JSON that is not an object (TypeError, or AttributeError from ResponseError itself).
-GARBAGE = (ValueError, TypeError, AttributeError)
-
 
 class OllamaServer:
     """The server at `url`, which has `patience` seconds (some at least) to say what it is and has."""
@@ -36,25 +34,32 @@ class OllamaServer:
         self.url = url
         self._patience = max(HEALTH_TIMEOUT, patience)
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments of a client of this server."""
-        return {"host": self.url, "trust_env": not is_here(self.url)}
+    def client(self, timeout: float) -> ollama.AsyncClient:
+        """A client whose calls end after `timeout` seconds without data."""
+        import ollama
+
+        return ollama.AsyncClient(self.url, timeout=timeout, **client_options(self.url))
 
     def version(self) -> str:
         """The server's version. Raises ParaphraseError unless it is an Ollama server."""
         import httpx
 
+        async def ask() -> httpx.Response:
+            limit = httpx.Timeout(self._patience, connect=HEALTH_TIMEOUT)
+            async with httpx.AsyncClient(timeout=limit, **client_options(self.url)) as client:
+                return await client.get(f"{self.url}/api/version")
+
         try:
-            answer = httpx.get(
-                f"{self.url}/api/version",
-                timeout=httpx.Timeout(self._patience, connect=HEALTH_TIMEOUT),
-                trust_env=not is_here(self.url),
-            )
-        except httpx.ReadTimeout:
+            answer = within(self._patience, ask)
+        except (TimeoutError, httpx.ReadTimeout):
             raise ParaphraseError(
                 f"The server at {self.url} takes calls, and has not answered one to /api/version within "
                 f"{self._patience:g} s (paraphrase.timeout). If it is Ollama, restart it with: ollama serve"
+            ) from None
+        except httpx.DecodingError as error:
+            raise ParaphraseError(
+                f"{self.url} answers, but not as an Ollama server (/api/version: {error}). "
+                "Correct paraphrase.host or OLLAMA_HOST."
             ) from None
         except (httpx.RequestError, httpx.InvalidURL, UnicodeError):
             raise ParaphraseError(
@@ -84,17 +89,22 @@ class OllamaServer:
         import httpx
         import ollama
 
+        async def ask() -> None:
+            async with self.client(self._patience) as client:
+                await client.show(model)
+
         try:
-            with self._client(self._patience) as client:
-                client.show(model)
+            within(self._patience, ask)
         except ollama.ResponseError as error:
             if error.status_code == 404:
                 return False
             raise self.refusal(model, error) from None
-        except (ConnectionError, httpx.RequestError) as error:
+        except (ConnectionError, TimeoutError, httpx.RequestError) as error:
+            late = isinstance(error, TimeoutError | httpx.TimeoutException)
+            why = f"no answer within {self._patience:g} s" if late else type(error).__name__
             raise ParaphraseError(
-                f"The Ollama server at {self.url} does not say whether it has {model} "
-                f"({type(error).__name__}). Restart it with: ollama serve"
+                f"The Ollama server at {self.url} does not say whether it has {model} ({why}). "
+                "Restart it with: ollama serve"
             ) from None
         except GARBAGE:
             pass  # success, with details that this client version cannot read: the model is there
@@ -108,10 +118,22 @@ class OllamaServer:
         import httpx
         import ollama
 
+        limit = HEALTH_TIMEOUT / 2
+
+        async def ask() -> Sequence[ollama.ListResponse.Model]:
+            async with self.client(limit) as client:
+                return (await client.list()).models
+
         try:
-            with self._client(HEALTH_TIMEOUT / 2) as client:
-                listed = client.list().models
-        except (ConnectionError, httpx.HTTPError, ollama.ResponseError, httpx.InvalidURL, *GARBAGE):
+            listed = within(limit, ask)
+        except (
+            ConnectionError,
+            TimeoutError,
+            httpx.HTTPError,
+            ollama.ResponseError,
+            httpx.InvalidURL,
+            *GARBAGE,
+        ):
             return None
         except ImportError:  # a SOCKS proxy lacks its package: `version` reports it
             return None
@@ -128,7 +150,8 @@ class OllamaServer:
 
         status: str | None = None
         try:
-            with self._client(PULL_SILENCE) as client:
+            options = {"trust_env": not is_here(self.url), "follow_redirects": False}
+            with ollama.Client(self.url, timeout=PULL_SILENCE, **options) as client:
                 for report in client.pull(model, stream=True):
                     status = report.status
                     if report.digest and report.total:
@@ -148,16 +171,21 @@ class OllamaServer:
 
         It does not raise if the server is gone: a run need not fail for that.
         """
+        import anyio
         import httpx
         import ollama
 
+        async def ask() -> bool:
+            async with self.client(HEALTH_TIMEOUT) as client:
+                with anyio.fail_after(HEALTH_TIMEOUT):
+                    await client.generate(model, keep_alive=0)
+                return not wait or await _is_gone(client, model)
+
         try:
-            with self._client(HEALTH_TIMEOUT) as client:
-                client.generate(model, keep_alive=0)
-                if not wait or self._is_gone(client, model):
-                    return None
+            if within(2 * HEALTH_TIMEOUT + UNLOAD_LIMIT, ask):
+                return None
             trouble = f"still lists it {UNLOAD_LIMIT:g} s later"
-        except (ConnectionError, httpx.RequestError):
+        except (ConnectionError, TimeoutError, httpx.RequestError):
             trouble = "does not answer"
         except (ollama.ResponseError, *GARBAGE) as error:
             trouble = f"answered: {error}"
@@ -165,15 +193,6 @@ class OllamaServer:
             f"Ollama at {self.url} was asked to unload {model} and {trouble}. "
             f"If memory is short, free it with: ollama stop {model}"
         )
-
-    def _is_gone(self, client: ollama.Client, model: str) -> bool:
-        """Whether the server removes the model from its list within UNLOAD_LIMIT seconds."""
-        give_up = time.monotonic() + UNLOAD_LIMIT
-        while any(_same(loaded.model, model) for loaded in client.ps().models):
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(UNLOAD_POLL)
-        return True
 
     def missing(self, model: str) -> ParaphraseError:
         return ParaphraseError(
@@ -185,15 +204,28 @@ class OllamaServer:
         """The server's refusal to run the model, in plain words."""
         if error.status_code == 404:
             return self.missing(model)
+        if 300 <= error.status_code < 400:
+            return ParaphraseError(
+                f"{self.url} sends calls on to another address (HTTP {error.status_code}). They are not sent "
+                "there, as they hold the instructions; if that is meant, name it in paraphrase.host."
+            )
         return ParaphraseError(
             f'Ollama at {self.url} cannot run "{model}" (HTTP {error.status_code}): {error.error}'
         )
 
-    def _client(self, timeout: float) -> ollama.Client:
-        """A client whose calls end after `timeout` seconds without data."""
-        import ollama
 
-        return ollama.Client(timeout=timeout, **self.options)
+async def _is_gone(client: ollama.AsyncClient, model: str) -> bool:
+    """Whether the server removes the model from its list within UNLOAD_LIMIT seconds."""
+    import anyio
+
+    give_up = time.monotonic() + UNLOAD_LIMIT
+    while time.monotonic() <= give_up:
+        with anyio.fail_after(HEALTH_TIMEOUT):
+            listed = (await client.ps()).models
+        if not any(_same(loaded.model, model) for loaded in listed):
+            return True
+        await anyio.sleep(UNLOAD_POLL)
+    return False
 
 
 def _same(listed: str | None, model: str) -> bool:

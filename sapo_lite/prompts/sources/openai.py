@@ -18,6 +18,7 @@ from sapo_lite.prompts.sources.concurrent import (
     UnreadableError,
     passing_failure,
 )
+from sapo_lite.support.bounded_http import GARBAGE, client_options, within
 from sapo_lite.support.http import PASSING, is_here, retry_after
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class OpenAIModel:
             deadline=config.deadline,
         )
 
+    def key_in_clear(self) -> str | None:
+        """A notice if the key will be sent over an unprotected connection to another machine."""
+        if _key() and self.url.startswith("http:") and not is_here(self.url):
+            return f"{self.url}: the key in {KEY} is sent there in clear, since the address is not https"
+        return None
+
     def identity(self) -> dict[str, Any]:
         return {"source": "openai", "url": self.url, "model": self._model, "options": self._options}
 
@@ -72,14 +79,17 @@ class OpenAIModel:
         import httpx
 
         patience = max(CONNECT_TIMEOUT, self._config.timeout)  # some servers load a model before they answer
+
+        async def ask() -> httpx.Response:
+            limit = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
+            async with httpx.AsyncClient(timeout=limit, **client_options(self.url)) as client:
+                return await client.get(f"{self.url}/models", headers=_headers())
+
         try:
-            answer = httpx.get(
-                f"{self.url}/models",
-                headers=_headers(),
-                timeout=httpx.Timeout(patience, connect=CONNECT_TIMEOUT),
-                trust_env=not is_here(self.url),
-            )
-        except httpx.ReadTimeout:
+            answer = within(patience, ask)
+        except httpx.DecodingError:
+            return  # a server answers; what it says here is not needed
+        except (TimeoutError, httpx.ReadTimeout):
             raise ParaphraseError(
                 f"{self.url} takes calls, and has not answered one to /models within "
                 f"{patience:g} s (paraphrase.timeout). "
@@ -112,12 +122,13 @@ class OpenAIModel:
     async def _post(self, body: dict[str, Any]) -> httpx.Response:
         import httpx
 
-        settings: dict[str, Any] = {"headers": _headers(), "trust_env": not is_here(self.url)}
         try:
-            async with httpx.AsyncClient(timeout=self._config.timeout, **settings) as client:
-                return await client.post(f"{self.url}/chat/completions", json=body)
+            async with httpx.AsyncClient(timeout=self._config.timeout, **client_options(self.url)) as client:
+                return await client.post(f"{self.url}/chat/completions", json=body, headers=_headers())
         except httpx.TimeoutException:
             raise TimeoutError from None
+        except httpx.DecodingError:
+            raise UnreadableError from None
         except httpx.RequestError:
             raise BusyError("broke the connection") from None
 
@@ -125,7 +136,7 @@ class OpenAIModel:
         """The text of a success; an error in its place is raised."""
         try:
             body = answer.json()
-        except ValueError:
+        except GARBAGE:
             raise UnreadableError from None
         if isinstance(body, dict) and body.get("error"):
             if _is_out_of_quota(answer):
@@ -133,7 +144,7 @@ class OpenAIModel:
             raise BusyError(f'answered with an error ("{_said(answer)}")')
         try:
             choice = body["choices"][0]
-            text = _text(choice["message"]["content"])
+            text = _without_key(_text(choice["message"]["content"]))
         except (LookupError, TypeError, AttributeError):
             raise UnreadableError from None
         return cut_answer(text) if choice.get("finish_reason") == "length" else text
@@ -206,7 +217,7 @@ def _is_out_of_quota(answer: httpx.Response) -> bool:
     try:
         error = answer.json()["error"]
         return "insufficient_quota" in (error.get("type"), error.get("code"))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (LookupError, *GARBAGE):
         return False
 
 
@@ -215,9 +226,10 @@ def _said(answer: httpx.Response) -> str:
     try:
         error = answer.json()["error"]
         text = error if isinstance(error, str) else str(error["message"])
-    except (ValueError, LookupError, TypeError):
+    except (LookupError, *GARBAGE):
         text = answer.text
-    text = text.strip() or answer.reason_phrase
-    if key := _key():
-        text = text.replace(key, "***")
-    return " ".join(text.split())[:300].rstrip(" .")
+    return " ".join(_without_key(text.strip() or answer.reason_phrase).split())[:300].rstrip(" .")
+
+
+def _without_key(text: str) -> str:
+    return text.replace(key, "***") if (key := _key()) else text

@@ -77,7 +77,10 @@ def own_model(name: str, config: "ParaphraseConfig", context: SourceContext) -> 
 
 @contextmanager
 def openai(name: str, config: "ParaphraseConfig", context: SourceContext) -> Iterator[Source]:
-    yield _remembered(OpenAIModel(config, _model(name, config)), name, config, context)
+    chat = OpenAIModel(config, _model(name, config))
+    if in_clear := chat.key_in_clear():
+        context.progress.notice(in_clear)
+    yield _remembered(chat, name, config, context)
 
 
 @contextmanager
