@@ -1,21 +1,21 @@
 """The command line. Errors are printed here only; torch is imported only by commands that need it."""
 
-import errno
+import io
 import os
-from typing import Annotated, NoReturn
+import sys
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sapo_lite import __version__
 from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.data_command import data_app
+from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
 from sapo_lite.cli.score_command import score
-from sapo_lite.errors import GuardError, SapoLiteError
 
 app = typer.Typer(
     name="sapo-lite",
@@ -39,36 +39,33 @@ def main() -> None:
     # OpenMP threads spin while they wait, which slows other processes on the machine several times. The
     # variable is read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _prepare_output()
     try:
-        app()
-    except SapoLiteError as error:
-        _fail(str(error), 3 if isinstance(error, GuardError) else 1)
-    except OSError as error:
-        if error.filename is None and error.errno not in _FULL:
-            raise
-        _fail(_of_a_path(error))
+        try:
+            app()
+        finally:
+            _flush()
+    except Exception as error:
+        raise SystemExit(report(error)) from None
 
 
-def _fail(message: str, code: int = 1) -> NoReturn:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"error: {message}", style="red", markup=False)
-    raise SystemExit(code)
+def _prepare_output() -> None:
+    """Let output work wherever it goes: closed, or to a terminal that cannot show every character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and "utf" not in stream.encoding.lower():
+            stream.reconfigure(errors="replace")
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-# Advice for a typed path that cannot be used, by error number.
-_ADVICE = {
-    errno.ENAMETOOLONG: "Choose a shorter name.",
-    errno.ENOTDIR: "A part of this path is a file where a folder was expected.",
-    errno.EEXIST: "A part of this path is a file where a folder was expected.",
-    errno.EACCES: "Choose a path that you may read and write.",
-    errno.EROFS: "Choose a path on a disk that can be written to.",
-} | dict.fromkeys(_FULL, "Make room on the disk, and repeat the command.")
-
-
-def _of_a_path(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename is not None else ""
-    return f"{where}{error.strerror}. {_ADVICE.get(error.errno or 0, 'Check the path.')}"
+def _flush() -> None:
+    """Write what is left, so that a full disk is an error of the command. Python would say so at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _version(wanted: bool) -> None:

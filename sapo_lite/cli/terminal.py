@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sapo_lite.report.live import LiveDisplay
     from sapo_lite.report.plain import PlainDisplay
     from sapo_lite.run.progress import RunProgress
+
+# SIGHUP: the terminal was closed. Windows has none.
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
 def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
@@ -39,24 +42,41 @@ def wide_console(file: TextIO) -> Console:
 
 @contextlib.contextmanager
 def interruptible(then: str) -> Iterator[None]:
-    """Context manager: Ctrl-C exits with the line `interrupted: {then}` instead of a traceback."""
+    """Context manager: Ctrl-C, SIGTERM and SIGHUP exit with the line `interrupted: {then}`.
+
+    A second one ends the program at once: what is finished is on the disk. The exit code is 128 + the signal.
+    """
+    received: list[int] = []
 
     def interrupt(number: int, frame: object) -> None:
+        if number != signal.SIGALRM:
+            received.append(number)
+        if len(received) > 1:
+            stop_at_once(then, received[0])
         # Python drops exceptions raised inside a destructor or a callback, so raise it again every 3 seconds.
         signal.setitimer(signal.ITIMER_REAL, 3)
         raise KeyboardInterrupt
 
     alarm = signal.getitimer(signal.ITIMER_REAL)
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
+    before = {number: signal.signal(number, interrupt) for number in (*_INTERRUPTS, signal.SIGALRM)}
     try:
         yield
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         typer.echo(f"\ninterrupted: {then}", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, *alarm)
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_at_once(then: str, number: int) -> NoReturn:
+    """End the process without any cleaning up."""
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{show_cursor}\ninterrupted: {then}\n".encode(errors="replace"))
+    os._exit(128 + number)
 
 
 @contextlib.contextmanager
@@ -76,7 +96,7 @@ def is_stdout(json_file: Path | None) -> bool:
 
 
 def write_json(json_file: Path, text: str) -> None:
-    """Write JSON to the file named by --json, or to stdout for `-`.
+    """Write JSON to the file named by --json, or to stdout for `-`. An older file stays until it is written.
 
     Raises:
         SapoLiteError: the file cannot be written.
@@ -84,7 +104,13 @@ def write_json(json_file: Path, text: str) -> None:
     if json_file == Path("-"):
         typer.echo(text, nl=False)
         return
+    plain = not json_file.exists() or json_file.is_file()  # and no device, such as /dev/stdout
+    written = json_file.with_name(f".{json_file.name}.{os.getpid()}") if plain else json_file
     try:
-        json_file.write_text(text, encoding="utf-8")
+        written.write_text(text, encoding="utf-8")
+        if plain:
+            written.replace(json_file)
     except OSError as error:
+        if plain:
+            written.unlink(missing_ok=True)
         raise SapoLiteError(f"--json {json_file}: cannot be written ({error.strerror})") from None

@@ -1,5 +1,6 @@
 """Identity of a run folder, in its `recipe.json`: the recipe, the data, and the inputs that a run reads."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +39,15 @@ class Binding:
 def is_run(path: Path) -> bool:
     """Whether the folder holds a run, finished or not."""
     return (path / paths.RECIPE).exists()
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the folder's recipe.json is that of a run, or a damaged one beside what else a run makes."""
+    try:
+        content = json.loads((path / paths.RECIPE).read_text(encoding="utf-8"))
+    except ValueError:
+        return (path / paths.CANDIDATES).is_dir() or (path / paths.ZERO_SHOT).is_dir()
+    return isinstance(content, dict) and {"recipe", "data"} <= content.keys()
 
 
 def read_binding(path: Path) -> Binding:

@@ -14,14 +14,16 @@ from typing import Any
 
 from sapo_lite.errors import RunFolderError
 from sapo_lite.run import paths
-from sapo_lite.run.binding import Binding, Inputs, is_run, require_same, write_binding
+from sapo_lite.run.binding import Binding, Inputs, is_ours, is_run, require_same, write_binding
 from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.files import read_json, write_json
 
 
 class RunFolder:
-    """A locked run folder, emptied first if `fresh`. Use as a context manager.
+    """A locked run folder. Use as a context manager.
+
+    fresh: whether the run in it is to be discarded, by `empty`, once a new one can begin
 
     A new folder in which no run was started (for example, because data were missing) is removed on exit.
     """
@@ -35,18 +37,24 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         self._new = not self.path.exists()
         self._lock.enter_context(locked(self.path, paths.PARTIAL))
-        if self.fresh:
-            for entry in self.path.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                elif entry.name != paths.LOCK:
-                    entry.unlink()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
         if self._new and not is_run(self.path):
             shutil.rmtree(self.path)
+
+    def empty(self) -> None:
+        """Discard the run in the folder; what no run makes is left alone.
+
+        Its recipe.json goes last: a folder that a killed process has half emptied is still known.
+        """
+        made = [entry for entry in self.path.iterdir() if paths.MADE.fullmatch(entry.name)]
+        for entry in sorted(made, key=lambda entry: entry.name == paths.RECIPE):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
     def bind(self, recipe: dict[str, Any], data: dict[str, str], inputs: Inputs) -> None:
         """Bind a new folder to a resolved recipe, data and inputs; check the binding of an old one.
@@ -140,6 +148,11 @@ def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: P
     if not is_run(out) and not is_empty(out):
         raise RunFolderError(
             f"{out} exists and is not a run folder. Choose a new or an empty folder for --out."
+        )
+    if resume is False and is_run(out) and not is_ours(out):
+        raise RunFolderError(
+            f"{out / paths.RECIPE} is not that of a run, so --fresh discards nothing there. Choose another "
+            "folder for --out."
         )
     if resume and not is_run(out):
         raise RunFolderError(f"Nothing to resume in {out}: it holds no run. Leave out --resume.")

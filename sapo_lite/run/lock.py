@@ -8,7 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sapo_lite.errors import RunFolderError
-from sapo_lite.run.paths import LOCK
+from sapo_lite.run.paths import LOCK, LOG
 from sapo_lite.support.leftovers import remove_leftovers
 
 
@@ -39,8 +39,9 @@ def locked(path: Path, partial: re.Pattern[str] | None = None) -> Iterator[None]
 
 
 def is_empty(path: Path) -> bool:
-    """Whether the folder is missing, or has hidden files only.
+    """Whether the folder is missing, or has nothing but what a process leaves that was killed at its start.
 
-    The hidden files are ours: the lock, and temporary files of a process that was killed at its start.
+    These are the log, and hidden files: the lock, and temporary ones.
     """
-    return not path.exists() or (path.is_dir() and all(p.name.startswith(".") for p in path.iterdir()))
+    ours = (p.name == LOG or p.name.startswith(".") for p in path.iterdir()) if path.is_dir() else [False]
+    return not path.exists() or all(ours)

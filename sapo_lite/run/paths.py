@@ -69,6 +69,11 @@ RETRY = "retry-"
 # Temporary names of folders and files that are being copied or saved.
 PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|losses.*\.json)\.partial")
 
+# Entries of a run folder, besides hidden ones: what --fresh discards.
+MADE = re.compile(
+    rf"{RECIPE}|{RESULTS}|{USAGE}|{ENVIRONMENT}|{COPIED}|{SHOWN}|{CHAT}\.json|{CANDIDATES}|[0-9]{{2,}}-.+"
+)
+
 
 def stage(number: int, name: str) -> str:
     """Folder of the `number`-th stage: `01-stars`."""

@@ -59,6 +59,10 @@ def run(
         SapoLiteError: anything that a user can fix; the message says how.
     """
     tasks = load_run_tasks(recipe.sequence, data, progress.notice)
+    if folder.fresh:  # nothing is discarded for a run that cannot begin
+        locate_model(recipe.model.name, progress.notice)
+        check_files(recipe.model, progress.notice)
+        folder.empty()
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)

@@ -39,14 +39,14 @@ def run_recipe(
 
     out: run folder; by default a new one in `runs/`
     data: folder that holds the suites of tasks
-    fresh: delete the contents of `out` first
+    fresh: discard the run in `out`, once the new one can begin
     pull: have Ollama download the paraphrasing model if it lacks it
     progress: display of the work; by default nothing is shown, and notices become warnings
 
     Raises:
         SapoLiteError: anything that a user can fix; the message says how.
     """
-    path = choose_folder(recipe.name, None if out is None else Path(out), resume=None)
+    path = choose_folder(recipe.name, None if out is None else Path(out), resume=False if fresh else None)
     suites = None if data is None else Path(data)
     if not fresh and (found := finished_results(recipe, path, suites)):
         return found

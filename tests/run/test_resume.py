@@ -121,13 +121,24 @@ def test_a_run_keeps_the_number_format_that_it_started_with(tmp_path: Path) -> N
         assert (environment["dtype"], kept_format(tmp_path / name)) == (dtype, dtype)
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGTERM], 143),
+        ([signal.SIGHUP], 129),
+        ([signal.SIGINT] * 5, 130),
+    ],
+    ids=["ctrl-c", "terminated", "hung up", "ctrl-c five times"],
+)
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path, signals: list[signal.Signals], code: int) -> None:
     process = Program(small_command(tmp_path / "run"))
     while not (tmp_path / "run/00-zero-shot/predictions/oldest-original.json").exists():
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    for number in signals:
+        process.send_signal(number)
     _, notices = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == code
     assert f"interrupted: the same command with --out {tmp_path / 'run'} goes on where it stopped" in notices
     assert "Traceback" not in notices

@@ -10,7 +10,7 @@ import pytest
 from forked import run_program
 from sapo_lite import load_recipe, read_results, run_recipe
 from sapo_lite.data.check.finding import Finding
-from sapo_lite.errors import RunFolderError
+from sapo_lite.errors import RunFolderError, SapoLiteError
 from sapo_lite.evaluation.continual import ContinualMetrics, continual_metrics
 from sapo_lite.run.context import stage_seed
 from sapo_lite.run.folder import RunFolder, choose_folder
@@ -231,11 +231,52 @@ def test_what_killed_processes_left_half_written_is_removed_and_nothing_else(tmp
     assert not [p for p in tmp_path.rglob("*.partial") if p.name != ".mine.partial"]
 
 
-def test_fresh_empties_the_folder_but_for_its_lock(tmp_path: Path) -> None:
-    (tmp_path / "01-a").mkdir()
-    (tmp_path / "recipe.json").write_text("{}")
-    with RunFolder(tmp_path, fresh=True):
-        assert [p.name for p in tmp_path.iterdir()] == [".lock"]
+def test_fresh_discards_what_a_run_makes_and_nothing_else(tmp_path: Path) -> None:
+    for folder in ("01-a/predictions", "candidates", "sub", "100-b"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("recipe.json", "results.json", "chat.json", "log.txt", "thesis.tex", "sub/recipe.json"):
+        (tmp_path / file).write_text("{}")
+    (tmp_path / "02-c").symlink_to(tmp_path / "sub")
+    with RunFolder(tmp_path, fresh=True) as folder:
+        folder.empty()
+        assert {p.name for p in tmp_path.iterdir()} == {".lock", "log.txt", "thesis.tex", "sub"}
+    assert (tmp_path / "sub/recipe.json").exists()
+
+
+def test_fresh_discards_no_run_for_one_that_cannot_begin(finished: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+
+    def content() -> dict[Path, bytes]:
+        return {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.name != ".lock"}
+
+    before = content()
+    nowhere = load_recipe("lab", [*SETTINGS, f"model.name={tmp_path}/slip"])
+    with pytest.raises(SapoLiteError, match="No model at"):
+        run_recipe(nowhere, run, fresh=True)
+    with pytest.raises(SapoLiteError, match="no such folder"):
+        run_recipe(load_recipe("lab", SETTINGS), run, data=tmp_path / "slip", fresh=True)
+    assert content() == before
+
+
+@pytest.mark.parametrize("content", ["{}", '{"title": "soup"}', "[1]", "soup"])
+def test_fresh_takes_no_folder_with_a_recipe_of_something_else(tmp_path: Path, content: str) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    with pytest.raises(
+        RunFolderError, match=r"recipe\.json is not that of a run, so --fresh discards nothing"
+    ):
+        choose_folder("lab", tmp_path, resume=False)
+
+
+def test_fresh_takes_a_run_folder_whose_recipe_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"format": 2, "reci')
+    (tmp_path / "00-zero-shot").mkdir()
+    assert choose_folder("lab", tmp_path, resume=False) == tmp_path
+
+
+def test_a_run_killed_while_it_starts_leaves_a_folder_that_is_taken(tmp_path: Path) -> None:
+    for name in (".lock", "log.txt", ".recipe.json.4711"):
+        (tmp_path / name).touch()
+    assert choose_folder("lab", tmp_path, resume=None) == tmp_path
 
 
 def test_a_folder_of_something_else_is_never_taken(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _result(future: Future[float], log: Path) -> float:
 def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
     """Pool of processes that import the libraries once. After an error or an interrupt they are killed."""
     context = get_context("spawn")
-    arguments = (workers.log, workers.prepare)
+    arguments = (workers.log, workers.prepare, os.getpid())
     pool = ProcessPoolExecutor(size, context, initializer=_begin, initargs=arguments)
     # The processes inherit that SIGINT is ignored; else Ctrl-C would print tracebacks of their imports.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -115,11 +115,10 @@ def _pool(workers: Workers, size: int) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown()
 
 
-def _begin(log: Path, prepare: Callable[[], None]) -> None:
+def _begin(log: Path, prepare: Callable[[], None], parent: int) -> None:
     """Start of a worker process: send stderr to `log`, and end the process if its parent ends."""
     # By file descriptor: some libraries write from destructors and bypass sys.stderr.
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
