@@ -119,7 +119,7 @@ def test_a_dry_run_counts_what_the_run_would_do(typed: Typed) -> None:
 
 def test_a_recipe_fault_is_one_message_and_no_traceback(typed: Typed) -> None:
     done = typed("run", "lab", "--set", "adapter.rank=0", "--set", "training.epochs='ten'")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
         "error: --set adapter.rank=0: adapter.rank: expected a whole number of at least 1, found 0",
@@ -236,7 +236,7 @@ def test_a_path_that_cannot_be_used_is_one_sentence(
     (tmp_path / "f").write_text("a file")
     (tmp_path / "rows.csv").write_text("text,label\na,b\n")
     done = typed(*arguments)
-    assert done.returncode == 1
+    assert done.returncode in {1, 2}  # of the command line, or of a file
     assert "Traceback" not in done.stderr
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert message in said
@@ -270,7 +270,7 @@ def test_a_tilde_behind_an_equals_sign_is_the_home_folder(
         (["score", "lab", "~/e.csv", "--adapter=~/data"], f"--adapter {tmp_path}/data: expected a folder"),
     ):
         done = typed(*arguments)
-        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, message in done.stderr) in {(1, True), (2, True)}, done.stderr
 
 
 def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases(

@@ -43,5 +43,5 @@ def test_what_it_cannot_do_is_an_error(
 ) -> None:
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path))
     done = typed("data", "fetch", *words)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(f"error: {said}")

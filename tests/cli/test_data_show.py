@@ -36,7 +36,7 @@ def test_one_task_and_the_test_split_can_be_chosen(recipe: str, typed: Any) -> N
 def test_an_unknown_task_is_refused_with_those_there_are(recipe: str, typed: Any) -> None:
     done = typed("data", "show", recipe, "ticket")
     assert (done.returncode, done.stderr) == (
-        1, "error: ticket: expected a task of the recipe, tickets, reviews, questions\n",
+        2, "error: ticket: expected a task of the recipe, tickets, reviews, questions\n",
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_nothing_is_written_for_files_that_make_no_task(shop: Path, typed: Any) 
         ("x.docx", "expected"),
     ):
         done = typed("new", "my.toml", file, "--model", "lab")
-        assert (done.returncode, message in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
         assert not (shop / "my.toml").exists()
 
 

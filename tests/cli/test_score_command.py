@@ -162,7 +162,7 @@ def test_a_fault_is_one_line_before_anything_is_loaded(files: tuple[Path, Path])
         "finally: print('torch' in sys.modules)"
     )
     done = call([sys.executable, "-c", program])
-    assert (done.returncode, done.stdout) == (1, "False\n")
+    assert (done.returncode, done.stdout) == (2, "False\n")
     assert done.stderr == (
         "error: prompts.txt: expected examples in a .jsonl, .json, .csv, .tsv or .parquet file, "
         'found ".txt"\n'
