@@ -19,7 +19,8 @@ from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.learning.methods import METHODS, Method
 from sapo_lite.prompts.schedules import AfterTraining
 from sapo_lite.prompts.sources import SOURCES, SourceKind
-from sapo_lite.prompts.strategies import STRATEGIES, Strategy
+from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.prompts.strategy import Strategy
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
 from sapo_lite.types import Candidate, Task, TrainingSet

@@ -5,7 +5,8 @@ If settings, data, model and file of candidates are equal, four pieces are equal
 - "candidates": they depend neither on the strategy nor on the adapter.
 - "zero-shot", the stage before any training: a LoRA whose B is zero adds exactly 0. It depends on the seed
   only through the candidates: inputs are cut to fit the longest one, and held-out ones are tested.
-- "losses" of the first task's candidates, measured with the untrained adapter: by a race, or in full.
+- "losses" (or another indicator) of candidates, measured with the untrained adapter, by a race or in full:
+  of the first task's, or of all tasks' where prompt.state is "base".
 - "first stage", all of it, with the same strategy, between methods that are equal without earlier tasks.
 
 All but the first also need equal candidates, which are compared. tests/compare/test_compare_runs.py and
@@ -60,9 +61,10 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
         found["candidates"] = settings
     if groups := how.groups(settings["sequence.tasks"]):
         found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method]}
-        if needs.losses:
-            raced = settings["scoring.race"] and strategy_of(recipe["prompt"]).races
-            found["losses"] = {**settings, "as": [raced, groups[0]]}
+        strategy = strategy_of(recipe["prompt"])
+        if needs.choice and strategy.compares:
+            of = groups if settings["prompt.state"] == "base" else groups[0]
+            found["losses"] = {**settings, "as": [settings["scoring.race"] and strategy.races, of]}
     return {piece: json.dumps(all_of_it, sort_keys=True) for piece, all_of_it in found.items()}
 
 
@@ -122,9 +124,9 @@ def copy_pieces(path: Path, sources: Iterable[Path]) -> None:
                 note_copied(path, source, piece)
     # Losses come last: if they were there, the whole stage would not be copied over them.
     for source, names in common.items():
-        stage = paths.first_stage(source)
-        if "losses" in names and stage is not None:
-            copied = [_copy(losses, path / losses.relative_to(source)) for losses in paths.losses(stage)]
+        folder = paths.scored(source)
+        if "losses" in names and folder is not None:
+            copied = [_copy(file, path / file.relative_to(source)) for file in paths.measured(folder)]
             if any(copied):
                 note_copied(path, source, "losses")
 

@@ -12,7 +12,7 @@ from sapo_lite.support.files import read_json, write_json
 _PIECES: dict[str, tuple[Callable[[Path], Path | None], tuple[str, ...], tuple[str, ...]]] = {
     "candidates": (lambda run: run, ("paraphrase",), ("candidates",)),
     "zero-shot": (lambda run: run / paths.ZERO_SHOT, (), ("zero-shot",)),
-    "losses": (paths.first_stage, ("score",), ("losses", "first stage")),
+    "losses": (paths.scored, ("score",), ("losses", "first stage")),
     "first stage": (paths.first_stage, (), ("losses", "first stage")),
 }
 

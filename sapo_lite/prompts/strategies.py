@@ -5,18 +5,15 @@ results read the entry. This module does not import torch, so a recipe is checke
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sapo_lite.prompts.schedules import PromptSchedule
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sapo_lite.prompts.indicators import INDICATORS, CandidateValue, Indicator, best_first, worst_first
 from sapo_lite.prompts.losses import CandidateLoss, highest, lowest, ranked
-from sapo_lite.prompts.schedules import Adversarial, PromptSchedule, RandomSchedule, Rescored, TrainingContext
+from sapo_lite.prompts.schedules import Adversarial, RandomSchedule, Rescored, TrainingContext
+from sapo_lite.prompts.strategy import Sizes, Strategy, StrategyInput, Variant
 from sapo_lite.types import Candidate, Task, TrainingRow, TrainingSet
 
 if TYPE_CHECKING:
@@ -29,99 +26,6 @@ class Selection:
 
     training_set: TrainingSet
     chosen: Candidate
-
-
-@dataclass(frozen=True)
-class StrategyInput:
-    """Input of a strategy. `scores` is empty if the strategy needs no losses.
-
-    `training` is for schedules that use the model's losses during training.
-    """
-
-    config: "PromptConfig"
-    candidates: Sequence[Candidate]
-    scores: Sequence[CandidateLoss]
-    seed: str
-    training: TrainingContext
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(candidate.text for candidate in self.candidates)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of one task's training.
-
-    rows: of the task; candidates: to choose from
-    scored: examples on which a candidate is scored
-    steps, epochs, batch_size: of the training, which may have rows of other tasks
-    """
-
-    rows: int
-    candidates: int
-    scored: int
-    steps: int
-    epochs: int
-    batch_size: int
-
-
-def _none_in_training(_config: "PromptConfig", _sizes: Sizes) -> int:
-    return 0
-
-
-def _none_held_out(_count: int) -> int:
-    return 0
-
-
-@dataclass(frozen=True)
-class Strategy:
-    """One way to choose a task's prompt. Work that a strategy does not need is skipped.
-
-    description: one sentence on what it does
-    choose: the candidate for every row and for testing
-    needs_candidates: false if only the original is used; then no paraphrases are made and no model is asked
-    needs_losses: whether it needs the pre-update losses of all candidates
-    races: whether full losses of only the lowest candidates suffice (scoring.race)
-    schedule: replaces the one candidate in training; `choose` then gives the candidate for testing (and for
-        the first epoch of `Rescored`)
-    forwards_in_training: rows x candidates that such a schedule scores during training, at most
-    keeps_original: the candidate that it is tested with is always the original instruction
-    held_out: default number of held-out paraphrases, from the number of candidates
-    rewrites: switches the section [rewrite] on
-    settings: keys of the section `prompt` that only this strategy takes
-    variants: the strategies that some of these settings select
-    """
-
-    description: str
-    choose: Callable[[StrategyInput], Candidate]
-    needs_candidates: bool = True
-    needs_losses: bool = True
-    races: bool = False
-    schedule: Callable[[StrategyInput], PromptSchedule] | None = None
-    forwards_in_training: Callable[["PromptConfig", Sizes], int] = _none_in_training
-    keeps_original: bool = False
-    held_out: Callable[[int], int] = _none_held_out
-    rewrites: bool = False
-    settings: tuple[str, ...] = ()
-    variants: "tuple[Variant, ...]" = ()
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The strategy that a value of a setting of the section `prompt` selects (a number: also any above).
-
-    Its strategy has settings of its own: keys that are valid only with this value. The defaults of a recipe
-    (held_out, rewrites) come from STRATEGIES only.
-    """
-
-    setting: str
-    value: str | int
-    strategy: Strategy
-
-    def asked_for(self, prompt: Mapping[str, Any]) -> bool:
-        found = prompt[self.setting]
-        return bool(found == self.value if isinstance(self.value, str) else found >= self.value)
 
 
 def _original(given: StrategyInput) -> Candidate:
@@ -193,6 +97,23 @@ def _rescored_in_training(_config: "PromptConfig", sizes: Sizes) -> int:
     return (sizes.epochs - 1) * sizes.candidates * sizes.scored
 
 
+def _by_indicator(*, worst: bool) -> tuple[Variant, ...]:
+    """Variants that compare candidates by an indicator other than loss, and choose the best or the worst."""
+
+    def variant(name: str, indicator: Indicator) -> Variant:
+        order = worst_first if worst else best_first
+
+        def first(given: StrategyInput) -> Candidate:
+            return given.candidates[order(indicator, given.values)[0].index]
+
+        description = f"the candidate with {indicator.worst if worst else indicator.best}"
+        return Variant(
+            "indicator", name, Strategy(description, first, needs_losses=False, indicator=indicator)
+        )
+
+    return tuple(variant(name, indicator) for name, indicator in INDICATORS.items())
+
+
 def _one_to_eight(count: int) -> int:
     """PAFT's split: one held-out paraphrase for every eight to train with."""
     return math.ceil(count / 8)
@@ -232,10 +153,19 @@ STRATEGIES: dict[str, Strategy] = {
         "the candidate of the lowest pre-update loss",
         _lowest,
         races=True,
-        settings=("top_k", "rescore"),
-        variants=(Variant("top_k", 2, _TOP_K), Variant("rescore", "epoch", _RESCORE)),
+        settings=("top_k", "rescore", "indicator"),
+        variants=(
+            Variant("top_k", 2, _TOP_K),
+            Variant("rescore", "epoch", _RESCORE),
+            *_by_indicator(worst=False),
+        ),
     ),
-    "worst": Strategy("the candidate of the highest pre-update loss", _highest),
+    "worst": Strategy(
+        "the candidate of the highest pre-update loss",
+        _highest,
+        settings=("indicator",),
+        variants=_by_indicator(worst=True),
+    ),
     "random": Strategy("a candidate drawn by chance", _any, needs_losses=False),
     "paft": Strategy(
         "draws candidates uniformly while training",
@@ -277,6 +207,7 @@ def select(
     task: Task,
     candidates: Sequence[Candidate],
     scores: Sequence[CandidateLoss],
+    values: Sequence[CandidateValue] = (),
     *,
     seed: int,
     training: TrainingContext,
@@ -284,8 +215,8 @@ def select(
 ) -> Selection:
     """Apply the recipe's strategy to one task.
 
-    `scores` may be empty if the strategy needs none, or if there is only one candidate. A `rank` above 0
-    takes the candidate of that place by loss, from 0, instead of the strategy's.
+    `scores` and `values` may be empty if the strategy needs none, or if there is only one candidate. A
+    `rank` above 0 takes the candidate of that place by loss, from 0, instead of the strategy's.
     """
     strategy, schedule = strategy_of(config.model_dump()), None
     if len(candidates) == 1:
@@ -293,7 +224,7 @@ def select(
     elif rank:
         chosen = candidates[ranked(scores)[rank].index]
     else:
-        given = StrategyInput(config, candidates, scores, f"{seed}/{task.id}", training)
+        given = StrategyInput(config, candidates, scores, values, f"{seed}/{task.id}", training)
         chosen = strategy.choose(given)
         schedule = strategy.schedule(given) if strategy.schedule else None
     rows = [TrainingRow(chosen.text, e.input, e.answer) for e in task.train]

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.prompts.strategies import STRATEGIES, Strategy
+from sapo_lite.prompts.strategies import STRATEGIES
+from sapo_lite.prompts.strategy import Strategy
 from sapo_lite.recipe.faults import field_faults, rule_faults
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
 from sapo_lite.recipe.guard import GuardConfig

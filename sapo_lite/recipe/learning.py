@@ -47,7 +47,7 @@ class TrainingConfig(Section):
 
     `pack` puts rows of one prompt after one copy of it; "auto" does so if that is exact, which it is without
     dropout of the LoRA or of the model. `warmup` is a share of all steps; `checkpoint_every` is in optimiser
-    steps, 0 for no checkpoints.
+    steps, 0 for no checkpoints. `gradient_norm` measures the gradient on all rows before the first step.
     """
 
     epochs: Count = 10
@@ -57,6 +57,7 @@ class TrainingConfig(Section):
     micro_batch_size: Count = 8
     pack: Literal["auto", True, False] = "auto"
     gradient_checkpointing: Switch = True
+    gradient_norm: Switch = False
     checkpoint_every: CountOrNone = 0
 
     def steps(self, rows: int) -> int:

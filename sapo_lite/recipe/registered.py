@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.prompts.sources import SOURCES, kind_of
-from sapo_lite.prompts.strategies import STRATEGIES, Variant, strategy_of, variants
+from sapo_lite.prompts.strategies import STRATEGIES, strategy_of, variants
+from sapo_lite.prompts.strategy import Variant
 from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.rules import Rule
 from sapo_lite.support.messages import one_of, quoted
@@ -69,6 +70,11 @@ def _not_both(first: Variant, second: Variant, default: Any) -> Rule:
 
 def _of_methods() -> Iterator[Rule]:
     yield Rule(
+        ("prompt.state", *_prompt_keys()),
+        lambda state, *prompt: state == "current" or strategy_of(_prompt(prompt)).reads_the_model,
+        '"current" (no candidate is measured on the model before training)',
+    )
+    yield Rule(
         ("scoring.reduction", "scoring.race", *_prompt_keys()),
         lambda reduction, race, *prompt: (
             reduction == "token_mean" or not (race and strategy_of(_prompt(prompt)).races)
@@ -93,7 +99,8 @@ def _of_methods() -> Iterator[Rule]:
             or (len(METHODS[method].groups("ab")) > 1 and count and _takes_the_lowest(_prompt(prompt)))
         ),
         '"warn" or "stop" ("retry" takes the candidate of the next lowest loss: it needs prompt.strategy = '
-        '"sapo" without top_k and rescore, paraphrases, and an adapter that learns one task after another)',
+        '"sapo" without top_k, rescore and indicator, paraphrases, and an adapter that learns one task after '
+        "another)",
     )
 
 

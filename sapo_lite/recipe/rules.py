@@ -36,6 +36,11 @@ RULES = (
         '"never" (training.epochs is 1)',
     ),
     Rule(
+        ("prompt.rescore", "prompt.state"),
+        lambda rescore, state: rescore == "never" or state == "current",
+        '"never" (prompt.state is "base", but this is in the current one)',
+    ),
+    Rule(
         ("paraphrase.held_out", "evaluation.prompts"),
         lambda held_out, prompts: held_out or prompts != "all",
         'at least 1 (evaluation.prompts is "all")',

@@ -17,6 +17,7 @@ from sapo_lite.recipe.values import (
     ChatTemplate,
     Count,
     CountOrNone,
+    IndicatorName,
     NotNegative,
     OptionalSeed,
     OptionalText,
@@ -127,6 +128,11 @@ class PromptConfig(Section):
     all scoring examples at the start of every epoch; a candidate whose loss is significantly lower takes
     over, and the last one is used in tests.
 
+    Losses are those of the model as it is when a task's turn comes. With `state` "base", the candidates of
+    all tasks are scored on the untrained model, before the first training. `indicator` "accuracy" compares
+    candidates by the score of greedy answers to the scoring examples (the highest is the best), "length" by
+    their tokens (the fewest are the best); "worst" mirrors it. A tie goes to the earlier candidate.
+
     "rewrite" keeps the original instruction and rewrites the answers (section [rewrite]).
     """
 
@@ -137,6 +143,8 @@ class PromptConfig(Section):
     draws: Count = 4
     top_k: Count = 1
     rescore: Rescore = "never"
+    state: Literal["current", "base"] = "current"
+    indicator: IndicatorName = "loss"
 
 
 class ParaphraseConfig(Section):

@@ -97,7 +97,7 @@ def _base_url(value: object) -> object:
 
 def _asked_for_by(setting: str) -> list[str]:
     """The values of a setting of the section `prompt` that select a variant of a strategy."""
-    return [str(variant.value) for variant in variants() if variant.setting == setting]
+    return list(dict.fromkeys(str(variant.value) for variant in variants() if variant.setting == setting))
 
 
 # Values of model.chat_template that are no files.
@@ -112,6 +112,7 @@ Labels = Annotated[
 StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
 Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
 Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
+IndicatorName = Annotated[str, AfterValidator(Choices(lambda: ["loss", *_asked_for_by("indicator")]))]
 MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
 Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
 OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]

@@ -23,10 +23,11 @@ from rich.spinner import Spinner
 from rich.table import Column
 from rich.text import Text
 
+from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.measures import measure
-from sapo_lite.report.tables import candidate_table, pool_table, score_matrix, watched_table
+from sapo_lite.report.tables import candidate_table, indicator_table, pool_table, score_matrix, watched_table
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -113,6 +114,12 @@ class LiveDisplay:
             self._live.console.print(Text(self._stage, style="bold"), candidate_table(pool, scores, rows=5))
         else:
             self._table = candidate_table(pool, scores, rows=8)
+
+    def indicated(
+        self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
+    ) -> None:
+        table = indicator_table(pool, values, indicator, rows=5)
+        self._live.console.print(Text(self._stage, style="bold"), table)
 
     def scores(
         self,

@@ -7,9 +7,10 @@ from typing import TextIO
 
 from rich.console import Console
 
+from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
-from sapo_lite.report.tables import candidate_table, shorten
+from sapo_lite.report.tables import candidate_table, indicator_table, shorten
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -73,6 +74,11 @@ class PlainDisplay:
     ) -> None:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
+
+    def indicated(
+        self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
+    ) -> None:
+        self._console.print(indicator_table(pool, values, indicator, rows=5))
 
     def scores(
         self,

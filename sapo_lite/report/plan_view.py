@@ -48,6 +48,8 @@ def _not_in_the_table(recipe: Recipe, planned: RunPlan) -> Iterator[str]:
     """Sentences on work that the table does not show."""
     if choices := planned.total.choices:
         yield f"watch sets: {choices:,} choices to score, over all stages"
+    if gradients := planned.total.gradients:
+        yield f"gradients before training: {many(gradients, 'row')}, over all stages"
     if harness := [name for name in recipe.sequence.watch if name.startswith(HARNESS)]:
         yield f"not counted: {', '.join(harness)}, tested at every stage"
     if recipe.guard.max_drop is not None and recipe.guard.on == "retry":

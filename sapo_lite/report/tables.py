@@ -9,6 +9,7 @@ from rich.text import Text
 
 from sapo_lite.leaderboard.board import Leaderboard, rows_of
 from sapo_lite.leaderboard.layout import Line, candidate_lines, leaderboard_lines
+from sapo_lite.prompts.indicators import CandidateValue, Indicator, best_first
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
 from sapo_lite.report.measures import headings
@@ -37,6 +38,20 @@ def candidate_table(
     title = f"{len(scores)} of {len(pool)} candidates scored"
     ranks = rows_of(pool, scores)
     return _Fitted(lambda width: candidate_lines(title, ranks, width, shown=rows))
+
+
+def indicator_table(
+    pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator, *, rows: int
+) -> RenderableType:
+    """Table of the `rows` best candidates by an indicator other than loss, and always the original."""
+    texts = {candidate.index: _line(candidate.text) for candidate in pool}
+    lines = [
+        [str(rank), f"#{found.index}", f"{found.value:.4g}", texts[found.index]]
+        for rank, found in enumerate(best_first(indicator, values), start=1)
+        if rank <= rows or found.index == 0
+    ]
+    title = f"{len(pool)} candidates by {indicator.name}"
+    return NumberTable(title, ["rank", "prompt", "value", "text"], lines, texts=0, tail=True)
 
 
 def leaderboard_view(board: Leaderboard) -> RenderableType:

@@ -1,6 +1,5 @@
 """First half of a training stage: choose the candidate of each task, and build its training set."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -9,12 +8,11 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.learning.rewriting import Rewriting, rewrite
 from sapo_lite.prompts.choice import Choice, describe_choice
 from sapo_lite.prompts.confidence import resolution
-from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
 from sapo_lite.prompts.schedules import TrainingContext
-from sapo_lite.prompts.scoring import measure
-from sapo_lite.prompts.strategies import select, strategy_of
+from sapo_lite.prompts.strategies import select
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
+from sapo_lite.run.measuring import measure_losses, measured
 from sapo_lite.run.stage_folder import Stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Candidate, Task, TrainingSet
@@ -27,28 +25,35 @@ def choose(
 
     alone: whether the stage has this task only; in a stage of several tasks, each has files of its own
     rank: above 0, the candidate of this place by loss is taken instead of the strategy's
-    scored: stage folder that keeps the losses of the candidates
+    scored: stage folder that keeps the measurements of the candidates
 
     Raises:
         RunFolderError: the stage's files contradict each other.
     """
     recipe, own = context.recipe, partial(paths.of_task, task=None if alone else task.key)
     pool = context.candidates(task) if recipe.needs.choice else context.candidates(task)[:1]
-    scores = _scores(context, number, task, pool, scored, own(paths.LOSSES))
+    found = measured(context, number, task, scored, alone=alone)
     training = TrainingContext(
         record=stage.file(own(paths.WORDINGS)),
-        rescore=lambda: _measure(context, number, task, pool, race=False),
+        rescore=lambda: measure_losses(context, number, task, pool, race=False),
         resolution=resolution(context.backbone),
         epochs=recipe.training.epochs,
-        notify=lambda found: context.progress.notice(f"{task.name}, {found}"),
+        notify=lambda change: context.progress.notice(f"{task.name}, {change}"),
     )
     selection = select(
-        recipe.prompt, task, pool, scores, seed=context.seed(number), training=training, rank=rank
+        recipe.prompt,
+        task,
+        pool,
+        found.losses,
+        found.values,
+        seed=context.seed(number),
+        training=training,
+        rank=rank,
     )
     if stage.done:
         choice = _recorded(stage, task, selection.chosen)
     else:
-        choice = describe_choice(context.backbone, recipe.prompt.strategy, selection.chosen, scores)
+        choice = describe_choice(context.backbone, recipe.prompt.strategy, selection.chosen, found.losses)
     training_set, rewriting = _rewritten(context, number, selection.training_set, stage, own(paths.REWRITES))
     return TrainedTask(training_set, choice, selection.chosen, rewriting)
 
@@ -68,42 +73,6 @@ def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
             "have them made again."
         )
     return choice
-
-
-def _scores(
-    context: RunContext, number: int, task: Task, pool: Sequence[Candidate], stage: Stage, name: str
-) -> list[CandidateLoss]:
-    """Losses of the candidates; empty if the strategy needs none, or there is one candidate only."""
-    recipe = context.recipe
-    if not recipe.needs.losses or len(pool) < 2:
-        return []
-
-    def measured() -> list[dict[str, Any]]:
-        context.progress.stage(f"{context.heading(task)} · scoring {len(pool)} candidates")
-        race = recipe.scoring.race and strategy_of(recipe.prompt.model_dump()).races
-        return scores_to_json(_measure(context, number, task, pool, race=race))
-
-    with context.usage.measure("score"):
-        return stage.cached_as(list[CandidateLoss], name, measured)
-
-
-def _measure(
-    context: RunContext, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
-) -> list[CandidateLoss]:
-    """Losses of all candidates, and their table once they are complete."""
-    config = context.recipe.scoring
-    scores = measure(
-        context.backbone,
-        task,
-        pool,
-        examples=config.score_examples,
-        race=race,
-        reduction=config.reduction,
-        seed=context.seed(number),
-        progress=context.progress,
-    )
-    context.progress.candidates(pool, scores, final=True)
-    return scores
 
 
 def _rewritten(

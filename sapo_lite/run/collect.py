@@ -15,7 +15,7 @@ from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.guard import statements
 from sapo_lite.run.results import AnswersRewritten, GuardEvent, Results, WatchedScores
-from sapo_lite.run.stage_folder import StageRecord, StageScores
+from sapo_lite.run.stage_folder import StageRecord, StageScores, Update
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import Task
 
@@ -71,6 +71,7 @@ def collect(
         robustness_averages=averages(robustness),
         watched=watched_scores(records),
         guard=list(guard),
+        updates=_updates(recipe, tasks, records),
         notices=[
             *recipe.notices,
             *stand_ins(tasks),
@@ -81,6 +82,13 @@ def collect(
         rewriting={task: _summed_up(rewriting) for task, rewriting in rewritings.items()},
         findings=list(findings),
     )
+
+
+def _updates(recipe: Recipe, tasks: Sequence[Task], records: Sequence[StageRecord]) -> dict[str, Update]:
+    """Update sizes by lesson; stages that an earlier version finished have none."""
+    lessons = map(group_name, METHODS[recipe.adapter.method].groups(tasks))
+    found = zip(lessons, records[1:], strict=True)
+    return {lesson: record.update for lesson, record in found if record.update is not None}
 
 
 def watched_scores(records: Sequence[StageRecord]) -> dict[str, WatchedScores]:

@@ -9,6 +9,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.progress import RunProgress
+from sapo_lite.run.stage_folder import Stage
 from sapo_lite.run.usage import Usage
 from sapo_lite.run.watching import WatchTest
 from sapo_lite.types import Candidate, Task
@@ -25,7 +26,10 @@ def stage_seed(recipe: Recipe, number: int) -> int:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Recipe, backbone, adapter, the pools of candidates by task id, and tests of what is watched by name."""
+    """Recipe, backbone, adapter, the pools of candidates by task id, and tests of what is watched by name.
+
+    base: keeps measurements of candidates on the untrained backbone; None if each is measured in its stage
+    """
 
     recipe: Recipe
     backbone: Backbone
@@ -34,6 +38,7 @@ class RunContext:
     usage: Usage
     progress: RunProgress
     watched: Mapping[str, WatchTest] = field(default_factory=dict)
+    base: Stage | None = None
 
     def seed(self, number: int) -> int:
         return stage_seed(self.recipe, number)

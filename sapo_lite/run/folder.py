@@ -77,6 +77,11 @@ class RunFolder:
         self._stage = Stage(self.path / paths.stage(number, name))
         return self._stage
 
+    def base(self) -> Stage:
+        """The folder of measurements before any training. From now on, `add_usage` adds its seconds too."""
+        self._stage = Stage(self.path / paths.BASE)
+        return self._stage
+
     @property
     def candidates(self) -> Stage:
         """Candidate instructions, one JSON file a task."""

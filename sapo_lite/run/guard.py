@@ -30,7 +30,14 @@ from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Task
 
 # What a retry that is kept puts in the place of the first files; the record comes last.
-_MOVED = (paths.ADAPTER, "predictions", "watched", f"{paths.REWRITES}.json", paths.STAGE)
+_MOVED = (
+    paths.ADAPTER,
+    "predictions",
+    "watched",
+    f"{paths.REWRITES}.json",
+    f"{paths.GRADIENT}.json",
+    paths.STAGE,
+)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
         00-zero-shot/               a stage: predictions, and stage.json, its scores before any training
-        01-stars/                   losses.json of the candidates, adapter/, predictions; stage.json with the
-                                    choice and the scores is written last: the stage is then finished;
+        base/                       losses or indicator of all candidates, if prompt.state is "base"
+        01-stars/                   losses.json or indicator.json of the candidates, adapter/, predictions;
+                                    stage.json with the choice and the scores is written last: the stage is
+                                    then finished;
                                     wordings.json, decisions of a schedule that scores during training;
                                     rewrites.json, if training answers are rewritten;
+                                    gradient.json, the norm before the first step (training.gradient_norm);
                                     watched/, answers of watched sets and tasks, in every stage;
                                     guard.json, if tasks dropped too far, retry-1/ and first-try/, the
                                     trainings that were not kept
@@ -45,6 +48,7 @@ ENVIRONMENT = "environment.json"
 COPIED = "copied.json"
 SHOWN = "shown.txt"
 CANDIDATES = "candidates"
+BASE = "base"
 
 STAGE = "stage.json"
 ADAPTER = "adapter"
@@ -58,8 +62,10 @@ WORKERS_LOG = "workers.log"
 # Names, without ending, of JSON files for cached values (sapo_lite.run.stage_folder).
 CHAT = "chat"
 LOSSES = "losses"
+INDICATOR = "indicator"
 WORDINGS = "wordings"
 REWRITES = "rewrites"
+GRADIENT = "gradient"
 GUARD = "guard"
 
 # Folders in a stage's folder: the training that the recipe asks for, if a retry has replaced it; the retries.
@@ -67,7 +73,7 @@ FIRST_TRY = "first-try"
 RETRY = "retry-"
 
 # Temporary names of folders and files that are being copied or saved.
-PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|losses.*\.json)\.partial")
+PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|(losses|indicator).*\.json)\.partial")
 
 # Entries of a run folder, besides hidden ones: what --fresh discards.
 MADE = re.compile(
@@ -104,9 +110,15 @@ def first_stage(run: Path) -> Path | None:
     return next(iter(sorted(run.glob("01-*"))), None)
 
 
-def losses(stage: Path) -> Sequence[Path]:
-    """Files with losses of candidates in a stage's folder: one, or one for each task."""
-    return sorted(stage.glob(f"{LOSSES}*.json"))
+def scored(run: Path) -> Path | None:
+    """Folder with the first measurements of candidates, if it exists: before any training, or a stage's."""
+    base = run / BASE
+    return base if base.exists() else first_stage(run)
+
+
+def measured(folder: Path) -> Sequence[Path]:
+    """Files with losses of candidates, or with another indicator, in a folder: one, or one for each task."""
+    return sorted(file for name in (LOSSES, INDICATOR) for file in folder.glob(f"{name}*.json"))
 
 
 def pools(run: Path) -> Sequence[Path]:

@@ -29,6 +29,7 @@ from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.guard import learn_guarded
 from sapo_lite.run.inputs import bind, kept_format
+from sapo_lite.run.measuring import measured_before_training
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
@@ -79,6 +80,8 @@ def run(
     groups = METHODS[recipe.adapter.method].groups(tasks)
     stages = [folder.stage(0, paths.UNTRAINED)]
     records = [finish_stage(context, tasks, learned, stages[0])]
+    if recipe.prompt.state == "base":
+        context = measured_before_training(context, groups, folder.base())
     events: list[GuardEvent] = []
     for number, group in enumerate(groups, start=1):
         stages.append(folder.stage(number, group_name(group)))

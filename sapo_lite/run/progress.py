@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
+from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.prompts.progress import PromptProgress
@@ -15,8 +16,12 @@ class RunProgress(PromptProgress, Protocol):
     """PromptProgress that also shows R so far, in percent: a row for each stage, a column for each task.
 
     `metrics` has the tasks in order, each with the metric of its scores; `watched` has the scores of what is
-    watched, by name and stage.
+    watched, by name and stage. `indicated` shows a task's candidates by an indicator other than loss.
     """
+
+    def indicated(
+        self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
+    ) -> None: ...
 
     def scores(
         self,
@@ -53,6 +58,11 @@ class Silent:
 
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
+    ) -> None:
+        pass
+
+    def indicated(
+        self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
     ) -> None:
         pass
 

@@ -14,6 +14,7 @@ from sapo_lite.prompts.confidence import Margin
 from sapo_lite.prompts.schedules import Rescoring
 from sapo_lite.run import paths
 from sapo_lite.run.binding import is_run
+from sapo_lite.run.stage_folder import Update
 from sapo_lite.support.files import write_json
 from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Candidate
@@ -96,6 +97,7 @@ class Results:
     rewriting: by task; empty if the recipe does not ask for it
     watched: scores of watched sets and tasks, by name; they are no part of matrices and metrics
     guard: drops that passed the line of the recipe's [guard], and what was done
+    updates: size of what each lesson's training has changed, by lesson
     notices: what a reader should know, a sentence each
     findings: of the checks of the data that the run used
     """
@@ -121,6 +123,7 @@ class Results:
     rewriting: dict[str, AnswersRewritten]
     watched: dict[str, WatchedScores] = field(default_factory=dict)
     guard: list[GuardEvent] = field(default_factory=list)
+    updates: dict[str, Update] = field(default_factory=dict)
     notices: list[str]
     findings: list[Finding] = field(default_factory=list)
 

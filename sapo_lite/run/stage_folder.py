@@ -29,11 +29,27 @@ class Watched:
 
 
 @dataclass(frozen=True)
+class Update:
+    """Size of what the training of a stage has changed.
+
+    gradient_norm: of the mean loss (nats per answer token) of all new rows before the first step, with
+        respect to the open block; None unless training.gradient_norm is true
+    update: Frobenius norm of the change of the weights, scale * B A of a new block, over all layers
+    layers: the same by layer
+    """
+
+    gradient_norm: float | None
+    update: float
+    layers: dict[str, float]
+
+
+@dataclass(frozen=True)
 class StageRecord:
     """Record of a finished stage.
 
     choices: by key, of the tasks that were learned in this stage; empty in the zero-shot stage
     watched: scores of watched sets and tasks, by name
+    update: None in the zero-shot stage, and in stages of earlier versions
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -41,6 +57,7 @@ class StageRecord:
     choices: dict[str, Choice]
     scores: StageScores
     watched: dict[str, Watched] = field(default_factory=dict)
+    update: Update | None = None
 
 
 @dataclass(frozen=True)

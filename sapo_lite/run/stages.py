@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sapo_lite.learning.adapters.replay import replay
+from sapo_lite.learning.gradient import joint_gradient_norm
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.learning.trainer import Step, train
+from sapo_lite.run import paths
 from sapo_lite.run.choosing import choose
 from sapo_lite.run.context import RunContext
-from sapo_lite.run.stage_folder import Stage
+from sapo_lite.run.stage_folder import Stage, Update
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import TrainingSet
 
@@ -62,12 +64,35 @@ def learn(
         new, seen = ([found.training_set for found in tasks.values()] for tasks in (learned, past))
         mixed_in = replay if way.replay else METHODS[context.recipe.adapter.method].replay_rows
         old = mixed_in(context.backbone, context.recipe.adapter, seen, new, context.seed(number))
+        if context.recipe.training.gradient_norm:
+            _measure_gradient(context, group, new, stage)
         _train(context, number, group, new, old, stage)
         learned = {task: found.after_training() for task, found in learned.items()}
         if adapter.after_task is not None:
             adapter.after_task([found.training_set for found in learned.values()], context.progress)
         stage.keep_adapter(adapter.save)
     return learned
+
+
+def _measure_gradient(context: RunContext, group: TaskGroup, new: list[TrainingSet], stage: Stage) -> None:
+    """Measure the gradient's norm on all new rows, once: a training that resumes has left step 0."""
+    rows, config = sum(len(one.rows) for one in new), context.recipe.training
+
+    def measured() -> float:
+        context.progress.stage(f"{_heading(context, group)} · measuring the gradient on {rows} examples")
+        return joint_gradient_norm(context.backbone, context.adapter, new, config.micro_batch_size)
+
+    stage.cached(paths.GRADIENT, measured)
+
+
+def update_of(context: RunContext, stage: Stage) -> Update:
+    """Size of what the training of a stage has changed, right after it."""
+    gradient = stage.cached_as(float, paths.GRADIENT, float) if stage.has(paths.GRADIENT) else None
+    return Update(gradient, context.adapter.update_norm(), context.adapter.update_norms())
+
+
+def _heading(context: RunContext, group: TaskGroup) -> str:
+    return context.heading(group[0]) if len(group) == 1 else f"all {len(group)} tasks"
 
 
 def _train(
@@ -80,7 +105,7 @@ def _train(
 ) -> None:
     """Train on the `new` training sets of the group's tasks, and on replayed rows of `old` tasks."""
     rows = sum(len(one.rows) for one in [*new, *old])
-    heading = context.heading(group[0]) if len(group) == 1 else f"all {len(group)} tasks"
+    heading = _heading(context, group)
     again = "".join(f", {len(one.rows)} of them of {one.task.name}" for one in old)
     context.progress.stage(f"{heading} · training on {rows} examples{again}")
     with context.progress.work("training", context.recipe.training.steps(rows), "steps") as meter:

@@ -11,6 +11,7 @@ from sapo_lite.learning.methods import TaskGroup
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.stage_folder import Stage, StageRecord, StageScores
+from sapo_lite.run.stages import update_of
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.watching import test_watched
 from sapo_lite.support.progress import Meter
@@ -40,7 +41,8 @@ def finish_stage(
     choices = {task.key: learned[task.id].choice for task in group}
     scores = _scores(context, tasks, learned, stage)
     watched = test_watched(context.watched, stage, context.usage, context.progress)
-    return stage.finish(StageRecord(choices, scores, watched))
+    update = update_of(context, stage) if group else None
+    return stage.finish(StageRecord(choices, scores, watched, update))
 
 
 def _checked(record: StageRecord, context: RunContext, tasks: Sequence[Task], stage: Stage) -> StageRecord:

@@ -14,7 +14,8 @@ from sapo_lite.data.watch_sets import read_watch_set, watch_sets
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.learning.rollout_counts import rollouts_drawn
 from sapo_lite.prompts.racing import rounds
-from sapo_lite.prompts.strategies import Sizes, strategy_of
+from sapo_lite.prompts.strategies import strategy_of
+from sapo_lite.prompts.strategy import Sizes
 from sapo_lite.recipe import Recipe
 from sapo_lite.types import Task, learned_tasks
 
@@ -41,13 +42,14 @@ class Work:
     """Counts of work, if the source makes all paraphrases that are asked for. With fewer, they are lower.
 
     prompts: paraphrases to make
-    forwards: pairs of candidate and example to score
+    forwards: pairs of candidate and example to score (losses)
     rollouts: answers to sample for rewriting
     steps: optimiser steps (without those of a rewriting policy)
     rows: training rows in these steps, counted once each epoch
     replayed: rows of earlier tasks among these
-    answers: answers to generate for test examples
+    answers: answers to generate, for test examples and to compare candidates by accuracy
     choices: choices of watch sets to score
+    gradients: training rows whose gradient is measured before the first step
     """
 
     prompts: int = 0
@@ -58,6 +60,7 @@ class Work:
     replayed: int = 0
     answers: Amount = NONE
     choices: int = 0
+    gradients: int = 0
 
     def __add__(self, other: "Work") -> "Work":
         return Work(
@@ -69,6 +72,7 @@ class Work:
             self.replayed + other.replayed,
             self.answers + other.answers,
             self.choices + other.choices,
+            self.gradients + other.gradients,
         )
 
     @property
@@ -82,7 +86,7 @@ class Work:
             1.0
             + self.forwards.most
             + self.choices
-            + 3 * self.rows
+            + 3 * (self.rows + self.gradients)
             + 2 * self.answers.most
             + 3 * self.rollouts
         )
@@ -140,6 +144,8 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
     untrained = frozenset({"zero-shot"})
     pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, untrained)]
     pieces += _watching(recipe, watched, 0, untrained)
+    if recipe.prompt.state == "base":
+        pieces += [Piece(0, task, _measured(recipe, task), frozenset({"losses"})) for task in tasks]
     for number, group in enumerate(method.groups(tasks), start=1):
         learned += group
         new = sum(len(task.train) for task in group)
@@ -181,8 +187,9 @@ def _learning(
     training = recipe.training
     steps = training.steps(sum(len(task.train) for task in group) + replayed)
     for task in group:
-        before = Work(forwards=_scored_before(recipe, task))
-        yield Piece(number, task, before, copied_with | ({"losses"} if number == 1 else set()))
+        if recipe.prompt.state != "base":
+            before = copied_with | ({"losses"} if number == 1 else set())
+            yield Piece(number, task, _measured(recipe, task), before)
         rollouts = rollouts_drawn(recipe.rewrite, len(task.train)) if recipe.rewrite.enabled else 0
         yield Piece(
             number,
@@ -191,6 +198,7 @@ def _learning(
                 forwards=_scored_in_training(recipe, task, steps),
                 rollouts=rollouts,
                 rows=training.epochs * len(task.train),
+                gradients=len(task.train) if training.gradient_norm else 0,
             ),
             copied_with,
         )
@@ -199,13 +207,16 @@ def _learning(
     yield Piece(number, alone, Work(steps=steps, rows=seen, replayed=seen), copied_with)
 
 
-def _scored_before(recipe: Recipe, task: Task) -> Amount:
-    """Forward passes before training. An upper bound if there is a race of more than one round."""
+def _measured(recipe: Recipe, task: Task) -> Work:
+    """Comparison of the candidates before training. An upper bound if a race has more than one round."""
     pool, examples = candidates(recipe, task), _examples(recipe, task)
-    if not recipe.needs.losses or pool < 2:
-        return NONE
-    races = recipe.scoring.race and strategy_of(recipe.prompt.model_dump()).races
-    return Amount(pool * examples, exact=not races or len(rounds(examples)) == 1)
+    strategy = strategy_of(recipe.prompt.model_dump())
+    if pool < 2 or not strategy.compares:
+        return Work()
+    if strategy.indicator is not None:
+        return Work(answers=Amount(pool * examples * strategy.indicator.answers))
+    races = recipe.scoring.race and strategy.races
+    return Work(forwards=Amount(pool * examples, exact=not races or len(rounds(examples)) == 1))
 
 
 def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:

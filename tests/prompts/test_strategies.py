@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from sapo_lite.prompts.indicators import CandidateValue
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.schedules import Adversarial, RandomSchedule, Rescored, TrainingContext
-from sapo_lite.prompts.strategies import STRATEGIES, Selection, Strategy, select, strategy_of, variants
+from sapo_lite.prompts.strategies import STRATEGIES, Selection, select, strategy_of, variants
+from sapo_lite.prompts.strategy import Strategy
 from sapo_lite.recipe import PromptConfig
 from sapo_lite.types import Candidate, TrainingRow
 from tiny import candidate_score, make_task
@@ -26,13 +28,19 @@ SCORES = [
     candidate_score(2, (9.0, 3.0), (2, 2)),
     candidate_score(3, (2.0, 0.0), (2, 2)),
 ]
+# Values of an indicator; the second and the fourth are equal.
+VALUES = [CandidateValue(index, value) for index, value in enumerate((40.0, 75.0, 12.5, 75.0))]
 # Every strategy and every variant, as the section `prompt` asks for it.
 SETTINGS: dict[str, dict[str, Any]] = {
     "fixed": {},
     "sapo": {},
     "sapo, top_k": {"top_k": 2},
     "sapo, rescore": {"rescore": "epoch"},
+    "sapo, accuracy": {"indicator": "accuracy"},
+    "sapo, length": {"indicator": "length"},
     "worst": {},
+    "worst, accuracy": {"indicator": "accuracy"},
+    "worst, length": {"indicator": "length"},
     "random": {},
     "paft": {},
     "paft, importance": {"sampling": "importance"},
@@ -60,7 +68,8 @@ def chosen_by(
     seed: int = 0,
     **settings: Any,
 ) -> Selection:
-    return select(config(name, **settings), TASK, candidates, scores, seed=seed, training=LATER)
+    prompt = config(name, **settings)
+    return select(prompt, TASK, candidates, scores, VALUES, seed=seed, training=LATER)
 
 
 def schedule_of(name: str, **settings: Any) -> RandomSchedule:
@@ -98,12 +107,22 @@ def test_settings_of_a_strategy_are_keys_of_the_section() -> None:
     own = [key for name in SETTINGS for key in strategy(name).settings]
     switches = [variant.setting for variant in variants()]
     assert {*own, *switches} <= set(PromptConfig.model_fields)
-    assert len(set(own)) == len(own)
+    assert len({(name, key) for name in SETTINGS for key in strategy(name).settings}) == len(own)
 
 
 @pytest.mark.parametrize(
     ("strategy", "chosen"),
-    [("fixed", 0), ("sapo", 1), ("worst", 2), ("sapo, top_k", 1), ("sapo, rescore", 1)],
+    [
+        ("fixed", 0),
+        ("sapo", 1),
+        ("worst", 2),
+        ("sapo, top_k", 1),
+        ("sapo, rescore", 1),
+        ("sapo, accuracy", 1),
+        ("sapo, length", 2),
+        ("worst, accuracy", 2),
+        ("worst, length", 1),
+    ],
 )
 def test_the_chosen_candidate(strategy: str, chosen: int) -> None:
     assert chosen_by(strategy).chosen is POOL[chosen]
@@ -132,7 +151,11 @@ def test_what_a_strategy_needs_is_as_declared() -> None:
         "sapo": (True, True, True),
         "sapo, top_k": (True, True, False),
         "sapo, rescore": (True, True, True),
+        "sapo, accuracy": (True, False, False),
+        "sapo, length": (True, False, False),
         "worst": (True, True, False),
+        "worst, accuracy": (True, False, False),
+        "worst, length": (True, False, False),
         "random": (True, False, False),
         "paft": (True, False, False),
         "paft, importance": (True, True, False),

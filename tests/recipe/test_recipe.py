@@ -113,6 +113,8 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "draws": 4,
             "top_k": 1,
             "rescore": "never",
+            "state": "current",
+            "indicator": "loss",
         },
         "paraphrase": {
             "backend": ["builtin"],
@@ -152,6 +154,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "micro_batch_size": 8,
             "pack": "auto",
             "gradient_checkpointing": True,
+            "gradient_norm": False,
             "checkpoint_every": 0,
         },
         "evaluation": {
@@ -318,6 +321,10 @@ def test_strategies_may_differ_by_settings_of_their_own(write_recipe: Callable[.
         ["strategy=paft", "sampling=adversarial", "draws=2", "hold=1"],
         ["strategy=sapo", "top_k=3", "hold=8"],
         ["strategy=sapo", "rescore=epoch"],
+        ["strategy=sapo", "top_k=3", "state=base"],
+        ["strategy=paft", "sampling=importance", "state=base"],
+        ["strategy=worst", "indicator=accuracy", "state=base"],
+        ["strategy=sapo", "indicator=length"],
     ):
         resolved = load_recipe(write_recipe(), [f"prompt.{setting}" for setting in settings]).resolved()
         for setting in settings:

@@ -219,6 +219,26 @@ IGNORED = [
     ),
     (["rescore=epoch", "top_k=2"], 'rescore: expected "never" (prompt.top_k is 2), found "epoch"'),
     (
+        ["indicator=length", "strategy=paft"],
+        'indicator: expected "loss" (prompt.strategy is "paft"), found "length"',
+    ),
+    (["indicator=accuracy", "top_k=2"], 'indicator: expected "loss" (prompt.top_k is 2), found "accuracy"'),
+    (
+        ["indicator=accuracy", "rescore=epoch"],
+        'indicator: expected "loss" (prompt.rescore is "epoch"), found "accuracy"',
+    ),
+    (
+        ["rescore=epoch", "state=base"],
+        'rescore: expected "never" (prompt.state is "base", but this is in the current one), found "epoch"',
+    ),
+    *(
+        (
+            ["state=base", *others],
+            'state: expected "current" (no candidate is measured on the model before training), found "base"',
+        )
+        for others in (["strategy=fixed"], ["strategy=random"], ["strategy=paft"], ["indicator=length"])
+    ),
+    (
         ["temperature=1", "strategy=paft"],
         'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
     ),

@@ -90,6 +90,26 @@ def test_decisions_of_schedules_survive_kills_between_decisions(tmp_path: Path, 
     assert_same_bytes(whole, broken)
 
 
+@pytest.mark.parametrize("indicator", ["loss", "accuracy"])
+def test_what_is_measured_before_training_survives_kills(tmp_path: Path, indicator: str) -> None:
+    """Killed between the candidates of two tasks on the untrained model, and between gradient and update."""
+    settings = [EVERY_STEP, "prompt.state=base", f"prompt.indicator={indicator}"]
+    settings += ["training.gradient_norm=true"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    small_run(whole, *settings)
+    kept = "losses" if indicator == "loss" else "indicator"
+    moments = (
+        f"base/{kept}-oldest.json",
+        "01-oldest/gradient.json",
+        MOMENTS["training the second task"],
+    )
+    for moment in moments:
+        kill_when(broken, moment, settings)
+        assert not (broken / "results.json").exists()
+    small_run(broken, *settings)
+    assert_same_bytes(whole, broken)
+
+
 @pytest.mark.parametrize("method", ["ewc", "replay"])
 def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
     """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""

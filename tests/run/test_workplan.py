@@ -17,6 +17,7 @@ from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.prompts import scoring
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run import measuring, stages
 from sapo_lite.run.workplan import Amount, RunPlan, plan_of
 from small import ROOT, SETTINGS, small_run
 
@@ -40,7 +41,9 @@ class Counted:
     rollouts: int = 0
     steps: int = 0
     rows: int = 0
+    gradients: int = 0
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
+    compared: Counter[str] = field(default_factory=Counter)
 
     def read_answers(self, run: Path) -> None:
         for path in run.glob("*/predictions/*.json"):
@@ -52,11 +55,13 @@ class Counted:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Counts while the real functions do their work."""
     found = Counted()
-    nll, begin, loss, roll_out = (
+    nll, begin, loss, roll_out, score, gradient = (
         scoring.answer_nll,
         RowBatcher.begin,
         RowBatcher._loss,
         rewriting.roll_out,
+        measuring._score,
+        stages.joint_gradient_norm,
     )
 
     def counting_nll(backbone: Any, rows: Any) -> Any:
@@ -77,6 +82,16 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
         found.rollouts += len(rollouts)
         return rollouts
 
+    def counting_score(context: Any, task: Any, instruction: str) -> float:
+        found.compared[task.key] += min(context.recipe.scoring.score_examples, len(task.train))
+        return score(context, task, instruction)
+
+    def counting_gradient(backbone: Any, adapter: Any, sets: Any, batch_size: int) -> float:
+        found.gradients += sum(len(one.rows) for one in sets)
+        return gradient(backbone, adapter, sets, batch_size)
+
+    monkeypatch.setattr(measuring, "_score", counting_score)
+    monkeypatch.setattr(stages, "joint_gradient_norm", counting_gradient)
     monkeypatch.setattr(scoring, "answer_nll", counting_nll)
     monkeypatch.setattr(RowBatcher, "begin", counting_begin)
     monkeypatch.setattr(RowBatcher, "_loss", counting_loss)
@@ -102,6 +117,14 @@ RUNS = {
         "adapter.method=joint",
     ),
     "rescore": ("prompt.rescore=epoch", "scoring.race=false"),
+    "base": ("prompt.state=base", "scoring.race=false", "training.gradient_norm=true"),
+    "accuracy": ("prompt.indicator=accuracy", "prompt.strategy=worst"),
+    "accuracy on base": ("prompt.indicator=accuracy", "prompt.state=base"),
+    "length": ("prompt.indicator=length",),
+    "importance on base, joint": (
+        *("prompt.strategy=paft", "prompt.sampling=importance", "prompt.state=base"),
+        *("adapter.method=joint", "training.gradient_norm=true"),
+    ),
     "replay": ("adapter.method=replay", "adapter.replay_share=0.5", "prompt.strategy=random"),
     "joint": ("adapter.method=joint", *ALL_PROMPTS, "prompt.strategy=worst"),
     "zero": ("adapter.method=zero", *ALL_PROMPTS, "evaluation.robustness=2"),
@@ -119,12 +142,15 @@ def check(run: Path, found: Counted, *settings: str) -> None:
     found.read_answers(run)
     pools = [json.loads(path.read_text(encoding="utf-8")) for path in run.glob("candidates/[!.]*.json")]
     assert sum(len(pool["candidates"]) - 1 for pool in pools) == plan.total.prompts
-    done = (found.rollouts, found.steps, found.rows)
-    assert done == (plan.total.rollouts, plan.total.steps, plan.total.rows)
+    done = (found.rollouts, found.steps, found.rows, found.gradients)
+    total = plan.total
+    assert done == (total.rollouts, total.steps, total.rows, total.gradients)
     # A chosen prompt that is the original has the same answers; nothing else may be missing.
     groups = METHODS[recipe.adapter.method].groups(tasks)
     learned = [(n, task) for n, group in enumerate(groups, start=1) for task in group]
     for number, task in learned:
+        when = 0 if recipe.prompt.state == "base" else number
+        found.answers[when, task.key] += found.compared[task.key]
         if not plan.of_task(task).answers.exact and results.chosen[task.key].index == 0:
             found.answers += Counter(
                 {(stage, task.key): len(task.test) for stage in range(number, len(groups) + 1)}

@@ -39,9 +39,12 @@ class BlockAdapter:
         self, backbone: "Backbone", config: "AdapterConfig", *, blocks: int, checkpointing: bool
     ) -> None:
         self.rank = config.rank
+        self.scale = config.alpha / config.rank
         self.dropout = config.dropout
         self.blocks = blocks
         self.active: slice = slice(0, 0)
+        # (A, B) of the open block when it was opened, by layer
+        self._opened: list[tuple[Tensor, Tensor]] = []
         # The method's extra loss on the open block's parameters, or None.
         self.penalty: Callable[[], Tensor] | None = None
         # The method's work after a task is learned, or None.
@@ -58,9 +61,12 @@ class BlockAdapter:
         )
         # pairs[i] = (A: [total rank, d_in], B: [d_out, total rank]) of one adapted layer
         self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
-        for module in self.model.modules():
+        # names of these layers in the model, in the same order
+        self.layers: list[str] = []
+        for name, module in self.model.named_modules():
             if hasattr(module, "lora_A") and "default" in module.lora_A:
                 self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
+                self.layers.append(name.removeprefix("base_model.model."))
         for a, b in self.pairs:
             a.data = torch.zeros_like(a, dtype=torch.float32)
             b.data = torch.zeros_like(b, dtype=torch.float32)
@@ -85,8 +91,11 @@ class BlockAdapter:
         """
         block = min(stage, self.blocks - 1)
         self.active = slice(block * self.rank, (block + 1) * self.rank)
-        if block < stage:
-            return
+        if block == stage:
+            self._begin_block(seed)
+        self._opened = self._open_factors()
+
+    def _begin_block(self, seed: int) -> None:
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():  # not through `.data`, whose writes Unsloth's cached copies do not notice
             for a, b in self.pairs:
@@ -94,6 +103,31 @@ class BlockAdapter:
                 nn.init.kaiming_uniform_(rows, a=math.sqrt(5), generator=generator)
                 a[self.active] = rows.to(a.device)
                 b[:, self.active] = 0
+
+    def _open_factors(self) -> list[tuple[Tensor, Tensor]]:
+        """Copies of (A, B) of the open block, by layer: float64 [rank, d_in], [d_out, rank], on the CPU."""
+        return [
+            (a[self.active].detach().cpu().double(), b[:, self.active].detach().cpu().double())
+            for a, b in self.pairs
+        ]
+
+    def update_norms(self) -> dict[str, float]:
+        """Size of the update by layer: Frobenius norm of scale * (B A - B0 A0) of the open block.
+
+        B0 A0 is the block's product when it was opened: 0 for a new block, so that the norm is that of
+        scale * B A. The products [d_out, d_in] are not formed.
+        """
+        found = {}
+        for layer, new, old in zip(self.layers, self._open_factors(), self._opened, strict=True):
+            a = torch.cat([new[0], old[0]])
+            b = torch.cat([new[1], -old[1]], dim=1)
+            square = ((a @ a.T) * (b.T @ b)).sum().item()  # the trace of (A A^T)(B^T B)
+            found[layer] = self.scale * math.sqrt(max(0.0, square))
+        return found
+
+    def update_norm(self) -> float:
+        """Size of the update over all layers: the root of the sum of squares of `update_norms`."""
+        return math.hypot(*self.update_norms().values())
 
     def frozen_state(self) -> list[Tensor]:
         """Copies of all weights that must not change while the open block is trained."""

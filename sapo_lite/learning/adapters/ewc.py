@@ -4,8 +4,7 @@ Elastic weight consolidation (Kirkpatrick et al. 2017, arXiv 1612.00796) in its 
 al. 2018, arXiv 1805.06370): one Fisher matrix and one anchor for any number of tasks.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.utils import parameters_to_vector
 
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.gradient import gradients_without_dropout
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
@@ -85,7 +85,7 @@ def fisher(
     with progress.work("Fisher information", len(rows.encoded), "examples") as meter:
         for number in range(len(rows.encoded)):
             rows.begin(number, 0, [number])
-            with _gradients_without_dropout(backbone, weights):
+            with gradients_without_dropout(backbone, weights):
                 rows.nll([number]).backward()
                 for square, weight in zip(squares, weights, strict=True):
                     if weight.grad is not None:
@@ -102,26 +102,3 @@ def fisher(
             "another adapter.method."
         )
     return mean
-
-
-@contextmanager
-def _gradients_without_dropout(backbone: "Backbone", weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Evaluation mode, except for modules that recompute their activations only in training mode.
-
-    The weights have no gradients at the start and at the end.
-    """
-    was_training = backbone.model.training
-    backbone.model.eval()
-    _clear(weights)
-    for module in backbone.model.modules():
-        module.training = bool(vars(module).get("gradient_checkpointing"))
-    try:
-        yield
-    finally:
-        _clear(weights)
-        backbone.model.train(was_training)
-
-
-def _clear(weights: Sequence[nn.Parameter]) -> None:
-    for weight in weights:
-        weight.grad = None
