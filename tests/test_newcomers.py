@@ -189,7 +189,7 @@ def shrinking(monkeypatch: pytest.MonkeyPatch) -> str:
         "one block of small weights, and all rows of earlier tasks again",
         build,
         replay_rows=lambda _backbone, _config, past, _new, _seed: list(past),
-        replay_count=lambda _config, past, _new: past,
+        replay_count=lambda _config, past, _new: sum(past),
         penalty=True,
         settings=("penalty_weight",),
     )

@@ -53,14 +53,19 @@ def no_rehearsal(
     return []
 
 
-def none_rehearsed(_config: "AdapterConfig", _past: int, _new: int) -> int:
+def none_rehearsed(_config: "AdapterConfig", _past: Sequence[int], _new: int) -> int:
     """Number of replayed rows: always 0."""
     return 0
 
 
-def replayed(config: "AdapterConfig", past: int, new: int) -> int:
-    """Number of rows of earlier tasks that are mixed into `new` rows, at most `past` (all earlier rows)."""
-    return min(past, max(1, round(config.replay_share * new)))
+def replayed(config: "AdapterConfig", past: Sequence[int], new: int) -> int:
+    """Number of rows of earlier tasks that are mixed into `new` rows.
+
+    past: number of rows of each earlier task
+    """
+    if config.replay_rows is not None:
+        return sum(min(rows, config.replay_rows) for rows in past)
+    return min(sum(past), max(1, round(config.replay_share * new)))
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Method:
     build: makes its BlockAdapter
     groups: the task groups, each learned together, of tasks or task ids
     replay_rows: rows of earlier tasks to mix in, from (backbone, config, past sets, new sets, seed)
-    replay_count: the number of these rows, from (config, number of past rows, number of new rows)
+    replay_count: the number of these rows, from (config, numbers of rows of past tasks, number of new rows)
     penalty: whether a penalty is added to the loss; its weight must not be 0
     settings: keys of the section `adapter` that not every method reads
     first_like: the method that learns the first task to the same bytes; "" if there is none
@@ -81,7 +86,7 @@ class Method:
     build: "Callable[..., BlockAdapter]"
     groups: Callable[[Sequence[Any]], list[tuple[Any, ...]]] = one_by_one
     replay_rows: "Callable[[Backbone, AdapterConfig, Sets, Sets, int], list[TrainingSet]]" = no_rehearsal
-    replay_count: Callable[["AdapterConfig", int, int], int] = none_rehearsed
+    replay_count: Callable[["AdapterConfig", Sequence[int], int], int] = none_rehearsed
     penalty: bool = False
     settings: tuple[str, ...] = ()
     first_like: str = ""
@@ -128,7 +133,7 @@ METHODS: dict[str, Method] = {
         _one_block,
         replay_rows=late("sapo_lite.learning.adapters.replay", "replay"),
         replay_count=replayed,
-        settings=("replay_share", "replay_by"),
+        settings=("replay_share", "replay_rows", "replay_by"),
     ),
     "joint": Method("one LoRA block, trained on all tasks together", _one_block, groups=all_at_once),
     "zero": Method("no training at all", _one_block, groups=nothing),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
@@ -97,6 +98,22 @@ def _is_json(path: Path) -> bool:
     return True
 
 
+# Names of transformers. The warm-up of the second one is replaced (AnswerTrainer.create_scheduler).
+_SCHEDULERS = {"cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+def logarithmic_warmup(step: int, warmup: int) -> float:
+    """Share of the learning rate in optimiser step `step` (from 0), after `warmup` steps all of it.
+
+    As DeepSpeed's WarmupLR with warmup_type "log", and 0 as its lowest rate. The engine of DeepSpeed sets the
+    rate after a step, so the formula lags by one step, and the first two steps have a rate of 0.
+    """
+    if not warmup:
+        return 1.0
+    warmup = max(2, warmup)  # as there: the logarithm of 1 is 0
+    return min(1.0, math.log(max(1, step)) / math.log(warmup))
+
+
 def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpoints: Path, seed: int) -> Any:
     from trl import SFTConfig
 
@@ -107,7 +124,7 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         per_device_train_batch_size=config.micro_batch_size,
         gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type=_SCHEDULERS[config.schedule],
         warmup_steps=math.ceil(config.warmup * config.steps(rows)),
         # Weight decay would change frozen rows; 8-bit Adam was not tested to keep them bit-identical.
         optim="adamw_torch",
@@ -178,6 +195,13 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
             rows.begin(step, epoch, numbers)
             return micro_batches, rows.tokens(numbers)
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            """The scheduler of transformers, but with a logarithmic warm-up before a constant rate."""
+            if self.args.lr_scheduler_type == _SCHEDULERS["constant"]:
+                warmup = int(self.args.warmup_steps)
+                self.lr_scheduler = LambdaLR(self.optimizer, lambda step: logarithmic_warmup(step, warmup))
+            return super().create_scheduler(num_training_steps, optimizer)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
             """Gradients of one micro-batch; if memory does not suffice, of one half after the other."""

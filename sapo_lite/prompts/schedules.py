@@ -54,10 +54,10 @@ class AfterTraining:
 
 @dataclass(frozen=True)
 class RandomSchedule:
-    """Candidates drawn at random (PAFT, section 3.2), each kept for `hold` optimiser steps.
+    """Candidates drawn at random (PAFT, section 3.2), each kept for `hold` optimiser steps, or training rows.
 
-    The draw depends only on the seed and the step, so a resumed training draws the same ones. It is uniform,
-    or has probabilities proportional to `weights`.
+    The draw depends only on the seed and the step or row, so a resumed training draws the same ones. It is
+    uniform, or has probabilities proportional to `weights`.
     """
 
     candidates: tuple[str, ...] = field(repr=False)
@@ -68,6 +68,13 @@ class RandomSchedule:
     def at(self, step: int, loss: Loss | None = None, epoch: int = 0) -> str:
         rng = random.Random(f"{self.seed}/{step // self.hold}")
         return rng.choices(self.candidates, self.weights)[0]
+
+    def on_rows(self, count: int) -> list[str]:
+        """The candidate on each of `count` training rows in all epochs, if `hold` counts rows.
+
+        Rows are counted in the order of the task's file; training shuffles them.
+        """
+        return [self.at(row) for row in range(count)]
 
     def after_training(self) -> AfterTraining:
         return AfterTraining()

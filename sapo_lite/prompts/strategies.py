@@ -227,5 +227,8 @@ def select(
         given = StrategyInput(config, candidates, scores, values, f"{seed}/{task.id}", training)
         chosen = strategy.choose(given)
         schedule = strategy.schedule(given) if strategy.schedule else None
-    rows = [TrainingRow(chosen.text, e.input, e.answer) for e in task.train]
+    instructions = [chosen.text] * len(task.train)
+    if isinstance(schedule, RandomSchedule) and config.hold_unit == "rows":
+        instructions, schedule = schedule.on_rows(len(task.train)), None  # from here on, nothing varies
+    rows = [TrainingRow(text, e.input, e.answer) for text, e in zip(instructions, task.train, strict=True)]
     return Selection(TrainingSet(task, rows, schedule), chosen)

@@ -14,7 +14,7 @@ class GuardConfig(Section):
     A task that was learned is compared with itself right after it was learned, a watched one with the
     untrained model. `unit` "standard_errors" takes the drop's own ones instead of points. Without `max_drop`,
     nothing is guarded. "stop" ends the run with exit code 3; "retry" goes back and trains with the candidate
-    of the next lowest loss, then also with rows of earlier tasks (adapter.replay_share).
+    of the next lowest loss, then also with rows of earlier tasks (adapter.replay_share, replay_rows).
     """
 
     max_drop: Positive | None = Field(default=None, description="a number above 0")

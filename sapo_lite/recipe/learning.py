@@ -11,6 +11,7 @@ from sapo_lite.recipe.values import (
     MethodName,
     Modules,
     NotNegative,
+    OptionalCount,
     OptionalNotNegative,
     Positive,
     Share,
@@ -23,11 +24,14 @@ class AdapterConfig(Section):
 
     `target_modules` are the layers that LoRA is put on: "auto" for q_proj and v_proj (as published) or what
     a model has in their place, "all-linear" for all linear layers of the decoder, or a list of names.
-    `penalty_weight` applies to "olora" (default 0.5, as published) and "ewc" (default 100). "ewc" computes
-    the Fisher information on a task's first `fisher_examples` rows, and multiplies that of earlier tasks by
-    `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones, `replay_share` times
-    as many in total. With `replay_by` "similarity", tasks whose instruction is less similar to the new one
-    get more rows (InsCL); with "uniform", all tasks get equally many.
+    `penalty_weight` applies to "olora" and "ewc" (default 100), once to every optimiser step. For "olora",
+    0.5 is the default: the form of the original O-LoRA, which divides by the accumulated micro-batches.
+    SAPO's released code adds 0.5 to each of 8 micro-batches undivided: its effective weight is 4.0. "ewc"
+    computes the Fisher information on a task's first `fisher_examples` rows, and multiplies that of earlier
+    tasks by `fisher_decay` at each task. "replay" mixes rows of earlier tasks into the new ones:
+    `replay_share` times as many as these, or, if `replay_rows` is set, that many for each earlier task
+    (InsCL: 200). With `replay_by` "similarity", tasks whose instruction is less similar to the new one get
+    more of them (InsCL); with "uniform", all tasks get equally many.
     """
 
     method: MethodName = "lorainc"
@@ -39,6 +43,7 @@ class AdapterConfig(Section):
     fisher_examples: Count = 100
     fisher_decay: Fraction = 1.0
     replay_share: Positive = 0.1
+    replay_rows: OptionalCount = None
     replay_by: Literal["similarity", "uniform"] = "similarity"
 
 
@@ -46,12 +51,17 @@ class TrainingConfig(Section):
     """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
 
     `pack` puts rows of one prompt after one copy of it; "auto" does so if that is exact, which it is without
-    dropout of the LoRA or of the model. `warmup` is a share of all steps; `checkpoint_every` is in optimiser
-    steps, 0 for no checkpoints. `gradient_norm` measures the gradient on all rows before the first step.
+    dropout of the LoRA or of the model. `checkpoint_every` is in optimiser steps, 0 for no checkpoints.
+    `gradient_norm` measures the gradient on all rows before the first step.
+
+    `warmup` is a share of all steps. With `schedule` "cosine", the learning rate rises linearly during the
+    warm-up and then falls to 0 as a cosine. With "constant", it rises logarithmically and then stays: the
+    WarmupLR of DeepSpeed, with which SAPO's released code trains, although its scripts say cosine.
     """
 
     epochs: Count = 10
     learning_rate: Positive = 1e-4
+    schedule: Literal["cosine", "constant"] = "cosine"
     warmup: Share = 0.05
     batch_size: Count = 64
     micro_batch_size: Count = 8

@@ -31,6 +31,11 @@ RULES = (
         '"batch_mean" (protocol is "paper")',
     ),
     Rule(
+        ("prompt.hold_unit", "prompt.sampling"),
+        lambda unit, sampling: unit == "steps" or sampling != "adversarial",
+        '"steps" (prompt.sampling is "adversarial", which decides by the loss of an optimiser step)',
+    ),
+    Rule(
         ("prompt.rescore", "training.epochs"),
         lambda rescore, epochs: rescore == "never" or epochs > 1,
         '"never" (training.epochs is 1)',

@@ -117,7 +117,9 @@ class SequenceConfig(Section):
 class PromptConfig(Section):
     """Choice of a task's prompt: the original, by lowest or highest loss, or at random.
 
-    "paft" trains with many candidates: it draws one after another and keeps each for `hold` optimiser steps.
+    "paft" trains with many candidates: it draws one after another and keeps each for `hold` optimiser steps
+    or, with `hold_unit` "rows", for `hold` training rows in the order of the file. Then an optimiser step has
+    several candidates, and a row keeps its own in all epochs, as in the code of PAFT's authors (with hold 1).
     `sampling` is the kind of draw. "uniform" is the published one. "importance" has probabilities
     proportional to exp(-pre-update loss / temperature), so candidates that SAPO would choose are drawn most
     (losses in nats per answer token). "adversarial" draws `draws` different candidates and keeps the one with
@@ -139,6 +141,7 @@ class PromptConfig(Section):
     strategy: StrategyName = "sapo"
     sampling: Sampling = "uniform"
     hold: Count = 4
+    hold_unit: Literal["steps", "rows"] = "steps"
     temperature: Positive = TEMPERATURE
     draws: Count = 4
     top_k: Count = 1

@@ -119,6 +119,7 @@ OptionalText = Annotated[str | None, Field(min_length=1, description="a text in 
 Switch = Annotated[bool, Field(description="true or false")]
 Count = Annotated[int, Field(ge=1, description="a whole number of at least 1")]
 CountOrNone = Annotated[int, Field(ge=0, description="a whole number of at least 0")]
+OptionalCount = Annotated[int | None, Field(ge=1, description="a whole number of at least 1")]
 OptionalSeed = Annotated[int | None, Field(ge=0, description="a whole number of at least 0")]
 Positive = Annotated[float, Field(gt=0, description="a number above 0")]
 NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0")]

@@ -138,7 +138,7 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
 
     Not counted: retries of the guard, and tasks of lm-evaluation-harness, whose sizes are not known here.
     """
-    method, past, learned = METHODS[recipe.adapter.method], 0, list[Task]()
+    method, past, learned = METHODS[recipe.adapter.method], list[int](), list[Task]()
     watched = [task for task in tasks if task.watched]
     tasks = learned_tasks(tasks)
     untrained = frozenset({"zero-shot"})
@@ -150,7 +150,7 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
         learned += group
         new = sum(len(task.train) for task in group)
         replayed = method.replay_count(recipe.adapter, past, new)
-        past += new
+        past += [len(task.train) for task in group]
         copied_with = frozenset({"first stage"} if number == 1 else ())
         pieces += _learning(recipe, group, replayed, number, copied_with)
         pieces += _tests(recipe, tasks, learned, number, copied_with)

@@ -297,6 +297,21 @@ def test_the_olora_penalty_is_half_the_l1_sum_of_overlaps(make_backbone: MAKE) -
     assert not a1.grad[: 2 * RANK].any()
 
 
+def test_the_released_weight_of_the_olora_penalty_is_eight_times_the_default_one(make_backbone: MAKE) -> None:
+    gradients = []
+    for settings in ({}, {"penalty_weight": 4.0}):
+        adapter = attach(make_backbone("qwen3"), "olora", **settings)
+        fill_blocks(adapter, 1)
+        adapter.open_block(1, seed=1)
+        assert adapter.penalty is not None
+        adapter.penalty().backward()
+        gradients.append([a.grad for a, _ in adapter.pairs])
+    for default, released in zip(*gradients, strict=True):
+        assert default is not None
+        assert default.any()
+        assert torch.equal(released, 8 * default)
+
+
 def test_the_olora_penalty_is_zero_for_the_first_task(make_backbone: MAKE) -> None:
     adapter = attach(make_backbone("qwen3"), "olora")
     adapter.open_block(0, seed=0)

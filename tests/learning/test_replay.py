@@ -95,7 +95,18 @@ def test_a_division_adds_up_exactly_and_is_off_by_less_than_one(
 def test_the_number_of_rows_is_a_share_of_the_new_ones_at_least_one_at_most_all(
     share: float, past: int, new: int, expected: int
 ) -> None:
-    assert replayed(adapter_config(replay_share=share), past, new) == expected
+    assert replayed(adapter_config(replay_share=share), [past - 2, 2], new) == expected
+
+
+@pytest.mark.parametrize(("past", "expected"), [([1000], 200), ([1000] * 4, 800), ([1000, 30, 200], 430)])
+def test_a_number_of_rows_is_that_of_each_earlier_task_or_all_it_has(past: list[int], expected: int) -> None:
+    assert replayed(adapter_config(replay_rows=200, replay_share=0.5), past, 1000) == expected
+
+
+@given(st.integers(1, 50), st.lists(st.integers(1, 90), min_size=1, max_size=6))
+def test_divided_equally_each_task_gives_its_number_of_rows(rows: int, limits: list[int]) -> None:
+    total = replayed(adapter_config(replay_rows=rows), limits, 10)
+    assert divided(total, [1.0] * len(limits), limits) == [min(rows, limit) for limit in limits]
 
 
 # --- of which task
@@ -124,6 +135,25 @@ def test_uniform_replay_takes_as_many_of_each(backbone: Backbone) -> None:
     config = adapter_config(replay_share=1.0, replay_by="uniform")
     found = sizes(replay(backbone, config, past, [NEW], seed=0))
     assert found == {"task0": 8, "task1": 8, "task2": 7, "task3": 7}
+
+
+def test_rows_of_each_task_are_drawn_uniformly_or_divided_by_distance(backbone: Backbone) -> None:
+    past = [part(n, 40, text) for n, text in enumerate(INSTRUCTIONS[:3])]
+    uniform = adapter_config(replay_rows=7, replay_by="uniform")
+    assert sizes(replay(backbone, uniform, past, [NEW], seed=0)) == {"task0": 7, "task1": 7, "task2": 7}
+    _, near, far = distances(backbone, past, [NEW])
+    found = sizes(replay(backbone, adapter_config(replay_rows=7), past, [NEW], seed=0))
+    assert found == {"task1": round(21 * near / (near + far)), "task2": round(21 * far / (near + far))}
+
+
+def test_a_task_whose_rows_have_many_instructions_is_embedded_by_its_original_one(backbone: Backbone) -> None:
+    plain = part(1, 4, INSTRUCTIONS[2])
+    mixed = replace(
+        plain,
+        rows=[replace(row, instruction=text) for row, text in zip(plain.rows, INSTRUCTIONS, strict=True)],
+    )
+    assert distances(backbone, [mixed], [NEW]) == distances(backbone, [plain], [NEW])
+    assert distances(backbone, [plain], [mixed]) == [0]
 
 
 def test_tasks_of_the_same_instruction_are_replayed_alike(backbone: Backbone) -> None:

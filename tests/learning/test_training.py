@@ -15,7 +15,7 @@ from torch import Tensor
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.trainer import Step, logarithmic_warmup, train
 from sapo_lite.model.attention import PackLayout
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
@@ -26,7 +26,7 @@ from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
 TASK = make_task(12)
 MAKE = Callable[..., Backbone]
-# No strategy mixes instructions within a step so far; the trainer must not rely on it.
+# Several instructions within a step, as with prompt.hold_unit = "rows".
 WORDINGS = (TASK.instruction, TASK.instruction, "判断情感")
 ROWS = [TrainingRow(WORDINGS[n % 3], e.input, e.answer) for n, e in enumerate(TASK.train)]
 
@@ -396,24 +396,61 @@ def test_every_row_is_seen_once_an_epoch(
     assert first != second  # shuffled anew
 
 
-def test_the_rate_warms_up_and_falls_as_a_cosine(
-    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backbone = make_backbone("qwen3")
-    optimisers: list[tuple[float, float]] = []
+@pytest.fixture
+def optimisers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Learning rate and weight decay of each optimiser step from now on."""
+    found: list[tuple[float, float]] = []
     step = torch.optim.AdamW.step
 
     def spy(self: torch.optim.AdamW, *args: Any, **kwargs: Any) -> Any:
-        optimisers.extend((group["lr"], group["weight_decay"]) for group in self.param_groups[:1])
+        found.extend((group["lr"], group["weight_decay"]) for group in self.param_groups[:1])
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
+    return found
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine(
+    make_backbone: MAKE, tmp_path: Path, optimisers: list[tuple[float, float]]
+) -> None:
+    backbone = make_backbone("qwen3")
     # 10 steps, of which 0.15 x 10, rounded up, warm up.
     settings = config(epochs=5, learning_rate=1e-3, batch_size=4, micro_batch_size=4, warmup=0.15)
     learn(backbone, start(backbone), settings, tmp_path, rows=ROWS[:8])
     rates = [0.0, 0.5e-3] + [0.5e-3 * (1 + math.cos(math.pi * n / 8)) for n in range(8)]
     assert [rate for rate, _ in optimisers] == pytest.approx(rates)
     assert {decay for _, decay in optimisers} == {0.0}
+
+
+def test_a_constant_rate_warms_up_as_a_logarithm_one_step_late_and_stays(
+    make_backbone: MAKE, tmp_path: Path, optimisers: list[tuple[float, float]]
+) -> None:
+    """The published 160 steps with 5 % of warm-up, as DeepSpeed's WarmupLR gives them to its engine."""
+    backbone = make_backbone("qwen3")
+    settings = config(
+        epochs=160, learning_rate=1e-4, batch_size=2, schedule="constant", warmup=0.05, micro_batch_size=2
+    )
+    learn(backbone, start(backbone), settings, tmp_path, rows=ROWS[:2])
+    # log(1), log(1), log(2), ... log(7) by log(8)
+    warm_up = [0.0, 0.0, 1 / 3, 0.528321, 2 / 3, 0.773976, 0.861654, 0.935785]
+    rates = [rate for rate, _ in optimisers]
+    assert rates == pytest.approx([share * 1e-4 for share in warm_up] + [1e-4] * 152, rel=1e-6)
+    assert sum(rates) / 160 == pytest.approx(0.9756e-4, rel=1e-4)  # with a cosine: 0.5e-4
+
+
+@pytest.mark.parametrize(
+    ("warmup", "expected"),
+    [
+        (0, [1, 1, 1, 1, 1]),
+        (1, [0, 0, 1, 1, 1]),  # as two
+        (2, [0, 0, 1, 1, 1]),
+        (3, [0, 0, math.log(2) / math.log(3), 1, 1]),
+        (4, [0, 0, 0.5, math.log(3) / math.log(4), 1]),
+    ],
+)
+def test_a_short_logarithmic_warm_up_ends_at_the_whole_rate(warmup: int, expected: list[float]) -> None:
+    assert [logarithmic_warmup(step, warmup) for step in range(5)] == pytest.approx(expected)
+    assert logarithmic_warmup(10**6, warmup) == 1
 
 
 # --- the seed
@@ -443,10 +480,15 @@ class Killed(BaseException):
 def interrupted(make_backbone: MAKE, tmp_path: Path) -> Callable[..., BlockAdapter]:
     """Train as a new process would: a fresh model, and the folder as the last one left it."""
     # 3 steps an epoch (the last of fewer rows), 6 in all; a checkpoint after steps 2, 4 and 6.
-    settings = config(epochs=2, batch_size=4, micro_batch_size=2, checkpoint_every=2)
+    usual = config(epochs=2, batch_size=4, micro_batch_size=2, checkpoint_every=2)
 
     def go(
-        folder: str, die_at: int = 0, family: str = "qwen3", quantization: str = "none", steps: Any = None
+        folder: str,
+        die_at: int = 0,
+        family: str = "qwen3",
+        quantization: str = "none",
+        steps: Any = None,
+        settings: TrainingConfig = usual,
     ) -> BlockAdapter:
         backbone = make_backbone(family, quantization)
         adapter = start(backbone, dropout=0.1)
@@ -531,6 +573,23 @@ def test_training_killed_at_any_step_ends_bit_identical(
         assert identical(weights(adapter), expected)
         assert steps == whole[first - 1 :]
         assert not (tmp_path / folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("die_at", [3, 5])
+def test_a_constant_rate_goes_on_after_a_kill_where_it_was(
+    interrupted: Callable[..., BlockAdapter], optimisers: list[tuple[float, float]], die_at: int
+) -> None:
+    # 6 steps, of which 4 warm up: one kill during the warm-up, one after it.
+    settings = config(epochs=2, checkpoint_every=2, schedule="constant", warmup=0.6)
+    expected = weights(interrupted("whole", settings=settings))
+    whole = list(optimisers)
+    optimisers.clear()
+    with pytest.raises(Killed):
+        interrupted("killed", die_at, settings=settings)
+    optimisers.clear()
+    assert identical(weights(interrupted("killed", settings=settings)), expected)
+    assert len(whole) == 6
+    assert optimisers == whole[LEFT[die_at][1] - 1 :]
 
 
 def test_training_killed_twice_ends_bit_identical(interrupted: Callable[..., BlockAdapter]) -> None:

@@ -66,6 +66,11 @@ def test_replayed_rows_are_planned() -> None:
     ]
 
 
+def test_replayed_rows_of_each_task_are_planned() -> None:
+    assert plan_lines("replay", "adapter.replay_rows=30")[1] == "stars 50+30 10 21 420 10 up to 40"
+    assert plan_lines("replay", "adapter.replay_rows=300")[1] == "stars 50+100 10 21 420 19 up to 40"
+
+
 def test_joint_is_planned_as_one_training_and_two_stages_of_tests() -> None:
     assert plan_lines("joint") == [
         "mood 100 100 21 420 up to 300",

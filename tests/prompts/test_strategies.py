@@ -204,6 +204,23 @@ def test_a_candidate_is_held_for_so_many_steps_and_then_another_is_drawn(strateg
     assert schedule_of(strategy, hold=3).at(299) == prompts[299]
 
 
+@pytest.mark.parametrize("strategy", ["paft", "paft, importance", "sapo, top_k"])
+@pytest.mark.parametrize("hold", [1, 3])
+def test_a_candidate_is_held_for_so_many_rows_in_the_order_of_the_file(strategy: str, hold: int) -> None:
+    task = make_task(60)
+    found = select(
+        config(strategy, hold=hold, hold_unit="rows"), task, POOL, SCORES, seed=3, training=LATER
+    ).training_set
+    assert found.schedule is None  # a row keeps its candidate in all epochs
+    texts = [row.instruction for row in found.rows]
+    assert [(row.input, row.answer) for row in found.rows] == [(e.input, e.answer) for e in task.train]
+    # The draws of the steps, by rows.
+    steps = schedule_of(strategy, hold=hold)
+    assert texts == [steps.at(number) for number in range(60)]
+    assert all(len(set(texts[n : n + hold])) == 1 for n in range(0, 60, hold))
+    assert len(set(texts)) > 1
+
+
 def test_paft_draws_every_candidate_about_equally_often_the_original_included() -> None:
     counts = drawn(schedule_of("paft"), 400)
     assert set(counts) == {candidate.text for candidate in POOL}

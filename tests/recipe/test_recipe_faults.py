@@ -154,7 +154,10 @@ IMPOSSIBLE = [
     ("adapter.fisher_examples=0", "a whole number of at least 1, found 0"),
     ("adapter.fisher_decay=1.1", "a number from 0 to 1, found 1.1"),
     ("adapter.replay_share=0", "a number above 0, found 0"),
+    ("adapter.replay_rows=0", "a whole number of at least 1, found 0"),
     ("adapter.replay_by=random", '"similarity" or "uniform", found "random"'),
+    ("training.schedule=linear", '"cosine" or "constant", found "linear"'),
+    ("prompt.hold_unit=epochs", '"steps" or "rows", found "epochs"'),
     ("paraphrase.timeout=false", "a number above 0, found false"),
     ("paraphrase.count=-1", "a whole number of at least 0, found -1"),
     ("model.name=2024-01-01", "a text in quotes, found 2024-01-01"),
@@ -241,6 +244,11 @@ IGNORED = [
     (
         ["temperature=1", "strategy=paft"],
         'temperature: expected 0.2 (prompt.sampling is "uniform"), found 1',
+    ),
+    (
+        ["hold_unit=rows", "sampling=adversarial", "strategy=paft"],
+        'hold_unit: expected "steps" (prompt.sampling is "adversarial", which decides by the loss of an '
+        'optimiser step), found "rows"',
     ),
     (["draws=2", "strategy=paft"], 'draws: expected 4 (prompt.sampling is "uniform"), found 2'),
 ]

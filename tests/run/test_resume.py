@@ -110,6 +110,18 @@ def test_what_is_measured_before_training_survives_kills(tmp_path: Path, indicat
     assert_same_bytes(whole, broken)
 
 
+def test_candidates_held_by_rows_and_a_constant_rate_survive_a_kill(tmp_path: Path) -> None:
+    """The second task's training goes on from a checkpoint, with rows of the first one."""
+    rows = ("prompt.strategy=paft", "prompt.hold=1", "prompt.hold_unit=rows", "adapter.method=replay")
+    settings = [EVERY_STEP, *rows, "adapter.replay_rows=5", "training.schedule=constant"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    small_run(whole, *settings)
+    kill_when(broken, MOMENTS["training the second task"], settings)
+    assert not (broken / "02-odd_one_out/adapter").exists()
+    small_run(broken, *settings)
+    assert_same_bytes(whole, broken)
+
+
 @pytest.mark.parametrize("method", ["ewc", "replay"])
 def test_what_a_method_keeps_of_earlier_tasks_survives_a_kill(tmp_path: Path, method: str) -> None:
     """The second task's training goes on from a checkpoint, with the same penalty or the same old rows."""

@@ -111,6 +111,12 @@ RUNS = {
     "race": ("sequence.train_examples=40", "scoring.score_examples=40"),
     "chosen prompts alone": ("evaluation.prompts=chosen",),
     "paft": ("prompt.strategy=paft", "prompt.hold=1"),
+    "paft by rows": (
+        "prompt.strategy=paft",
+        "prompt.hold=1",
+        "prompt.hold_unit=rows",
+        "adapter.method=replay",
+    ),
     "adversarial": ("prompt.strategy=paft", "prompt.sampling=adversarial", "prompt.draws=2", "prompt.hold=1"),
     "adversarial, joint": (
         *("prompt.strategy=paft", "prompt.sampling=adversarial", "prompt.draws=3", "prompt.hold=3"),
@@ -126,6 +132,7 @@ RUNS = {
         *("adapter.method=joint", "training.gradient_norm=true"),
     ),
     "replay": ("adapter.method=replay", "adapter.replay_share=0.5", "prompt.strategy=random"),
+    "replay of each": ("adapter.method=replay", "adapter.replay_rows=3", "training.schedule=constant"),
     "joint": ("adapter.method=joint", *ALL_PROMPTS, "prompt.strategy=worst"),
     "zero": ("adapter.method=zero", *ALL_PROMPTS, "evaluation.robustness=2"),
     "rewrite by best_of": (*REWRITE, "rewrite.policy=best_of", "sequence.train_examples=20"),

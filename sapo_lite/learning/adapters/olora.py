@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
     from sapo_lite.recipe import AdapterConfig
 
-# Default weight of the penalty, as in the released code.
+# Default weight of the penalty in an optimiser step: that of the original O-LoRA, whose training divides by
+# the number of accumulated micro-batches. The trainer of SAPO's release adds 0.5 x penalty to each of 8
+# micro-batches and does not divide, so its effective weight is 4.0.
 WEIGHT = 0.5
 
 
 def orthogonality(adapter: BlockAdapter) -> Tensor:
     """Sum over layers of sum |A_past @ A_new.T|, an L1 sum; A is the [rank, d_in] factor of LoRA.
 
-    O-LoRA's penalty as in the released code, before its weight. Zero in the first task.
+    O-LoRA's penalty before its weight. Zero in the first task.
     """
     overlaps = [(a[adapter.past].detach() @ a[adapter.active].T).abs().sum() for a, _ in adapter.pairs]
     return torch.stack(overlaps).sum()

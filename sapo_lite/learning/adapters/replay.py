@@ -28,21 +28,24 @@ def replay(
 ) -> list[TrainingSet]:
     """Rows of earlier tasks, drawn with the seed, with the instructions they were trained with.
 
+    In all, there are `replay_share` times as many as new rows, or `replay_rows` for each earlier task (InsCL:
+    200). `replay_by` divides them among the tasks; a task that has fewer rows than its part gives all, and
+    the others give the rest.
+
     With `replay_by = "similarity"`, a task's share of the rows is proportional to its distance from the new
     task, so the most different tasks are replayed most. This is InsCL's dynamic replay (arXiv 2403.11435, and
     its released code): sizes proportional to the Wasserstein distance W_1 between instruction embeddings
     under the cosine distance. InsCL's tasks have many instructions each, ours have one, and between single
-    points W_1 is their distance. Three things differ from InsCL. The embeddings are the backbone's (InsCL
-    uses a sentence encoder). The budget is relative to the new rows (InsCL's is a number of rows for each
-    earlier task). Rows are drawn uniformly: InsCL prefers some of a task's instructions, by tags from a chat
-    model (InsInfo).
+    points W_1 is their distance. Two things differ from InsCL. The embeddings are the backbone's (InsCL uses
+    a sentence encoder). A task's rows are drawn uniformly: InsCL prefers some of a task's instructions, by
+    tags from a chat model (InsInfo).
     """
     if not past:
         return []
     by_similarity = config.replay_by == "similarity"
     weights = distances(backbone, past, new) if by_similarity else [1.0] * len(past)
     available = [len(training_set.rows) for training_set in past]
-    total = replayed(config, sum(available), sum(len(training_set.rows) for training_set in new))
+    total = replayed(config, available, sum(len(training_set.rows) for training_set in new))
     sizes = divided(total, weights, available)
     return [
         replace(
@@ -79,10 +82,16 @@ def divided(total: int, weights: Sequence[float], limits: Sequence[int]) -> list
 
 def distances(backbone: "Backbone", past: Sequence[TrainingSet], new: Sequence[TrainingSet]) -> list[float]:
     """Cosine distance, in [0, 2], of each past task's instruction from that of the new one."""
-    (ours,) = (_embedding(backbone, training_set.rows[0].instruction) for training_set in new)
-    theirs = [_embedding(backbone, training_set.rows[0].instruction) for training_set in past]
+    (ours,) = (_embedding(backbone, _instruction(training_set)) for training_set in new)
+    theirs = [_embedding(backbone, _instruction(training_set)) for training_set in past]
     # For vectors of length 1; exactly 0 for equal ones.
     return [float((ours - other).square().sum() / 2) for other in theirs]
+
+
+def _instruction(training_set: TrainingSet) -> str:
+    """The instruction on all rows; the original one if rows have different ones (prompt.hold_unit "rows")."""
+    found = {row.instruction for row in training_set.rows}
+    return found.pop() if len(found) == 1 else training_set.task.instruction
 
 
 def _embedding(backbone: "Backbone", instruction: str) -> Tensor:
