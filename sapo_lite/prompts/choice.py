@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sapo_lite.prompts.confidence import Margin, certainty, resolution
-from sapo_lite.prompts.losses import CandidateLoss
+from sapo_lite.prompts.leads import Rule
+from sapo_lite.prompts.losses import CandidateLoss, highest, lowest
+from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate a task is trained with and, if losses were measured, the confidence interval of its lead.
+    """The candidate a task is trained with and, if losses were measured, its lead, corrected for the choice.
 
     Each of the two losses says on how many examples it was measured. It is `partial` for a candidate that
     left a race early.
@@ -37,7 +39,10 @@ def describe_choice(
     """The choice and its margin, from the losses of at least two candidates, or from none."""
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
-    margin = certainty(scores, chosen.index, resolution=resolution(backbone)) if scores else None
+    margin = None
+    if scores:
+        rule = _rule(strategy, chosen, scores)
+        margin = certainty(scores, chosen.index, rule=rule, resolution=resolution(backbone))
     return Choice(
         strategy,
         chosen,
@@ -49,3 +54,12 @@ def describe_choice(
         original_examples_scored=len(original.examples) if original else None,
         original_partial=original.partial if original else None,
     )
+
+
+def _rule(strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> Rule:
+    """How losses made the choice: not if the strategy keeps the original, or another rank was asked for."""
+    if STRATEGIES[strategy].keeps_original:
+        return "given"
+    if chosen.index == lowest(scores).index:
+        return "lowest"
+    return "highest" if chosen.index == highest(scores).index else "given"

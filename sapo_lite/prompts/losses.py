@@ -19,7 +19,9 @@ class CandidateLoss:
     `nll_sum[i]` is the summed negative log-likelihood, in nats, of the answer tokens of training
     example `examples[i]`; `tokens[i]` is the number of these tokens. Every mean in use can be computed from
     them. A candidate that was scored in full has `total` examples, in the order of the file. One that left a
-    race early has fewer, in the order of the race, which is the same for all candidates.
+    race early has fewer, in the order of the race, which is the same for all candidates. A race measures more
+    of a rare kind of answer than its share; `weights[i]` then says how much example i counts in all means, 1 on
+    average. Without weights all count alike.
     """
 
     index: int
@@ -28,6 +30,7 @@ class CandidateLoss:
     examples: tuple[int, ...] = field(repr=False)
     total: int
     reduction: Reduction = "token_mean"
+    weights: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def partial(self) -> bool:
@@ -42,7 +45,7 @@ class CandidateLoss:
     @property
     def token_mean(self) -> float:
         """Nats per answer token over all tokens (independent of batching)."""
-        return math.fsum(self.nll_sum) / sum(self.tokens)
+        return _mean(self.nll_sum, self.tokens, self.weights)
 
     @property
     def batch_mean(self) -> float:
@@ -89,8 +92,23 @@ def excess(score: CandidateLoss, over: CandidateLoss) -> float:
     """Loss of one candidate minus another's, in nats per answer token, on their common examples."""
     if not (score.partial or over.partial):
         return score.loss - over.loss
-    n = min(len(score.examples), len(over.examples))  # both are beginnings of the same order
-    return (math.fsum(score.nll_sum[:n]) - math.fsum(over.nll_sum[:n])) / sum(over.tokens[:n])
+    n, weights = shared(score, over)
+    tokens = over.tokens[:n]
+    return _mean(score.nll_sum[:n], tokens, weights) - _mean(over.nll_sum[:n], tokens, weights)
+
+
+def shared(one: CandidateLoss, other: CandidateLoss) -> tuple[int, tuple[float, ...]]:
+    """Number and weights of the common examples: both lists are beginnings of the same order."""
+    shorter = min(one, other, key=lambda score: len(score.examples))
+    return len(shorter.examples), shorter.weights
+
+
+def _mean(nll_sum: Sequence[float], tokens: Sequence[int], weights: Sequence[float]) -> float:
+    """Nats per answer token. Without weights, all examples count alike."""
+    if not weights:
+        return math.fsum(nll_sum) / sum(tokens)
+    nats, count = (math.fsum(w * x for w, x in zip(weights, own, strict=True)) for own in (nll_sum, tokens))
+    return nats / count
 
 
 def scores_to_json(scores: Sequence[CandidateLoss]) -> list[dict[str, Any]]:
@@ -107,6 +125,7 @@ def scores_from_json(saved: Sequence[dict[str, Any]]) -> list[CandidateLoss]:
             tuple(s["examples"]),
             s["total"],
             s["reduction"],
+            tuple(s.get("weights", ())),
         )
         for s in saved
     ]

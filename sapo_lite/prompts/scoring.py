@@ -13,6 +13,7 @@ from sapo_lite.model.loss import answer_nll
 from sapo_lite.prompts.losses import CandidateLoss, Reduction
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.racing import Round, race
+from sapo_lite.prompts.strata import strata, weights
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate, Task, TrainingRow
 
@@ -59,20 +60,29 @@ def race_scores(
     if len(candidates) < 2:
         return score(backbone, task, candidates, examples=examples, on_score=on_score)
     by_index = {candidate.index: candidate for candidate in candidates}
-    total = len(task.train[:examples])
+    total, kinds = len(task.train[:examples]), _kinds(backbone, task, examples)
     measured: dict[int, CandidateLoss] = {}
 
     def measure(index: int, positions: Sequence[int]) -> Sequence[float]:
         nll_sum, tokens = _losses(backbone, task, by_index[index], positions)
         before = measured.get(index, CandidateLoss(index, (), (), (), total))
+        places = (*before.examples, *positions)
+        parts = weights(kinds, places) if len(places) < total else ()
         measured[index] = CandidateLoss(
-            index, before.nll_sum + nll_sum, before.tokens + tokens, (*before.examples, *positions), total
+            index, before.nll_sum + nll_sum, before.tokens + tokens, places, total, weights=parts
         )
         on_score(measured[index])
         return nll_sum
 
-    race(list(by_index), total, measure, seed=seed, on_round=on_round)
+    race(list(by_index), total, measure, seed=seed, strata=kinds, on_round=on_round)
     return [measured[index] for index in by_index]
+
+
+def _kinds(backbone: Backbone, task: Task, examples: int) -> list[int]:
+    """The stratum of every scoring example: by its answer, else by the answer's number of tokens."""
+    answers = [example.answer for example in task.train[:examples]]
+    ids = backbone.tokenizer(answers, add_special_tokens=False)["input_ids"]
+    return strata(answers, [len(own) for own in ids])
 
 
 def _losses(

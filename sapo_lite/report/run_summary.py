@@ -168,7 +168,7 @@ def _certainty_table(results: Results) -> RenderableType:
                 ]
             )
     headings = ["task", "to the runner-up", "to the original", ""]
-    title = f"lead of the chosen prompts{when}: {what}"
+    title = f"lead of the chosen prompts{when}, after correction for the choice: {what}"
     return NumberTable(title, headings, rows, tail=True, justify="left")
 
 
