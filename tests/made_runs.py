@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
+from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, RETENTION, continual_metrics, retention_of
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.inputs import inputs_of
@@ -71,7 +71,11 @@ def made_results(by_kind: Mapping[str, Matrix], strategy: str, adapter: str, see
             kind: {metric: continual_metrics(r) for metric, r in by_metric.items()}
             for kind, by_metric in matrices.items()
         },
-        formulas=FORMULAS,
+        retention={
+            kind: {metric: retention_of(r) for metric, r in by_metric.items()}
+            for kind, by_metric in matrices.items()
+        },
+        formulas={**FORMULAS, "in-task": IN_TASK, "retention": RETENTION},
         robustness={},
         robustness_averages={},
         rewriting={},

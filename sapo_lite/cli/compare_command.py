@@ -49,8 +49,15 @@ _Out = Annotated[
         show_default="runs/compare-RECIPE-SETTINGS",
     ),
 ]
+_TestWith = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STRATEGY",
+        help="Test all runs with the prompts that this strategy chose, too (sets evaluation.matrix).",
+    ),
+]
 _Prompts = Annotated[
-    Literal["chosen", "original", "unseen"] | None,
+    Literal["chosen", "original", "unseen", "other"] | None,
     typer.Option(help="Kind of test prompts to show.", show_default="the first kind tested with"),
 ]
 _Format = Annotated[
@@ -65,6 +72,7 @@ def compare(
     adapters: _Adapters = None,
     seeds: _Seeds = None,
     draw: _Draw = False,
+    test_with: _TestWith = None,
     jobs: _Jobs = 1,
     settings: Settings = None,
     out: _Out = None,
@@ -79,7 +87,7 @@ def compare(
     if len(what) > 1 or not _is_recipe(what[0]):
         for_a_recipe: dict[str, object] = {"strategies": strategies, "adapters": adapters, "seeds": seeds}
         for_a_recipe |= {"draw": draw, "set": settings, "out": out, "data": data, "pull": pull}
-        for_a_recipe |= {"dry-run": dry_run}
+        for_a_recipe |= {"dry-run": dry_run, "test-with": test_with}
         _refuse(for_a_recipe, what)
         from sapo_lite.compare.comparison import compare_folders
 
@@ -89,7 +97,13 @@ def compare(
 
     strategies, seeds = strategies or "fixed,sapo", seeds or "5"
     grid = make_grid(
-        what[0], settings or (), strategies=strategies, adapters=adapters, seeds=seeds, draw=draw
+        what[0],
+        settings or (),
+        strategies=strategies,
+        adapters=adapters,
+        seeds=seeds,
+        draw=draw,
+        test_with=test_with,
     )
     # Imported only here: it imports torch, which takes seconds.
     from sapo_lite.compare.plan import make_plan

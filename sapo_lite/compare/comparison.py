@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def kinds(self) -> list[str]:
-        return list(self.runs[0].values)
+        return list(dict.fromkeys(kind for run in self.runs for kind in run.values))
 
     @property
     def task_metrics(self) -> dict[str, str]:
@@ -56,8 +56,8 @@ class Comparison:
 
     @property
     def metrics(self) -> dict[str, str]:
-        """Descriptions of the metrics present, by name."""
-        known = {one.metric for one in self.shown}
+        """Descriptions of the metrics present, by name: of all kinds of prompt."""
+        known = {one.metric for found in self.found.values() for one in found}
         return {metric: meaning for metric, meaning in METRICS.items() if metric in known}
 
 
@@ -70,7 +70,7 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
     """
     runs = read_folders(folders)
     groups, first = grouped(runs), runs[0]
-    require_kind(kind, list(first.values))
+    require_kind(kind, list(dict.fromkeys(tested for run in runs for tested in run.values)))
     shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
     name = ", ".join(dict.fromkeys(run.name for run in runs))
     notes = [*filter(None, [other_candidates(runs)]), TIME]
@@ -80,4 +80,6 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
 def require_kind(kind: str | None, kinds: Sequence[str]) -> None:
     """Check a kind of prompt. Raises RecipeError if it is not among the `kinds` that are tested."""
     if kind is not None and kind not in kinds:
-        raise RecipeError(f"--prompts: expected {one_of(kinds)} (evaluation.prompts), found {kind}")
+        raise RecipeError(
+            f"--prompts: expected {one_of(kinds)} (evaluation.prompts, evaluation.matrix), found {kind}"
+        )

@@ -15,7 +15,7 @@ from sapo_lite.compare.executors.local import Watcher, Workers, do_all
 from sapo_lite.compare.findings import grouped
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
-from sapo_lite.compare.read import other_candidates, read_run
+from sapo_lite.compare.read import other_candidates, read_run, with_own_prompts
 from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.hub import locate_model
@@ -42,7 +42,8 @@ def check(plan: Plan, jobs: int, kind: str | None) -> None:
     Raises:
         SapoLiteError: several jobs on CUDA, or a kind of prompt that is not tested.
     """
-    require_kind(kind, next(iter(plan.grid.recipes.values())).evaluation.kinds)
+    kinds = dict.fromkeys(kind for recipe in plan.grid.recipes.values() for kind in recipe.test_kinds)
+    require_kind(kind, list(kinds))
     if jobs > 1 and torch.cuda.is_available():
         raise SapoLiteError(
             f"--jobs {jobs}: expected 1 on a machine with CUDA, whose memory is for one backbone at a time. "
@@ -83,7 +84,8 @@ def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None
 def run_cells(
     plan: Plan, jobs: int, watcher: Watcher[Cell], to_file: Callable[[TextIO], RunProgress], *, pull: bool
 ) -> None:
-    """Run every unfinished cell, as soon as the pieces that it copies from other cells are finished.
+    """Run every unfinished cell, as soon as what it takes from other cells is finished: pieces that it
+    copies, and the prompts that it is tested with.
 
     to_file: returns a progress display that writes to a file; called in worker processes
 
@@ -93,7 +95,8 @@ def run_cells(
     unfinished = plan.unfinished
 
     def ready(cell: Cell, finished: Collection[Cell]) -> bool:
-        return all(
+        other = plan.grid.tested_with(cell)
+        return (other not in unfinished or other in finished) and all(
             source not in unfinished or source in finished or has_piece(plan.folders[source].path, piece)
             for piece, source in plan.sources[cell].items()
         )
@@ -176,7 +179,12 @@ def run_cell(
 def conclude(plan: Plan, kind: str | None) -> Comparison:
     """Compare the cells. All of them must be finished."""
     runs = [read_run(folder.path, plan.command(cell)) for cell, folder in plan.folders.items()]
+    runs = with_own_prompts(runs)
     notes = [*plan.grid.notices, *plan.notes]
+    if plan.grid.test_with:
+        notes.append(
+            f'Other prompts: those that "{plan.grid.test_with}" chose, with the same adapter and seed.'
+        )
     notes += [f"{cell.name} is {path}, which was finished before" for cell, path in plan.reused.items()]
     notes += [*filter(None, [other_candidates(runs)]), TIME]
     kind = kind or next(iter(runs[0].values))

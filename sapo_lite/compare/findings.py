@@ -11,6 +11,8 @@ from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.support.messages import as_toml, many, number
 
 LEVEL = 0.05
+# Metrics whose differences stand beside that of another one in a sentence.
+_BESIDE = {"BWT": ("in-task", "retention")}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     if faults := incomparable(runs):
         raise RunFolderError("These runs cannot be compared:\n  " + "\n  ".join(faults))
     drawn = all(run.settings["sequence.draw"] == run.seed for run in runs)
-    own = {"seed", "prompt.strategy", "adapter.method"}
+    own = {"seed", "prompt.strategy", "adapter.method", "evaluation.other_run"}
     own |= {"sequence.draw", "sequence.tasks"} if drawn else set()
     own |= {"rewrite.enabled"} if all(_rewrites_by_strategy(run) for run in runs) else set()
     keys = [key for key in dict.fromkeys(key for run in runs for key in run.settings) if key not in own]
@@ -97,7 +99,9 @@ class Finding:
 
 def findings(groups: Sequence[Group], kind: str) -> list[Finding]:
     """All metrics of all groups, for one kind of prompt. Holm's correction is over all of these."""
-    metrics = [m for m in METRICS if any(run.values[kind].get(m) is not None for run in _runs(groups))]
+    metrics = [
+        m for m in METRICS if any(run.values.get(kind, {}).get(m) is not None for run in _runs(groups))
+    ]
     found = []
     for group in groups:
         for metric in metrics:
@@ -118,7 +122,7 @@ def _runs(groups: Sequence[Group]) -> Iterator[Run]:
 
 def _values(group: Group, kind: str, metric: str) -> dict[int, float]:
     """Values of a metric by seed, without runs that do not have it."""
-    found = {seed: run.values[kind].get(metric) for seed, run in group.runs.items()}
+    found = {seed: run.values.get(kind, {}).get(metric) for seed, run in group.runs.items()}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
@@ -150,8 +154,18 @@ def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval 
     return replace(found, low=None, high=None, p=None) if same else found
 
 
+def left_out(groups: Sequence[Group], kind: str) -> str:
+    """A sentence on the tasks that are not in the retention, over all seeds; empty if all are."""
+    counts = {g.label: sum(run.left_out.get(kind, 0) for run in g.runs.values()) for g in groups}
+    found = [f"{count} of {label}" for label, count in counts.items() if count]
+    return f"Retention leaves out tasks with R[j,j] = 0: {', '.join(found)}." if found else ""
+
+
 def statement(found: Sequence[Finding]) -> str:
-    """The significant differences in one sentence; empty if nothing was compared."""
+    """The significant differences in one sentence; empty if nothing was compared.
+
+    Beside a difference of BWT are those of in-task and retention: what was hardly learned loses little.
+    """
     compared = [one for one in found if one.difference is not None]
     tested = [one for one in compared if one.p is not None]
     if not compared:
@@ -162,15 +176,22 @@ def statement(found: Sequence[Finding]) -> str:
         )
     corrected = f"p < {LEVEL} after Holm's correction for {many(len(tested), 'comparison')}"
     if holding := [one for one in tested if one.significant]:
-        return f"Significant ({corrected}): {'; '.join(map(_clause, holding))}."
+        return f"Significant ({corrected}): {'; '.join(_clause(one, compared) for one in holding)}."
     return f"No difference is significant ({corrected})."
 
 
-def _clause(one: Finding) -> str:
+def _clause(one: Finding, compared: Sequence[Finding]) -> str:
     assert one.difference is not None
     assert one.baseline is not None
-    mean = one.difference.mean
+    beside = _BESIDE.get(one.metric, ())
+    others = [other for other in compared if other.group is one.group and other.metric in beside]
+    more = ", ".join(f"{other.metric} {_distance(other.difference)}" for other in others if other.difference)
     return (
-        f"{one.metric} of {one.group.label} {number(abs(mean), 1)} {'above' if mean > 0 else 'below'} "
-        f"{one.baseline.label} (95 % {bounds(one.difference)}, {many(one.difference.n, 'seed')})"
+        f"{one.metric} of {one.group.label} {_distance(one.difference)} {one.baseline.label} "
+        f"(95 % {bounds(one.difference)}, {many(one.difference.n, 'seed')}{f'; {more}' if more else ''})"
     )
+
+
+def _distance(difference: Interval) -> str:
+    """`13.8 above`"""
+    return f"{number(abs(difference.mean), 1)} {'above' if difference.mean > 0 else 'below'}"

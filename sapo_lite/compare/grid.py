@@ -4,8 +4,8 @@ import hashlib
 import json
 import random
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Grid:
     draw: whether the seed also draws the order of the tasks, and the examples for training and testing
     recipes: resolved recipe of each cell
     overrides: settings `section.key=value` of each cell, which make its recipe from `spec`
+    test_with: strategy whose choices the other cells of the same adapter and seed are also tested with
     """
 
     spec: str
@@ -49,6 +50,7 @@ class Grid:
     draw: bool
     recipes: dict[Cell, Recipe]
     overrides: dict[Cell, tuple[str, ...]]
+    test_with: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,8 +65,10 @@ class Grid:
     def settings(self) -> dict[str, Any]:
         """Settings that all cells share, by `section.key`. They identify the comparison."""
         own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
+        own |= {"evaluation.other_run"} if self.test_with else set()
         first, *others = (flat(recipe.resolved()) for recipe in self.recipes.values())
         common = {k: v for k, v in first.items() if k not in own and all(o[k] == v for o in others)}
+        common |= {"test_with": self.test_with} if self.test_with else {}
         drawn = {"sequence.tasks": sorted(first["sequence.tasks"]), "sequence.draw": "seed"}
         return common | drawn if self.draw else common
 
@@ -72,6 +76,33 @@ class Grid:
     def digest(self) -> str:
         """Hash of the settings, eight hex digits, for the name of the comparison's folder."""
         return hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:8]
+
+    def tested_with(self, cell: Cell) -> Cell | None:
+        """The cell whose chosen prompts this one is also tested with.
+
+        None without `test_with`, for cells of that strategy, and if nothing is trained.
+        """
+        if self.test_with in (None, cell.strategy) or not METHODS[cell.adapter].trains:
+            return None
+        return Cell(str(self.test_with), cell.adapter, cell.seed)
+
+    def with_other_runs(self, folders: Mapping[Cell, Path]) -> "Grid":
+        """The grid with evaluation.other_run in its cells: the folder of the cell in `tested_with`."""
+        recipes, overrides = dict(self.recipes), dict(self.overrides)
+        for cell in self.recipes:
+            if (other := self.tested_with(cell)) is not None:
+                path = folders[other]
+                recipes[cell], overrides[cell] = self._naming(cell, path)
+                if recipes[cell].evaluation.other_folder() != path.absolute():
+                    # The recipe file has a folder of this relative path beside it.
+                    recipes[cell], overrides[cell] = self._naming(cell, path.absolute())
+        return replace(self, recipes=recipes, overrides=overrides)
+
+    def _naming(self, cell: Cell, other: Path) -> tuple[Recipe, tuple[str, ...]]:
+        """Recipe and overrides of a cell, with evaluation.other_run."""
+        setting = f"evaluation.other_run={json.dumps(str(other), ensure_ascii=False)}"
+        overrides = (*self.overrides[cell], setting)
+        return load_recipe(self.spec, overrides), overrides
 
     def command(self, cell: Cell, data: Path | None = None) -> str:
         return run_command(self.spec, self.overrides[cell], data)
@@ -85,11 +116,13 @@ def make_grid(
     adapters: str | None,
     seeds: str | Sequence[int],
     draw: bool = False,
+    test_with: str | None = None,
 ) -> Grid:
     """Make the grid of a recipe.
 
     settings: overrides `section.key=value` for all cells
     strategies, adapters, seeds: as on the command line; without `adapters`, the adapter of the recipe
+    test_with: one of the strategies, whose prompts all cells are tested with; it sets evaluation.matrix
 
     If strategies have different default numbers of held-out paraphrases, all get the largest: the candidates
     are then the same for all.
@@ -97,8 +130,11 @@ def make_grid(
     Raises:
         RecipeError: an unknown name, or a setting that does not fit the recipe or one of the cells.
     """
-    _refuse_own(settings, draw)
+    _refuse_own(settings, draw, test_with)
     ways = _names("--strategies", strategies, tuple(STRATEGIES))
+    if test_with is not None:
+        _require_among(test_with, ways)
+        settings = [*settings, "evaluation.matrix=true"]
     # With the first strategy, not the recipe's own: some settings are allowed with one strategy only.
     base = load_recipe(spec, [*settings, f"prompt.strategy={ways[0]}"])
     methods = (base.adapter.method,) if adapters is None else _names("--adapters", adapters, tuple(METHODS))
@@ -112,7 +148,7 @@ def make_grid(
         extra = f"paraphrase.held_out={max(held_out)}"
         overrides = {cell: (*own, extra) for cell, own in overrides.items()}
         recipes = {cell: load_recipe(spec, own) for cell, own in overrides.items()}
-    return Grid(spec, ways, methods, numbers, draw, recipes, overrides)
+    return Grid(spec, ways, methods, numbers, draw, recipes, overrides, test_with)
 
 
 def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
@@ -186,8 +222,17 @@ def _names(option: str, text: str, choices: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse_own(settings: Sequence[str], draw: bool) -> None:
+def _require_among(test_with: str, strategies: Sequence[str]) -> None:
+    if test_with not in strategies:
+        expected = one_of(map(quoted, strategies))
+        raise RecipeError(f"--test-with: expected {expected} (--strategies), found {quoted(test_with)}")
+
+
+def _refuse_own(settings: Sequence[str], draw: bool, test_with: str | None) -> None:
     options = _BY_OPTION | ({"sequence.draw": "--draw"} if draw else {})
+    options |= (
+        {"evaluation.matrix": "--test-with", "evaluation.other_run": "--test-with"} if test_with else {}
+    )
     for setting in settings:
         if option := options.get(setting.partition("=")[0].strip()):
             raise RecipeError(f"--set {setting}: expected a setting that all cells share; use {option}")

@@ -1,7 +1,7 @@
 """Plan of a comparison: its cells, their run folders, and the work that is left."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sapo_lite.compare.folders import STATES, CellFolder, check_folder, find_folders, load_tasks
@@ -28,7 +28,7 @@ class Plan:
     @property
     def unfinished(self) -> list[Cell]:
         """Cells that are not finished; begun ones come first, because new ones can copy from them."""
-        return [cell for cell in in_order(self.folders) if self.folders[cell].state != "finished"]
+        return [cell for cell in in_order(self.grid, self.folders) if self.folders[cell].state != "finished"]
 
     @property
     def reused(self) -> dict[Cell, Path]:
@@ -56,11 +56,20 @@ def make_plan(grid: Grid, out: Path | None, data: Path | None) -> Plan:
     out = out or Path("runs") / f"compare-{grid.name}-{grid.digest}"
     check_folder(out, grid)
     tasks = load_tasks(grid, data)
+    if grid.test_with:
+        # Their folders are settings of the other cells.
+        chosen = {cell: own for cell, own in grid.recipes.items() if cell.strategy == grid.test_with}
+        found = find_folders(replace(grid, recipes=chosen), {cell: tasks[cell] for cell in chosen}, out)
+        grid = grid.with_other_runs({cell: folder.path for cell, folder in found.items()})
     folders = find_folders(grid, tasks, out)
-    sources = sources_of({cell: grid.recipes[cell].resolved() for cell in in_order(folders)})
+    sources = sources_of({cell: grid.recipes[cell].resolved() for cell in in_order(grid, folders)})
     return Plan(grid, out, data, tasks, folders, sources)
 
 
-def in_order(folders: Mapping[Cell, CellFolder]) -> list[Cell]:
-    """Cells sorted by state: finished, begun, new. Each can copy from the cells before it."""
-    return sorted(folders, key=lambda cell: STATES.index(folders[cell].state))
+def in_order(grid: Grid, folders: Mapping[Cell, CellFolder]) -> list[Cell]:
+    """Cells sorted by state: finished, begun, new. Each can copy from the cells before it.
+
+    Cells that are tested with the prompts of others come last: they wait for these, which must not wait for
+    pieces of theirs.
+    """
+    return sorted(folders, key=lambda c: (grid.tested_with(c) is not None, STATES.index(folders[c].state)))

@@ -4,20 +4,22 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, in_task_accuracy
+from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, RETENTION
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import trains
 from sapo_lite.recipe import flat
 from sapo_lite.run import paths
 from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding
 from sapo_lite.run.folder import read_usage
+from sapo_lite.run.inputs import OTHER_RUN
+from sapo_lite.run.other_run import prompts_hash
 from sapo_lite.run.results import Results, read_results
 from sapo_lite.support.files import read_json
 
@@ -26,6 +28,7 @@ WATCHED = "watched"
 METRICS = {
     **FORMULAS,
     "in-task": IN_TASK,
+    "retention": RETENTION,
     "held-out mean": "mean over tasks of the mean over prompts held out, at the end",
     "held-out worst": "mean over tasks of the worst of these prompts",
     WATCHED: "mean over what is watched of the last score minus that before any training",
@@ -47,6 +50,9 @@ class Run:
     seconds_alone: sum of all seconds, with those that copied pieces took in other runs
     peak_memory: gigabytes by device
     command: command line that repeats the run; None if unknown
+    left_out: number of tasks that are not in the retention, by kind of prompt
+    chosen: hash of the prompts that it chose
+    tested_with: hash of another run's prompts that it was tested with (kind "other"), or None
     """
 
     path: Path
@@ -61,6 +67,9 @@ class Run:
     seconds_alone: float
     peak_memory: dict[str, float]
     command: str | None = None
+    left_out: dict[str, int] = field(default_factory=dict)
+    chosen: str = field(default="", repr=False)
+    tested_with: str | None = field(default=None, repr=False)
 
     @property
     def seed(self) -> int:
@@ -89,24 +98,26 @@ def read_run(path: Path, command: str | None = None) -> Run:
         results.recipe,
         {key: value for key, value in flat(about.recipe).items() if key != "name"},
         about.data,
-        about.inputs,
+        {what: parts for what, parts in about.inputs.items() if what != OTHER_RUN},
         _candidates(path),
         results.task_metrics,
-        {kind: _values(results, kind) for kind in results.matrices},
+        {kind: _values(results, kind) for kind in results.metrics},
         usage["seconds"],
         seconds_alone(path),
         usage["peak_memory_gb"],
         command,
+        {kind: by_metric[TASK_METRIC].left_out for kind, by_metric in results.retention.items()},
+        prompts_hash({task: candidate.text for task, candidate in results.chosen.items()}),
+        about.inputs.get(OTHER_RUN, {}).get("prompts"),
     )
 
 
 def _values(results: Results, kind: str) -> dict[str, float | None]:
     """Values by metric; those of robustness and of what is watched only if they were measured."""
-    continual, averages = results.metrics[kind][TASK_METRIC], results.robustness_averages
+    averages = results.robustness_averages
     watched = list(results.watched.values())
     return {
-        **{name: continual[name] for name in FORMULAS},
-        "in-task": in_task_accuracy(results.matrices[kind][TASK_METRIC]),
+        **{name: results.value(kind, TASK_METRIC, name) for name in (*FORMULAS, "in-task", "retention")},
         **{name: averages[key] for name, key in _OF_ROBUSTNESS.items() if key in averages},
         **({WATCHED: fmean(w.scores[-1] - w.scores[0] for w in watched)} if watched else {}),
     }
@@ -116,6 +127,22 @@ def _candidates(run: Path) -> str:
     pools = [read_json(file)["candidates"] for file in paths.pools(run)]
     texts = [[candidate["text"] for candidate in pool] for pool in pools]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest() if texts else ""
+
+
+def with_own_prompts(runs: Sequence[Run]) -> list[Run]:
+    """The runs; for one whose prompts others of its seed were tested with, "other" are its own prompts.
+
+    So all runs have a common kind of test prompt: what one of them chose.
+    """
+    found = []
+    for run in runs:
+        common = any((other.tested_with, other.seed) == (run.chosen, run.seed) for other in runs)
+        if common and run.tested_with is None and "chosen" in run.values:
+            own = {name: run.values["chosen"][name] for name in ("AP", "in-task", "retention")}
+            values, left_out = run.values | {"other": own}, run.left_out | {"other": run.left_out["chosen"]}
+            run = replace(run, values=values, left_out=left_out)
+        found.append(run)
+    return found
 
 
 def read_folders(folders: Sequence[Path]) -> list[Run]:
@@ -132,7 +159,7 @@ def read_folders(folders: Sequence[Path]) -> list[Run]:
             faults.append(str(error))
     if faults:
         raise RunFolderError("\n".join(faults))
-    return runs
+    return with_own_prompts(runs)
 
 
 def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
@@ -181,6 +208,7 @@ def _unlike(run: Run, first: Run) -> str | None:
     if others:
         return f"scored by another metric than {first.path}: {', '.join(others)}"
     keys = [key for key in {**first.settings, **run.settings} if key.startswith("evaluation.")]
+    keys = [key for key in keys if key != "evaluation.other_run"]
     if tested := [key for key in keys if run.settings.get(key) != first.settings.get(key)]:
         return f"tested in another way than {first.path}: other {', '.join(tested)}"
     return None

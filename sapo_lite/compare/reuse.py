@@ -7,7 +7,8 @@ If settings, data, model and file of candidates are equal, four pieces are equal
   only through the candidates: inputs are cut to fit the longest one, and held-out ones are tested.
 - "losses" (or another indicator) of candidates, measured with the untrained adapter, by a race or in full:
   of the first task's, or of all tasks' where prompt.state is "base".
-- "first stage", all of it, with the same strategy, between methods that are equal without earlier tasks.
+- "first stage", all of it, with the same strategy, between methods that are equal without earlier tasks, if
+  they are tested with the prompts of the same other run, or of none.
 
 All but the first also need equal candidates, which are compared. tests/compare/test_compare_runs.py and
 tests/benchmarks/test_evidence.py compare such runs with runs that copied nothing.
@@ -26,7 +27,8 @@ from sapo_lite.prompts.strategies import strategy_of
 from sapo_lite.recipe import flat
 from sapo_lite.recipe.needs import needs_of
 from sapo_lite.run import paths
-from sapo_lite.run.binding import is_run, read_binding
+from sapo_lite.run.binding import Binding, Inputs, is_run, read_binding
+from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.stage_folder import Stage
 
 Item = TypeVar("Item")
@@ -52,6 +54,7 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     settings = flat(recipe)
     name, method = settings.pop("prompt.strategy"), settings.pop("adapter.method")
     settings.pop("name")
+    other = settings.pop("evaluation.other_run")  # decides tests of what is learned, so the first stage alone
     count, held_out = settings["paraphrase.count"], settings["paraphrase.held_out"]
     needs, how = needs_of(recipe["prompt"], method, count, held_out), METHODS[method]
     seeded = needs.candidates and not _from_files(settings["paraphrase.backend"])
@@ -60,7 +63,7 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     if pool:
         found["candidates"] = settings
     if groups := how.groups(settings["sequence.tasks"]):
-        found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method]}
+        found["first stage"] = {**_read_by(method, settings), "as": [name, how.first_like or method, other]}
         strategy = strategy_of(recipe["prompt"])
         if needs.choice and strategy.compares:
             of = groups if settings["prompt.state"] == "base" else groups[0]
@@ -135,10 +138,17 @@ def _in_common(source: Path, path: Path) -> set[str]:
     if not is_run(source):
         return set()
     theirs, ours = read_binding(source), read_binding(path)
-    read_alike = (theirs.data, theirs.inputs) == (ours.data, ours.inputs)
-    if not read_alike or not _is_source(theirs.recipe):
+    read, other = zip(*(_inputs(binding) for binding in (theirs, ours)), strict=True)
+    if theirs.data != ours.data or read[0] != read[1] or not _is_source(theirs.recipe):
         return set()
-    return {piece for piece, _ in pieces(theirs.recipe).items() & pieces(ours.recipe).items()}
+    found = {piece for piece, _ in pieces(theirs.recipe).items() & pieces(ours.recipe).items()}
+    return found if other[0] == other[1] else found - {"first stage"}
+
+
+def _inputs(binding: Binding) -> tuple[Inputs, dict[str, str] | None]:
+    """The inputs of a run, and those that are the prompts of another run."""
+    inputs = dict(binding.inputs)
+    return inputs, inputs.pop(OTHER_RUN, None)
 
 
 def _pools(run: Path) -> dict[str, bytes]:

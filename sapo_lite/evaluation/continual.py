@@ -14,7 +14,9 @@ FORMULAS = {
     "BWT": "mean over i=2..N of mean over j<i of (R[i,j] - R[j,j])",
     "FWT": "mean over i=1..N-1 of mean over j>i of (R[i,j] - R[0,j])",
 }
+# Beside them: BWT alone says nothing of a task that was hardly learned, since R[j,j] is taken off.
 IN_TASK = "mean over i of R[i,i]"
+RETENTION = "mean over j<N of R[N,j] / R[j,j]"
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,33 @@ def continual_metrics(r: Sequence[Sequence[float]]) -> ContinualMetrics:
     return ContinualMetrics(ap=_mean(r[n]), bwt=_mean(backward), fwt=_mean(forward))
 
 
-def in_task_accuracy(r: Sequence[Sequence[float]]) -> float | None:
-    """Mean over tasks of R[i][i-1], the score right after learning the task. None without a sequence."""
-    n = len(r[0])
-    return _mean([r[i + 1][i] for i in range(n)]) if len(r) == n + 1 else None
+@dataclass(frozen=True)
+class Retention:
+    """What was learned of the tasks, and the share of it that is left at the end of a sequence.
+
+    in_task: mean of R[j,j], in the unit of R; None without a sequence of tasks
+    retention: mean of R[N,j] / R[j,j] over the tasks before the last, 1.0 if nothing is lost or gained; None
+        without such tasks
+    left_out: number of tasks before the last with R[j,j] = 0, which have no share and are not in `retention`
+    """
+
+    in_task: float | None
+    retention: float | None
+    left_out: int = 0
+
+
+def retention(learned: Sequence[float], end: Sequence[float]) -> Retention:
+    """Retention of R[j,j] and R[N,j], each by task in the order of learning."""
+    pairs = list(zip(learned, end, strict=True))[:-1]
+    shares = [after / before for before, after in pairs if before]
+    return Retention(_mean(learned), _mean(shares) if shares else None, len(pairs) - len(shares))
+
+
+def retention_of(r: Sequence[Sequence[float]]) -> Retention:
+    """Retention of a matrix of N columns and N+1 rows; of other shapes, without a sequence, it is None."""
+    if len(r) != len(r[0]) + 1:
+        return Retention(None, None)
+    return retention([r[j + 1][j] for j in range(len(r[0]))], r[-1])
 
 
 def _mean(values: Sequence[float]) -> float:

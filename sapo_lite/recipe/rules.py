@@ -56,6 +56,11 @@ RULES = (
         "at least evaluation.robustness ({1})",
     ),
     Rule(
+        ("evaluation.matrix", "evaluation.other_run"),
+        lambda matrix, other: matrix or other is None,
+        'true (evaluation.other_run is "{1}")',
+    ),
+    Rule(
         ("training.batch_size", "training.micro_batch_size"),
         lambda batch, micro: batch % micro == 0,
         "a multiple of training.micro_batch_size ({1})",

@@ -210,6 +210,10 @@ class EvaluationConfig(Section):
     "all" means the chosen prompt, the original, and the held-out paraphrases (paraphrase.held_out), which
     share the test examples. At the end of a run, each of the first `robustness` held-out paraphrases is
     tested on all examples; `threshold`, in percent of a task's metric, is the lowest score of a good one.
+
+    With `matrix`, each learned task is also tested with every other kind of prompt that there is: right after
+    it was learned, and at the end. `other_run` is the folder of a finished run of the same tasks, whose
+    chosen prompts are one more kind, "other".
     """
 
     prompts: Literal["chosen", "original", "both", "all"] = "both"
@@ -217,10 +221,19 @@ class EvaluationConfig(Section):
     batch_size: Count = 16
     robustness: CountOrNone = 0
     threshold: Percent = 80.0
+    matrix: Switch = False
+    other_run: OptionalText = None
+
+    def other_folder(self) -> Path | None:
+        """Absolute path of `other_run`: relative to the recipe file, else to the working directory."""
+        if self.other_run is None:
+            return None
+        places = [(folder / typed_path(self.other_run)).absolute() for folder in (self._folder, Path.cwd())]
+        return next((place for place in places if place.is_dir()), places[-1])
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of prompt that learned tasks are tested with."""
+        """The kinds of prompt that all tasks are tested with at every stage."""
         several = {"both": ("chosen", "original"), "all": ("chosen", "original", "unseen")}
         return several.get(self.prompts, (self.prompts,))
 
@@ -263,6 +276,15 @@ class Recipe(Section):
     def wants_candidates(self) -> bool:
         """Whether any paraphrases are made: to choose from or, if nothing is trained, to test with."""
         return self.needs.candidates
+
+    @property
+    def test_kinds(self) -> tuple[str, ...]:
+        """The kinds of prompt that learned tasks are tested with: at every stage, then of the matrix."""
+        if not self.evaluation.matrix:
+            return self.evaluation.kinds
+        unseen, other = self.paraphrase.held_out > 0, self.evaluation.other_run is not None
+        more = ["chosen", "original", *["unseen"] * unseen, *["other"] * other]
+        return tuple(dict.fromkeys([*self.evaluation.kinds, *more]))
 
     def resolved(self) -> dict[str, Any]:
         """Every setting, with defaults, as plain JSON values; paths as written in the recipe."""

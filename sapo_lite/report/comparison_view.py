@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sapo_lite.compare.comparison import Comparison
-from sapo_lite.compare.findings import Finding, statement
+from sapo_lite.compare.findings import Finding, left_out, statement
 from sapo_lite.compare.read import Run
 from sapo_lite.compare.statistics import bounds
 from sapo_lite.report.measures import MIXED, measure, shown
@@ -27,7 +27,8 @@ class _Lines(NamedTuple):
 def as_text(comparison: Comparison) -> RenderableType:
     """A comparison for a terminal: the tables of one kind of prompt, the statement and the notes."""
     parts: list[RenderableType] = [_rich(lines) for lines in _tables(comparison)]
-    said = [statement(comparison.shown), _task_metrics(comparison), "\n".join(comparison.notes)]
+    said = [statement(comparison.shown), left_out(comparison.groups, comparison.kind)]
+    said += [_task_metrics(comparison), "\n".join(comparison.notes)]
     said += [f"everything is in {comparison.home}"] if comparison.home else []
     parts += [Text(text) for text in said if text]
     return Group(*[line for part in parts for line in (part, Text())][:-1])
@@ -41,7 +42,7 @@ def as_markdown(comparison: Comparison) -> str:
         for lines in _overviews(comparison, kind):
             parts += [f"{lines.title}:", markdown(lines.headings, lines.rows, lines.texts)]
         parts += [markdown(t.headings, t.rows, t.texts) for t in _tables(comparison, kind)]
-        parts.append(statement(comparison.found[kind]))
+        parts += [statement(comparison.found[kind]), left_out(comparison.groups, kind)]
     parts += [f"{metric}: {meaning}." for metric, meaning in comparison.metrics.items()]
     parts += [_task_metrics(comparison), "## Runs", _runs(comparison), *comparison.notes]
     commands = [run.command for run in comparison.runs if run.command]

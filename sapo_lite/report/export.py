@@ -18,7 +18,8 @@ from sapo_lite.support.files import write_json
 def as_csv(comparison: Comparison) -> str:
     """A comparison as CSV: a row for each group, metric and kind of prompt; time and memory have no kind.
 
-    `seconds` are those of the runs themselves, `seconds_alone` those of runs that copy nothing.
+    `retention_left_out` counts the tasks of a run that are not in its retention (R[j,j] = 0). `seconds` are
+    those of the runs themselves, `seconds_alone` those of runs that copy nothing.
     """
     written = io.StringIO()
     rows = [row for kind in comparison.kinds for row in _csv_rows(comparison, kind)]
@@ -47,6 +48,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "seed": run.seed,
                 "folder": comparison.folder(run),
                 "command": run.command,
+                "retention_left_out": run.left_out,
                 "seconds": run.seconds,
                 "seconds_alone": run.seconds_alone,
                 "peak_memory_gb": run.peak_memory,
@@ -79,6 +81,10 @@ def _csv_rows(comparison: Comparison, kind: str) -> Iterator[dict[str, Any]]:
             "p": difference and difference.p,
             "p_holm": one.p,
         }
+    for group in comparison.groups:
+        counts = [float(run.left_out[kind]) for run in group.runs.values() if kind in run.left_out]
+        if counts:
+            yield _csv_row(group, kind, "retention_left_out", mean_interval(counts))
 
 
 def _csv_usage(group: Group) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,10 @@ def _summary_parts(
             yield score_matrix(results.task_metrics, results.lessons, by_metric[metric], title)
     for metric, what in read.items():
         yield _metrics_table(results, metric, what)
+        if left_out := _left_out(results, metric):
+            yield Text(left_out)
+    if results.wordings:
+        yield _wordings_table(results)
     if results.watched:
         yield _watched_table(results)
     if results.robustness:
@@ -72,11 +76,30 @@ def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
     title = f"{results.strategy} on {results.adapter}, {what} in percent"
     rows: list[list[str | Text]] = []
     for name, formula in results.formulas.items():
-        values = [by_metric[metric][name] for by_metric in results.metrics.values()]
+        values = [results.value(kind, metric, name) for kind in results.metrics]
         numbers = ("-" if value is None else f"{value:.2f}" for value in values)
         rows.append([name, *numbers, Text(formula, style="dim")])
     headings = ["metric", *(f"{kind} prompts" for kind in results.metrics), "formula"]
     return NumberTable(title, headings, rows, tail=True)
+
+
+def _left_out(results: Results, metric: str) -> str:
+    """A sentence on the tasks that are not in the retention; empty if all are."""
+    counts = {kind: by_metric[metric].left_out for kind, by_metric in results.retention.items()}
+    found = [f"{count} with {kind} prompts" for kind, count in counts.items() if count]
+    return f"retention leaves out tasks with R[j,j] = 0: {', '.join(found)}" if found else ""
+
+
+def _wordings_table(results: Results) -> RenderableType:
+    """A row for each task: its score right after it was learned and at the end, by kind of prompt."""
+    names = headings(results.task_metrics)
+    rows = [
+        [name, *(f"{own[task].learned:.1f} -> {own[task].end:.1f}" for own in results.wordings.values())]
+        for task, name in zip(results.tasks, names, strict=True)
+    ]
+    of_tasks = measure(results.task_metrics.values())
+    title = f"test matrix: {of_tasks} in percent, R[j,j] right after learning -> R[N,j] at the end"
+    return NumberTable(title, ["task", *(f"{kind} prompts" for kind in results.wordings)], rows)
 
 
 def _watched_table(results: Results) -> RenderableType:

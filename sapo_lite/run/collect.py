@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from sapo_lite.data.check.finding import Finding
-from sapo_lite.evaluation.continual import FORMULAS, continual_metrics
+from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, RETENTION
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.evaluation.robustness import Robustness, averages
@@ -17,6 +17,7 @@ from sapo_lite.run.guard import statements
 from sapo_lite.run.results import AnswersRewritten, GuardEvent, Results, WatchedScores
 from sapo_lite.run.stage_folder import StageRecord, StageScores, Update
 from sapo_lite.run.trained_task import TrainedTask
+from sapo_lite.run.wordings import metrics_by_kind, retention_by_kind, wordings_of
 from sapo_lite.types import Task
 
 
@@ -34,39 +35,35 @@ def collect(
     robustness: dict[str, Robustness | None],
     findings: Sequence[Finding],
     guard: Sequence[GuardEvent] = (),
+    notices: Sequence[str] = (),
 ) -> Results:
     """Assemble the results of a run.
 
     pools, learned: by task id
     records: of all stages, zero-shot first
     robustness: by task key
+    notices: sentences of this run, after those of the recipe and before those of its stages
     """
-    stages = [record.scores for record in records]
+    keys = [task.key for task in tasks]
     found = {task.key: learned[task.id] for task in tasks if task.id in learned}
-    matrices = {
-        kind: {
-            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in first[0]
-        }
-        for kind, first in stages[0].items()
-    }
+    matrices = _matrices([record.scores for record in records])
     rewritings = {task: one.rewriting for task, one in found.items() if one.rewriting}
     return Results(
         recipe=recipe.name,
         strategy=recipe.prompt.strategy,
         adapter=recipe.adapter.method,
         seed=recipe.seed,
-        tasks=[task.key for task in tasks],
+        tasks=keys,
         task_metrics={task.key: shown_name(task.metric) for task in tasks},
         lessons=[group_name(group) for group in METHODS[recipe.adapter.method].groups(tasks)],
         chosen={task: one.prompt for task, one in found.items()},
         certainty={task: one.choice.certainty for task, one in found.items()},
         rescorings={task: list(one.rescorings) for task, one in found.items() if one.rescorings},
         matrices=matrices,
-        metrics={
-            kind: {metric: continual_metrics(r) for metric, r in by_metric.items()}
-            for kind, by_metric in matrices.items()
-        },
-        formulas=FORMULAS,
+        metrics=metrics_by_kind(matrices, records, keys),
+        wordings=wordings_of(records, keys) if recipe.evaluation.matrix else {},
+        retention=retention_by_kind(matrices, records, keys),
+        formulas={**FORMULAS, "in-task": IN_TASK, "retention": RETENTION},
         robustness=robustness,
         robustness_averages=averages(robustness),
         watched=watched_scores(records),
@@ -75,6 +72,7 @@ def collect(
         notices=[
             *recipe.notices,
             *stand_ins(tasks),
+            *notices,
             *(pool.notice for pool in pools.values() if pool.notice),
             *(rewriting.notice for rewriting in rewritings.values() if rewriting.notice),
             *statements(guard),
@@ -89,6 +87,16 @@ def _updates(recipe: Recipe, tasks: Sequence[Task], records: Sequence[StageRecor
     lessons = map(group_name, METHODS[recipe.adapter.method].groups(tasks))
     found = zip(lessons, records[1:], strict=True)
     return {lesson: record.update for lesson, record in found if record.update is not None}
+
+
+def _matrices(stages: Sequence[StageScores]) -> dict[str, dict[str, list[list[float]]]]:
+    """R by kind of prompt, then by metric."""
+    return {
+        kind: {
+            metric: [[scores[metric] for scores in stage[kind]] for stage in stages] for metric in first[0]
+        }
+        for kind, first in stages[0].items()
+    }
 
 
 def watched_scores(records: Sequence[StageRecord]) -> dict[str, WatchedScores]:

@@ -29,6 +29,7 @@ class RunContext:
     """Recipe, backbone, adapter, the pools of candidates by task id, and tests of what is watched by name.
 
     base: keeps measurements of candidates on the untrained backbone; None if each is measured in its stage
+    others: tasks by key, with the other run's prompts as their instructions (sapo_lite.run.other_run)
     """
 
     recipe: Recipe
@@ -39,6 +40,7 @@ class RunContext:
     progress: RunProgress
     watched: Mapping[str, WatchTest] = field(default_factory=dict)
     base: Stage | None = None
+    others: Mapping[str, Task] = field(default_factory=dict)
 
     def seed(self, number: int) -> int:
         return stage_seed(self.recipe, number)

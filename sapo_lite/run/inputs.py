@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.watch_sets import is_set, set_file
-from sapo_lite.errors import RecipeError
+from sapo_lite.errors import RecipeError, RunFolderError
 from sapo_lite.evaluation.own_metrics import metric_file, shown_name
 from sapo_lite.model.identity import model_identity
 from sapo_lite.run.binding import Inputs, is_run, read_binding
 from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.other_run import other_prompts, prompts_hash
 from sapo_lite.support.files import sha256
-from sapo_lite.types import Task
+from sapo_lite.types import Task, learned_tasks
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import Recipe
 
 
+# The prompts of the run in evaluation.other_run. They change the tests of kind "other" only.
+OTHER_RUN = "the other run"
 # Not an input that could be read again, but like one it must stay the same in a run and among runs compared.
 _CHOICE, _FORMAT = 'what model.dtype = "auto" chose', "number format"
 
@@ -51,6 +54,11 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
     for name in filter(is_set, recipe.sequence.watch):
         if watched := set_file(name, recipe.sequence.folder):
             found[f"the watch set {name}"] = {"content": sha256(watched)}
+    if recipe.evaluation.other_run is not None:
+        content = {}
+        with contextlib.suppress(RunFolderError, OSError):  # the run says what is wrong
+            content = {"prompts": prompts_hash(other_prompts(recipe.evaluation, learned_tasks(tasks)))}
+        found[OTHER_RUN] = content
     for task in tasks:
         file = metric_file(task.metric)
         found[f"the metric of {task.key}"] = {

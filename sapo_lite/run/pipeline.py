@@ -30,6 +30,7 @@ from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.guard import learn_guarded
 from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.measuring import measured_before_training
+from sapo_lite.run.other_run import asked_otherwise, cut_further, other_prompts
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
@@ -71,10 +72,12 @@ def run(
     for notice in (*recipe.notices, *stand_ins(tasks), *as_notices(findings)):
         progress.notice(notice)
     whole = tasks
+    other_prompts(recipe.evaluation, learned_tasks(tasks))  # a fault in them is found before a model loads
     check_files(recipe.model, progress.notice)
     context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
     cut = findings_of_cuts(learned_tasks(whole), tasks)
-    for notice in as_notices(cut):
+    shorter = list(cut_further(tasks, context.others))
+    for notice in (*as_notices(cut), *shorter):
         progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)
@@ -96,7 +99,7 @@ def run(
             context.backbone, tasks, held_out, recipe.evaluation, stages[-1], progress
         )
     findings += cut
-    results = collect(recipe, tasks, context.pools, learned, records, robustness, findings, events)
+    results = collect(recipe, tasks, context.pools, learned, records, robustness, findings, events, shorter)
     write_results(folder.path, results)
     return read_results(folder.path)
 
@@ -127,11 +130,13 @@ def _prepare(
     with usage.measure("load"):
         progress.stage("loading the backbone")
         backbone = load()
+        prompts = other_prompts(recipe.evaluation, tasks)
+        others = asked_otherwise(backbone, tasks, pools, prompts)
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
         adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
-    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests), tasks
+    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests, others), tasks
 
 
 def paraphrase(

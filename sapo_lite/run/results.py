@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.continual import ContinualMetrics
+from sapo_lite.evaluation.continual import ContinualMetrics, Retention
 from sapo_lite.evaluation.robustness import Robustness
 from sapo_lite.prompts.confidence import Margin
 from sapo_lite.prompts.schedules import Rescoring
@@ -54,6 +54,14 @@ class WatchedScores:
 
 
 @dataclass(frozen=True)
+class Wording:
+    """Scores of a task under one kind of prompt, in percent: R[j,j], right after learning it, and R[N,j]."""
+
+    learned: float
+    end: float
+
+
+@dataclass(frozen=True)
 class GuardEvent:
     """A drop of a task in a stage in which it passed the line of [guard], in one way of learning the stage.
 
@@ -92,7 +100,10 @@ class Results:
     matrices: by kind of prompt, then by metric: R in percent; row 0 is before any training, row i is after
         `lessons[i - 1]`. `task_metric` has each task's own metric in its column. Metrics named
         `..._extracted`, of final answers, are there if answers were rewritten
-    metrics: by kind of prompt, then by metric: AP, BWT and FWT of R
+    metrics: by kind of prompt, then by metric: AP, BWT and FWT of R; AP alone of further kinds in `wordings`
+    wordings: by kind of prompt, then by task: scores by each task's own metric; empty without
+        evaluation.matrix, and if nothing was learned
+    retention: by kind of prompt, then by metric: mean of R[j,j], and mean of R[N,j] / R[j,j]
     robustness: of the model at the end of the run, by task; empty if the recipe does not ask for it
     rewriting: by task; empty if the recipe does not ask for it
     watched: scores of watched sets and tasks, by name; they are no part of matrices and metrics
@@ -104,7 +115,7 @@ class Results:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
-    schema_version: int = 2  # 1: before tasks had metrics of their own
+    schema_version: int = 3  # 1: before tasks had metrics of their own; 2: before retention
     recipe: str
     strategy: str
     adapter: str
@@ -126,6 +137,17 @@ class Results:
     updates: dict[str, Update] = field(default_factory=dict)
     notices: list[str]
     findings: list[Finding] = field(default_factory=list)
+    wordings: dict[str, dict[str, Wording]] = field(default_factory=dict)
+    retention: dict[str, dict[str, Retention]] = field(default_factory=dict)
+
+    def value(self, kind: str, metric: str, name: str) -> float | None:
+        """What `formulas` calls `name`, in percent, under one kind of prompt; None if it is not defined."""
+        kept = self.retention[kind][metric]
+        if name == "in-task":
+            return kept.in_task
+        if name == "retention":
+            return None if kept.retention is None else 100 * kept.retention
+        return self.metrics[kind][metric][name]
 
 
 def is_finished(folder: Path) -> bool:

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 # Scores of one stage: by kind of prompt ("chosen", "original"), by task in order, by metric, in percent.
 StageScores = dict[str, list[dict[str, float]]]
+MatrixScores = dict[str, dict[str, dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class StageRecord:
     choices: by key, of the tasks that were learned in this stage; empty in the zero-shot stage
     watched: scores of watched sets and tasks, by name
     update: None in the zero-shot stage, and in stages of earlier versions
+    wordings: scores under the further kinds of prompt of the test matrix: by kind, by task key, by metric
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -58,6 +60,7 @@ class StageRecord:
     scores: StageScores
     watched: dict[str, Watched] = field(default_factory=dict)
     update: Update | None = None
+    wordings: MatrixScores = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

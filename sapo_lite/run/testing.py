@@ -10,7 +10,7 @@ from sapo_lite.evaluation.final_answers import extracted_scores
 from sapo_lite.learning.methods import TaskGroup
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
-from sapo_lite.run.stage_folder import Stage, StageRecord, StageScores
+from sapo_lite.run.stage_folder import MatrixScores, Stage, StageRecord
 from sapo_lite.run.stages import update_of
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.watching import test_watched
@@ -36,19 +36,45 @@ def finish_stage(
     Raises:
         RunFolderError: the record is damaged, or has other kinds of prompt or another number of tasks.
     """
+    kinds = {task.key: _kinds(context, task, tasks, learned, group) for task in tasks}
     if stage.done:
-        return _checked(stage.record, context, tasks, stage)
+        return _checked(stage.record, context, kinds, stage)
     choices = {task.key: learned[task.id].choice for task in group}
-    scores = _scores(context, tasks, learned, stage)
+    scores = _scores(context, tasks, learned, stage, kinds)
     watched = test_watched(context.watched, stage, context.usage, context.progress)
-    update = update_of(context, stage) if group else None
-    return stage.finish(StageRecord(choices, scores, watched, update))
+    every = context.recipe.evaluation.kinds
+    return stage.finish(
+        StageRecord(
+            choices,
+            {kind: list(scores[kind].values()) for kind in every},
+            watched,
+            update_of(context, stage) if group else None,
+            {kind: by_task for kind, by_task in scores.items() if kind not in every},
+        )
+    )
 
 
-def _checked(record: StageRecord, context: RunContext, tasks: Sequence[Task], stage: Stage) -> StageRecord:
-    scores = record.scores
-    expected = dict.fromkeys(context.recipe.evaluation.kinds, len(tasks))
-    if (found := {kind: len(rows) for kind, rows in scores.items()}) != expected:
+def _kinds(
+    context: RunContext,
+    task: Task,
+    tasks: Sequence[Task],
+    learned: Mapping[str, TrainedTask],
+    group: TaskGroup,
+) -> tuple[str, ...]:
+    """Kinds of prompt to test a task with: all of the matrix if it, or the last task, was just learned."""
+    just_learned = any(task.id == other.id for other in group)
+    matrix = just_learned or all(other.id in learned for other in tasks)
+    return context.recipe.test_kinds if matrix else context.recipe.evaluation.kinds
+
+
+def _checked(
+    record: StageRecord, context: RunContext, kinds: Mapping[str, Sequence[str]], stage: Stage
+) -> StageRecord:
+    every = context.recipe.evaluation.kinds
+    expected = {kind: len(kinds) for kind in every}
+    for kind in (kind for own in kinds.values() for kind in own if kind not in every):
+        expected[kind] = expected.get(kind, 0) + 1
+    if (found := {kind: len(rows) for kind, rows in (record.scores | record.wordings).items()}) != expected:
         raise RunFolderError(
             f"{stage.path / paths.STAGE}: expected so many scores by kind of prompt: {expected}, found "
             f"{found}. Delete the file to have the stage tested again."
@@ -62,19 +88,28 @@ def _checked(record: StageRecord, context: RunContext, tasks: Sequence[Task], st
 
 
 def _scores(
-    context: RunContext, tasks: Sequence[Task], learned: Mapping[str, TrainedTask], stage: Stage
-) -> StageScores:
+    context: RunContext,
+    tasks: Sequence[Task],
+    learned: Mapping[str, TrainedTask],
+    stage: Stage,
+    kinds: Mapping[str, Sequence[str]],
+) -> MatrixScores:
+    """Scores by kind of prompt, by task key, by metric.
+
+    kinds: of prompts, by task key
+    """
     context.progress.stage(f"testing after {len(learned)} of {len(tasks)} tasks")
-    kinds = context.recipe.evaluation.kinds
-    todo = [(task, {kind: _prompts(context, task, learned, kind) for kind in kinds}) for task in tasks]
+    todo = [(t, {kind: _prompts(context, t, learned, kind) for kind in kinds[t.key]}) for t in tasks]
     answers = sum(len(task.test) * len(set(by_kind.values())) for task, by_kind in todo)
-    scores: StageScores = {kind: [] for kind in kinds}
+    scores: MatrixScores = {}
     with context.usage.measure("evaluate"), context.progress.work("testing", answers, "answers") as meter:
         for task, by_kind in todo:
+            # Kinds with equal prompts share one file of answers, that of the first kind.
+            names: dict[tuple[str, ...], str] = {(task.instruction,): "original"}
             for kind, prompts in by_kind.items():
-                # Kinds with equal prompts share one file of answers.
-                name = "original" if prompts == (task.instruction,) else kind
-                scores[kind].append(_mean_scores(context, task, name, prompts, stage, meter))
+                name = names.setdefault(prompts, kind)
+                found = _mean_scores(context, task, name, prompts, stage, meter)
+                scores.setdefault(kind, {})[task.key] = found
     return scores
 
 
@@ -87,7 +122,8 @@ def _mean_scores(
         def report(count: int) -> None:
             meter.advance(count, task.name)
 
-        found = evaluate(context.backbone, task, prompts, context.recipe.evaluation, report)
+        asked = context.others[task.key] if name == "other" else task
+        found = evaluate(context.backbone, asked, prompts, context.recipe.evaluation, report)
         if context.recipe.rewrite.enabled:
             found.scores.update(extracted_scores(task, found.predictions))
         return asdict(found)
@@ -103,4 +139,6 @@ def _prompts(
         return (learned[task.id].prompt.text,)
     if kind == "unseen" and (held_out := context.held_out(task)):
         return tuple(candidate.text for candidate in held_out)
+    if kind == "other":
+        return (context.others[task.key].instruction,)
     return (task.instruction,)

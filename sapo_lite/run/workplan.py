@@ -142,7 +142,7 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
     watched = [task for task in tasks if task.watched]
     tasks = learned_tasks(tasks)
     untrained = frozenset({"zero-shot"})
-    pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, [], 0, untrained)]
+    pieces = [*_prompts(recipe, tasks), *_tests(recipe, tasks, (), [], 0, untrained)]
     pieces += _watching(recipe, watched, 0, untrained)
     if recipe.prompt.state == "base":
         pieces += [Piece(0, task, _measured(recipe, task), frozenset({"losses"})) for task in tasks]
@@ -153,7 +153,7 @@ def plan_of(recipe: Recipe, tasks: Sequence[Task]) -> RunPlan:
         past += [len(task.train) for task in group]
         copied_with = frozenset({"first stage"} if number == 1 else ())
         pieces += _learning(recipe, group, replayed, number, copied_with)
-        pieces += _tests(recipe, tasks, learned, number, copied_with)
+        pieces += _tests(recipe, tasks, group, learned, number, copied_with)
         pieces += _watching(recipe, watched, number, copied_with)
     last = pieces[-1].stage
     robustness = recipe.evaluation.robustness
@@ -235,18 +235,29 @@ def _examples(recipe: Recipe, task: Task) -> int:
 
 
 def _tests(
-    recipe: Recipe, tasks: Sequence[Task], learned: Sequence[Task], number: int, copied_with: frozenset[str]
+    recipe: Recipe,
+    tasks: Sequence[Task],
+    group: TaskGroup,
+    learned: Sequence[Task],
+    number: int,
+    copied_with: frozenset[str],
 ) -> Iterator[Piece]:
-    """Answers of one stage. A task that has no prompt of a kind is tested with the original instruction."""
-    kinds = set(recipe.evaluation.kinds)
+    """Answers of one stage. A task that has no prompt of a kind is tested with the original instruction.
+
+    group: tasks that were learned in this stage; `learned` has those of earlier stages, too
+    """
     keeps = strategy_of(recipe.prompt.model_dump()).keeps_original
     for task in tasks:
+        matrix = task in group or len(learned) == len(tasks)
+        kinds = set(recipe.test_kinds if matrix else recipe.evaluation.kinds)
         chosen = "chosen" in kinds and task in learned and candidates(recipe, task) > 1 and not keeps
         unseen = "unseen" in kinds and held_out(recipe, task) > 0
-        original = len(kinds) > chosen + unseen
+        other = "other" in kinds
+        original = len(kinds) > chosen + unseen + other
         answers = Amount(
-            (chosen + unseen + original) * len(task.test),
-            exact=not (chosen and original),  # the chosen candidate may be the original
+            (chosen + unseen + original + other) * len(task.test),
+            # The chosen candidate may be the original, and what another run chose may be any of these.
+            exact=not (chosen and original) and not other,
         )
         yield Piece(number, task, Work(answers=answers), copied_with)
 

@@ -50,7 +50,7 @@ def test_metrics_are_those_of_the_matrix(tmp_path: Path) -> None:
     r = [[10.0, 20.0], [80.0, 30.0], [60.0, 90.0]]
     comparison = compared(made_run(tmp_path / "run", r))
     means = {one.metric: one.over_seeds.mean for one in comparison.shown if one.over_seeds}
-    assert means == {"AP": 75.0, "BWT": -20.0, "FWT": 10.0, "in-task": 85.0}
+    assert means == {"AP": 75.0, "BWT": -20.0, "FWT": 10.0, "in-task": 85.0, "retention": 75.0}
 
 
 def test_means_deviations_and_paired_differences_are_those_of_scipy(tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_p_values_are_corrected_for_all_comparisons_of_the_table(tmp_path: Path)
     runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO, "worst": [39.0, 52.0, 44.0, 57.0]})
     comparison = compared(*runs)
     tested = [one for one in comparison.shown if one.difference]
-    assert [one.metric for one in tested] == ["AP", "BWT", "FWT", "in-task"] * 2
+    assert [one.metric for one in tested] == ["AP", "BWT", "FWT", "in-task", "retention"] * 2
     raw = [one.difference.p for one in tested if one.difference and one.difference.p is not None]
     assert [one.p for one in tested] == holm(raw)
-    assert len(raw) == 8
+    assert len(raw) == 10
 
 
 def test_seeds_are_paired_where_both_have_them(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_is_significant_is_marked_and_said_in_one_sentence(tmp_path: Path) 
     comparison = compared(*made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO}))
     said = statement(comparison.shown)
     assert re.fullmatch(
-        r"Significant \(p < 0.05 after Holm's correction for 4 comparisons\): AP of sapo on lorainc 13.8 "
+        r"Significant \(p < 0.05 after Holm's correction for 5 comparisons\): AP of sapo on lorainc 13.8 "
         r"above fixed on lorainc \(95 % \+10.5 to \+17.0, 4 seeds\); in-task of sapo on lorainc .*\.",
         said,
     )
@@ -102,6 +102,34 @@ def test_what_is_significant_is_marked_and_said_in_one_sentence(tmp_path: Path) 
     assert "62.5 ± 7.0*" in text
     assert "+13.8*" in text
     assert said in " ".join(text.split())
+
+
+def test_a_difference_of_bwt_is_never_said_without_those_of_in_task_and_retention(tmp_path: Path) -> None:
+    """sapo "forgets less" by 23 points, of a first task that it has learned to 30 percent instead of 83."""
+    runs = [
+        made_run(tmp_path / f"{strategy}-{seed}", two_tasks(ap + seed, bwt), strategy=strategy, seed=seed)
+        for seed in range(4)
+        for strategy, ap, bwt in (("fixed", 50.0, -30.0 - seed), ("sapo", 20.0, -10.0 + seed))
+    ]
+    said = statement(compared(*runs).shown)
+    assert re.search(
+        r"BWT of sapo on lorainc 23\.0 above fixed on lorainc \(95 % [^;]*, 4 seeds; "
+        r"in-task 41\.5 below, retention 9\.6 above\)",
+        said,
+    ), said
+
+
+def test_tasks_that_are_not_in_the_retention_are_counted(tmp_path: Path) -> None:
+    unlearned = [[0.0, 0.0], [0.0, 0.0], [10.0, 50.0]]
+    comparison = compared(
+        made_run(tmp_path / "fixed", unlearned, original=two_tasks(50.0)),
+        made_run(tmp_path / "sapo", two_tasks(50.0), strategy="sapo"),
+    )
+    said = "Retention leaves out tasks with R[j,j] = 0: 1 of fixed on lorainc."
+    assert said in shown(comparison)
+    assert as_markdown(comparison).count(said) == 1  # under the chosen prompts alone
+    assert finding(comparison, "fixed on lorainc", "retention").over_seeds is None
+    assert as_json(comparison)["runs"][0]["retention_left_out"] == {"chosen": 1, "original": 0}
 
 
 def test_where_nothing_stands_out_that_is_said(tmp_path: Path) -> None:
@@ -269,7 +297,7 @@ def test_results_of_another_version_are_refused_and_the_file_is_named(tmp_path: 
     del content["schema_version"]
     (old / "results.json").write_text(json.dumps(content))
     assert refusal(fine, old) == [
-        f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 2, "
+        f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 3, "
         "found none. Use the version that wrote it, or run the recipe again into another folder."
     ]
 
@@ -313,7 +341,8 @@ def test_the_text_is_of_one_kind_of_prompt(both_kinds: Comparison, tmp_path: Pat
     assert "lab: ROUGE-L in percent, chosen prompts; mean ± standard deviation over seeds" in text
     (row,) = (line for line in text.splitlines() if re.match(r"fixed +lorainc", line))
     assert re.split(r"  +", row.strip()) == [
-        *("fixed", "lorainc", "4", "48.8 ± 8.5", "-2.0 ± 0.0", "0.0 ± 0.0", "49.8 ± 8.5", "30 s", "1.5 GB")
+        *("fixed", "lorainc", "4", "48.8 ± 8.5", "-2.0 ± 0.0", "0.0 ± 0.0", "49.8 ± 8.5"),
+        *("96.0 ± 0.6", "30 s", "1.5 GB"),
     ]
     assert "original prompts" in shown(compare_folders(sorted(tmp_path.iterdir()), "original"))
 
@@ -323,7 +352,7 @@ def test_markdown_has_all_kinds_of_prompt_and_all_runs(both_kinds: Comparison) -
     for kind in ("chosen", "original"):
         assert f"\n## Tested with {kind} prompts\n" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert [len(table.splitlines()) - 2 for table in tables] == [2, 4, 2, 4, 8]
+    assert [len(table.splitlines()) - 2 for table in tables] == [2, 5, 2, 5, 8]
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
     assert "| sapo on lorainc | fixed on lorainc | AP | +13.8* |" in text
@@ -353,7 +382,9 @@ def test_csv_has_a_row_for_every_number(both_kinds: Comparison) -> None:
     assert float(row["p"]) <= float(row["p_holm"]) < 0.05
     (row,) = (r for r in rows if (r["strategy"], r["metric"]) == ("fixed", "seconds"))
     assert (row["kind"], float(row["mean"])) == ("", 30.0)
-    assert len(rows) == 2 * 2 * 4 + 2 * 3
+    left_out = [float(r["mean"]) for r in rows if r["metric"] == "retention_left_out"]
+    assert left_out == [0.0] * 4  # two groups, two kinds
+    assert len(rows) == 2 * 2 * 5 + len(left_out) + 2 * 3
 
 
 def test_time_is_with_what_was_copied_in_every_form(tmp_path: Path) -> None:
@@ -393,12 +424,14 @@ def test_json_holds_everything(both_kinds: Comparison, tmp_path: Path) -> None:
     assert one["difference"]["seeds"] == 4
     assert content["settings"]["training.epochs"] == 3
     assert content["metrics"]["in-task"] == "mean over i of R[i,i]"
+    assert content["metrics"]["retention"] == "mean over j<N of R[N,j] / R[j,j]"
     assert content["runs"][0] == {
         "strategy": "fixed",
         "adapter": "lorainc",
         "seed": 0,
         "folder": str(tmp_path / "fixed-0"),
         "command": None,
+        "retention_left_out": {"chosen": 0, "original": 0},
         "seconds": {"train": 29.0, "load": 1.0},
         "seconds_alone": 30.0,
         "peak_memory_gb": {"cpu": 1.5},

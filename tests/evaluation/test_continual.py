@@ -2,7 +2,14 @@
 
 import pytest
 
-from sapo_lite.evaluation.continual import FORMULAS, ContinualMetrics, continual_metrics, in_task_accuracy
+from sapo_lite.evaluation.continual import (
+    FORMULAS,
+    ContinualMetrics,
+    Retention,
+    continual_metrics,
+    retention,
+    retention_of,
+)
 
 
 def test_two_tasks() -> None:
@@ -81,8 +88,20 @@ def test_without_a_sequence_there_is_the_last_row_alone() -> None:
     assert continual_metrics([untrained, joint]) == ContinualMetrics(ap=80.0, bwt=None, fwt=None)
 
 
-def test_in_task_accuracy_is_what_each_task_scored_right_after_it_was_learned() -> None:
-    assert in_task_accuracy([[1, 2], [80, 3], [60, 90]]) == 85
-    assert in_task_accuracy([[1], [70]]) == 70
+def test_in_task_is_what_each_task_scored_right_after_it_was_learned() -> None:
+    assert retention_of([[1, 2], [80, 3], [60, 90]]).in_task == 85
+    assert retention_of([[1], [70]]) == Retention(in_task=70, retention=None)
     for no_sequence in ([[1, 2]], [[1, 2], [80, 90]]):
-        assert in_task_accuracy(no_sequence) is None
+        assert retention_of(no_sequence) == Retention(None, None)
+
+
+def test_retention_is_the_mean_share_of_earlier_tasks_that_is_left_at_the_end() -> None:
+    # 40 of 80, 60 of 50; the last task has just been learned.
+    r = [[0, 0, 0], [80, 0, 0], [70, 50, 0], [40, 60, 90]]
+    assert retention_of(r) == Retention(in_task=pytest.approx(220 / 3), retention=(0.5 + 1.2) / 2)
+
+
+def test_a_task_that_was_not_learned_at_all_has_no_share_and_is_counted() -> None:
+    assert retention([80, 0, 90], [20, 10, 90]) == Retention(pytest.approx(170 / 3), 0.25, left_out=1)
+    assert retention([0, 90], [10, 90]) == Retention(45, None, left_out=1)
+    assert retention([90, 0], [45, 0]).left_out == 0  # the last task has no share anyway

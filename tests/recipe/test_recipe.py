@@ -166,6 +166,8 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "batch_size": 16,
             "robustness": 0,
             "threshold": 80.0,
+            "matrix": False,
+            "other_run": None,
         },
         "rewrite": {
             "enabled": False,

@@ -95,11 +95,11 @@ def test_half_a_file_is_refused(folder: Path, content: bytes) -> None:
         read_results(folder)
 
 
-@pytest.mark.parametrize("found", [None, 1, "2"])
+@pytest.mark.parametrize("found", [None, 2, "3"])
 def test_another_version_is_refused(folder: Path, found: object) -> None:
     (folder / "results.json").write_text(json.dumps({} if found is None else {"schema_version": found}))
     with pytest.raises(
-        RunFolderError, match="written by another version of sapo-lite: expected schema_version 2"
+        RunFolderError, match="written by another version of sapo-lite: expected schema_version 3"
     ):
         read_results(folder)
 

@@ -133,6 +133,11 @@ RUNS = {
     ),
     "replay": ("adapter.method=replay", "adapter.replay_share=0.5", "prompt.strategy=random"),
     "replay of each": ("adapter.method=replay", "adapter.replay_rows=3", "training.schedule=constant"),
+    "matrix": ("evaluation.matrix=true", "paraphrase.held_out=2", "prompt.strategy=worst"),
+    "matrix, one kind at every stage": (
+        *("evaluation.matrix=true", "evaluation.prompts=original", "paraphrase.held_out=2"),
+        *("prompt.strategy=random", "adapter.method=joint"),
+    ),
     "joint": ("adapter.method=joint", *ALL_PROMPTS, "prompt.strategy=worst"),
     "zero": ("adapter.method=zero", *ALL_PROMPTS, "evaluation.robustness=2"),
     "rewrite by best_of": (*REWRITE, "rewrite.policy=best_of", "sequence.train_examples=20"),
