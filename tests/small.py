@@ -35,6 +35,20 @@ SETTINGS = [
     "training.micro_batch_size=8",
 ]
 
+# For probes: of three tasks, with an even smaller training.
+PROBE = [
+    *SETTINGS,
+    "sequence.tasks=['oldest','odd_one_out','mood']",
+    "sequence.train_examples=16",
+    "sequence.test_examples=6",
+    "scoring.score_examples=8",
+    "paraphrase.count=2",
+    "paraphrase.held_out=1",
+    "training.epochs=1",
+    "training.batch_size=8",
+    "evaluation.prompts=all",
+]
+
 
 @functools.cache
 def quick_collections() -> None:

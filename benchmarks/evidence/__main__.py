@@ -18,8 +18,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.evidence.programme import RESULTS, SETTINGS, make_programme, read_settings
-from sapo_lite.compare.grid import seed_list
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.recipe.seeds import seed_list
 
 OUT = Path("runs/evidence")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.correlation import Correlation, pooled_correlation, rank_correlation
 from sapo_lite.compare.findings import Finding, findings, grouped
 from sapo_lite.compare.read import Run
 from sapo_lite.compare.statistics import Interval, holm, mean_interval
 from sapo_lite.evaluation.continual import FORMULAS
 from sapo_lite.evaluation.metrics import PUBLISHED_METRIC as METRIC
+from sapo_lite.probe.correlation import Correlation, Group, pooled, rank_correlation
 
 KINDS = {"chosen": "own", "original": "original", "unseen": "unseen"}
 _SEED = 0  # of the permutations
@@ -73,13 +73,14 @@ def probe_tests(content: Mapping[str, Any]) -> list[ProbeTest]:
     for what, kind in OUTCOMES:
         groups = [pairs(transition, what, kind) for transition in transitions]
         alone = [rank_correlation(x, y) if x else None for x, y in groups]
-        pooled = pooled_correlation([g for g in groups if g[0]], permutations=permutations, seed=_SEED)
+        prompts = [Group(x, y, range(len(x)), n) for n, (x, y) in enumerate(groups) if x]
+        together = pooled(prompts, permutations, seed=_SEED)
         measured = [value for value in alone if value is not None]
-        found.append((what, kind, alone, pooled, mean_interval(measured) if measured else None))
-    adjusted = iter(holm([pooled.p for *_, pooled, _ in found if pooled]))
+        found.append((what, kind, alone, together, mean_interval(measured) if measured else None))
+    adjusted = iter(holm([test.p for *_, test, _ in found if test and test.p is not None]))
     return [
-        ProbeTest(what, kind, alone, pooled, next(adjusted) if pooled else None, over)
-        for what, kind, alone, pooled, over in found
+        ProbeTest(what, kind, alone, test, next(adjusted) if test else None, over)
+        for what, kind, alone, test, over in found
     ]
 
 

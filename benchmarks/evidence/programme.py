@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.compare.grid import Cell, Grid, make_grid, seed_list
+from sapo_lite.compare.grid import Cell, Grid, make_grid
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import Recipe
+from sapo_lite.recipe.seeds import seed_list
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = HERE / "settings.toml"

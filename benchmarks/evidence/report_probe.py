@@ -33,7 +33,7 @@ def sentences(tests: Sequence[ProbeTest]) -> Iterator[str]:
         p = p_value(test.p) if test.p < 0.0001 else f"= {p_value(test.p)}"
         figures = (
             f"pooled rank correlation {number(value, sign=True)} over {many(groups, 'transition')} and "
-            f"{test.pooled.pairs} prompts, Holm-corrected p {p}"
+            f"{test.pooled.units} prompts, Holm-corrected p {p}"
         )
         if test.p >= LEVEL:
             verdict = "no relation that stands out from chance"

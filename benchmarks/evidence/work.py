@@ -16,10 +16,10 @@ from sapo_lite.compare.execution import run_cell
 from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.folders import load_tasks
 from sapo_lite.compare.grid import Cell
-from sapo_lite.compare.progress import Eta
 from sapo_lite.compare.reuse import sources_of
 from sapo_lite.report.plain import plain_file
 from sapo_lite.run.workplan import Work, plan_of
+from sapo_lite.support.eta import Eta
 from sapo_lite.support.files import write_json
 from sapo_lite.support.messages import duration, many
 

@@ -13,6 +13,7 @@ from sapo_lite.cli.data_command import data_app
 from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
+from sapo_lite.cli.probe_command import probe
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
 from sapo_lite.cli.score_command import score
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(new)
 app.command()(compare)
+app.command()(probe)
 app.command()(paraphrase)
 app.command()(score)
 app.add_typer(recipes_app, name="recipes")

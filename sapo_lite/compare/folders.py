@@ -11,16 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from sapo_lite.compare.grid import Cell, Grid
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import Recipe, SequenceConfig
-from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding, require_recipe
+from sapo_lite.run.binding import Inputs, changed_inputs, is_run, require_recipe
+from sapo_lite.run.finished import finished_beside, identity
 from sapo_lite.run.inputs import chosen_format, inputs_of
 from sapo_lite.run.lock import is_empty, locked
-from sapo_lite.run.paths import COMPARISON, runs_finished
+from sapo_lite.run.paths import COMPARISON
 from sapo_lite.run.results import is_finished
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.support.files import read_json
@@ -64,7 +65,7 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
     Raises:
         RunFolderError: a cell's folder holds a run of another recipe or other data.
     """
-    elsewhere = _finished_beside(out)
+    elsewhere = finished_beside(out)
     # Cells share lists of tasks, and a fingerprint takes a while: one for each list.
     prints = {id(own): data_fingerprint(own) for own in {id(own): own for own in tasks.values()}.values()}
     begun = (chosen_format(out / cell.name) for cell in grid.recipes)
@@ -74,7 +75,7 @@ def find_folders(grid: Grid, tasks: Mapping[Cell, list[Task]], out: Path) -> dic
         data, inputs = prints[id(tasks[cell])], inputs_of(recipe, tasks[cell]) | chosen
         folder = _own_folder(out, cell, recipe, data, inputs)
         if folder.state == "new":
-            folder = _twin(elsewhere.get(_key(recipe.resolved(), data), {}), inputs, folder)
+            folder = _twin(elsewhere.get(identity(recipe.resolved(), data), {}), inputs, folder)
         chosen = chosen or chosen_format(folder.path)
         found[cell] = folder
     return found
@@ -108,22 +109,6 @@ def _twin(runs: Mapping[Path, Inputs], inputs: Inputs, own: CellFolder) -> CellF
 
 def _not_reused(path: Path, changed: Sequence[str]) -> str:
     return f"{path} is not reused: {', '.join(changed)}"
-
-
-def _finished_beside(out: Path) -> dict[str, dict[Path, Inputs]]:
-    """Inputs of finished runs outside of `out`: settings and data (`_key`) -> folder -> inputs."""
-    out = out.absolute()
-    runs: dict[str, dict[Path, Inputs]] = {}
-    for path in (path for path in runs_finished(out.parent) if path.parent != out):
-        with contextlib.suppress(OSError, RunFolderError):  # not a run of ours, or of another version
-            run = read_binding(path)
-            runs.setdefault(_key(run.recipe, run.data), {})[path] = run.inputs
-    return runs
-
-
-def _key(recipe: Mapping[str, Any], data: Mapping[str, str]) -> str:
-    """Settings and data as one string, without the run's name, which changes no result."""
-    return json.dumps([{**recipe, "name": None}, data], sort_keys=True)
 
 
 def _changed(path: Path, recipe: Recipe, data: Mapping[str, str], inputs: Inputs) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.recipe import Recipe, flat, load_recipe
+from sapo_lite.recipe.seeds import seed_settings, seeds_of
 from sapo_lite.support.messages import nearest, one_of, quoted
 
 # Settings that differ between cells, and the option that sets them.
@@ -165,13 +165,8 @@ def cell_settings(cell: Cell, drawn: Sequence[str] | None = None) -> list[str]:
 
     drawn: tasks of the sequence, if the seed draws their order and examples
     """
-    settings = [f"seed={cell.seed}"]
-    if drawn is not None:
-        order = list(drawn)
-        # This string seeds the published runs of benchmarks/evidence: changing it would change their orders.
-        random.Random(f"evidence/{cell.seed}").shuffle(order)
-        settings += [f"sequence.draw={cell.seed}", f"sequence.tasks={json.dumps(order)}"]
-    return [*settings, f"prompt.strategy={cell.strategy}", f"adapter.method={cell.adapter}"]
+    strategy, adapter = f"prompt.strategy={cell.strategy}", f"adapter.method={cell.adapter}"
+    return [*seed_settings(cell.seed, drawn), strategy, adapter]
 
 
 def run_command(recipe: str, settings: Iterable[str], data: Path | None = None) -> str:
@@ -179,29 +174,6 @@ def run_command(recipe: str, settings: Iterable[str], data: Path | None = None) 
     words = ["sapo-lite", "run", recipe]
     words += [word for setting in settings for word in ("--set", setting)]
     return shlex.join([*words, *(["--data", str(data)] if data else [])])
-
-
-def seeds_of(text: str) -> tuple[int, ...]:
-    """Seeds of an option: "3" is 0, 1, 2; anything else is a list for `seed_list`.
-
-    Raises:
-        RecipeError: the text names no seed, or is no list of seeds.
-    """
-    found = tuple(range(int(text))) if text.isdecimal() else seed_list(text)
-    if not found:
-        raise RecipeError(f"--seeds: expected at least 1 seed, found {text!r}")
-    return found
-
-
-def seed_list(text: str) -> tuple[int, ...]:
-    """Seeds of a list: "0-2,7" is 0, 1, 2, 7. Raises RecipeError for any other text."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise RecipeError(f"--seeds: expected seeds such as 0-9 or 0,3,7, found {text!r}")
-        found += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(found))
 
 
 def _names(option: str, text: str, choices: Sequence[str]) -> tuple[str, ...]:

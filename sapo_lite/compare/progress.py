@@ -1,13 +1,12 @@
 """Progress of a grid: finished and running cells, their stages, and the time left."""
 
-from dataclasses import dataclass
-
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.run.paths import SHOWN, stages_finished
 from sapo_lite.run.results import read_results
+from sapo_lite.support.eta import Eta
 from sapo_lite.support.messages import duration
 
 
@@ -58,34 +57,3 @@ class GridProgress:
         shown = self.plan.folders[cell].path / SHOWN
         lines = shown.read_text("utf-8", "replace").splitlines() if shown.exists() else []
         return next((line[3:] for line in reversed(lines) if line.startswith("== ")), "starting")
-
-
-@dataclass
-class Eta:
-    """Estimate of the time left, from the finished items and the seconds they took.
-
-    total: number of items
-    work: of all items, in estimated seconds of one process; in any other unit, `left` is right only after
-        one item was measured
-    """
-
-    total: int
-    work: float
-    jobs: int
-    items: int = 0
-    done: float = 0.0
-    measured: float = 0.0  # estimated work of the items that this call executed
-    spent: float = 0.0  # seconds that these items took
-
-    def add(self, estimated: float, took: float) -> None:
-        self.items += 1
-        self.done += estimated
-        if took:  # 0 for items that were already finished: they took no time now
-            self.spent += took
-            self.measured += estimated
-
-    @property
-    def left(self) -> float:
-        """Seconds of wall time left, corrected by the time that the measured items took."""
-        scale = self.spent / self.measured if self.measured else 1.0
-        return scale * (self.work - self.done) / self.jobs

@@ -21,7 +21,8 @@ class ProbedCandidate:
 
     cluster: number of its group of near-equal wordings, from 0; a core phrase in the lab
     loss: mean loss in nats per answer token in the probed state, on all scoring examples, no race
-    accuracy: score of greedy answers to the scoring examples in the probed state, in percent
+    accuracy: score of greedy answers to the scoring examples in the probed state, in percent; None if it was
+        not measured
     length: tokens of the instruction
     """
 
@@ -38,15 +39,16 @@ class ProbeTraining:
     """One training with one candidate, from the probed state.
 
     order: number of the order of the rows, from 0; other orders tell the noise of a training
-    gradient_norm: of the open block at step 0, over all training rows
-    update: Frobenius norm of the block's product scale x B A after training, over all its layers
+    gradient_norm: of the open block at step 0, over all training rows; None if it was not measured
+    update: Frobenius norm of the block's product scale x B A after training, over all its layers; None if it
+        was not measured
     scores, watched: after training; watched in percent, by name
     """
 
     candidate: int
     order: int
-    gradient_norm: float
-    update: float
+    gradient_norm: float | None
+    update: float | None
     scores: Scores
     watched: dict[str, float] = field(default_factory=dict)
 

@@ -1,10 +1,11 @@
 """One run, from a recipe to its results. `run` reads like the paper's algorithm."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import BackboneError
 from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.learning.adapters.blocks import BlockAdapter
@@ -34,7 +35,7 @@ from sapo_lite.run.other_run import asked_otherwise, cut_further, other_prompts
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.robustness import measure_robustness
-from sapo_lite.run.stage_folder import StageRecord
+from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
@@ -68,11 +69,66 @@ def run(
     bind(folder, recipe, tasks)
     if is_finished(folder.path):
         return read_results(folder.path)
-    findings = findings_of_examples(tasks)
-    for notice in (*recipe.notices, *stand_ins(tasks), *as_notices(findings)):
+    reached = learn_stages(recipe, tasks, folder, progress, pull=pull)
+    context, tasks, stages = reached.context, reached.tasks, reached.stages
+    with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
+        held_out = {task.id: context.held_out(task) for task in tasks}
+        robustness = measure_robustness(
+            context.backbone, tasks, held_out, recipe.evaluation, stages[-1], progress
+        )
+    results = collect(
+        recipe,
+        tasks,
+        context.pools,
+        reached.learned,
+        reached.records,
+        robustness,
+        reached.findings,
+        reached.events,
+        reached.shorter,
+    )
+    write_results(folder.path, results)
+    return read_results(folder.path)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A run after some of its stages: the state that the adapter of the last one holds.
+
+    tasks: those of the whole sequence, with inputs cut to the backbone's limit
+    learned: tasks trained so far, by task id
+    stages, records: of all stages so far, zero-shot first
+    shorter: notices about inputs that the prompts of another run made shorter
+    """
+
+    context: RunContext
+    tasks: list[Task]
+    learned: dict[str, TrainedTask]
+    stages: list[Stage]
+    records: list[StageRecord]
+    events: list[GuardEvent]
+    findings: list[Finding]
+    shorter: list[str]
+
+
+def learn_stages(
+    recipe: Recipe,
+    whole: Sequence[Task],
+    folder: RunFolder,
+    progress: RunProgress,
+    *,
+    pull: bool,
+    until: int | None = None,
+) -> Reached:
+    """Learn the stages of a run, or go on where an earlier process stopped; finished ones are read.
+
+    whole: tasks of the run, to which the folder is bound, with their whole inputs
+    until: number of the last stage; all of them by default
+    """
+    findings = findings_of_examples(whole)
+    for notice in (*recipe.notices, *stand_ins(whole), *as_notices(findings)):
         progress.notice(notice)
-    whole = tasks
-    other_prompts(recipe.evaluation, learned_tasks(tasks))  # a fault in them is found before a model loads
+    other_prompts(recipe.evaluation, learned_tasks(whole))  # a fault in them is found before a model loads
     check_files(recipe.model, progress.notice)
     context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
     cut = findings_of_cuts(learned_tasks(whole), tasks)
@@ -80,7 +136,7 @@ def run(
     for notice in (*as_notices(cut), *shorter):
         progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
-    groups = METHODS[recipe.adapter.method].groups(tasks)
+    groups = METHODS[recipe.adapter.method].groups(tasks)[:until]
     stages = [folder.stage(0, paths.UNTRAINED)]
     records = [finish_stage(context, tasks, learned, stages[0])]
     if recipe.prompt.state == "base":
@@ -93,15 +149,7 @@ def run(
         events += passed
         records.append(found.record)
         _show_scores(tasks, groups, records, progress)
-    with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
-        held_out = {task.id: context.held_out(task) for task in tasks}
-        robustness = measure_robustness(
-            context.backbone, tasks, held_out, recipe.evaluation, stages[-1], progress
-        )
-    findings += cut
-    results = collect(recipe, tasks, context.pools, learned, records, robustness, findings, events, shorter)
-    write_results(folder.path, results)
-    return read_results(folder.path)
+    return Reached(context, tasks, learned, stages, records, events, findings + cut, shorter)
 
 
 def _show_scores(

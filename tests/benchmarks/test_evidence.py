@@ -12,12 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from scipy import stats
 
 from benchmarks.evidence import raw
-from benchmarks.evidence.correlation import pooled_correlation, rank_correlation
 from benchmarks.evidence.programme import (
     PROBED_ADAPTER,
     RESULTS,
@@ -29,76 +26,12 @@ from benchmarks.evidence.programme import (
 from benchmarks.evidence.report import differing, document, wrapped, write_report
 from benchmarks.evidence.work import make_plan
 from forked import Program, run_program
-from sapo_lite.compare.grid import Cell, seed_list
+from sapo_lite.compare.grid import Cell
 from sapo_lite.errors import DataError, RecipeError
 from sapo_lite.recipe import load_recipe
+from sapo_lite.recipe.seeds import seed_list
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# --- statistics
-
-
-def test_rank_correlation_is_spearmans_also_with_ties() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        x, y = rng.integers(0, 8, 21).tolist(), rng.normal(size=21).tolist()
-        assert rank_correlation(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, rel=1e-12)
-    assert rank_correlation([1, 2, 3], [5, 5, 5]) is None
-
-
-def test_pooling_looks_within_groups_only() -> None:
-    up, down = ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]), ([1.0, 2.0, 3.0], [30.0, 20.0, 10.0])
-    opposed = pooled_correlation([up, down], permutations=100, seed=0)
-    assert opposed is not None
-    assert (opposed.value, opposed.groups, opposed.pairs) == (0.0, 2, 6)
-    # Levels that go together across groups say nothing of what is within them.
-    higher = ([11.0, 12.0, 13.0], [130.0, 120.0, 110.0])
-    assert pooled_correlation([down, higher], permutations=100, seed=0).value == -1.0  # type: ignore[union-attr]
-
-
-def test_a_group_in_which_nothing_varies_is_left_out() -> None:
-    flat, up = ([1.0, 2.0, 3.0], [7.0, 7.0, 7.0]), ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
-    found = pooled_correlation([flat, up], permutations=100, seed=0)
-    assert found is not None
-    assert (found.value, found.groups, found.pairs) == (1.0, 1, 3)
-    assert pooled_correlation([flat], permutations=100, seed=0) is None
-
-
-def test_the_permutation_test_agrees_with_all_permutations() -> None:
-    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 3.0, 2.0, 5.0, 4.0]
-    observed = abs(rank_correlation(x, y) or 0)
-    every = [abs(rank_correlation(x, list(p)) or 0) for p in itertools.permutations(y)]
-    exact = sum(value >= observed - 1e-9 for value in every) / len(every)
-    found = pooled_correlation([(x, y)], permutations=20000, seed=1)
-    assert found is not None
-    assert found.p == pytest.approx(exact, abs=0.01)
-
-
-def test_permutation_p_values_are_uniform_where_there_is_nothing_to_find() -> None:
-    rng = np.random.default_rng(3)
-    found = []
-    for _ in range(300):
-        # Transitions of different levels and spreads, outcomes with many ties.
-        groups = [
-            ((rng.normal(size=21) + 5 * g).tolist(), (rng.integers(0, 12, 21) * (g + 1)).tolist())
-            for g in range(3)
-        ]
-        found.append(pooled_correlation(groups, permutations=199, seed=0).p)  # type: ignore[union-attr]
-    assert stats.kstest(found, "uniform").pvalue > 0.05
-    assert 0.02 < np.mean(np.array(found) <= 0.05) < 0.08
-
-
-def test_a_planted_correlation_is_found() -> None:
-    rng = np.random.default_rng(4)
-    groups = []
-    for level in range(6):
-        loss = rng.normal(size=21)
-        groups.append((loss.tolist(), (-0.6 * loss + rng.normal(size=21) + 3 * level).tolist()))
-    found = pooled_correlation(groups, permutations=10000, seed=0)
-    assert found is not None
-    assert found.value < -0.3
-    assert found.p < 0.001
-
 
 # --- the programme
 

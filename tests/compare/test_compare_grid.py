@@ -20,13 +20,14 @@ from sapo_lite.compare import grid as grids
 from sapo_lite.compare.execution import check, number_format
 from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.compare.folders import CellFolder, check_folder, comparison_folder, find_folders, load_tasks
-from sapo_lite.compare.grid import Cell, Grid, make_grid, seeds_of
+from sapo_lite.compare.grid import Cell, Grid, make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.reuse import copy_pieces, pieces, sources_of
 from sapo_lite.data.fingerprint import data_fingerprint
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError, SapoLiteError, WorkerError
 from sapo_lite.recipe import Recipe, load_recipe
+from sapo_lite.recipe.seeds import seeds_of
 from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import inputs_of
