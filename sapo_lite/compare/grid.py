@@ -66,6 +66,8 @@ class Grid:
         """Settings that all cells share, by `section.key`. They identify the comparison."""
         own = {"name", *_BY_OPTION} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
         own |= {"evaluation.other_run"} if self.test_with else set()
+        if any(recipe.wants_candidates for recipe in self.recipes.values()):
+            own.add("paraphrase.always")  # set where it is needed, which depends on the strategies
         first, *others = (flat(recipe.resolved()) for recipe in self.recipes.values())
         common = {k: v for k, v in first.items() if k not in own and all(o[k] == v for o in others)}
         common |= {"test_with": self.test_with} if self.test_with else {}
@@ -125,7 +127,8 @@ def make_grid(
     test_with: one of the strategies, whose prompts all cells are tested with; it sets evaluation.matrix
 
     If strategies have different default numbers of held-out paraphrases, all get the largest: the candidates
-    are then the same for all.
+    are then the same for all. If some cells need candidates and others do not, all have them: inputs are cut
+    to fit the longest one, so all cells of a seed read the same inputs.
 
     Raises:
         RecipeError: an unknown name, or a setting that does not fit the recipe or one of the cells.
@@ -148,7 +151,18 @@ def make_grid(
         extra = f"paraphrase.held_out={max(held_out)}"
         overrides = {cell: (*own, extra) for cell, own in overrides.items()}
         recipes = {cell: load_recipe(spec, own) for cell, own in overrides.items()}
+    for cell in _to_fit(recipes):
+        overrides[cell] = (*overrides[cell], "paraphrase.always=true")
+        recipes[cell] = load_recipe(spec, overrides[cell])
     return Grid(spec, ways, methods, numbers, draw, recipes, overrides, test_with)
+
+
+def _to_fit(recipes: Mapping[Cell, Recipe]) -> list[Cell]:
+    """Cells that need candidates only to have their inputs cut as those of the other cells."""
+    without = [cell for cell, recipe in recipes.items() if not recipe.wants_candidates]
+    model = next(iter(recipes.values())).model
+    one_budget = model.cut == "right" or model.max_instruction_tokens is not None
+    return [] if one_budget or len(without) == len(recipes) else without
 
 
 def _cells(strategies: Sequence[str], adapters: Sequence[str], seeds: Sequence[int]) -> list[Cell]:

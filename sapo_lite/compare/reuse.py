@@ -55,10 +55,11 @@ def pieces(recipe: Mapping[str, Any]) -> dict[str, str]:
     name, method = settings.pop("prompt.strategy"), settings.pop("adapter.method")
     settings.pop("name")
     other = settings.pop("evaluation.other_run")  # decides tests of what is learned, so the first stage alone
+    always = settings.pop("paraphrase.always")
     count, held_out = settings["paraphrase.count"], settings["paraphrase.held_out"]
     needs, how = needs_of(recipe["prompt"], method, count, held_out), METHODS[method]
-    seeded = needs.candidates and not _from_files(settings["paraphrase.backend"])
-    pool = needs.candidates
+    pool = needs.candidates or (always and count + held_out > 0)
+    seeded = pool and not _from_files(settings["paraphrase.backend"])
     found: dict[str, Any] = {"zero-shot": {**settings, "seed": seeded and settings["seed"], "pool": pool}}
     if pool:
         found["candidates"] = settings

@@ -44,4 +44,4 @@ def evaluate(
             on_done=on_done,
         )
         predictions[place :: len(instructions)] = answers
-    return Evaluation(predictions, mean_scores(predictions, task))
+    return Evaluation(predictions, mean_scores(predictions, task, config.exact_match))

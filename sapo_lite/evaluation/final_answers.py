@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sapo_lite.data.labels import AROUND, label_of
 from sapo_lite.data.language import words_of
-from sapo_lite.evaluation.metrics import mean_scores
+from sapo_lite.evaluation.metrics import ExactMatch, mean_scores
 from sapo_lite.types import Example, Task
 
 Kind = Literal["label", "short", "free"]
@@ -80,11 +80,13 @@ def answers_of(task: Task) -> Answers:
     return Answers("short" if words <= short else "free")
 
 
-def extracted_scores(task: Task, predictions: Sequence[str]) -> dict[str, float]:
+def extracted_scores(
+    task: Task, predictions: Sequence[str], exact: ExactMatch = "strict"
+) -> dict[str, float]:
     """Mean scores of the predictions' final answers, in percent, under names such as `rougeL_extracted`."""
     answers = answers_of(task)
     references = tuple(Example(e.input, answers.final(e.answer)) for e in task.test)
-    scores = mean_scores([answers.final(each) for each in predictions], replace(task, test=references))
+    scores = mean_scores([answers.final(each) for each in predictions], replace(task, test=references), exact)
     return {f"{metric}_extracted": score for metric, score in scores.items()}
 
 

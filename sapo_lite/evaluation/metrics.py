@@ -6,11 +6,12 @@ them, or a function of the user (sapo_lite.evaluation.own_metrics), and is store
 """
 
 import re
+import string
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from sapo_lite.data.labels import AROUND, label_of
 from sapo_lite.data.scripts import HAN, KANA
@@ -33,6 +34,14 @@ def rouge_l(prediction: str, reference: str, labels: Sequence[str]) -> float:
 def exact_match(prediction: str, reference: str, labels: Sequence[str]) -> float:
     """1 for texts that are equal up to outer white space, else 0."""
     return float(prediction.strip() == reference.strip())
+
+
+def loose_exact_match(prediction: str, reference: str, labels: Sequence[str]) -> float:
+    """1 for texts that are equal without case, ASCII punctuation and white space between words, else 0.
+
+    This is SQuAD's normalisation as the released code has it: articles stay.
+    """
+    return float(_normalised(prediction) == _normalised(reference))
 
 
 def rouge_1(prediction: str, reference: str, labels: Sequence[str]) -> float:
@@ -92,31 +101,45 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def score_of(task: Task) -> Callable[[str, str], float]:
+# By the values of evaluation.exact_match.
+ExactMatch = Literal["strict", "squad"]
+_EXACT_MATCH: dict[ExactMatch, Metric] = {"strict": exact_match, "squad": loose_exact_match}
+
+
+def score_of(task: Task, exact: ExactMatch = "strict") -> Callable[[str, str], float]:
     """The score, in [0, 1], of an answer against a reference by the task's own metric."""
-    return _applied(METRICS.get(task.metric) or own_metric(task.metric), task)
+    return _applied(_metrics(exact).get(task.metric) or own_metric(task.metric), task)
 
 
-def mean_scores(predictions: Sequence[str], task: Task) -> dict[str, float]:
+def mean_scores(predictions: Sequence[str], task: Task, exact: ExactMatch = "strict") -> dict[str, float]:
     """Means over the task's test examples, in percent: of METRICS, and TASK_METRIC of the task's own."""
     pairs = [(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
 
     def mean(score: Callable[[str, str], float]) -> float:
         return 100 * sum(score(*pair) for pair in pairs) / len(pairs)
 
-    scores = {name: mean(_applied(metric, task)) for name, metric in METRICS.items()}
-    own = scores[task.metric] if task.metric in scores else mean(score_of(task))
+    scores = {name: mean(_applied(metric, task)) for name, metric in _metrics(exact).items()}
+    own = scores[task.metric] if task.metric in scores else mean(score_of(task, exact))
     return {**scores, TASK_METRIC: own}
 
 
-def row_scores(predictions: Sequence[str], task: Task) -> list[float]:
+def row_scores(predictions: Sequence[str], task: Task, exact: ExactMatch = "strict") -> list[float]:
     """Scores of the answers to the task's test examples by the task's own metric, in percent."""
-    score = score_of(task)
+    score = score_of(task, exact)
     return [100 * score(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
+
+
+def _metrics(exact: ExactMatch) -> dict[str, Metric]:
+    """METRICS with this kind of exact match."""
+    return METRICS | {"exact_match": _EXACT_MATCH[exact]}
 
 
 def _applied(metric: Metric, task: Task) -> Callable[[str, str], float]:
     return lambda prediction, reference: metric(_nfc(prediction), _nfc(reference), task.labels)
+
+
+def _normalised(text: str) -> str:
+    return " ".join("".join(c for c in text.lower() if c not in string.punctuation).split())
 
 
 def _nfc(text: str) -> str:

@@ -30,8 +30,13 @@ class RowBatcher:
         self._scheduled: dict[int, str] = {}
 
     def tokens(self, numbers: Sequence[int]) -> int:
-        """Number of answer tokens of these rows. It is the same for every candidate."""
-        return sum(len(self.encoded[n].answer_ids) for n in numbers)
+        """Number of answer tokens of these rows in the latest optimiser step.
+
+        It is the same for every candidate, unless rows are cut on the right.
+        """
+        if self.backbone.chat.cut == "input":
+            return sum(len(self.encoded[n].answer_ids) for n in numbers)
+        return sum(len(row.answer_ids) for rows in self._groups(numbers) for row in rows)
 
     def begin(self, step: int, epoch: int, numbers: Sequence[int]) -> None:
         """Start optimiser step `step` (from 0) of epoch `epoch` (from 0): schedules choose candidates."""
@@ -45,7 +50,7 @@ class RowBatcher:
     def _loss(self, numbers: Sequence[int], instruction: str) -> float:
         """Mean loss of rows of one training set under an instruction, in nats per answer token."""
         nll_sum, tokens = answer_nll(self.backbone, self._encoded_under(numbers, instruction))
-        return sum(nll_sum) / sum(tokens)
+        return sum(nll_sum) / max(1, sum(tokens))  # a cut on the right may have taken all answers
 
     def _encoded_under(self, numbers: Sequence[int], instruction: str) -> list[EncodedRow]:
         rows = [replace(self._rows[n][1], instruction=instruction) for n in numbers]
@@ -61,6 +66,8 @@ class RowBatcher:
             for rows in self._groups(numbers)
             for batch in batches(self.backbone, rows, pack=self.pack)
         ]
+        if not losses:  # rows that were cut on the right to their last answer token
+            return torch.zeros((), device=self.backbone.device, requires_grad=True)
         return torch.stack(losses).sum()
 
     def _groups(self, numbers: Sequence[int]) -> list[list[EncodedRow]]:

@@ -57,7 +57,7 @@ def train(
     without_dropout = adapter.dropout == 0 and backbone.dropout is None
     pack = without_dropout if config.pack == "auto" else config.pack
     rows = RowBatcher(backbone, training_sets, pack=pack)
-    _require_labels(training_sets, rows.encoded)
+    _require_labels(training_sets, rows.encoded, some=backbone.chat.cut == "right")
     arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
     trainer = _sft_trainer(rows, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
@@ -72,9 +72,12 @@ def train(
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _require_labels(training_sets: Sequence[TrainingSet], encoded: Sequence[EncodedRow]) -> None:
+def _require_labels(
+    training_sets: Sequence[TrainingSet], encoded: Sequence[EncodedRow], *, some: bool
+) -> None:
+    """Require answer tokens in every row, or in `some`: rows that are cut on the right may lose them."""
     empty = [i for i, e in enumerate(encoded) if not e.answer_ids]
-    if empty or not encoded:
+    if len(empty) == len(encoded) or (empty and not some):
         ids = ", ".join(training_set.task.id for training_set in training_sets)
         raise TrainingError(
             f"{ids}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
@@ -194,7 +197,8 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             step = self.state.global_step
             epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
             rows.begin(step, epoch, numbers)
-            return micro_batches, rows.tokens(numbers)
+            # At least 1: rows that are cut on the right may have lost all their answers.
+            return micro_batches, max(1, rows.tokens(numbers))
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             """The scheduler of transformers, but with a logarithmic warm-up before a constant rate."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.attention import PackLayout, sees_everything, use_chunked_attention
-from sapo_lite.model.chat import ChatFormat
 from sapo_lite.model.head import decoder_of, is_projection, own_logits, projection
 from sapo_lite.model.hub import is_hub_name
 from sapo_lite.model.targets import choose_targets
+from sapo_lite.model.tokenizer import chat_format
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import AdapterConfig, ModelConfig
@@ -56,7 +56,7 @@ class Backbone:
         self.unused_weights = unused_weights
         self.notice = notice
         head: Tensor = model.get_output_embeddings().weight
-        self.chat = ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens, len(head))
+        self.chat = chat_format(tokenizer, config, len(head))
         # Not the input embedding's device: Unsloth may keep that one in host memory if GPU memory is short.
         self.device: torch.device = head.device
         self.dtype: torch.dtype = getattr(torch, config.dtype)

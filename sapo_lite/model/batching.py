@@ -54,9 +54,10 @@ def batches(
 ) -> Iterator[AnswerBatch]:
     """Batches of the rows (all, or those numbered) of at most `tokens` tokens, or of one row.
 
-    Packs are used if `pack` is true and the backbone accepts them.
+    Packs are used if `pack` is true and the backbone accepts them. Rows without answer tokens are left out.
     """
-    todo = sorted(range(len(examples)) if rows is None else rows, key=lambda i: len(examples[i].ids))
+    learned = [i for i in (range(len(examples)) if rows is None else rows) if examples[i].answer_ids]
+    todo = sorted(learned, key=lambda i: len(examples[i].ids))
     prefix = shared_prefix(examples) if pack and backbone.packs else None
     while todo:
         budget = backbone.budget_share * (tokens or token_budget(backbone))
@@ -73,7 +74,7 @@ def in_batches(
     *,
     tokens: int | None = None,
 ) -> None:
-    """Call `use` on batches that together hold every row once.
+    """Call `use` on batches that together hold every row with answer tokens once.
 
     If memory runs out for a batch, its rows come again in batches of half the size, and later batches keep
     that size. So `use` must not have an effect before the point at which it can still fail.

@@ -5,25 +5,30 @@ blank line, `Text:` (Chinese `文本:`), newline, input, blank line, suffix. Onl
 is ever paraphrased.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sapo_lite.errors import RenderError
 from sapo_lite.model.chat_frame import PROBES, ChatFrame, name_of, render_frame
-from sapo_lite.types import Example, Task, TrainingRow
+from sapo_lite.model.fitting import fit
+from sapo_lite.types import Task, TrainingRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+# Which end of an over-long row is cut: that of its input, or that of the whole row.
+Cut = Literal["input", "right"]
 
 
 @dataclass(frozen=True)
 class EncodedRow:
     """A rendered row: `ids[:answer_start]` is the prompt, the rest answer and end-of-turn token.
 
-    The loss is taken at the answer tokens; `answer_start >= 1` always.
+    The loss is taken at the answer tokens; `answer_start >= 1` always. A row that was cut on the right may
+    have none.
     """
 
     ids: tuple[int, ...]
@@ -53,8 +58,12 @@ class ChatFormat:
     end-of-turn tokens at which generation stops.
 
     Args:
+        max_source, max_answer: tokens of a prompt and of an answer
         vocabulary: number of tokens of the model; None if there is no model
         frame: what an earlier `ChatFormat` rendered (a template may write the date); None to render now
+        newline: whether white space that the template writes behind the end of an answer belongs to it
+        cut: what over-long rows lose: the end of their input (by `fit`), or the last tokens of the row
+        max_instruction: tokens that `fit` keeps for the instruction; None for those of the longest one
 
     Raises:
         RenderError: the template or the tokenizer cannot be used; the message says why.
@@ -67,19 +76,33 @@ class ChatFormat:
         max_answer: int,
         vocabulary: int | None = None,
         frame: ChatFrame | None = None,
+        *,
+        newline: bool = False,
+        cut: Cut = "input",
+        max_instruction: int | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.max_source = max_source
         self.max_answer = max_answer
+        self.cut = cut
+        self.max_instruction = max_instruction
         self._vocabulary = vocabulary
         self._of = name_of(tokenizer)
-        self.frame = frame or render_frame(tokenizer, datetime.now())
+        self.frame = frame or render_frame(tokenizer, datetime.now(), newline=newline)
         self.stop_ids = self._find_stop_ids()
         self._header = self._find_header()
 
     def with_frame(self, frame: ChatFrame) -> "ChatFormat":
         """The same format with another frame. Raises RenderError like the constructor."""
-        return ChatFormat(self.tokenizer, self.max_source, self.max_answer, self._vocabulary, frame)
+        return ChatFormat(
+            self.tokenizer,
+            self.max_source,
+            self.max_answer,
+            self._vocabulary,
+            frame,
+            cut=self.cut,
+            max_instruction=self.max_instruction,
+        )
 
     def _find_stop_ids(self) -> frozenset[int]:
         """Special ids in the end of turn. Llama 2's " </s>" also has an ordinary space, which is left out."""
@@ -124,7 +147,7 @@ class ChatFormat:
     def _is_whole(self, turn: str, answer: str) -> bool:
         """Whether prompt and answer have the ids of the whole conversation."""
         (whole,) = self._tokenize([self.frame.conversation(turn, answer)])
-        return self.encode_turn(turn) + self._encode_answers([answer])[0] == whole
+        return self.encode_turn(turn) + self.encode_answers([answer])[0] == whole
 
     def _spelled(self, text: str) -> str:
         return " ".join(map(repr, self.tokenizer.convert_ids_to_tokens(self._tokenize([text])[0])))
@@ -138,20 +161,30 @@ class ChatFormat:
         return self._tokenize([f"{self.frame.before}{text}{self._header}"])[0]
 
     def encode_prompts(self, task: Task, instruction: str, texts: Sequence[str]) -> list[list[int]]:
-        return self._tokenize([self.prompt(task, instruction, text) for text in texts])
+        """Token ids of what the model reads before it answers; at most `max_source` if cut on the right."""
+        most = self.max_source if self.cut == "right" else None
+        return [ids[:most] for ids in self._tokenize([self.prompt(task, instruction, t) for t in texts])]
 
     def encode(self, task: Task, rows: Sequence[TrainingRow]) -> list[EncodedRow]:
-        """Rows as token ids. An answer's tokens are the same for every candidate instruction."""
+        """Rows as token ids. An answer's tokens are the same for every candidate instruction.
+
+        If cut on the right, a row keeps its first `max_source + max_answer` tokens, as in the released code.
+        """
         prompts = self._tokenize([self.prompt(task, row.instruction, row.input) for row in rows])
-        answers = self._encode_answers([row.answer for row in rows])
-        return [EncodedRow((*p, *a), len(p)) for p, a in zip(prompts, answers, strict=True)]
+        answers = self.encode_answers([row.answer for row in rows])
+        most = self.max_source + self.max_answer if self.cut == "right" else None
+        whole = [(*p, *a) for p, a in zip(prompts, answers, strict=True)]
+        return [
+            EncodedRow(ids[:most], min(len(p), len(ids[:most])))
+            for ids, p in zip(whole, prompts, strict=True)
+        ]
 
     def encode_choices(self, turn: str, answers: Sequence[str]) -> list[EncodedRow]:
         """A free user turn with each of several answers, as token ids."""
         prompt = self.encode_turn(turn)
-        return [EncodedRow((*prompt, *answer), len(prompt)) for answer in self._encode_answers(answers)]
+        return [EncodedRow((*prompt, *answer), len(prompt)) for answer in self.encode_answers(answers)]
 
-    def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
+    def encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         """Token ids of answer and end of turn after the header; they do not depend on the turn before it.
 
         Alone, a text may have other tokens: SentencePiece writes a space before the first word. Only an
@@ -167,61 +200,11 @@ class ChatFormat:
         ]
 
     def fit(self, task: Task, instructions: Sequence[str]) -> Task:
-        """The task with over-long inputs cut at their end, with one budget for all `instructions`.
+        """The task with over-long inputs cut at their end, see sapo_lite.model.fitting. Raises RenderError.
 
-        A prompt may have `max_source` tokens, minus the tokens of its answer beyond `max_answer`. The longest
-        instruction sets the budget, so every candidate sees the same input and no answer is cut.
-
-        Raises:
-            RenderError: an instruction or an answer leaves no room for any input.
+        If rows are cut on the right, inputs stay whole.
         """
-        shells = [len(ids) for i in instructions for ids in self.encode_prompts(task, i, [""])]
-        longest = instructions[max(range(len(shells)), key=shells.__getitem__)]
-        return replace(
-            task, train=self._fit_split(task, longest, "train"), test=self._fit_split(task, longest, "test")
-        )
-
-    def _fit_split(self, task: Task, instruction: str, split: str) -> tuple[Example, ...]:
-        examples: tuple[Example, ...] = getattr(task, split)
-        prompts = self.encode_prompts(task, instruction, [e.input for e in examples])
-        empty, *answers = self._encode_answers(["", *(e.answer for e in examples)])
-        fitted = list(examples)
-        for n, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            limit = self.max_source - max(0, len(answer) - len(empty) - self.max_answer)
-            if len(prompt) > limit:
-                text = self._cut(task, instruction, examples[n].input, len(prompt) - limit)
-                if text is None:
-                    raise RenderError(
-                        f"{task.id}, {split} example {n}: instruction, suffix and answer alone exceed "
-                        f"{limit} tokens. Raise model.max_source_tokens (now {self.max_source}) "
-                        "or shorten the candidate instructions."
-                    )
-                fitted[n] = replace(examples[n], input=text)
-        return tuple(fitted)
-
-    def _cut(self, task: Task, instruction: str, text: str, excess: int) -> str | None:
-        """`text` without its last `excess` tokens, or a few more where tokens merge at the new end."""
-        limit = len(self.encode_prompts(task, instruction, [text])[0]) - excess
-        if not self.tokenizer.is_fast:  # it does not report token offsets
-            return self._cut_anywhere(task, instruction, text, limit)
-        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        offsets: list[tuple[int, int]] = encoding["offset_mapping"]
-        keep = len(offsets) - excess
-        while keep > 0:
-            cut = text[: offsets[keep][0]]
-            over = len(self.encode_prompts(task, instruction, [cut])[0]) - limit
-            if over <= 0:
-                return cut
-            keep -= over
-        return None
-
-    def _cut_anywhere(self, task: Task, instruction: str, text: str, limit: int) -> str | None:
-        """The longest beginning of `text` (by characters) whose prompt has at most `limit` tokens."""
-
-        def tokens(length: int) -> int:
-            return len(self.encode_prompts(task, instruction, [text[:length]])[0])
-
-        return text[: bisect_right(range(1, len(text) + 1), limit, key=tokens)] or None
+        return fit(self, task, instructions) if self.cut == "input" else task
 
     def _tokenize(self, texts: list[str]) -> list[list[int]]:
         if not texts:  # a fast tokenizer fails on an empty batch

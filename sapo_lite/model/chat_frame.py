@@ -43,12 +43,13 @@ class ChatFrame:
         return f"{self.before}{turn}{self.between}{answer}{self.end}"
 
 
-def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFrame:
+def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime, *, newline: bool = False) -> ChatFrame:
     """The frame of the template's own conversation, with thinking switched off, at the time `at`.
 
     The frame is cut out of a whole conversation. A generation prompt would not do: a template may have none,
     or it may leave a think block open, which no training answer has. The end of an answer is the text that
-    the template writes after it or, if there is none, the end-of-sequence token.
+    the template writes after it or, if there is none, the end-of-sequence token. White space behind that text
+    is left out, or kept with `newline`.
 
     Raises:
         RenderError: there is no template, it fails, it changes or repeats its input, or nothing ends an
@@ -61,10 +62,10 @@ def render_frame(tokenizer: "PreTrainedTokenizerBase", at: datetime) -> ChatFram
             'model.chat_template (score: --chat-template) to "chatml", "none" or a file.'
         )
     try:
-        return _frame(tokenizer, at, lambda text: text)
+        return _frame(tokenizer, at, lambda text: text, newline=newline)
     except RenderError as fault:
         try:  # some templates take a message in parts only
-            return _frame(tokenizer, at, lambda text: [{"type": "text", "text": text}])
+            return _frame(tokenizer, at, lambda text: [{"type": "text", "text": text}], newline=newline)
         except RenderError:
             raise fault from None
 
@@ -81,7 +82,9 @@ def name_of(tokenizer: "PreTrainedTokenizerBase") -> str:
     return f" of {tokenizer.name_or_path}" if tokenizer.name_or_path else ""
 
 
-def _frame(tokenizer: "PreTrainedTokenizerBase", at: datetime, content: Callable[[str], Any]) -> ChatFrame:
+def _frame(
+    tokenizer: "PreTrainedTokenizerBase", at: datetime, content: Callable[[str], Any], *, newline: bool
+) -> ChatFrame:
     def rendered(turn: str, answer: str) -> str:
         return _render(tokenizer, at, content(turn), content(answer)).rstrip()
 
@@ -98,6 +101,8 @@ def _frame(tokenizer: "PreTrainedTokenizerBase", at: datetime, content: Callable
                 f"and then the answer {answer!r}, each once, found {found[-300:]!r}. Use a template that "
                 "writes message.content as it is (model.chat_template; in Python tokenizer.chat_template)."
             )
+    if newline and end:
+        end += _render(tokenizer, at, content(_TURN), content(_ANSWER))[len(whole) :]
     end = end or tokenizer.eos_token or ""
     if not end:
         raise RenderError(

@@ -8,6 +8,8 @@ from sapo_lite.model.files import read_tokenizer
 from sapo_lite.model.hub import locate_tokenizer
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from sapo_lite.recipe import ModelConfig
 
 
@@ -21,4 +23,22 @@ def load_chat_format(config: "ModelConfig") -> ChatFormat:
     path = locate_tokenizer(config.name)
     tokenizer = read_tokenizer(path, config.name)
     use_template(tokenizer, config)
-    return ChatFormat(tokenizer, config.max_source_tokens, config.max_answer_tokens)
+    return chat_format(tokenizer, config)
+
+
+def chat_format(
+    tokenizer: "PreTrainedTokenizerBase", config: "ModelConfig", vocabulary: int | None = None
+) -> ChatFormat:
+    """The chat format of a tokenizer with the recipe's settings. Raises RenderError.
+
+    vocabulary: number of tokens of the model; None if there is no model
+    """
+    return ChatFormat(
+        tokenizer,
+        config.max_source_tokens,
+        config.max_answer_tokens,
+        vocabulary,
+        newline=config.answer_newline,
+        cut=config.cut,
+        max_instruction=config.max_instruction_tokens,
+    )

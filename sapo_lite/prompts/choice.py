@@ -36,11 +36,14 @@ class Choice:
 def describe_choice(
     backbone: "Backbone", strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]
 ) -> Choice:
-    """The choice and its margin, from the losses of at least two candidates, or from none."""
+    """The choice and its margin, from the losses of at least two candidates, or from none.
+
+    There is no margin between candidates that were scored on different answer tokens (model.cut "right").
+    """
     by_index = {s.index: s for s in scores}
     own, original = by_index.get(chosen.index), by_index.get(0)
     margin = None
-    if scores:
+    if scores and all(_same_answers(own, score) for score in scores if own):
         rule = _rule(strategy, chosen, scores)
         margin = certainty(scores, chosen.index, rule=rule, resolution=resolution(backbone))
     return Choice(
@@ -63,3 +66,8 @@ def _rule(strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> 
     if chosen.index == lowest(scores).index:
         return "lowest"
     return "highest" if chosen.index == highest(scores).index else "given"
+
+
+def _same_answers(one: CandidateLoss, other: CandidateLoss) -> bool:
+    """Whether the answers of the common examples have as many tokens for both candidates."""
+    return all(a == b for a, b in zip(one.tokens, other.tokens, strict=False))

@@ -8,8 +8,8 @@ from typing import Any, Literal
 Reduction = Literal["token_mean", "batch_mean"]
 
 
-# Batch size of the released code's scoring.
-PAPER_BATCH = 8
+# Examples in a batch of the released code's scoring, on each of its GPUs.
+RELEASED_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class CandidateLoss:
 
         A smaller last batch is weighted by its examples, as in transformers' Trainer.evaluate.
         """
-        starts = range(0, len(self.examples), PAPER_BATCH)
-        batches = [slice(start, start + PAPER_BATCH) for start in starts]
+        starts = range(0, len(self.examples), RELEASED_BATCH)
+        batches = [slice(start, start + RELEASED_BATCH) for start in starts]
         means = [sum(self.nll_sum[b]) / sum(self.tokens[b]) * len(self.tokens[b]) for b in batches]
         return sum(means) / len(self.examples)
 

@@ -51,6 +51,7 @@ def make_pools(tasks: Sequence[Task], config: "ParaphraseConfig", context: Sourc
                         count=config.wanted * turn // len(config.backend),
                         attempts=config.attempts,
                         at_once=config.parallel if config.unlike else None,
+                        gate=config.gate,
                         on_answer=_on_answer(task, pools[task.id], config.wanted, meter, context.progress),
                     )
                     pools[task.id] = finished(pool, task, config.wanted, config.minimum) if last else pool

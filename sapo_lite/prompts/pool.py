@@ -83,12 +83,14 @@ def top_up(
     count: int,
     attempts: int,
     at_once: int | None = None,
+    gate: bool = True,
     on_answer: Callable[[Pool], None] = lambda pool: None,
 ) -> Pool:
     """Ask `source` until the pool has `count` paraphrases, or `attempts` times for each missing one.
 
     A rejected text is requested again. One request batch is never larger than the number of missing texts,
-    nor than `at_once`. `on_answer` gets the pool after every answer.
+    nor than `at_once`. Without `gate`, every text is accepted as it is, and each that is still missing after
+    all attempts is an empty one. `on_answer` gets the pool after every answer.
     """
     asked, limit = 0, attempts * (count - len(pool.texts))
     while asked < limit and (missing := count - len(pool.texts)):
@@ -98,10 +100,17 @@ def top_up(
         for answer in source.answers(task, numbers, pool.texts):
             answers += 1
             more = more and not isinstance(answer, LastRejection)
-            pool = _with(pool, task, answer, origin, source.generated)
+            if gate:
+                pool = _with(pool, task, answer, origin, source.generated)
+            else:
+                pool = _ungated(pool, answer, origin)
             on_answer(pool)
         if answers < len(numbers) or not more:
             break
+    else:
+        for _ in range(0 if gate else count - len(pool.texts)):
+            pool = _ungated(pool, "", origin)
+            on_answer(pool)
     return pool
 
 
@@ -119,6 +128,15 @@ def _with(pool: Pool, task: Task, answer: str | Rejection, origin: str, generate
     return replace(pool, rejected=(*pool.rejected, Rejection(writable(answer.text), answer.reason)))
 
 
+def _ungated(pool: Pool, answer: str | Rejection, origin: str) -> Pool:
+    """The pool with one more candidate, the answer as it is; a call that failed is a rejection."""
+    if isinstance(answer, Rejection):
+        rejection = Rejection(writable(answer.text), answer.reason)
+        return replace(pool, rejected=(*pool.rejected, rejection))
+    candidate = Candidate(len(pool.candidates), writable(answer.strip()), origin)
+    return replace(pool, candidates=(*pool.candidates, candidate))
+
+
 def tally(rejected: Sequence[Rejection], most: int | None = None) -> str:
     """The `most` commonest reasons with their counts: "4 x too long, 2 x empty"."""
     counts = Counter(rejection.reason for rejection in rejected).most_common()
@@ -127,12 +145,17 @@ def tally(rejected: Sequence[Rejection], most: int | None = None) -> str:
 
 
 def finished(pool: Pool, task: Task, count: int, minimum: int) -> Pool:
-    """The pool, with a notice if it has fewer than `count` paraphrases.
+    """The pool, with a notice if it has fewer than `count` paraphrases, or empty ones.
 
     Raises:
         ParaphraseError: it has fewer than `minimum`.
     """
     accepted = len(pool.texts)
+    if empty := pool.texts.count(""):
+        pool = replace(
+            pool,
+            notice=f"{task.name}: {empty} of {accepted} paraphrases are empty (paraphrase.gate is false).",
+        )
     if accepted >= count:
         return pool
     why = f"not accepted: {tally(pool.rejected)}" if pool.rejected else "the source had no more"

@@ -4,13 +4,12 @@ Only forward passes. Sums are kept for each example, so the result does not depe
 mean in use can be computed from them.
 """
 
-import math
 from collections.abc import Callable, Sequence
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.prompts.losses import CandidateLoss, Reduction
+from sapo_lite.prompts.losses import RELEASED_BATCH, CandidateLoss, Reduction
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.racing import Round, race
 from sapo_lite.prompts.strata import strata, weights
@@ -35,6 +34,7 @@ def score(
     scores = []
     for candidate in candidates:
         nll_sum, tokens = _losses(backbone, task, candidate, everything)
+        _require_answers(task, candidate, tokens, reduction)
         scores.append(
             CandidateLoss(candidate.index, nll_sum, tokens, tuple(everything), len(everything), reduction)
         )
@@ -91,13 +91,20 @@ def _losses(
     chosen = [task.train[position] for position in positions]
     rows = [TrainingRow(candidate.text, example.input, example.answer) for example in chosen]
     nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
-    if bad := [p for p, nll in zip(positions, nll_sum, strict=True) if not math.isfinite(nll)]:
-        raise BackboneError(
-            f"{task.id}: the losses of training examples {bad[:10]} (0-based) under candidate "
-            f"{candidate.index} are no numbers. Expected finite ones: check the model, or score with "
-            "model.dtype = 'float32'."
-        )
     return nll_sum, tokens
+
+
+def _require_answers(task: Task, candidate: Candidate, tokens: Sequence[int], reduction: Reduction) -> None:
+    """Raises BackboneError if a mean has no answer token: rows that are cut on the right may lose all."""
+    size = RELEASED_BATCH if reduction == "batch_mean" else len(tokens)
+    for start in range(0, len(tokens), size):
+        if not any(tokens[start : start + size]):
+            last = min(start + size, len(tokens)) - 1
+            raise BackboneError(
+                f"{task.id}: expected answer tokens in the training examples {start} to {last} (0-based) "
+                f"under candidate {candidate.index}, found none: they are cut on the right. Raise "
+                'model.max_source_tokens, or set model.cut = "input".'
+            )
 
 
 def measure(

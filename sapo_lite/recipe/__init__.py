@@ -9,12 +9,13 @@ from pydantic import BaseModel, ValidationError
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.prompts.strategy import Strategy
-from sapo_lite.recipe.faults import field_faults, rule_faults
+from sapo_lite.recipe.faults import field_faults, rule_faults, value_or_default
 from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_recipes
 from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.limits import lower_to_limits
 from sapo_lite.recipe.registered import registered_rules
+from sapo_lite.recipe.released import RELEASED_WITH, fill_full_scoring, fill_released, switched_on
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
     EvaluationConfig,
@@ -49,6 +50,7 @@ __all__ = [
     "load_recipe",
     "paraphrase_section",
     "recipe_text",
+    "released_switches",
     "shipped_recipes",
 ]
 
@@ -71,8 +73,9 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         faults.append(Fault(source.place("name"), "name: no such key; a recipe is named after its file"))
     # Sections left out are validated as empty ones, so that a missing key is reported by its name.
     empty: dict[str, Any] = {name: {} for name in Recipe.model_fields if name not in _TOP_LEVEL}
-    if source.value("protocol") == "paper":
-        source.fill("scoring", race=False, reduction="batch_mean")
+    if source.value("protocol") == "released":
+        fill_released(source, _chosen(source))
+    fill_full_scoring(source)
     if (strategy := _strategy(source)) and strategy.rewrites:
         source.fill("rewrite", enabled=True)
     if held_out := _held_out(source):
@@ -92,6 +95,23 @@ def load_recipe(spec: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError("\n".join(f"{fault.place.text}: {fault.text}" for fault in faults))
     recipe._notices = notices
     return recipe
+
+
+def released_switches(recipe: Recipe) -> list[str]:
+    """Settings with the value of the released code where that is not the default, as `key = value`."""
+    settings = flat(recipe.resolved())
+    defaults = {
+        f"{section}.{name}": field.get_default()
+        for section, model in Recipe.model_fields.items()
+        if isinstance(model.annotation, type) and issubclass(model.annotation, BaseModel)
+        for name, field in model.annotation.model_fields.items()
+    }
+    return [f"{key} = {as_toml(settings[key])}" for key in switched_on(settings, defaults)]
+
+
+def _chosen(source: RecipeSource) -> dict[str, Any]:
+    """The values, or defaults, of the keys on which settings of the released protocol depend."""
+    return {key: value_or_default(key, Recipe, source) for key, _ in RELEASED_WITH}
 
 
 def _held_out(source: RecipeSource) -> int:

@@ -43,10 +43,19 @@ def rule_faults(
         if not rule.holds(*values):
             # Report a key that the recipe sets: the rule's first key may have its default.
             written = next((key for key in rule.keys if source.value(key) is not None), rule.keys[0])
-            by_default = values[0] is not None and source.value(rule.keys[0]) is None
-            found = quoted(values[0]) + (" (the default)" if by_default else "")
+            written = next((key for key in rule.keys if key in source.places), written)
+            found = quoted(values[0]) + _origin(rule.keys[0], values[0], source)
             text = f"{rule.keys[0]}: expected {rule.expected.format(*values)}, found {found}"
             yield Fault(source.place(written), text)
+
+
+def _origin(key: str, value: Any, source: RecipeSource) -> str:
+    """Origin of a value that the recipe has not written, in brackets; "" for one that it has."""
+    if value is None or key in source.places:
+        return ""
+    if source.value(key) is None:
+        return " (the default)"
+    return ' (protocol is "released")' if source.value("protocol") == "released" else ""
 
 
 def _key(location: tuple[int | str, ...]) -> str:

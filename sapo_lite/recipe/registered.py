@@ -82,6 +82,11 @@ def _of_methods() -> Iterator[Rule]:
         '"token_mean" (scoring.race is true)',
     )
     yield Rule(
+        ("model.cut", "scoring.race", *_prompt_keys()),
+        lambda cut, race, *prompt: cut == "input" or not (race and strategy_of(_prompt(prompt)).races),
+        '"input" (scoring.race is true, and candidates that lose answer tokens cannot race)',
+    )
+    yield Rule(
         ("rewrite.enabled", "prompt.strategy"),
         lambda enabled, strategy: enabled or not STRATEGIES[strategy].rewrites,
         'true (prompt.strategy is "{1}")',

@@ -21,14 +21,34 @@ class Rule:
 
 RULES = (
     Rule(
-        ("scoring.race", "protocol"),
-        lambda race, protocol: not (race and protocol == "paper"),
-        'false (protocol is "paper")',
+        ("scoring.drop_remainder", "scoring.score_examples"),
+        lambda unit, examples: unit <= examples,
+        "at most scoring.score_examples ({1})",
     ),
     Rule(
-        ("scoring.reduction", "protocol"),
-        lambda reduction, protocol: reduction == "batch_mean" or protocol != "paper",
-        '"batch_mean" (protocol is "paper")',
+        ("model.cut", "prompt.rescore"),
+        lambda cut, rescore: cut == "input" or rescore == "never",
+        '"input" (prompt.rescore is "{1}", which compares losses on equal answers)',
+    ),
+    Rule(
+        ("model.cut", "rewrite.enabled"),
+        lambda cut, enabled: cut == "input" or not enabled,
+        '"input" (rewrite.enabled is true, which needs whole answers)',
+    ),
+    Rule(
+        ("paraphrase.unlike", "paraphrase.request"),
+        lambda unlike, request: not unlike or request == "varied",
+        'false (paraphrase.request is "{1}": the same request every time)',
+    ),
+    Rule(
+        ("model.max_instruction_tokens", "model.max_source_tokens"),
+        lambda instruction, source: instruction is None or instruction < source,
+        "less than model.max_source_tokens ({1})",
+    ),
+    Rule(
+        ("model.max_instruction_tokens", "model.cut"),
+        lambda instruction, cut: instruction is None or cut == "input",
+        'nothing (model.cut is "{1}", which gives instructions no budget)',
     ),
     Rule(
         ("prompt.hold_unit", "prompt.sampling"),

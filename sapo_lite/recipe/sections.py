@@ -19,10 +19,12 @@ from sapo_lite.recipe.values import (
     CountOrNone,
     IndicatorName,
     NotNegative,
+    OptionalCount,
     OptionalSeed,
     OptionalText,
     Percent,
     Positive,
+    Protocol,
     Rescore,
     Sampling,
     Sources,
@@ -57,6 +59,11 @@ class ModelConfig(Section):
     `loader` "auto" is Unsloth on a CUDA GPU and plain transformers elsewhere: on a CPU, Unsloth's kernels do
     not run, and importing it takes about ten seconds. `chat_template` is the model's own ("model"), "chatml"
     or "none" (plain text), for base models, or a file with a template.
+
+    Over-long examples lose the end of their input ("input"): a prompt has at most `max_source_tokens`, and
+    room is kept for an instruction of `max_instruction_tokens`, by default the task's longest candidate. With
+    `cut` "right" they lose their last tokens, the answer first. With `answer_newline`, the white space that
+    the template writes behind the end of an answer is learned and scored with it.
     """
 
     name: Text
@@ -66,6 +73,9 @@ class ModelConfig(Section):
     chat_template: ChatTemplate = "model"
     max_source_tokens: Count = 1536
     max_answer_tokens: Count = 128
+    max_instruction_tokens: OptionalCount = None
+    cut: Literal["input", "right"] = "input"
+    answer_newline: Switch = False
 
     def template_file(self) -> Path | None:
         """Absolute path of `chat_template` if it is a file: beside the recipe, else from here.
@@ -157,7 +167,12 @@ class ParaphraseConfig(Section):
     model source may name its model (`"ollama/qwen3:8b"`), otherwise `model` is used. Each missing paraphrase
     is requested up to `attempts` times. `timeout` (one call) and `deadline` (all calls of a source) are in
     seconds. With `unlike`, requests show the candidates so far. `held_out` further paraphrases are made only
-    for tests: they are never scored or trained with.
+    for tests: they are never scored or trained with. With `always`, paraphrases are made even if nothing
+    needs them, so that inputs are cut as they are for a strategy that does.
+
+    A request is "varied" (a style and a length in turn) or "fixed" (the same every time, with markers around
+    the answer). Without `gate`, every answer is taken as it is, and a call that failed to the end is an
+    empty candidate.
     """
 
     backend: Sources = ("ollama",)
@@ -167,6 +182,9 @@ class ParaphraseConfig(Section):
     attempts: Count = 6
     temperature: NotNegative = 0.6
     unlike: Switch = False
+    request: Literal["varied", "fixed"] = "varied"
+    gate: Switch = True
+    always: Switch = False
     model: OptionalText = None
     host: OptionalText = None
     base_url: BaseUrl = None
@@ -196,12 +214,31 @@ class ScoringConfig(Section):
     """Measurement of candidate losses: on the first `score_examples` training examples.
 
     With `race`, "sapo" stops scoring a candidate that is clearly not the best. There is no race with
-    prompt.top_k, nor in the rescoring of prompt.rescore.
+    prompt.top_k, nor in the rescoring of prompt.rescore, nor with `reduction` "batch_mean" or model.cut
+    "right". With `divided_scale`, k learned blocks act at alpha / (rank x k) while candidates are scored.
+    With `drop_remainder`, only a multiple of that many examples is scored; 0 is for all.
     """
 
     score_examples: Count = 250
     race: Switch = True
     reduction: Literal["token_mean", "batch_mean"] = "token_mean"
+    divided_scale: Switch = False
+    drop_remainder: CountOrNone = 0
+
+    def examples(self, available: int) -> int:
+        """Number of examples to score on, of those available.
+
+        Raises:
+            RecipeError: dropping the remainder leaves none.
+        """
+        wanted = min(self.score_examples, available)
+        kept = wanted - wanted % self.drop_remainder if self.drop_remainder else wanted
+        if wanted and not kept:
+            raise RecipeError(
+                f"scoring.drop_remainder: expected at most {wanted}, the number of a task's training "
+                f"examples to score on, found {self.drop_remainder}"
+            )
+        return kept
 
 
 class EvaluationConfig(Section):
@@ -210,6 +247,7 @@ class EvaluationConfig(Section):
     "all" means the chosen prompt, the original, and the held-out paraphrases (paraphrase.held_out), which
     share the test examples. At the end of a run, each of the first `robustness` held-out paraphrases is
     tested on all examples; `threshold`, in percent of a task's metric, is the lowest score of a good one.
+    `exact_match` "squad" compares without case, punctuation and white space.
 
     With `matrix`, each learned task is also tested with every other kind of prompt that there is: right after
     it was learned, and at the end. `other_run` is the folder of a finished run of the same tasks, whose
@@ -221,6 +259,7 @@ class EvaluationConfig(Section):
     batch_size: Count = 16
     robustness: CountOrNone = 0
     threshold: Percent = 80.0
+    exact_match: Literal["strict", "squad"] = "strict"
     matrix: Switch = False
     other_run: OptionalText = None
 
@@ -241,13 +280,13 @@ class EvaluationConfig(Section):
 class Recipe(Section):
     """All settings of a run. `name` comes from the file's name; it is not a key of the file.
 
-    `protocol` "paper" scores all candidates on all examples, by the mean of batch means, as the released code
-    does. docs/evaluation.md lists the other differences from that code.
+    `protocol` "released" changes the defaults of settings so that the run repeats SAPO's released code,
+    faults included; what the recipe sets is kept (docs/faithful.md).
     """
 
     name: str
     seed: CountOrNone = 0
-    protocol: Literal["corrected", "paper"] = "corrected"
+    protocol: Protocol = "corrected"
     model: ModelConfig
     sequence: SequenceConfig
     prompt: PromptConfig = PromptConfig()
@@ -274,8 +313,8 @@ class Recipe(Section):
 
     @property
     def wants_candidates(self) -> bool:
-        """Whether any paraphrases are made: to choose from or, if nothing is trained, to test with."""
-        return self.needs.candidates
+        """Whether any paraphrases are made: to choose from, to test with, or to fit inputs to."""
+        return self.needs.candidates or (self.paraphrase.always and self.paraphrase.wanted > 0)
 
     @property
     def test_kinds(self) -> tuple[str, ...]:

@@ -79,6 +79,15 @@ def _chat_template(value: str) -> str:
     return value
 
 
+def _protocol(value: object) -> object:
+    if value == "paper":
+        raise ValueError(
+            '"paper", which is gone: "released" repeats the released code; what "paper" set is '
+            'scoring.reduction = "batch_mean"'
+        )
+    return value
+
+
 def _base_url(value: object) -> object:
     """An address without secrets, since it is written to files: keys belong in the environment."""
     if not isinstance(value, str):
@@ -132,6 +141,7 @@ Sources = Annotated[
     BeforeValidator(_sources),
     Field(description=f"{one_of(map(quoted, SOURCES))}, or a list of them"),
 ]
+Protocol = Annotated[Literal["corrected", "released"], BeforeValidator(_protocol)]
 ChatTemplate = Annotated[
     str,
     AfterValidator(_chat_template),

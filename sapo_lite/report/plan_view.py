@@ -10,7 +10,7 @@ from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.data.watch_sets import HARNESS
 from sapo_lite.model.chat import user_turn
-from sapo_lite.recipe import Recipe
+from sapo_lite.recipe import Recipe, released_switches
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import spaced
 from sapo_lite.run.workplan import RunPlan, Work, candidates, plan_of
@@ -37,6 +37,8 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
         Text(first.answer),
     ]
     notes = [Text(text) for text in _not_in_the_table(recipe, planned)]
+    if switches := released_switches(recipe):
+        notes.append(Text(f"as in the released code (docs/faithful.md): {', '.join(switches)}"))
     notes += [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
     if prompts := planned.total.prompts:
         asked = f"{many(prompts, 'paraphrase')} to make; of fewer, less is scored and tested"

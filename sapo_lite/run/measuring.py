@@ -74,7 +74,10 @@ def _losses(
     context: RunContext, number: int, task: Task, pool: Sequence[Candidate], *, race: bool
 ) -> list[dict[str, Any]]:
     context.progress.stage(f"{context.heading(task)} · scoring {len(pool)} candidates")
-    return scores_to_json(measure_losses(context, number, task, pool, race=race))
+    # So many tasks were learned before; an adapter of one block for all of them divides by nothing.
+    learned = min(number - 1, context.adapter.blocks) if context.recipe.scoring.divided_scale else 0
+    with context.adapter.scaled(1 / max(1, learned)):
+        return scores_to_json(measure_losses(context, number, task, pool, race=race))
 
 
 def measure_losses(
@@ -86,7 +89,7 @@ def measure_losses(
         context.backbone,
         task,
         pool,
-        examples=config.score_examples,
+        examples=config.examples(len(task.train)),
         race=race,
         reduction=config.reduction,
         seed=context.seed(number),
@@ -113,7 +116,7 @@ def _values(
 
 def _score(context: RunContext, task: Task, instruction: str) -> float:
     """Mean score of greedy answers to the scoring examples, in percent of the task's own metric."""
-    few = replace(task, test=task.train[: context.recipe.scoring.score_examples])
+    few = replace(task, test=task.train[: context.recipe.scoring.examples(len(task.train))])
     config = context.recipe.evaluation
     prompts = context.backbone.chat.encode_prompts(few, instruction, [e.input for e in few.test])
     answers = generate(

@@ -34,6 +34,7 @@ from sapo_lite.run.measuring import measured_before_training
 from sapo_lite.run.other_run import asked_otherwise, cut_further, other_prompts
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
+from sapo_lite.run.right_cut import notice_of_lost_answers
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.tasks import load_run_tasks
@@ -181,6 +182,9 @@ def _prepare(
         prompts = other_prompts(recipe.evaluation, tasks)
         others = asked_otherwise(backbone, tasks, pools, prompts)
         tasks = [backbone.chat.fit(task, [c.text for c in pools[task.id].candidates]) for task in tasks]
+        for task in tasks:
+            if notice := notice_of_lost_answers(backbone.chat, task, pools[task.id]):
+                progress.notice(notice)
         adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
@@ -257,7 +261,8 @@ def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow
     by_length = sorted([*task.train, *task.test], key=lambda e: len(e.input) + len(e.answer))
     instruction = max((candidate.text for candidate in pool.candidates), key=len)
     examples = [*task.train[:_FIRST], by_length[0], by_length[-1]]
-    return backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
+    rows = backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
+    return [row for row in rows if row.answer_ids]  # a cut on the right may have taken some answers
 
 
 def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:

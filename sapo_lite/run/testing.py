@@ -125,7 +125,9 @@ def _mean_scores(
         asked = context.others[task.key] if name == "other" else task
         found = evaluate(context.backbone, asked, prompts, context.recipe.evaluation, report)
         if context.recipe.rewrite.enabled:
-            found.scores.update(extracted_scores(task, found.predictions))
+            found.scores.update(
+                extracted_scores(task, found.predictions, context.recipe.evaluation.exact_match)
+            )
         return asdict(found)
 
     return stage.cached_as(Evaluation, paths.predictions(task.key, name), answer).scores

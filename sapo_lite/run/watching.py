@@ -65,7 +65,9 @@ def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> d
 
 def _test_task(recipe: Recipe, backbone: Backbone, task: Task, on_done: Callable[[int], None]) -> WatchScores:
     answers = evaluate(backbone, task, [task.instruction], recipe.evaluation, on_done).predictions
-    return WatchScores(shown_name(task.metric), answers, row_scores(answers, task), {})
+    return WatchScores(
+        shown_name(task.metric), answers, row_scores(answers, task, recipe.evaluation.exact_match), {}
+    )
 
 
 def test_watched(

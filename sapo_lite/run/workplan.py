@@ -231,7 +231,7 @@ def _scored_in_training(recipe: Recipe, task: Task, steps: int) -> Amount:
 
 def _examples(recipe: Recipe, task: Task) -> int:
     """Number of examples that a candidate is scored on."""
-    return min(recipe.scoring.score_examples, len(task.train))
+    return recipe.scoring.examples(len(task.train))
 
 
 def _tests(

@@ -182,17 +182,17 @@ def copied(grid: Grid, name: str) -> dict[str, str]:
 def test_cells_that_paraphrase_share_their_candidates_and_zero_shot_scores_with_a_seed() -> None:
     grid = small_grid(strategies="fixed,sapo,random", adapters="lorainc,sequential")
     assert copied(grid, "fixed-lorainc-0") == {}
-    assert copied(grid, "sapo-lorainc-0") == {}  # fixed has no candidates
-    both = {"candidates": "sapo-lorainc-0", "zero-shot": "sapo-lorainc-0"}
-    assert copied(grid, "random-lorainc-0") == both
+    both = {"candidates": "fixed-lorainc-0", "zero-shot": "fixed-lorainc-0"}  # fixed makes them to fit inputs
+    assert copied(grid, "sapo-lorainc-0") == copied(grid, "random-lorainc-0") == both
     assert copied(grid, "sapo-sequential-0") == {**both, "losses": "sapo-lorainc-0"}
     assert copied(grid, "sapo-lorainc-1") == {}  # another seed has other candidates
 
 
 def test_without_candidates_or_with_a_file_of_them_seeds_share_zero_shot_scores() -> None:
-    assert copied(small_grid(), "fixed-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
+    fixed = small_grid(strategies="fixed")
+    assert copied(fixed, "fixed-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
     file = small_grid("paraphrase.backend=file", "paraphrase.path=x.json")
-    assert copied(file, "sapo-lorainc-1") == {"zero-shot": "sapo-lorainc-0"}
+    assert copied(file, "sapo-lorainc-1") == {"zero-shot": "fixed-lorainc-0"}
     assert "zero-shot" not in copied(small_grid(draw=True, seeds="0,1"), "fixed-lorainc-1")
 
 
@@ -223,13 +223,16 @@ def test_a_first_stage_depends_on_the_settings_that_its_method_reads_alone() -> 
 
 
 def test_zero_copies_and_is_not_copied_from() -> None:
-    # By itself it makes no candidates but to test with, and inputs are cut to fit the longest candidate.
-    grid = small_grid(strategies="sapo", adapters="lorainc,zero")
-    assert copied(grid, "sapo-zero-0") == {}
-    grid = small_grid(strategies="fixed,sapo", adapters="lorainc,zero")
-    assert copied(grid, "fixed-zero-0") == {"zero-shot": "fixed-lorainc-0"}
-    grid = small_grid("paraphrase.held_out=1", strategies="sapo", adapters="lorainc,zero")
-    assert set(copied(grid, "sapo-zero-0")) == {"candidates", "zero-shot"}
+    # Inputs are cut to fit the longest candidate, so it has candidates where other cells have them.
+    for strategies in ("sapo", "fixed,sapo"):
+        grid = small_grid(strategies=strategies, adapters="lorainc,zero")
+        first = strategies.partition(",")[0]
+        assert copied(grid, f"{first}-zero-0") == {
+            "candidates": f"{first}-lorainc-0",
+            "zero-shot": f"{first}-lorainc-0",
+        }
+    fixed = small_grid(strategies="fixed", adapters="lorainc,zero")
+    assert copied(fixed, "fixed-zero-0") == {"zero-shot": "fixed-lorainc-0"}
     alone = small_grid(adapters="zero")
     assert copied(alone, "fixed-zero-1") == {}
 
@@ -514,7 +517,7 @@ def test_work_is_counted_as_a_run_does_it() -> None:
     answers = Amount(24 + (24 + 12) + 48, exact=False)
     assert lorainc == replace(common, steps=2 * 3 * 3, answers=answers)
     assert joint == replace(common, steps=3 * 5, answers=Amount(24 + 48, exact=False))
-    assert zero == Work(answers=Amount(24))
+    assert zero == Work(prompts=2 * 3, answers=Amount(24))  # inputs are cut as they are for the others
 
 
 def test_work_has_what_methods_add() -> None:
@@ -555,7 +558,7 @@ def test_a_dry_run_prints_the_grid_and_makes_nothing(tmp_path: Path) -> None:
     done = run_program(command("compare", "lab", *options, *flags), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "120"] in rows
+    assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "144"] in rows
     assert ["sapo", "olora", "1", "-", "0", "64", "4", "48"] in rows
     assert "lab: 8 runs, by seeds, in runs/compare-lab-" in done.stdout
     # A long path is broken where the line ends.

@@ -11,7 +11,15 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from sapo_lite.data.check.finding import subject_of
 from sapo_lite.data.check.metric import what_the_metric_sees
-from sapo_lite.evaluation.metrics import METRICS, PUBLISHED_METRIC, TASK_METRIC, mean_scores, score_of
+from sapo_lite.evaluation.metrics import (
+    METRICS,
+    PUBLISHED_METRIC,
+    TASK_METRIC,
+    ExactMatch,
+    mean_scores,
+    row_scores,
+    score_of,
+)
 from sapo_lite.types import Example, Task
 from tiny import make_task
 
@@ -249,3 +257,27 @@ def test_labels_that_the_metric_misjudges_are_found(
     found = {f.kind: f.text for f in what_the_metric_sees(subject_of(task), score_of(task))}
     assert list(found) == [f"{kind} by the metric" for kind in said]
     assert all(text.endswith(named) for text, named in zip(found.values(), said.values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "strict", "squad"),
+    [
+        ("NEG", "neg", 0, 1),
+        ("Positive.", "positive", 0, 1),
+        ("  two   words\n", "two words", 0, 1),
+        ("it's", "its", 0, 1),
+        ("the answer", "answer", 0, 0),  # the released code leaves SQuAD's articles in
+        ("positive", "negative", 0, 0),
+        ("积极。", "积极", 0, 0),  # punctuation is that of ASCII
+        ("...", "", 0, 1),
+    ],
+)
+def test_exact_match_as_the_released_code_normalises_it(
+    prediction: str, reference: str, strict: int, squad: int
+) -> None:
+    task = task_of([reference], "exact_match", ())
+    kinds: list[tuple[ExactMatch, int]] = [("strict", strict), ("squad", squad)]
+    for exact, expected in kinds:
+        found = mean_scores([prediction], task, exact)
+        assert found["exact_match"] == found[TASK_METRIC] == 100 * expected
+        assert row_scores([prediction], task, exact) == [100 * expected]

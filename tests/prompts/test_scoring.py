@@ -1,5 +1,6 @@
 """Candidate losses: equal to a plain forward on each example alone, whatever the batch and the order."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,6 +80,30 @@ def test_losses_equal_plain_transformers_and_peft_on_each_example_alone(
     # LoRA has its say, and candidates and examples differ by far more than the tolerance.
     assert bare[0].nll_sum != pytest.approx(scores[0].nll_sum, rel=1e-2)
     assert len({round(s.token_mean, 3) for s in scores}) == len(CANDIDATES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_at_a_divided_scale_losses_are_those_of_an_adapter_whose_alpha_did_not_grow_with_its_rank(
+    make_backbone: Callable[..., Backbone], tmp_path: Path, family: str
+) -> None:
+    # The released export of two blocks of rank 4 and alpha 16: rank 8, and alpha 16 still.
+    backbone = make_backbone(family)
+    adapter = METHODS["lorainc"].build(backbone, adapter_config(), tasks=2, checkpointing=False)
+    fill_blocks(adapter, 2)
+    before = score(backbone, TASK, CANDIDATES, examples=8)
+    with adapter.scaled(1 / 2):
+        scores = score(backbone, TASK, CANDIDATES, examples=8)
+    assert score(backbone, TASK, CANDIDATES, examples=8) == before
+    adapter.save(tmp_path / "adapter")
+    file = tmp_path / "adapter/adapter_config.json"
+    config = json.loads(file.read_text())
+    assert (config["r"], config["lora_alpha"]) == (8, 32)
+    file.write_text(json.dumps(config | {"lora_alpha": 16}))
+    model = PeftModel.from_pretrained(plain_model(backbone), tmp_path / "adapter")
+    for candidate, result in zip(CANDIDATES, scores, strict=True):
+        expected = [plain_nll(model, row) for row in encoded(backbone, candidate)]
+        assert result.nll_sum == pytest.approx(expected, rel=1e-5)
+    assert scores[0].nll_sum != pytest.approx(before[0].nll_sum, rel=1e-2)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

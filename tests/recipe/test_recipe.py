@@ -12,7 +12,6 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import (
     AdapterConfig,
     ParaphraseConfig,
-    ScoringConfig,
     SequenceConfig,
     describe,
     differences,
@@ -94,6 +93,9 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "chat_template": "model",
             "max_source_tokens": 1536,
             "max_answer_tokens": 128,
+            "max_instruction_tokens": None,
+            "cut": "input",
+            "answer_newline": False,
         },
         "sequence": {
             "suite": "SUPERNI",
@@ -125,6 +127,9 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "attempts": 6,
             "temperature": 0.6,
             "unlike": False,
+            "request": "varied",
+            "gate": True,
+            "always": False,
             "model": None,
             "host": None,
             "base_url": None,
@@ -134,7 +139,13 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "deadline": 3600.0,
             "path": None,
         },
-        "scoring": {"score_examples": 250, "race": True, "reduction": "token_mean"},
+        "scoring": {
+            "score_examples": 250,
+            "race": True,
+            "reduction": "token_mean",
+            "divided_scale": False,
+            "drop_remainder": 0,
+        },
         "adapter": {
             "method": "lorainc",
             "rank": 8,
@@ -168,6 +179,7 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
             "threshold": 80.0,
             "matrix": False,
             "other_run": None,
+            "exact_match": "strict",
         },
         "rewrite": {
             "enabled": False,
@@ -185,12 +197,6 @@ def test_what_a_recipe_leaves_out_takes_the_published_setting(write_recipe: Call
         },
         "guard": {"max_drop": None, "unit": "points", "on": "warn"},
     }
-
-
-def test_the_papers_protocol_is_two_settings_of_scoring(write_recipe: Callable[..., str]) -> None:
-    recipe = load_recipe(write_recipe(), ["protocol=paper", "scoring.score_examples=100"])
-    expected = ScoringConfig(score_examples=100, race=False, reduction="batch_mean")
-    assert recipe.scoring.model_dump() == expected.model_dump()
 
 
 def test_a_resolved_recipe_survives_json_without_a_difference(write_recipe: Callable[..., str]) -> None:

@@ -186,21 +186,16 @@ def test_an_unknown_key_at_the_top_is_told_what_stands_there(write_recipe: Calla
     ]
 
 
-def test_the_papers_protocol_leaves_no_choice_of_scoring(write_recipe: Callable[..., str]) -> None:
-    spec = write_recipe(more="[scoring]\nrace = true\n")
-    assert faults(spec, "protocol=paper", "scoring.reduction=token_mean") == [
-        'x.toml, line 9: scoring.race: expected false (protocol is "paper"), found true',
-        "--set scoring.reduction=token_mean: scoring.reduction: expected "
-        '"batch_mean" (protocol is "paper"), found "token_mean"',
-    ]
-
-
-def test_a_race_is_for_the_mean_over_tokens(write_recipe: Callable[..., str]) -> None:
-    assert faults(write_recipe(), "scoring.reduction=batch_mean") == [
+def test_a_race_is_for_the_mean_over_tokens_of_equal_answers(write_recipe: Callable[..., str]) -> None:
+    assert faults(write_recipe(), "scoring.reduction=batch_mean", "model.cut=right", "scoring.race=true") == [
         "--set scoring.reduction=batch_mean: scoring.reduction: expected "
-        '"token_mean" (scoring.race is true), found "batch_mean"'
+        '"token_mean" (scoring.race is true), found "batch_mean"',
+        '--set model.cut=right: model.cut: expected "input" (scoring.race is true, and candidates that lose '
+        'answer tokens cannot race), found "right"',
     ]
-    load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "scoring.race=false"])
+    # By itself, each switches the race off.
+    for setting in ("scoring.reduction=batch_mean", "model.cut=right"):
+        assert not load_recipe(write_recipe(), [setting]).scoring.race
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.strategy=worst"])
     load_recipe(write_recipe(), ["scoring.reduction=batch_mean", "prompt.top_k=2"])  # nothing races
 

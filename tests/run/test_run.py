@@ -90,8 +90,9 @@ def test_a_race_marks_dropped_candidates_and_the_lead_has_an_interval(tmp_path: 
 
 
 @pytest.mark.slow
-def test_the_papers_protocol_scores_everything_and_takes_the_mean_of_batch_means(tmp_path: Path) -> None:
-    small_run(tmp_path / "run", "protocol=paper", "scoring.score_examples=12", "training.epochs=1")
+def test_the_mean_of_batch_means_is_over_all_examples_in_the_order_of_the_file(tmp_path: Path) -> None:
+    settings = ["scoring.reduction=batch_mean", "scoring.score_examples=12", "training.epochs=1"]
+    small_run(tmp_path / "run", *settings)
     losses = read(tmp_path / "run/01-oldest/losses.json")
 
     def batch_mean(nll: list[float], tokens: list[int]) -> float:

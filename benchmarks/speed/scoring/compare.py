@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.speed.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, timed, total
 from benchmarks.speed.scoring.limit import Work, work
 from benchmarks.speed.scoring.released import ReleasedLoop
-from sapo_lite.prompts.losses import PAPER_BATCH, CandidateLoss, lowest
+from sapo_lite.prompts.losses import RELEASED_BATCH, CandidateLoss, lowest
 from sapo_lite.prompts.scoring import race_scores, score
 from sapo_lite.types import Candidate, Task
 
@@ -115,8 +115,8 @@ def compare(
 
 
 def _warm_up(loop: ReleasedLoop, task: Task, candidates: Sequence[Candidate]) -> None:
-    loop.score(task, candidates, PAPER_BATCH)
-    score(loop.backbone, task, candidates, examples=PAPER_BATCH)
+    loop.score(task, candidates, RELEASED_BATCH)
+    score(loop.backbone, task, candidates, examples=RELEASED_BATCH)
 
 
 def _difference(losses: Sequence[tuple[CandidateLoss, float]], limit: float) -> float:

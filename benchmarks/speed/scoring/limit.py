@@ -18,7 +18,7 @@ from benchmarks.speed.scoring.clock import Clock, timed
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import shared_prefix
 from sapo_lite.model.chat import EncodedRow
-from sapo_lite.prompts.losses import PAPER_BATCH
+from sapo_lite.prompts.losses import RELEASED_BATCH
 from sapo_lite.types import Candidate, Task, TrainingRow
 
 RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed
@@ -86,7 +86,7 @@ def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples
 
 def _padded(rows: Sequence[EncodedRow]) -> int:
     lengths = [len(row.ids) for row in rows]
-    batches = [lengths[start : start + PAPER_BATCH] for start in range(0, len(lengths), PAPER_BATCH)]
+    batches = [lengths[start : start + RELEASED_BATCH] for start in range(0, len(lengths), RELEASED_BATCH)]
     return sum(len(batch) * max(batch) for batch in batches)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from sapo_lite.model.attention import CHUNKED
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import user_turn
-from sapo_lite.prompts.losses import PAPER_BATCH
+from sapo_lite.prompts.losses import RELEASED_BATCH
 from sapo_lite.types import Candidate, Task
 
 IGNORED = -100  # label of a token that has no loss
@@ -31,7 +31,7 @@ class ReleasedLoop:
         on_cpu = backbone.device.type == "cpu"
         arguments = TrainingArguments(
             output_dir=str(folder),
-            per_device_eval_batch_size=PAPER_BATCH,
+            per_device_eval_batch_size=RELEASED_BATCH,
             bf16=backbone.dtype is torch.bfloat16,
             use_cpu=on_cpu,
             dataloader_pin_memory=not on_cpu,

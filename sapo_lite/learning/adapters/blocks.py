@@ -6,9 +6,10 @@ so every block has the scale alpha/rank for any number of blocks. Block k owns r
 that has not been trained adds nothing. A saved adapter loads in plain PEFT and gives equal logits.
 """
 
+import contextlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,19 @@ class BlockAdapter:
     def update_norm(self) -> float:
         """Size of the update over all layers: the root of the sum of squares of `update_norms`."""
         return math.hypot(*self.update_norms().values())
+
+    @contextlib.contextmanager
+    def scaled(self, factor: float) -> Iterator[None]:
+        """Context in which all blocks act at `factor` times their scale alpha / rank."""
+        layers = [module for module in self.model.modules() if hasattr(module, "lora_A")]
+        before = [dict(layer.scaling) for layer in layers]
+        for layer in layers:
+            layer.scaling["default"] *= factor
+        try:
+            yield
+        finally:
+            for layer, scaling in zip(layers, before, strict=True):
+                layer.scaling.update(scaling)
 
     def frozen_state(self) -> list[Tensor]:
         """Copies of all weights that must not change while the open block is trained."""

@@ -19,7 +19,12 @@ from typing import Any, NamedTuple, Protocol
 
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.prompts.pool import Rejection
-from sapo_lite.prompts.sources.chat_prompt import paraphrase_request, read_answer
+from sapo_lite.prompts.sources.chat_prompt import (
+    between_markers,
+    fixed_request,
+    paraphrase_request,
+    read_answer,
+)
 from sapo_lite.support.files import write_json
 from sapo_lite.support.leftovers import remove_old_leftovers
 from sapo_lite.support.shipped import cache_folder
@@ -111,8 +116,9 @@ class _Memory:
 class RememberedModel:
     """A source of paraphrases from a chat model, called `name` in the recipe.
 
-    With `unlike`, requests show the paraphrases accepted so far and ask for something different. `fresh`
-    ignores answers of earlier runs. `notify` is called if the model has changed.
+    With `unlike`, requests show the paraphrases accepted so far and ask for something different. With
+    `fixed`, they are the same every time, and the paraphrase is the part of the answer between markers.
+    `fresh` ignores answers of earlier runs. `notify` is called if the model has changed.
     """
 
     generated = True
@@ -124,6 +130,7 @@ class RememberedModel:
         *,
         seed: int,
         unlike: bool = False,
+        fixed: bool = False,
         fresh: bool = False,
         notify: Callable[[str], None] = lambda notice: None,
     ) -> None:
@@ -131,6 +138,7 @@ class RememberedModel:
         self._name = name
         self._seed = seed
         self._unlike = unlike
+        self._fixed = fixed
         self._fresh = fresh
         self._notify = notify
         self._memories: dict[str, _Memory] = {}
@@ -151,13 +159,18 @@ class RememberedModel:
                 answer = next(new_answers, None) if call in unknown else memory.answers[_key(call)]
                 if answer is None:
                     return
-                yield answer if isinstance(answer, Rejection) else read_answer(answer)
+                yield answer if isinstance(answer, Rejection) else self._text(answer)
+
+    def _text(self, answer: str) -> str:
+        text = read_answer(answer)
+        return between_markers(text) if self._fixed else text
 
     def _call(self, task: Task, number: int, taken: Sequence[str]) -> Call:
         # Every call has its own seed: the same seed would repeat a rejected text.
         digest = hashlib.sha256(f"{self._seed}/{task.id}/{number}".encode()).digest()
         seed = int.from_bytes(digest[:4], "big") >> 1  # Ollama's seeds are 32-bit, and signed
-        return Call(paraphrase_request(task, number, taken), seed)
+        request = fixed_request(task) if self._fixed else paraphrase_request(task, number, taken)
+        return Call(request, seed)
 
     def _memory(self, task: Task) -> _Memory:
         if task.id not in self._memories:

@@ -1,7 +1,8 @@
 """The request to a chat model, and the reader of its answer. The text of the request is ours.
 
 A request asks for one paraphrase: asked for a list, models number, merge or repeat. It asks for the bare
-text: small models ignore markers, and held to JSON they end the text at the first quotation mark in it.
+text: small models ignore markers, and held to JSON they end the text at the first quotation mark in it. The
+fixed request (paraphrase.request) asks for markers, since the released code does.
 """
 
 import re
@@ -40,6 +41,27 @@ Answer with the rewritten instruction only.""",
 只回答改写后的指令。""",
 }
 
+# The same every time, except for the instruction.
+_FIXED: dict[Written, str] = {
+    "en": """\
+The following instruction tells a language model what to do. Write an instruction of your own that makes it \
+do exactly the same. Choose any style, structure, tone and length.
+
+Copy every answer label that the instruction names letter for letter, in the same case. Write in {language}. \
+Do not say that you have rewritten anything. Put <START> before your instruction and </START> behind it.
+
+The instruction:
+{instruction}""",
+    "zh": """\
+下面这条指令告诉语言模型要做什么。请自己写一条指令，让它做完全相同的事。风格、结构、语气和长短不限。
+
+原指令提到的每一个答案标签都要一字不差地照抄，大小写不变。用中文书写。不要说明你做了改动。
+在你的指令前面写 <START>，后面写 </START>。
+
+原指令：
+{instruction}""",
+}
+
 _KEEP_LABELS: dict[Written, str] = {
     "en": "- Copy these labels letter for letter, in the same case: {labels}.\n",
     "zh": "- 下列标签必须一字不差地保留，大小写不变：{labels}。\n",
@@ -73,6 +95,13 @@ def paraphrase_request(task: Task, number: int, taken: Sequence[str] = ()) -> st
     )
 
 
+def fixed_request(task: Task) -> str:
+    """The user turn that asks for one paraphrase in the same words every time."""
+    written: Written = "zh" if task.language == "zh" else "en"
+    language = _named_language(task.language)
+    return _FIXED[written].format(language=language, instruction=task.instruction.strip())
+
+
 def _named_language(code: str) -> str:
     return "English" if code == "en" else f"{language_name(code)} ({code}), the language of the instruction"
 
@@ -82,13 +111,23 @@ MAX_TOKENS = 2048
 
 _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", flags=re.DOTALL | re.IGNORECASE)
 _THOUGHT_BEFORE = re.compile(r"\A.*</think(?:ing)?>", flags=re.DOTALL | re.IGNORECASE)
-_END_OF_TEXT = re.compile(r"""[.!?。！？…:：]["'”’」』）)\]*`}]*\s*\Z""")
+_END_OF_TEXT = re.compile(r"""(?:[.!?。！？…:：]["'”’」』）)\]*`}]*|</?(?:START|END)>)\s*\Z""")
+_START, _ENDS = "<START>", re.compile(r"</START>|</?END>")
 
 
 def read_answer(answer: str) -> str:
     """The answer without its thinking; "" if there is nothing else, as when it was cut off while thinking."""
     # Some templates open the block in the prompt: then the answer has only its end.
     return _THOUGHT_BEFORE.sub("", _THINKING.sub("", answer)).strip()
+
+
+def between_markers(text: str) -> str:
+    """The text between the markers of the fixed request; from its start, or to its end, where one is missing.
+
+    As in the released code, the first end marker counts, and `<END>` and `</END>` are taken for it too.
+    """
+    before, start, behind = text.partition(_START)
+    return _ENDS.split(behind if start else before, maxsplit=1)[0].strip()
 
 
 def cut_answer(answer: str) -> str | Rejection:

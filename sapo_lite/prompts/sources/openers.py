@@ -105,6 +105,7 @@ def _remembered(
         name,
         seed=context.seed,
         unlike=config.unlike,
+        fixed=config.request == "fixed",
         fresh=context.fresh,
         notify=context.progress.notice,
     )
