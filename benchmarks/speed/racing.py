@@ -27,11 +27,13 @@ from sapo_lite.data.tasks import load_sequence
 from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import wordings
 from sapo_lite.prompts.racing import leader, race
+from sapo_lite.prompts.strata import strata
 from sapo_lite.recipe import ModelConfig, SequenceConfig
 from sapo_lite.support.shipped import shipped
 from sapo_lite.types import Task, TrainingRow
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests" / "losses"
+ARRAYS = {"losses": np.float64, "tokens": np.int64, "strata": np.int64}
 EXAMPLES = 250  # as published
 PUBLISHED = ("task195", "task1310", "task224")
 ENDINGS = ("", " ", "  ", "\n", ".", " .", "..", "!", " !", "?", ":", ";", ",", " ,", "-")
@@ -51,10 +53,12 @@ class Matrix:
 
     losses: float64 [C, N]
     tokens: int64 [N], answer tokens of each example, the same for every candidate
+    strata: int64 [N], kinds of answer (sapo_lite.prompts.strata)
     """
 
     losses: NDArray[np.float64]
     tokens: NDArray[np.int64]
+    strata: NDArray[np.int64]
 
     @property
     def best(self) -> int:
@@ -83,7 +87,7 @@ class Simulation:
 def load(name: str) -> Matrix:
     """A recorded matrix."""
     with np.load(FOLDER / f"{name}.npz") as arrays:
-        return Matrix(arrays["losses"].astype(np.float64), arrays["tokens"].astype(np.int64))
+        return Matrix(*(arrays[name].astype(kind) for name, kind in ARRAYS.items()))
 
 
 def simulate(matrix: Matrix, orders: int) -> Simulation:
@@ -94,9 +98,9 @@ def simulate(matrix: Matrix, orders: int) -> Simulation:
         losses: list[float] = matrix.losses[candidate].take(positions).tolist()
         return losses
 
-    best, kept, saved = matrix.best, 0, []
+    best, kept, saved, kinds = matrix.best, 0, [], matrix.strata.tolist()
     for seed in range(orders):
-        finished = race(range(candidates), examples, measure, seed=seed)
+        finished = race(range(candidates), examples, measure, seed=seed, strata=kinds)
         kept += finished.winner == best
         done = sum(len(own) for own in finished.losses.values())
         saved.append(1 - done / (candidates * examples))
@@ -149,7 +153,12 @@ def record(name: str, data: Path | None) -> None:
     if kind == "nearest":
         losses = sorted(losses, key=math.fsum)[:KEPT]
     FOLDER.mkdir(exist_ok=True)
-    arrays = {"losses": np.array(losses, np.float32), "tokens": np.array(tokens, np.int16)}
+    kinds = strata([example.answer for example in task.train], tokens)
+    arrays = {
+        "losses": np.array(losses, np.float32),
+        "tokens": np.array(tokens, np.int16),
+        "strata": np.array(kinds, np.int8),
+    }
     np.savez_compressed(FOLDER / f"{name}.npz", **arrays)  # type: ignore[arg-type]
 
 

@@ -1,9 +1,9 @@
 """Confidence of a choice: the lead of the chosen candidate on examples that did not choose it.
 
 The candidate with the lowest of many losses is partly the luckiest: on the examples that made the choice it
-leads by more than on others. So the choice is made again on two thirds of the examples, its lead is measured on
-the remaining third, and this is done many times. The mean is the lead after correction for the choice. Where
-all splits choose the same, it is the lead as measured.
+leads by more than on others. So the choice is made again on two thirds of the examples, its lead is measured
+on the remaining third, and this is done many times. The mean is the lead after correction for the choice.
+Where all splits choose the same, it is the lead as measured.
 
 The intervals answer one question: how large is the lead on other examples of this task? They do not cover the
 effect of the choice on training. `python -m benchmarks.selection.leads` measures, on known populations, how
@@ -74,16 +74,16 @@ def certainty(
 
     A rival may be as good if the interval of its measured difference includes 0, or if that is at most
     `resolution`. The runner-up is the one of these with the nearest mean; if there is none, the rival whose
-    interval is nearest to 0. So it need not be second in rank. Examples choose it as well: every split has its
-    own. The choice is within noise if the corrected interval of the runner-up includes 0, or if its measured
+    interval is nearest to 0. So it need not be second in rank. Examples choose it as well, so every split has
+    its own. The choice is within noise if the runner-up's corrected interval includes 0, or if its measured
     difference is at most `resolution`. The original is the same in all splits; those that choose it have no
     lead over it and do not count.
 
     After a race, only the candidates that stayed longest can be chosen or be the runner-up, in a split as in
     the race: it dropped the others with an error of 1 %, and has no more losses of them. The original may be
-    one of the dropped. A split still chooses among those that stayed, by all the losses that they have, and the
-    lead over the original is measured on those of its examples that are left out. What the race adds to a
-    lead by ending when one is large is not corrected.
+    one of the dropped. A split still chooses among those that stayed, by all the losses that they have, and
+    the lead over the original is measured on those of its examples that are left out. A race ends, or drops
+    the original, when a lead is large; what this adds to the lead is not corrected.
 
     Raises:
         ValueError: there is no rival, or two candidates were scored on different examples.

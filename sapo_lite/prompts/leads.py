@@ -1,7 +1,8 @@
 """Leads corrected for the choice: candidates are chosen on two thirds of the examples, measured on the rest.
 
 The arithmetic behind sapo_lite.prompts.confidence, on arrays. S is the number of splits, n that of examples,
-C that of candidates. A lead is a difference of losses in nats per answer token, below 0 if the first is lower.
+C that of candidates. A lead is a difference of losses in nats per answer token, below 0 if the first is
+lower.
 """
 
 import math
@@ -17,9 +18,9 @@ Rule = Literal["lowest", "highest", "given"]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-# Two thirds choose. Larger parts choose more like all examples do; but near ties the leads then vary by more than
-# can be estimated, and intervals hold the true lead too rarely (85 % with nine tenths). With half of the
-# examples, or a bootstrap, which has about as much information, leads come out too small by up to a quarter.
+# Two thirds choose. Larger parts choose more like all examples do; but near ties the leads then vary by more
+# than can be estimated, and intervals hold the true lead too rarely (85 % with nine tenths). With half of the
+# examples, or a bootstrap, which knows about as much, leads come out too small by up to a quarter.
 PARTS = 3
 
 

@@ -20,8 +20,8 @@ class CandidateLoss:
     example `examples[i]`; `tokens[i]` is the number of these tokens. Every mean in use can be computed from
     them. A candidate that was scored in full has `total` examples, in the order of the file. One that left a
     race early has fewer, in the order of the race, which is the same for all candidates. A race measures more
-    of a rare kind of answer than its share; `weights[i]` then says how much example i counts in all means, 1 on
-    average. Without weights all count alike.
+    of a rare kind of answer than its share; `weights[i]` then says how much example i counts in all means, 1
+    on average. Without weights all count alike.
     """
 
     index: int

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Probability that a race drops the best candidate, if means of paired differences follow the t distribution.
 # benchmarks/speed/racing.py counts how often it happens on recorded losses, and where a candidate's whole
-# advantage is in a rare label. The means do not follow it if the advantage is in few examples that their answers
-# do not tell from the others.
+# advantage is in a rare label. The means do not follow it if the advantage is in few examples that their
+# answers do not tell from the others.
 ERROR = 0.01
 
 

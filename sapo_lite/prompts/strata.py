@@ -1,10 +1,10 @@
 """Strata of a task's scoring examples: kinds of answer, all of which a race sees in its first round.
 
 Without them, a label that 5 of 250 examples have is missing in half of all first rounds of 32, and the one
-candidate that masters it is dropped there. Shares alone do not help: 0.64 of 32 examples would have that label.
-Nor is it enough to wait until it is seen, which costs most of what a race saves. So the order begins with some
-examples of every stratum, and the means of a beginning are weighted by the sizes of the strata. Then they
-estimate the means of the task again.
+candidate that masters it is dropped there. Shares alone do not help: 0.64 of 32 examples would have that
+label. To wait until it is seen would cost most of what a race saves. So the order begins with some examples
+of every stratum, and the means of a beginning are weighted by the sizes of the strata. Then they estimate the
+means of the task again.
 """
 
 import random
@@ -19,16 +19,18 @@ LENGTHS = 4
 
 
 def strata(answers: Sequence[str], lengths: Sequence[int]) -> list[int]:
-    """The stratum of every example: that of its answer if others share it, else one by the answer's length.
+    """The stratum of every example: its answer if this is a label or frequent, else the answer's length.
 
     answers, lengths: of every example, the length in tokens
     returns: numbers from 0 on, below 16
 
-    Of more shared answers than there is room for, the most frequent have strata.
+    Up to 16 answers are labels. Of more, only those that a sixteenth of the examples have are strata: two
+    examples of each rarer one would fill the first round with what is a small part of the task.
     """
-    shared = [answer for answer, count in Counter(answers).most_common() if count > 1]
-    covered = len(set(answers)) == len(shared) <= MOST
-    number = {answer: i for i, answer in enumerate(shared if covered else shared[: MOST - LENGTHS])}
+    counts = Counter(answers).most_common()
+    if len(counts) > MOST:
+        counts = [(a, count) for a, count in counts if count >= len(answers) / MOST][: MOST - LENGTHS]
+    number = {answer: i for i, (answer, _) in enumerate(counts)}
     rest = [i for i, answer in enumerate(answers) if answer not in number]
     rest.sort(key=lambda i: (lengths[i], i))
     found = [number.get(answer, len(number)) for answer in answers]
