@@ -22,7 +22,7 @@ from sapo_lite.recipe.values import (
 class AdapterConfig(Section):
     """The adapter method and its settings. The scale of every block is alpha / rank.
 
-    `target_modules` are the layers that LoRA is put on: "auto" for q_proj and v_proj (as published) or what
+    `target_modules` are the layers that LoRA is put on: "auto" for q_proj and v_proj (as released) or what
     a model has in their place, "all-linear" for all linear layers of the decoder, or a list of names.
     `penalty_weight` applies to "olora" and "ewc" (default 100), once to every optimiser step. For "olora",
     0.5 is the default: the form of the original O-LoRA, which divides by the accumulated micro-batches.

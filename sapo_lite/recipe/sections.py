@@ -1,4 +1,4 @@
-"""The sections of a recipe and their settings. Defaults are the published settings."""
+"""The sections of a recipe and their settings. docs/faithful.md has the published values that differ."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -130,7 +130,7 @@ class PromptConfig(Section):
     "paft" trains with many candidates: it draws one after another and keeps each for `hold` optimiser steps
     or, with `hold_unit` "rows", for `hold` training rows in the order of the file. Then an optimiser step has
     several candidates, and a row keeps its own in all epochs, as in the code of PAFT's authors (with hold 1).
-    `sampling` is the kind of draw. "uniform" is the published one. "importance" has probabilities
+    `sampling` is the kind of draw. "uniform" is that of PAFT's paper. "importance" has probabilities
     proportional to exp(-pre-update loss / temperature), so candidates that SAPO would choose are drawn most
     (losses in nats per answer token). "adversarial" draws `draws` different candidates and keeps the one with
     the highest current loss, since the model can learn most from it.

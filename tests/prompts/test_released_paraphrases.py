@@ -17,6 +17,8 @@ from sapo_lite.prompts.pool import (
 from sapo_lite.prompts.sources.chat_prompt import between_markers, fixed_request, paraphrase_request
 from sapo_lite.types import Task
 
+pytestmark = pytest.mark.usefixtures("nothing_left_behind")
+
 
 @pytest.fixture(params=PROTOCOLS, ids=lambda protocol: protocol.backend)
 def chat(request: pytest.FixtureRequest) -> ChatProtocol:

@@ -1,6 +1,7 @@
 """Runs with switches of the released code, and what the cells of a comparison read."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pytest
 
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.learning.methods import METHODS
+from sapo_lite.model.chat import ChatFormat
 from sapo_lite.model.load import load_backbone
 from sapo_lite.prompts.scoring import score
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Candidate, Task
 from small import SETTINGS, small_run
 
@@ -63,8 +66,6 @@ def test_from_the_third_task_on_candidates_are_scored_at_a_divided_scale(tmp_pat
         kept = read(tmp_path / stage / "losses.json")
         return [loss["nll_sum"][0] for loss in kept], [loss.nll_sum[0] for loss in found]
 
-    from sapo_lite.run.tasks import load_run_tasks
-
     _, second, third = load_run_tasks(recipe.sequence, None)
     kept, found = scored("02-odd_one_out", second, "01-oldest", 1.0)
     assert kept == pytest.approx(found, rel=1e-4)
@@ -75,30 +76,23 @@ def test_from_the_third_task_on_candidates_are_scored_at_a_divided_scale(tmp_pat
 def read_inputs(monkeypatch: pytest.MonkeyPatch, out: Path, *settings: str) -> dict[str, Task]:
     """Run, and note the tasks as the run fits them, by id."""
     fitted: dict[str, Task] = {}
-    chat_type = type_of_chat()
-    fit = chat_type.fit
+    fit = ChatFormat.fit
 
-    def spy(self: Any, task: Task, instructions: Any) -> Task:
+    def spy(self: ChatFormat, task: Task, instructions: Sequence[str]) -> Task:
         fitted[task.id] = fit(self, task, instructions)
         return fitted[task.id]
 
     with monkeypatch.context() as patch:
-        patch.setattr(chat_type, "fit", spy)
+        patch.setattr(ChatFormat, "fit", spy)
         small_run(out, *settings)
     return fitted
-
-
-def type_of_chat() -> Any:
-    from sapo_lite.model.chat import ChatFormat
-
-    return ChatFormat
 
 
 def test_the_cells_of_a_seed_train_and_test_on_the_same_inputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So few tokens that inputs are cut, and more of them for a longer candidate.
-    small = ["model.max_source_tokens=48", "training.epochs=1", "sequence.tasks=['odd_one_out']"]
+    small = ["model.max_source_tokens=30", "training.epochs=1", "sequence.tasks=['oldest']"]
     grid = make_grid("lab", [*SETTINGS, *small], strategies="fixed,sapo", adapters="lorainc,zero", seeds=(0,))
     inputs = {
         cell.name: read_inputs(monkeypatch, tmp_path / cell.name, *grid.overrides[cell][len(SETTINGS) :])
@@ -109,7 +103,7 @@ def test_the_cells_of_a_seed_train_and_test_on_the_same_inputs(
     alone = read_inputs(monkeypatch, tmp_path / "alone", *small, "prompt.strategy=fixed")
     assert alone != inputs["fixed-lorainc-0"]  # by itself, it reads more of each input
     # With a budget of the recipe, neither needs the other.
-    budget = [*small, "model.max_instruction_tokens=40"]
+    budget = [*small, "model.max_instruction_tokens=17"]
     both = [
         read_inputs(monkeypatch, tmp_path / name, *budget, f"prompt.strategy={name}")
         for name in ("fixed", "sapo")
