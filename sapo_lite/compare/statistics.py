@@ -63,6 +63,38 @@ def paired(values: Sequence[float], baseline: Sequence[float]) -> Interval:
     return mean_interval([a - b for a, b in zip(values, baseline, strict=True)])
 
 
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided t tests (TOST) of whether a mean lies within -margin and +margin.
+
+    low, high: 90 % t interval: within the margins if and only if p < 0.05
+    p: the larger of the two one-sided p-values; small ones speak for equivalence. None with fewer than two
+        values, or if all are equal
+    """
+
+    mean: float
+    margin: float
+    low: float | None
+    high: float | None
+    p: float | None
+    n: int
+
+    @property
+    def shown(self) -> bool:
+        return self.p is not None and self.p < 1 - CONFIDENCE
+
+
+def equivalence(differences: Sequence[float], margin: float) -> Equivalence:
+    """Whether paired differences are equivalent to 0, with a margin in their unit."""
+    found = mean_interval(differences)
+    if not found.deviation:
+        return Equivalence(found.mean, margin, None, None, None, found.n)
+    error = found.deviation / math.sqrt(found.n)
+    half = float(stdtrit(found.n - 1, CONFIDENCE)) * error
+    p = float(stdtr(found.n - 1, (abs(found.mean) - margin) / error))
+    return Equivalence(found.mean, margin, found.mean - half, found.mean + half, p, found.n)
+
+
 def bounds(interval: Interval | None, places: int = 1) -> str:
     """Bounds of an interval as text: "-1.2 to +3.4"."""
     if interval is None or interval.low is None:

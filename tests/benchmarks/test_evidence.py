@@ -1,274 +1,325 @@
-"""The evidence program: statistics, reuse between runs, resuming, and the report."""
+"""The analysis of studies and their documents. Studies here are synthetic, but for the recorded ones."""
 
-import itertools
 import json
-import random
-import shlex
-import signal
-import sys
-import time
+import re
+import shutil
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
+from synthetic_study import run_results, write_study
 
-from benchmarks.evidence import raw
-from benchmarks.evidence.programme import (
-    PROBED_ADAPTER,
-    RESULTS,
-    SETTINGS,
-    Programme,
-    make_programme,
-    read_settings,
-)
-from benchmarks.evidence.report import differing, document, wrapped, write_report
-from benchmarks.evidence.work import make_plan
-from forked import Program, run_program
-from sapo_lite.compare.grid import Cell
-from sapo_lite.errors import DataError, RecipeError
-from sapo_lite.recipe import load_recipe
-from sapo_lite.recipe.seeds import seed_list
+from benchmarks.evidence.analysis.choice import losses, over_probes, update_sizes
+from benchmarks.evidence.analysis.completeness import missing_files
+from benchmarks.evidence.analysis.measures import difference, measure
+from benchmarks.evidence.analysis.mechanism import noise, partial_test, plain_test
+from benchmarks.evidence.analysis.numbers import analysed
+from benchmarks.evidence.analysis.outcomes import Outcome, candidate_outcomes
+from benchmarks.evidence.analysis.paper import earlier_task_groups
+from benchmarks.evidence.analysis.probe_tests import outcome_tests
+from benchmarks.evidence.analysis.repeats import repeats
+from benchmarks.evidence.analysis.study import KINDS, RunRecord, read_study
+from benchmarks.evidence.analysis.wordings_effect import decomposition, repeats_of_runs
+from benchmarks.evidence.report import write_documents
+from benchmarks.evidence.report.claims import claims
+from benchmarks.evidence.report.text import wrapped
+from sapo_lite.errors import DataError, RunFolderError
+from sapo_lite.lab.wordings import PHRASINGS, original
 
 ROOT = Path(__file__).resolve().parents[2]
-
-# --- the programme
-
-
-SMALL_SIZES = [
-    "sequence.train_examples=24",
-    "sequence.test_examples=6",
-    "scoring.score_examples=16",
-    "paraphrase.count=2",
-    "paraphrase.held_out=2",
-    "training.epochs=1",
-    "training.batch_size=8",
-]
+RESULTS, DOCS = ROOT / "benchmarks/evidence/results", ROOT / "docs"
+EARLIER = Outcome("earlier", "change", "chosen")
+FEW = 500  # permutations
 
 
-def programme_of(tmp_path: Path, *, learned: Sequence[int] = (1, 2, 3), **options: Any) -> Programme:
-    settings = read_settings()
-    settings["probe"]["learned"] = list(learned)
-    return make_programme(settings, tmp_path, **options)
+def document_of(tmp_path: Path, **planted: Any) -> str:
+    """The document of a synthetic study, wherever its lines break."""
+    write_study(tmp_path / "results" / "made", **planted)
+    write_documents(tmp_path / "results", tmp_path / "docs")
+    return " ".join((tmp_path / "docs/evidence/made.md").read_text(encoding="utf-8").split())
 
 
-def test_the_recorded_runs_are_those_of_the_frozen_settings(tmp_path: Path) -> None:
-    programme = programme_of(tmp_path)
-    recorded = json.loads((RESULTS / "sequences.json").read_text(encoding="utf-8"))["cells"]
-    assert [Cell(c["strategy"], c["adapter"], c["seed"]) for c in recorded] == programme.cells
-    assert [c["command"] for c in recorded] == [programme.grid.command(cell) for cell in programme.cells]
-    assert [tuple(c["tasks"]) for c in recorded] == [
-        programme.recipe(cell).sequence.tasks for cell in programme.cells
-    ]
-    probed = json.loads((RESULTS / "probe.json").read_text(encoding="utf-8"))["transitions"]
-    assert [(t["seed"], t["learned"]) for t in probed] == [(t.seed, t.learned) for t in programme.transitions]
+# --- the documents in the repository
 
 
-def test_the_frozen_settings_are_a_programme_for_the_recipes_own_tasks(tmp_path: Path) -> None:
-    programme, tasks = programme_of(tmp_path), set(load_recipe(read_settings()["recipe"]).sequence.tasks)
-    assert len(programme.cells) == 10 * 2 * 5
-    assert len(programme.transitions) >= 6
-    orders = {programme.recipe(cell).sequence.tasks for cell in programme.cells}
-    assert all(set(order) == tasks for order in orders)
-    assert len(orders) > 5
-    for cell in programme.cells[:10]:  # one seed: the same for all but strategy and adapter
-        recipe, base = programme.recipe(cell), programme.recipe(Cell("fixed", "lorainc", cell.seed))
-        assert (recipe.seed, recipe.sequence) == (base.seed, base.sequence)
-        assert recipe.sequence.draw == recipe.seed == cell.seed
+@pytest.mark.slow
+def test_the_documents_are_those_of_the_recorded_results(tmp_path: Path) -> None:
+    written = {path.relative_to(tmp_path): path.read_bytes() for path in write_documents(RESULTS, tmp_path)}
+    assert Path("evidence/claims.json") in written
+    recorded = {path.relative_to(DOCS) for path in (DOCS / "evidence").iterdir()}
+    assert set(written) == recorded
+    assert [str(path) for path, content in written.items() if content != (DOCS / path).read_bytes()] == []
 
 
-def test_the_printed_command_is_the_cell(tmp_path: Path) -> None:
-    programme = programme_of(tmp_path)
-    for cell in programme.cells[:3]:
-        words = shlex.split(programme.grid.command(cell))
-        assert words[:2] == ["sapo-lite", "run"]
-        assert load_recipe(words[2], words[4::2]).resolved() == programme.recipe(cell).resolved()
+@pytest.mark.parametrize("name", ["README.md", "docs/methods.md"])
+def test_numbers_that_are_quoted_of_the_evidence_are_in_the_claims(name: str) -> None:
+    rows = json.loads((DOCS / "evidence/claims.json").read_text(encoding="utf-8"))
+    known = _numbers(json.dumps(rows))
+    paragraphs = re.split(r"\n\s*\n", (ROOT / name).read_text(encoding="utf-8"))
+    quoted = [_numbers(paragraph) for paragraph in paragraphs if "evidence/lab-first.md]" in paragraph]
+    assert any(quoted)
+    assert [sorted(numbers - known) for numbers in quoted] == [[]] * len(quoted)
 
 
-def test_settings_are_changed_on_tuning_seeds_only(tmp_path: Path) -> None:
-    change = ["training.learning_rate=1e-3"]
-    with pytest.raises(RecipeError, match=r"expected seeds for tuning \(100-109\), found 7, 110"):
-        programme_of(tmp_path, seeds="7,100,110", overrides=change)
-    programme = programme_of(tmp_path, seeds="100", overrides=[*change, "paraphrase.held_out=3"])
-    recipe = programme.recipe(programme.cells[0])
-    assert (recipe.training.learning_rate, recipe.paraphrase.held_out) == (1e-3, 3)
+def test_the_first_runs_numbers_of_ten_seeds_are_in_their_document() -> None:
+    text = (DOCS / "first-run.md").read_text(encoding="utf-8")
+    section = text[text.index("## What ten seeds of it show") : text.index("## Real text on a laptop")]
+    document = (DOCS / "evidence/lab-first.md").read_text(encoding="utf-8")
+    assert len(_numbers(section)) > 30
+    assert _numbers(section) - _numbers(document) == set()
 
 
-def test_every_set_of_settings_that_was_looked_at_is_counted_once(tmp_path: Path) -> None:
-    for seeds, overrides in (("100", []), ("101", []), ("100", ["training.epochs=9"])):
-        raw.count_settings(programme_of(tmp_path, seeds=seeds, overrides=overrides), tmp_path)
-    tried = json.loads((tmp_path / "tried.json").read_text())
-    assert [entry["seeds"] for entry in tried] == [[100, 101], [100]]
-    assert differing(tried[1]["settings"], tried[0]["settings"]) == ["training.epochs = 9"]
+def _numbers(text: str) -> set[str]:
+    """Numbers with decimals, without their sign."""
+    return set(re.findall(r"(?<![\d.])\d+\.\d+(?![\d.])", text))
 
 
-def test_settings_that_are_tried_have_folders_of_their_own(tmp_path: Path) -> None:
-    one, again, other = (
-        programme_of(tmp_path, seeds=seeds, overrides=overrides).grid.digest
-        for seeds, overrides in (("100", []), ("101-103", []), ("100", ["training.epochs=9"]))
-    )
-    assert one == again != other
+def test_a_cluster_of_the_first_study_is_a_core_phrase() -> None:
+    probes = read_study(RESULTS / "lab-first").probes
+    for probe in probes:
+        assert probe.candidates[0].text == original(probe.task)
+        for candidate in probe.candidates:
+            assert _core(probe.task, candidate.text) == candidate.cluster, candidate.text
+    assert sum(len(probe.candidates) for probe in probes) == 378
 
 
-def test_what_would_not_run_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r'evaluation.prompts: expected "all", found "both"'):
-        programme_of(tmp_path, seeds="100", overrides=["evaluation.prompts=both"])
-    with pytest.raises(RecipeError, match=r"probe.learned: expected fewer than the 2 tasks of lab, found 3"):
-        programme_of(tmp_path, seeds="100", overrides=[f"sequence.tasks={json.dumps(some_tasks(2))}"])
-    with pytest.raises(RecipeError, match="expected seeds such as 0-9 or 0,3,7, found 'all'"):
-        seed_list("all")
-    assert seed_list("0-2,7") == (0, 1, 2, 7)
+def _core(task: str, text: str) -> int:
+    """Number of the longest core phrase in a wording."""
+    found = []
+    for number, core in enumerate(PHRASINGS[task].cores):
+        slots = re.sub(r"\\\[(.*?)\\\]", lambda slot: f"(?:{slot[1].replace(chr(92), '')})", re.escape(core))
+        if match := re.search(re.sub(r"\ba\\ ", r"an?\\ ", slots), text):
+            found.append((len(match[0]), number))
+    return max(found)[1]
 
 
-@pytest.mark.parametrize("only", [None, "probe", "sequences"])
-def test_every_item_is_done_once_after_what_it_starts_from(tmp_path: Path, only: str | None) -> None:
-    programme = programme_of(tmp_path, only=only, seeds="0-6")
-    plan = make_plan(programme)
-    assert set(plan.items) == {*programme.cells, *programme.transitions}
-    assert len(plan.items) == {None: 7 * 10 + 6 * 3, "probe": 6 + 6 * 3, "sequences": 7 * 10}[only]
-    for place, item in enumerate(plan.items):
-        assert set(plan.sources[item]) <= set(plan.items[:place])
-        assert {source.seed for source in plan.sources[item]} <= {item.seed}
-        assert plan.seconds(item) > 0
-    assert all(plan.sources[transition] == [transition.base] for transition in programme.transitions)
+def test_the_first_study_is_whole_and_its_probes_repeat_its_runs() -> None:
+    study = read_study(RESULTS / "lab-first")
+    assert not any(missing_files(RESULTS / "lab-first", study.settings).values())
+    assert repeats_of_runs(study, study.probes) == (18, 18)
+    assert all(one.same_choices == one.choices == 5 for one in repeats(study))
 
 
-def test_the_estimate_counts_what_a_probe_does(tmp_path: Path) -> None:
-    settings = [*SMALL_SIZES, f"sequence.tasks={json.dumps(some_tasks(3))}"]
-    programme = programme_of(tmp_path, seeds="100", overrides=settings, only="probe", learned=[1])
-    work = make_plan(programme).work[programme.transitions[0]]
-    # Three candidates, trained and scored on 24 and 16 rows; 6 answers a task, of three tasks under two
-    # prompts and of the new one under its own.
-    assert (work.rows, work.forwards.most, work.answers.most) == (3 * 24, 3 * 16, 3 * 6 * 7)
+def test_the_parts_of_lesser_forgetting_add_up() -> None:
+    study = read_study(RESULTS / "lab-first")
+    parts = decomposition(study, study.probes)
+    assert parts is not None
+    means = [part.probes.mean for part in (parts.sequences, parts.new, parts.rest)]
+    assert means[0] == pytest.approx(means[1] + means[2])
+    assert [round(mean, 1) for mean in means] == [18.8, 5.9, 12.9]
 
 
-def test_a_baseline_that_is_not_the_first_strategy_is_refused(tmp_path: Path) -> None:
-    settings = read_settings() | {"strategies": ["sapo", "fixed"]}
-    with pytest.raises(RecipeError, match=r"expected 'fixed' as the first strategy .*found strategies sapo"):
-        make_programme(settings, tmp_path)
+# --- what is found, and what is not
 
 
-# --- the report
+def test_a_relation_that_is_planted_is_found_and_none_is_not(tmp_path: Path) -> None:
+    for slope, found in ((-5.0, True), (0.0, False)):
+        study = read_study(write_study(tmp_path / str(slope), slope=slope))
+        tests = outcome_tests(study.probes, FEW)
+        assert [test.found for test in tests.values()] == [found] * len(tests)
+        assert len(tests) == 4  # earlier, its share kept, later, the task: three equal kinds stand once
 
 
-def some_tasks(count: int) -> list[str]:
-    return list(load_recipe("lab").sequence.tasks[:count])
+def test_a_relation_of_a_single_seed_is_no_finding(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path / "x", slope=-5.0))
+    flat = read_study(write_study(tmp_path / "y", slope=0.0))
+    probes = [study.probes[0], *flat.probes[1:]]
+    for test in outcome_tests(probes, FEW).values():
+        assert test.seeds is not None
+        assert test.seeds.low is not None
+        assert test.seeds.low < 0
+        assert not test.found
 
 
-def made_up(effect: float, slope: float, seeds: int = 10) -> dict[str, Any]:
-    """Raw results in which `sapo` is `effect` points from `fixed`, and scores rise by `slope` with loss."""
-    rng = random.Random(0)
-    kinds = ("chosen", "original", "unseen")
-    about = {
-        "recipe": "lab",
-        "settings": {"training.epochs": 3},
-        "seeds": list(range(seeds)),
-        "machine": {"device": "a processor", "system": "a system"},
-        "python": "3.11",
-        "packages": {"torch": "2.0"},
-    }
-    cells = []
-    for seed, strategy in itertools.product(range(seeds), ("fixed", "sapo")):
-        level = 50 + 2 * seed + (effect if strategy == "sapo" else 0) + rng.gauss(0, 1)
-        metrics = {"rougeL": {"ap": level, "bwt": level - 60, "fwt": rng.gauss(0, 1)}}
-        cells.append({"strategy": strategy, "adapter": "lorainc", "seed": seed, "tasks": ["a", "b", "c"]})
-        cells[-1] |= {"chosen": {"a": 0, "b": 3, "c": 1}, "metrics": dict.fromkeys(kinds, metrics)}
-        cells[-1] |= {"seconds": 30.0, "command": "sapo-lite run lab"}
-    transitions = []
-    for seed in range(3):
-        rows = []
-        for number in range(21):
-            loss = rng.uniform(0, 2)
-            scores = [{"rougeL": 50 + slope * loss + rng.gauss(0, 1)} for _ in range(3)]
-            rows.append({"loss": loss, "scores": dict.fromkeys(kinds, scores), "candidate": number})
-        before = dict.fromkeys(kinds, [{"rougeL": 50.0}] * 3)
-        transitions.append({"seed": seed, "learned": 1, "tasks": ["a", "b", "c"], "before": before})
-        transitions[-1] |= {"rows": rows, "one_start": True, "repeats_the_run": True, "seconds": 1.0}
-    return {
-        "sequences.json": {**about, "cells": cells},
-        "probe.json": {**about, "permutations": 2000, "transitions": transitions},
-        "tried.json": [{"recipe": "lab", "settings": {"training.epochs": 9}, "seeds": [100, 101]}],
-    }
+def test_effects_on_other_tasks_are_compared_once_a_probe(tmp_path: Path) -> None:
+    probes = read_study(write_study(tmp_path / "x", slope=-5.0)).probes
+    groups = earlier_task_groups(probes, "chosen")
+    assert [len(group.x) for group in groups] == [len(probe.candidates) for probe in probes]
+    probe, group = probes[0], groups[0]
+    first = next(t for t in probe.trainings if t.candidate == 3)
+    assert group.x[3] == pytest.approx(first.scores["chosen"]["a"] - 50, abs=1e-5)
+    assert group.y[3] == pytest.approx(first.scores["chosen"]["b"] - 50, abs=1e-5)
 
 
-def report_of(results: dict[str, Any]) -> str:
-    text = document(results, read_settings(), [])
-    return " ".join(text.split())  # wherever its lines break
+def test_the_update_explains_away_what_comes_of_it_alone(tmp_path: Path) -> None:
+    probes = read_study(write_study(tmp_path / "x", by_update=-5.0, seeds=30)).probes
+    plain = plain_test(probes, EARLIER, losses, FEW)
+    left = partial_test(probes, EARLIER, losses, update_sizes, FEW)
+    assert plain is not None
+    assert left is not None
+    assert plain.seeds is not None
+    assert left.seeds is not None
+    assert plain.seeds.mean < -0.7
+    assert abs(left.seeds.mean) < 0.2
+    direct = read_study(write_study(tmp_path / "y", slope=-5.0)).probes
+    kept = partial_test(direct, EARLIER, losses, update_sizes, FEW)
+    assert kept is not None
+    assert kept.seeds is not None
+    assert kept.seeds.mean < -0.7
+
+
+def test_the_noise_of_a_training_is_that_of_two_orders(tmp_path: Path) -> None:
+    noisy = noise(read_study(write_study(tmp_path / "x", slope=-1.0, orders=2, noise=3.0)).probes, EARLIER)
+    clear = noise(read_study(write_study(tmp_path / "y", slope=-9.0, orders=2, noise=0.1)).probes, EARLIER)
+    alone = noise(read_study(write_study(tmp_path / "z")).probes, EARLIER)
+    assert alone is None
+    assert noisy is not None
+    assert clear is not None
+    assert noisy.orders == 2
+    # Of a change: the noise of the training, and that of two tasks' scores.
+    assert noisy.deviation == pytest.approx((9 + 9 / 2) ** 0.5, rel=0.2)
+    assert noisy.limit is not None
+    assert clear.limit is not None
+    assert noisy.limit < 0.8 < 0.99 < clear.limit
+
+
+def test_outcomes_are_means_over_the_orders_that_all_candidates_have(tmp_path: Path) -> None:
+    probe = read_study(write_study(tmp_path / "x", orders=2)).probes[0]
+    both = candidate_outcomes(probe, EARLIER)
+    ours = [t for t in probe.trainings if t.candidate == 0]
+    changes = [fmean(t.scores["chosen"][task] - 50 for task in ("a", "b")) for t in ours]
+    assert both[0] == pytest.approx(fmean(changes), abs=1e-5)
+    del probe.trainings[-1]
+    first = candidate_outcomes(probe, EARLIER)
+    assert first[0] == pytest.approx(changes[0], abs=1e-5)
+
+
+def test_planted_effects_of_old_and_new_wordings_come_out(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path / "x", crossed={"new": 3.0, "old": 5.0}))
+    found = analysed(study).crossed
+    assert {kind for _, kind in found} == set(KINDS)
+    for effects in found.values():
+        assert effects.new.probes.mean == pytest.approx(3.0)
+        assert effects.old.probes.mean == pytest.approx(5.0)
+        assert effects.both.probes.mean == pytest.approx(8.0)
+
+
+def test_units_are_probes_and_seeds() -> None:
+    found = over_probes([(0, 1.0), (0, 3.0), (1, 5.0)])
+    assert found is not None
+    assert (found.probes.mean, found.probes.n) == (3.0, 3)
+    assert (found.seeds.mean, found.seeds.n) == (3.5, 2)
+    assert over_probes([]) is None
+
+
+def test_measures_of_a_run_are_those_of_their_formulas() -> None:
+    run = RunRecord("sapo", "lorainc", 0, ["a", "b"], run_results("ab", learned=80.0, end=20.0), 1.0, None)
+    assert measure(run, "original", "in-task") == 80
+    assert measure(run, "original", "AP") == 50
+    assert measure(run, "original", "BWT") == -60
+    assert measure(run, "original", "retention") == 25
+    assert measure(run, "other", "retention") == 20  # 15 of 75
+    assert measure(run, "chosen", "FWT") is None
+    assert measure(run, "other", "BWT") is None
+
+
+def test_sapos_own_wordings_are_those_that_others_are_tested_with(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path / "x", effect=8.0, noise=0.01))
+    sapo = study.by_seed("sapo", "lorainc")[0]
+    assert sapo.ends("other") == sapo.ends("chosen")
+    found = difference(study, "sapo", "fixed", "lorainc", "other", "AP")
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval.mean == pytest.approx(11.0, abs=0.1)  # and `fixed` is 5 points lower there
+    first = read_study(RESULTS / "lab-first")
+    assert not any("other" in run.kinds for run in first.runs)
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
+    study = read_study(write_study(tmp_path / "x", effect=8.0, noise=0.01))
+    found = difference(study, "sapo", "fixed", "lorainc", "original", "AP")
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval.mean == pytest.approx(6.0, abs=0.1)  # three of four tasks
+    assert found.interval.deviation < 0.1  # type: ignore[operator]
+    assert found.above == 6
+
+
+# --- the document
 
 
 @pytest.mark.parametrize(
-    ("effect", "slope", "said", "scores"),
+    ("effect", "slope", "ap", "loss"),
     [
-        (8.0, -5.0, "AP above fixed (+", "ended with higher scores"),
-        (-8.0, 5.0, "AP below fixed (-", "ended with lower scores"),
-        (0.0, 0.0, "AP not told apart from fixed (", "no relation that stands out from chance"),
+        (8.0, -5.0, "as claimed", "as claimed"),
+        (-8.0, 5.0, "against the claim", "against the claim"),
+        (0.0, 0.0, "not shown", "not shown"),
     ],
 )
-def test_the_report_says_what_came_out_whatever_it_is(
-    effect: float, slope: float, said: str, scores: str
+def test_the_claims_say_what_came_out_and_the_surprising_first(
+    tmp_path: Path, effect: float, slope: float, ap: str, loss: str
 ) -> None:
-    text = report_of(made_up(effect, slope))
-    findings = text[text.index("## What came out") : text.index("## Settings")]
-    verdicts = ("above fixed", "below fixed", "not told apart from fixed")
-    assert findings.count(said) == 3  # own, original, unseen
-    assert sum(findings.count(verdict) for verdict in verdicts) == 6  # AP and BWT
-    assert findings.count(scores) == 7
-    assert "this program tried 1 set of settings (it counts by itself):" in text
-    assert "recipe `lab`: `training.epochs = 9` (seeds 100, 101)" in text
+    found = claims(analysed(read_study(write_study(tmp_path / "x", effect=effect, slope=slope))))
+    verdicts = {claim.claim: claim.verdict for claim in found}
+    own = "AP is higher with sapo than with fixed (lorainc, own test wordings)"
+    assert verdicts[own] == ap
+    assert verdicts["Prompts of lower loss leave more: earlier tasks (change), own wordings"] == loss
+    order = ["against the claim", "not shown", "found", "as claimed"]
+    places = [order.index(claim.verdict) for claim in found]
+    assert places == sorted(places)
+
+
+def test_the_document_has_all_of_a_study(tmp_path: Path) -> None:
+    text = document_of(tmp_path, effect=5.0, slope=-3.0, orders=2, crossed={"new": 1.0, "old": 2.0})
+    assert text.index("## Claims") < text.index("## The paper's three claims")
+    for heading in ("The noise of a training", "size of the update?", "Crossed", "Size of the updates"):
+        assert heading in text
     assert "nan" not in text
-    assert "training.epochs = 3" in text
-
-
-def test_the_report_of_a_part_says_that_the_other_was_not_run() -> None:
-    for name in ("sequences.json", "probe.json"):
-        results = made_up(1.0, 1.0)
-        del results[name]
-        assert f"- {name} is missing: that part was not run." in report_of(results)
-
-
-def test_a_single_seed_is_no_evidence() -> None:
-    assert "AP on a single seed, which tells nothing of others" in report_of(made_up(8.0, 0.0, seeds=1))
-
-
-def test_a_start_that_was_not_the_same_is_told() -> None:
-    results = made_up(1.0, 1.0)
-    results["probe.json"]["transitions"][0] |= {"one_start": False, "repeats_the_run": False}
-    text = report_of(results)
-    assert "bit-identical for all candidates in 2 of 3 transitions" in text
-    assert "all scores were equal to that run's in 2 of 3." in text
-
-
-def test_the_report_is_written_with_plots_that_are_xml(tmp_path: Path) -> None:
-    for name, content in made_up(3.0, -1.0).items():
-        (tmp_path / name).write_text(json.dumps(content), encoding="utf-8")
-    path = write_report(tmp_path, tmp_path / "docs", SETTINGS)
-    text = path.read_text(encoding="utf-8")
-    plots = sorted((path.parent / "evidence").glob("*.svg"))
-    assert len(plots) == 5
+    assert "crossed: 0" not in text
+    assert "The study is complete." in text
+    plots = sorted((tmp_path / "docs/evidence").glob("*.svg"))
+    assert len(plots) == 6
     for plot in plots:
         ElementTree.parse(plot)
-        assert f"](evidence/{plot.name})" in text
-    with pytest.raises(DataError, match="has no results: expected"):
-        write_report(tmp_path / "docs", tmp_path, SETTINGS)
+        assert f"]({plot.name})" in text
+    rows = json.loads((tmp_path / "docs/evidence/claims.json").read_text(encoding="utf-8"))["made"]
+    assert all(row["claim"] in text and row["estimate"] in text for row in rows)
 
 
-def test_the_document_is_that_of_the_recorded_results(tmp_path: Path) -> None:
-    write_report(RESULTS, tmp_path, SETTINGS)
-    written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
-    assert len(written) == 6
-    assert written == {path: (ROOT / "docs" / path).read_bytes() for path in written}
+def test_nothing_is_concluded_from_two_seeds(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "results" / "made", effect=9.0, slope=-9.0, seeds=2)
+    found = claims(analysed(read_study(folder)))
+    assert {claim.verdict for claim in found} == {"too few seeds"}
+    assert {(claim.p, claim.interval) for claim in found} == {("–", "–")}
+    write_documents(tmp_path / "results", tmp_path / "docs")
+    text = (tmp_path / "docs/evidence/made.md").read_text(encoding="utf-8")
+    assert not re.search(r"\| (< )?0\.\d{4} \|", text)
+    assert " found |" not in text
 
 
-def test_equal_differences_in_all_seeds_are_not_called_a_single_seed() -> None:
-    results = made_up(8.0, 0.0, seeds=2)
-    for cell in results["sequences.json"]["cells"]:
-        level = 50.0 + (8 if cell["strategy"] == "sapo" else 0)
-        metrics = {"rougeL": {"ap": level, "bwt": level - 60, "fwt": 0.0}}
-        cell["metrics"] = dict.fromkeys(cell["metrics"], metrics)
-    text = report_of(results)
-    assert "AP differs from fixed by the same in all seeds, which leaves nothing to test (+8.0 points" in text
-    assert "single seed" not in text
+def test_a_study_that_is_not_complete_names_what_is_missing(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "results" / "made", effect=3.0)
+    (folder / "runs/sapo-lorainc-4.json").unlink()
+    (folder / "probes/2-after-2-fixed.json").unlink()
+    write_documents(tmp_path / "results", tmp_path / "docs")
+    text = " ".join((tmp_path / "docs/evidence/made.md").read_text(encoding="utf-8").split())
+    assert "**The study is not complete.**" in text
+    assert "- runs: 1 (sapo-lorainc-4) - probes: 1 (2-after-2-fixed)" in text
+    assert "5 seeds" in text
+
+
+@pytest.mark.parametrize("part", ["runs", "probes"])
+def test_a_study_may_have_one_part_only(tmp_path: Path, part: str) -> None:
+    folder = write_study(tmp_path / "results" / "made")
+    shutil.rmtree(folder / part)
+    write_documents(tmp_path / "results", tmp_path / "docs")
+    text = (tmp_path / "docs/evidence/made.md").read_text(encoding="utf-8")
+    assert ("## Sequences" in text) == (part == "probes")
+    assert ("## Probe" in text) == (part == "runs")
+
+
+def test_results_that_are_no_study_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a folder of a study with results, found none"):
+        write_documents(tmp_path, tmp_path)
+    folder = write_study(tmp_path / "results" / "made")
+    (folder / "settings.toml").unlink()
+    with pytest.raises(DataError, match="expected the study's frozen settings"):
+        read_study(folder)
+    (folder / "probes" / "0-after-2-fixed.json").write_text("{}", encoding="utf-8")
+    with pytest.raises((DataError, RunFolderError)):
+        read_study(folder)
 
 
 def test_paragraphs_are_wrapped_and_code_is_not() -> None:
@@ -277,128 +328,3 @@ def test_paragraphs_are_wrapped_and_code_is_not() -> None:
     lines = wrapped(text).splitlines()
     assert sum(len(line) > 110 for line in lines) == 3
     assert max(len(line) for line in lines[:6]) <= 110
-
-
-def test_raw_results_keep_texts_as_they_are(tmp_path: Path) -> None:
-    content = {"text": "[ 1 ,  2 ]\n[\n3\n]", "loss": 0.123456789, "R": [[1.23456, 2.0], [3.0, 4.0]]}
-    raw._write(tmp_path / "x.json", content)
-    assert json.loads((tmp_path / "x.json").read_text()) == {**content, "R": [[1.235, 2.0], [3.0, 4.0]]}
-
-
-# --- whole programmes, tiny ones
-
-
-@pytest.fixture(scope="module")
-def programme(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
-    """The command of a tiny programme into a folder of that name, and the folder."""
-    root = tmp_path_factory.mktemp("evidence")
-    small = [f"sequence.tasks={json.dumps(some_tasks(3))}", *SMALL_SIZES]
-    text = SETTINGS.read_text(encoding="utf-8")
-    text = text.replace('"evaluation.prompts=all",', '"evaluation.prompts=all", ' + f"{small}"[1:-1] + ",")
-    text = text.replace('"paraphrase.held_out=10",', "").replace(', "worst", "random", "paft"', "")
-    text = text.replace("learned = [1, 2, 3]", "learned = [1, 2]").replace("20000", "100")
-    (root / "settings.toml").write_text(text, encoding="utf-8")
-
-    def command(name: str) -> list[str]:
-        options = ["--seeds", "100", "--settings", root / "settings.toml", "--out", root / name]
-        words = [sys.executable, "-m", "benchmarks.evidence", *options, "--results", root / name / "results"]
-        return [str(word) for word in words]
-
-    return command
-
-
-def folder_of(command: list[str]) -> Path:
-    return Path(command[command.index("--out") + 1])
-
-
-@pytest.fixture(scope="module")
-def finished(programme: Callable[[str], list[str]]) -> Path:
-    command = programme("whole")
-    done = run_program(command, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "4 runs and 2 transitions to probe: about " in done.stderr
-    assert "6/6, about 0 s left: " in done.stderr
-    assert "sapo on olora, unseen wordings: AP on a single seed" in " ".join(done.stdout.split())
-    return folder_of(command)
-
-
-def results_of(out: Path) -> dict[str, Any]:
-    """The raw results without times and memory."""
-
-    def timeless(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k != "seconds"}
-        return [timeless(item) for item in value] if isinstance(value, list) else value
-
-    return {path.name: timeless(json.loads(path.read_text())) for path in (out / "results").glob("*.json")}
-
-
-@pytest.mark.slow
-def test_the_probe_starts_from_one_state_and_repeats_the_run(finished: Path) -> None:
-    transitions = results_of(finished)["probe.json"]["transitions"]
-    assert [(t["learned"], len(t["rows"])) for t in transitions] == [(1, 3), (2, 3)]
-    for transition in transitions:
-        assert len({row["start"] for row in transition["rows"]}) == 1
-        assert transition["one_start"]
-        assert transition["repeats_the_run"]
-        assert len({row["loss"] for row in transition["rows"]}) == 3
-    assert len({t["rows"][0]["start"] for t in transitions}) == 2
-
-
-@pytest.mark.slow
-def test_what_is_copied_between_cells_is_what_they_would_have_found(finished: Path, tmp_path: Path) -> None:
-    from rich.console import Console
-
-    from sapo_lite.report.plain import PlainDisplay
-    from sapo_lite.run.folder import RunFolder
-    from sapo_lite.run.pipeline import run
-
-    plan_file = json.loads((finished / "results" / "sequences.json").read_text())
-    for cell in plan_file["cells"]:
-        if cell["adapter"] == PROBED_ADAPTER:
-            continue
-        name = f"{cell['strategy']}-{cell['adapter']}-100"
-        words = shlex.split(cell["command"])
-        with RunFolder(tmp_path / name) as folder, (tmp_path / "shown").open("a") as shown:
-            run(load_recipe(words[2], words[4::2]), folder, PlainDisplay(Console(file=shown)))
-        ours = {p.relative_to(finished / name): p for p in (finished / name).glob("0*/**/*") if p.is_file()}
-        ours = {path: file for path, file in ours.items() if path.name != "usage.json"}  # seconds
-        assert any(path.parts[-1] == "adapter_model.safetensors" for path in ours)
-        for path, file in ours.items():
-            assert file.read_bytes() == (tmp_path / name / path).read_bytes(), path
-        assert (finished / name / "results.json").read_bytes() == (
-            tmp_path / name / "results.json"
-        ).read_bytes()
-    for name, first in (("sapo-lorainc-100", False), ("sapo-olora-100", True)):
-        # A copy has the time of its original.
-        sources = {"00-zero-shot": "fixed-lorainc-100", "01-*": "sapo-lorainc-100" if first else name}
-        for stage, source in sources.items():
-            (ours,), (theirs,) = (list((finished / n).glob(f"{stage}/stage.json")) for n in (name, source))
-            assert ours.stat().st_mtime_ns == theirs.stat().st_mtime_ns
-
-
-@pytest.mark.slow
-def test_a_programme_that_was_killed_goes_on_to_the_same_results(
-    finished: Path, programme: Callable[[str], list[str]]
-) -> None:
-    command = programme("broken")
-    out = folder_of(command)
-    process = Program(command, cwd=ROOT)
-    while not list(out.glob("probe-100-after-2/outcomes/01.json")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    done = run_program(command, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    assert "(was done)" in done.stderr
-    assert results_of(out) == results_of(finished)
-
-
-@pytest.mark.slow
-def test_a_folder_of_other_settings_is_refused(finished: Path, programme: Callable[[str], list[str]]) -> None:
-    command = [*programme("whole"), "--set", "training.epochs=2"]
-    done = run_program(command, cwd=ROOT)
-    assert done.returncode == 1
-    assert "training.epochs: 1 in the run, 2 in the recipe" in done.stderr
-    assert "Traceback" not in done.stderr

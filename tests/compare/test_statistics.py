@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sapo_lite.compare.statistics import holm, mean_interval, paired
+from sapo_lite.compare.statistics import equivalence, holm, mean_interval, paired
 
 
 def test_holms_correction_by_hand() -> None:
@@ -30,3 +30,22 @@ def test_an_interval_needs_two_values_that_differ() -> None:
     same = mean_interval([0.1 + 0.2, 0.3, 0.3])  # equal but for rounding
     assert (same.deviation, same.p) == (0.0, 0.0)
     assert mean_interval([0.0, 0.0]).p == 1.0
+
+
+def test_equivalence_is_two_one_sided_t_tests() -> None:
+    rng = random.Random(6)
+    for mean in (-6.0, -1.0, 0.5, 4.0):
+        values = [rng.gauss(mean, 3) for _ in range(12)]
+        found = equivalence(values, 5.0)
+        above = stats.ttest_1samp(values, -5.0, alternative="greater").pvalue
+        below = stats.ttest_1samp(values, 5.0, alternative="less").pvalue
+        interval = stats.ttest_1samp(values, 0.0).confidence_interval(0.90)
+        assert found.p == pytest.approx(max(above, below))
+        assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+        assert found.shown == (interval.low > -5 and interval.high < 5)
+
+
+def test_equivalence_needs_two_values_that_differ() -> None:
+    for values in ([1.0], [1.0, 1.0, 1.0]):
+        found = equivalence(values, 5.0)
+        assert (found.p, found.shown) == (None, False)

@@ -1,0 +1,1 @@
+"""From the raw results of a study to its numbers."""
