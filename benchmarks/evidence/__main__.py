@@ -1,25 +1,26 @@
-"""Does prompt choice before training matter, in the lab? Probes of transitions, and whole sequences.
+"""Does prompt choice before training matter? Two studies: in the lab, and with SmolLM2 on published data.
 
-    python -m benchmarks.evidence --jobs 2        the programme of settings.toml, on the reported seeds
-    python -m benchmarks.evidence --report        write docs/evidence.md from the results
-    python -m benchmarks.evidence --seeds 100-101 --set training.learning_rate=1e-3    tuning
+    python -m benchmarks.evidence lab --jobs 2
+    python -m benchmarks.evidence smollm2 --data FOLDER --jobs 2 --limit-minutes 120
+    python -m benchmarks.evidence lab --tune      settings to try, on tuning seeds
+    python -m benchmarks.evidence --report        write the documents from the raw results
 
-It can be killed at any time; started again, it continues. Every run is one that `sapo-lite run` repeats; the
-commands
-are in the results. Settings are tuned on the tuning seeds only, where every setting that is tried is counted.
+A study can be stopped at any time; the same command goes on. benchmarks/evidence/README.md has the rest.
 """
 
 import argparse
 import os
 import sys
-from dataclasses import replace
+import time
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.evidence.programme import RESULTS, SETTINGS, make_programme, read_settings
-from sapo_lite.errors import SapoLiteError
+from benchmarks.evidence.items import KINDS
+from benchmarks.evidence.programme import RESULTS, STUDIES, Study, read_settings, settings_file
+from sapo_lite.errors import RecipeError, SapoLiteError
 from sapo_lite.recipe.seeds import seed_list
+from sapo_lite.support.messages import many
 
 OUT = Path("runs/evidence")
 
@@ -29,10 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(file=sys.stderr)
     try:
         if options.report:
-            from benchmarks.evidence.report import write_report
+            from benchmarks.evidence.report import write_documents
 
-            written = write_report(options.results or RESULTS, options.docs, options.settings)
-            console.print(f"wrote {written}", highlight=False)
+            for written in write_documents(options.results or RESULTS, options.docs):
+                console.print(f"wrote {written}", highlight=False)
+        elif options.study is None:
+            raise RecipeError(f"expected a study, {' or '.join(STUDIES)}, or --report; found neither")
         else:
             _run(options, console)
     except SapoLiteError as error:
@@ -45,34 +48,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, console: Console) -> None:
-    settings = read_settings(options.settings)
-    programme = make_programme(
-        settings,
-        options.out or OUT,
-        recipe=options.recipe,
-        seeds=options.seeds,
-        overrides=options.set,
-        data=options.data,
-        only=options.only,
-    )
-    tuning = set(programme.grid.seeds) <= set(seed_list(settings["tuning_seeds"]))
+    path = options.settings or settings_file(options.study)
+    out, results = options.out or OUT / options.study, options.results or RESULTS / options.study
+    study = Study(options.study, read_settings(path), out, results, options.data)
     os.environ["OMP_NUM_THREADS"] = "1"  # read when a worker imports torch
-    import torch
-
-    from benchmarks.evidence.raw import collect, count_settings
-    from benchmarks.evidence.report import brief
+    from benchmarks.evidence.raw import freeze
+    from benchmarks.evidence.tuning import tune
     from benchmarks.evidence.work import make_plan, run_all
 
-    torch.set_num_threads(1)  # as in the workers: results record the number of threads
-    if tuning:
-        count_settings(programme, options.results or RESULTS)
-        if options.out is None:
-            programme = replace(programme, out=OUT / f"tuning-{programme.grid.digest}")
-    results = options.results or (programme.out / "results" if tuning else RESULTS)
-    run_all(make_plan(programme), options.jobs, console)
-    for path in collect(programme, results):
-        console.print(f"wrote {path}", highlight=False)
-    print(brief(results))
+    if options.tune:
+        tune(study, options.jobs, console)
+        return
+    limit = time.time() + 60 * options.limit_minutes if options.limit_minutes else float("inf")
+    seeds = seed_list(options.seeds) if options.seeds else None
+    items = study.items(seeds, options.only)
+    if not items:
+        raise RecipeError(
+            f"--seeds {options.seeds}: the study has no {options.only or 'items'} of these seeds"
+        )
+    freeze(study, path.read_text(encoding="utf-8"))
+    if late := run_all(make_plan(study, items, limit), options.jobs, console):
+        console.print(
+            f"{many(late, 'item')} left after {options.limit_minutes:g} minutes: the same command goes on"
+        )
 
 
 def _options() -> argparse.ArgumentParser:
@@ -82,17 +80,18 @@ def _options() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--out", type=Path, metavar="FOLDER", help=f"run folders ({OUT}; tuning: tuning-... in it)")
-    add("--recipe", metavar="NAME", help="another recipe than that of the settings; on seeds for tuning")
-    add("--seeds", metavar="0-9", help="seeds instead of those of the settings")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting; on seeds for tuning")
-    add("--only", choices=["probe", "sequences"])
+    add("study", nargs="?", choices=STUDIES)
     add("--jobs", type=int, default=1, help="processes, of one thread each (%(default)s)")
-    add("--data", type=Path, metavar="FOLDER", help="folder that holds other suites than the lab")
-    add("--settings", type=Path, default=SETTINGS, metavar="FILE", help=argparse.SUPPRESS)
-    add("--results", type=Path, metavar="FOLDER", help="raw results (benchmarks/evidence/results)")
-    add("--report", action="store_true", help="write the document from the raw results; run nothing")
-    add("--docs", type=Path, default=Path("docs"), metavar="FOLDER", help="where to (%(default)s)")
+    add("--only", choices=list(KINDS), help="a part of the study")
+    add("--seeds", metavar="0-9", help="some of the study's seeds")
+    add("--limit-minutes", type=float, metavar="M", help="start nothing new after so many minutes")
+    add("--data", type=Path, metavar="FOLDER", help="folder that holds the published suites")
+    add("--out", type=Path, metavar="FOLDER", help=f"run folders ({OUT}/STUDY)")
+    add("--tune", action="store_true", help="execute what the settings name to be tried, on tuning seeds")
+    add("--report", action="store_true", help="write the documents from the raw results; run nothing")
+    add("--results", type=Path, metavar="FOLDER", help="raw results (benchmarks/evidence/results/STUDY)")
+    add("--docs", type=Path, default=Path("docs"), metavar="FOLDER", help="of the documents (%(default)s)")
+    add("--settings", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     return parser
 
 

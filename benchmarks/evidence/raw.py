@@ -1,103 +1,141 @@
-"""The raw results of cells and transitions, small enough for the repository.
+"""Raw results: one JSON file for each finished item, small enough for the repository.
 
-    sequences.json    R by kind of prompt, metrics, chosen candidates, and the command, of every cell
-    probe.json        losses and scores of every candidate of every transition
-    tried.json        the settings that were tried on tuning seeds
+    runs/VARIANT-ADAPTER-SEED.json     results.json of a run
+    probes/SEED-after-K[-TAG]-STATE.json   probe.json of a probe
+    crossed/SEED-KIND.json             results.json of four runs
+    settings.toml                      the settings of all of these
+    about.json                         machines and versions, all settings, and seconds of every item
+    tried.json                         what was tried on tuning seeds
 
-Scores are in percent, rounded to 3 places; losses in nats per answer token, not rounded.
+No text of a data row may enter these files: of the texts in the results of a run, only instructions stay.
+Numbers have seven digits. Scores are in percent, losses in nats per answer token, seconds of CPU time.
 """
 
+import json
 import re
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.probe import probe_rows
-from benchmarks.evidence.programme import Programme
+from benchmarks.evidence.items import ADAPTER, BASELINE, Item, Run
+from benchmarks.evidence.programme import Study
 from benchmarks.speed.scoring.clock import machine
-from sapo_lite.compare.grid import Cell
+from sapo_lite.errors import RecipeError
+from sapo_lite.evaluation.metrics import TASK_METRIC
+from sapo_lite.recipe import flat
 from sapo_lite.support.files import read_json, write_json
 
-METRICS = ("rougeL", "exact_match")
-DRAWN = ("sequence.tasks", "sequence.draw")  # by the seed
+METRICS = (TASK_METRIC, "rougeL", "exact_match")
+SETTINGS, ABOUT = "settings.toml", "about.json"
+
+# Parts of results.json that may quote data rows: emptied, not left out, so that the rest is read as ever.
+_QUOTING = {"findings": [], "notices": [], "rewriting": {}}
+# Settings that may change while results are there: items are added, the rest changes no result.
+_FREE = ("seeds", "notes", "rates", "crossed", "tuning")
+
+# Settings of one run alone, by seed, variant and adapter.
+_DRAWN = (
+    *("name", "seed", "sequence.tasks", "sequence.draw", "paraphrase.path"),
+    *("prompt.strategy", "adapter.method", "evaluation.other_run"),
+)
 
 
-def collect(programme: Programme, results: Path) -> list[Path]:
-    """Write the raw results of a finished programme. Returns the files."""
-    results.mkdir(parents=True, exist_ok=True)
-    written = []
-    if programme.only != "probe":
-        cells = [_cell(programme, cell) for cell in programme.cells]
-        written.append(_write(results / "sequences.json", _about(programme) | {"cells": cells}))
-    if programme.transitions:
-        rows = [probe_rows(programme, transition) for transition in programme.transitions]
-        content = _about(programme) | {"permutations": programme.permutations, "transitions": rows}
-        written.append(_write(results / "probe.json", content))
-    return written
+def without_rows(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Contents of a results.json without what may quote data rows or name folders of a machine.
+
+    Of the metrics, those of METRICS stay.
+    """
+    tables = {
+        key: {kind: {m: by_metric[m] for m in METRICS if m in by_metric} for kind, by_metric in table.items()}
+        for key in ("matrices", "metrics", "retention")
+        if (table := results.get(key)) is not None
+    }
+    return {**results, **_QUOTING, **tables}
 
 
-def _write(path: Path, content: dict[str, Any]) -> Path:
-    write_json(path, _rounded(content))
-    # Lists of numbers on one line: the files are read by people, too. (Texts hold no bare line breaks.)
-    text = path.read_text(encoding="utf-8")
-    text = re.sub(r"\[\n([-\d.,\s]+?)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+def write_piece(study: Study, item: Item, content: Mapping[str, Any]) -> None:
+    """Write the raw results of an item, whole or not at all."""
+    path = study.results / item.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_compact(path, content)
+
+
+def write_compact(path: Path, content: Any) -> None:
+    """Write JSON with rounded numbers, and lists of numbers on one line: people read these files, too."""
+    text = json.dumps(_rounded(content), indent=1, ensure_ascii=False)
+    # Texts hold no bare line breaks.
+    text = re.sub(r"\[\n([-+\d.,\seE]+?)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def freeze(study: Study, text: str) -> None:
+    """Keep the settings beside the results; later calls must have the same.
+
+    text: of the settings file
+
+    Raises:
+        RecipeError: there are results of other settings.
+    """
+    path = study.results / SETTINGS
+    if path.exists():
+        before = tomllib.loads(path.read_text(encoding="utf-8"))
+        if changed := _changed(before, study.settings):
+            raise RecipeError(
+                f"{study.results} holds results of other settings:\n  " + "\n  ".join(changed) + "\n"
+                "Restore the settings, or move these results away to make all of them again."
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    return path
 
 
-def _rounded(value: Any, key: str = "") -> Any:
-    """Measured values, to three decimals; settings unchanged."""
-    if isinstance(value, dict):
-        return {k: v if k == "settings" else _rounded(v, k) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item, key) for item in value]
-    return round(value, 3) if isinstance(value, float) and key not in ("loss", "rates") else value
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """A line for each setting that has changed. Variants and probes may be added, not changed."""
+    old, new = _by_key(before), _by_key(now)
+    return [
+        f"{key}: {value!r} in the results, {new.get(key)!r} now"
+        for key, value in old.items()
+        if new.get(key) != value
+    ]
 
 
-def _about(programme: Programme) -> dict[str, Any]:
-    """The programme and the machine, without names of hosts or folders."""
-    environment = read_json(programme.folder(programme.cells[0]) / "environment.json")
-    return {
-        "recipe": programme.grid.spec,
-        "settings": shared_settings(programme),
-        "seeds": list(programme.grid.seeds),
-        "machine": {"device": machine()["device"], "system": environment["machine"]},
-        "python": environment["python"],
-        "packages": environment["packages"],
-    }
+def _by_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in settings.items() if key not in (*_FREE, "variant", "probe")}
+    found |= {f"variant {variant['name']}": variant for variant in settings["variant"]}
+    for probe in settings.get("probe", ()):
+        found["row orders of the probe " + probe.get("tag", "") + probe["variant"]] = probe["orders"]
+    return found
 
 
-def shared_settings(programme: Programme) -> dict[str, Any]:
-    """The settings of all cells by `section.key`, without those drawn by their seeds."""
-    return {key: value for key, value in programme.grid.settings.items() if key not in DRAWN}
+def note(study: Study, item: Item, seconds: float) -> None:
+    """Enter an item that has just finished, and this machine, in about.json."""
+    path = study.results / ABOUT
+    about = read_json(path) if path.exists() else {"environments": [], "seconds": {}}
+    about["settings"] = shared_settings(study)
+    if (here := _environment()) not in about["environments"]:
+        about["environments"].append(here)
+    about["seconds"][item.file] = round(seconds, 1)
+    write_json(path, about)
 
 
-def _cell(programme: Programme, cell: Cell) -> dict[str, Any]:
-    folder = programme.folder(cell)
-    results = read_json(folder / "results.json")
-    return {
-        "strategy": cell.strategy,
-        "adapter": cell.adapter,
-        "seed": cell.seed,
-        "tasks": results["tasks"],
-        "chosen": {task: candidate["index"] for task, candidate in results["chosen"].items()},
-        "R": {kind: {m: r[m] for m in METRICS} for kind, r in results["matrices"].items()},
-        "metrics": {kind: {m: r[m] for m in METRICS} for kind, r in results["metrics"].items()},
-        "notices": results["notices"],
-        "seconds": read_json(folder / "seconds.json")["cpu"],
-        "command": programme.grid.command(cell),
-    }
+def shared_settings(study: Study) -> dict[str, Any]:
+    """All settings of the baseline with the recipe's and the defaults, without those that seeds draw."""
+    recipe = study.setup(Run(BASELINE, ADAPTER, study.seeds[0])).recipe
+    return {key: value for key, value in flat(recipe.resolved()).items() if key not in _DRAWN}
 
 
-def count_settings(programme: Programme, results: Path) -> None:
-    """Enter a programme for tuning seeds in tried.json before it runs: every look at results counts."""
-    path = results / "tried.json"
-    tried: list[dict[str, Any]] = read_json(path) if path.exists() else []
-    ours = {"recipe": programme.grid.spec, "settings": shared_settings(programme)}
-    for entry in tried:
-        if {key: entry[key] for key in ours} == ours:
-            entry["seeds"] = sorted({*entry["seeds"], *programme.grid.seeds})
-            break
-    else:
-        tried.append({**ours, "seeds": sorted(programme.grid.seeds)})
-    results.mkdir(parents=True, exist_ok=True)
-    _write(path, tried)  # type: ignore[arg-type]
+def _environment() -> dict[str, str]:
+    """Processor and versions, without names of hosts or folders."""
+    from sapo_lite import __version__
+
+    return {**machine(), "sapo-lite": __version__}

@@ -11,7 +11,7 @@ If settings, data, model and file of candidates are equal, four pieces are equal
   they are tested with the prompts of the same other run, or of none.
 
 All but the first also need equal candidates, which are compared. tests/compare/test_compare_runs.py and
-tests/benchmarks/test_evidence.py compare such runs with runs that copied nothing.
+tests/benchmarks/test_studies.py compare such runs with runs that copied nothing.
 """
 
 import json

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sapo_lite.compare.grid import seed_list
+from sapo_lite.recipe.seeds import seed_list
 
 
 def missing_files(folder: Path, settings: Mapping[str, Any]) -> dict[str, list[str]]:
