@@ -20,7 +20,7 @@ def probe_work(probe: Probe, recipe: Recipe, tasks: Sequence[Task]) -> Work:
     trainings = candidates * probe.orders
     # With original and held-out wordings; the probed task with the candidate, too.
     answers = 2 * sum(len(other.test) for other in tasks) + len(task.test)
-    scored = candidates * min(recipe.scoring.score_examples, rows)
+    scored = candidates * recipe.scoring.examples(rows)
     return Work(
         forwards=Amount(scored),
         steps=trainings * recipe.training.steps(rows),

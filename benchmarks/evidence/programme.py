@@ -82,7 +82,7 @@ class Study:
     def variants(self) -> dict[str, Variant]:
         found = {}
         for table in self.settings["variant"]:
-            values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+            values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
             found[table["name"]] = Variant(**values)
         return found
 

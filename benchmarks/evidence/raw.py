@@ -30,7 +30,7 @@ METRICS = (TASK_METRIC, "rougeL", "exact_match")
 SETTINGS, ABOUT = "settings.toml", "about.json"
 
 # Parts of results.json that may quote data rows: emptied, not left out, so that the rest is read as ever.
-_QUOTING = {"findings": [], "notices": [], "rewriting": {}}
+_QUOTING: dict[str, Any] = {"findings": [], "notices": [], "rewriting": {}}
 # Settings that may change while results are there: items are added, the rest changes no result.
 _FREE = ("seeds", "notes", "rates", "crossed", "tuning")
 

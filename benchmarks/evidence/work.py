@@ -101,8 +101,10 @@ def _results(setup: Setup, others: Sequence[Path]) -> dict[str, Any]:
 
 def _crossed(study: Study, item: Crossed) -> dict[str, Any]:
     cells = study.cells(item)
-    found = [{"old": old, "new": new, "results": _results(setup, [])} for (old, new), setup in cells.items()]
-    return {"seed": item.seed, "kind": item.kind, "tasks": found[0]["results"]["tasks"], "cells": found}
+    results = {sides: _results(setup, []) for sides, setup in cells.items()}
+    found = [{"old": old, "new": new, "results": own} for (old, new), own in results.items()]
+    tasks = next(iter(results.values()))["tasks"]
+    return {"seed": item.seed, "kind": item.kind, "tasks": tasks, "cells": found}
 
 
 _CONTENT: dict[type, Any] = {Run: run_item, Crossed: _crossed, Probe: run_probe}

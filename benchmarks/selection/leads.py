@@ -8,7 +8,7 @@ populations are made up; in the others, examples are drawn from recorded losses 
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -142,7 +142,8 @@ def simulate(population: Population, n: int, trials: int, *, raced: bool = False
 def drawn(population: Population, n: int, seed: int, *, raced: bool) -> list[CandidateLoss]:
     """Scores of n examples, of all candidates or as a race leaves them."""
     losses, tokens = population.draw(n, np.random.default_rng(seed))
-    order, measured = tuple(range(n)), dict(enumerate(losses.tolist()))
+    order = tuple(range(n))
+    measured: Mapping[int, Sequence[float]] = dict(enumerate(losses.tolist()))
     if raced:
         finished = race(range(len(losses)), n, lambda c, places: losses[c].take(places).tolist(), seed=seed)
         order, measured = finished.order, finished.losses

@@ -89,7 +89,7 @@ class ProbePlan:
         """Work of one training and of the tests after it, without what is watched; answers at most."""
         recipe, tasks = self.recipes[seed], learned_tasks(self.tasks[seed])
         rows = [len(task.train) for task in tasks]
-        replayed = METHODS[recipe.adapter.method].replay_count(recipe.adapter, sum(rows[:after]), rows[after])
+        replayed = METHODS[recipe.adapter.method].replay_count(recipe.adapter, rows[:after], rows[after])
         trained = rows[after] + replayed
         answers = len(recipe.evaluation.kinds) * sum(len(task.test) for task in tasks)
         return Work(
@@ -100,7 +100,7 @@ class ProbePlan:
 
     def scoring_work(self, seed: int, after: int) -> Work:
         """Work before the trainings of a probe."""
-        examples = min(self.recipes[seed].scoring.score_examples, len(self.task(seed, after).train))
+        examples = self.recipes[seed].scoring.examples(len(self.task(seed, after).train))
         scored = self.candidates(seed, after) * examples
         return Work(forwards=Amount(scored), answers=Amount(scored if self.measure.accuracy else 0))
 

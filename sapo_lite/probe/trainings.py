@@ -143,7 +143,7 @@ def _candidates(state: State, folder: Stage, *, accuracy: bool) -> list[ProbedCa
 def _accuracies(state: State) -> list[float]:
     """Scores of greedy answers to the scoring examples, by candidate, in percent of the task's metric."""
     context, recipe = state.context, state.context.recipe
-    asked = replace(state.task, test=state.task.train[: recipe.scoring.score_examples])
+    asked = replace(state.task, test=state.task.train[: recipe.scoring.examples(len(state.task.train))])
     state.restore()
     found = []
     answers = len(asked.test) * len(state.candidates)

@@ -105,8 +105,9 @@ def certainty(
         own = _leads(by_index, columns, chosen, left_out[:, : common[0]])
         zero = columns.index(0)
         original = _difference(own, (place, zero), drawn, np.full_like(drawn, zero), 0)
-    runner_up = original
-    if original is None or stayed[rival] != 0:
+    if original is not None and stayed[rival] == 0:
+        runner_up = original
+    else:
         runner_up = _difference(leads, (place, rival), drawn, rivals, stayed[rival])
     near = abs(leads.means[place] - leads.means[rival]) <= resolution
     return Margin(chosen, runner_up, original, within_noise=bool(near) or _includes_0(runner_up))

@@ -40,7 +40,7 @@ def probe_summary(probes: Sequence[ProbeResults], home: Path) -> RenderableType:
     shown = [_candidates(probe) for probe in probes]
     tests = loss_tests(probes)
     said = Text("\n".join([*_units(probes), *_verdicts(tests, probes)]))
-    choices = [_choices(probes), Text("\n".join(_explained(probes)))]
+    choices: list[RenderableType] = [_choices(probes), Text("\n".join(_explained(probes)))]
     return Group(*spaced([*shown, _tests(tests), said, *choices, Text(f"everything is in {home}")]))
 
 

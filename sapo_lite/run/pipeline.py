@@ -188,7 +188,7 @@ def _prepare(
         adapter = _adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
-    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests, others), tasks
+    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests, others=others), tasks
 
 
 def paraphrase(

@@ -54,7 +54,8 @@ def _dots(study: Study, name: str) -> Iterator[Panel]:
         variants = list(dict.fromkeys(run.variant for run in study.runs if run.adapter == adapter))
         variants.sort(key=lambda variant: variant != BASELINE)
         for kind in KINDS:
-            rows, seeds, means, intervals = [], [], [], []
+            rows: list[str] = []
+            seeds, means, intervals = [], [], []
             for variant in reversed(variants):  # the first one on top
                 one = difference(study, variant, BASELINE, adapter, kind, name)
                 if one is None:
