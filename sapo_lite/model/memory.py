@@ -1,5 +1,6 @@
 """Memory: the token budget of a forward pass, and what to do if memory runs out."""
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -51,6 +52,13 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False
+
+
+def free_memory() -> None:
+    """Free the memory of models that nothing uses any more: their parts refer to each other in circles."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -1,18 +1,22 @@
 """Executes all probes of a plan, seed by seed, with the time that is left."""
 
+from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.probe.plan import FILE, ProbePlan, reuse_runs
 from sapo_lite.probe.results import ProbeResults
 from sapo_lite.probe.run import probe_run
-from sapo_lite.run.inputs import kept_format
+from sapo_lite.prompts.sources import SOURCES, kind_of
+from sapo_lite.run.folder import RunFolder
+from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.lock import locked
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.support.eta import Eta
 from sapo_lite.support.files import write_json
 from sapo_lite.support.messages import duration
-from sapo_lite.types import Candidate
+from sapo_lite.types import Candidate, learned_tasks
 
 if TYPE_CHECKING:
     from sapo_lite.probe.state import State
@@ -29,6 +33,8 @@ def run_probes(plan: ProbePlan, progress: RunProgress, *, pull: bool = False) ->
         for seed, source in reuse_runs(plan).items():
             progress.notice(f"the run of seed {seed} is a copy of {source}, which was finished before")
         counter, found, dtype = _Counter(plan, progress), list[ProbeResults](), None
+        if counter.left:
+            _make_candidates(plan, counter.left, progress, pull=pull)
         for seed, recipe in plan.recipes.items():
             folder = plan.run_folder(seed)
             try:
@@ -49,6 +55,26 @@ def run_probes(plan: ProbePlan, progress: RunProgress, *, pull: bool = False) ->
         return found
 
 
+def _make_candidates(plan: ProbePlan, seeds: Collection[int], progress: RunProgress, *, pull: bool) -> None:
+    """Make the candidates of the seeds before any backbone is loaded: two models may not fit on one GPU.
+
+    If the backbone itself paraphrases, they are made later, by the run that has loaded it.
+    """
+    from sapo_lite.model.load import load_backbone
+    from sapo_lite.run.pipeline import paraphrase
+    from sapo_lite.run.usage import Usage
+
+    for seed in seeds:
+        recipe, tasks = plan.recipes[seed], plan.tasks[seed]
+        if any(SOURCES[kind_of(name)].backbone for name in recipe.paraphrase.backend):
+            continue
+        with RunFolder(plan.run_folder(seed)) as folder:
+            bind(folder, recipe, tasks)
+            load = partial(load_backbone, recipe.model)
+            with Usage(folder).measure("paraphrase"):
+                paraphrase(recipe, learned_tasks(tasks), folder, progress, load, pull=pull)
+
+
 class _Counter:
     """A Watcher that shows the number of each training and the time left. Finished probes are not counted."""
 
@@ -56,6 +82,7 @@ class _Counter:
         self._progress = progress
         keys = [(seed, after) for seed in plan.recipes for after in plan.after]
         left = [key for key in keys if not plan.finished(*key)]
+        self.left = list(dict.fromkeys(seed for seed, _ in left))  # seeds with something to do
         self._orders = plan.measure.orders
         self._weights = {key: plan.training_work(*key).weight for key in left}
         self._planned = {key: plan.candidates(*key) for key in left}

@@ -57,9 +57,9 @@ class ProbePlan:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings that all seeds share, by `section.key`. They identify the folder of all probes."""
-        own = {"name", "seed"} | ({"sequence.draw", "sequence.tasks"} if self.draw else set())
-        common = {key: value for key, value in flat(self.recipe.resolved()).items() if key not in own}
-        return common | ({"sequence.draw": "seed"} if self.draw else {})
+        found = {k: v for k, v in flat(self.recipe.resolved()).items() if k not in ("name", "seed")}
+        drawn = {"sequence.tasks": sorted(found["sequence.tasks"]), "sequence.draw": "seed"}
+        return found | drawn if self.draw else found
 
     def run_folder(self, seed: int) -> Path:
         return self.out / f"run-{seed}"

@@ -67,6 +67,7 @@ def probe_run(
     found = {learned: finished_probe(recipe, tasks, path, measure) for learned, path in folders.items()}
     missing = {learned: folders[learned] for learned, results in found.items() if results is None}
     if missing:
+        from sapo_lite.model.memory import free_memory
         from sapo_lite.probe.trainings import probe_states
 
         orders, accuracy = measure.orders, measure.accuracy
@@ -83,6 +84,7 @@ def probe_run(
                 progress=progress,
                 pull=pull,
             )
+        free_memory()  # the next run may have a backbone of its own
     return [results for results in found.values() if results is not None]
 
 

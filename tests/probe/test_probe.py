@@ -6,6 +6,7 @@ import signal
 import time
 from pathlib import Path
 from subprocess import CompletedProcess
+from weakref import ref
 
 import pytest
 import torch
@@ -27,12 +28,19 @@ from sapo_lite.types import Candidate
 from small import PROBE, command, quick_collections
 
 
-class Unwatched:
+class Watched:
+    """Keeps the candidates and orders of new trainings, and weak references to their models."""
+
+    def __init__(self) -> None:
+        self.new: list[tuple[int, int]] = []
+        self.models: list[ref[object]] = []
+
     def started(self, state: State, candidate: Candidate, order: int) -> None:
-        pass
+        self.new.append((candidate.index, order))
 
     def finished(self, state: State, took: float) -> None:
-        pass
+        assert took >= 0
+        self.models.append(ref(state.context.backbone.model))
 
 
 def small_recipe(*settings: str) -> Recipe:
@@ -43,10 +51,11 @@ def display() -> PlainDisplay:
     return PlainDisplay(Console(file=io.StringIO()))
 
 
-def small_probe(recipe: Recipe, out: Path, measure: Measure) -> ProbeResults:
+def small_probe(recipe: Recipe, out: Path, measure: Measure, watcher: Watched | None = None) -> ProbeResults:
     quick_collections()
+    watcher = watcher or Watched()
     (found,) = probe_run(
-        recipe, out / "run", {1: out / "probe"}, measure, watcher=Unwatched(), progress=display()
+        recipe, out / "run", {1: out / "probe"}, measure, watcher=watcher, progress=display()
     )
     return found
 
@@ -122,7 +131,11 @@ def test_orders_and_accuracies_are_added_to_a_probe_that_is_there(tmp_path: Path
     files = sorted((tmp_path / "probe").glob("candidate-*"))
     times = [file.stat().st_mtime_ns for file in files]
     assert [one.accuracy for one in first.candidates] == [None] * 3
-    second = small_probe(recipe, tmp_path, Measure(orders=2, accuracy=True))
+    watched = Watched()
+    second = small_probe(recipe, tmp_path, Measure(orders=2, accuracy=True), watched)
+    assert watched.new == [(0, 1), (1, 1), (2, 1)]
+    assert len(watched.models) == 6
+    assert watched.models[0]() is None  # its memory is free for the run of the next seed
     assert [file.stat().st_mtime_ns for file in files] == times
     assert second.trainings[:3] == first.trainings
     assert [(one.candidate, one.order) for one in second.trainings[3:]] == [(0, 1), (1, 1), (2, 1)]
@@ -195,7 +208,7 @@ def test_a_run_that_is_finished_beside_is_not_run_again(
     quick_collections()
     with RunFolder(tmp_path / "mine") as folder:
         results = run(small_recipe("prompt.strategy=fixed"), folder, display())
-    done = run_program(probe_command(tmp_path / "probes", "--seeds", "0", "--orders", "1"))
+    done = run_program(probe_command(tmp_path / "probes", "--seeds", "1", "--orders", "1"))
     assert done.returncode == 0, done.stderr
     assert f"the run of seed 0 is a copy of {tmp_path / 'mine'}, which was finished before" in done.stderr
     assert read_results(tmp_path / "probes/run-0") == results
