@@ -120,7 +120,10 @@ def read_study(folder: Path) -> Study:
         about=_json(folder / "about.json") if (folder / "about.json").exists() else {"environments": []},
         runs=sorted(read, key=lambda run: (run.adapter, run.seed)),
         repeats=[_run(_json(path)) for path in _files(folder, "repeats")],
-        probes=sorted((read_typed(path, ProbeResults) for path in probes), key=lambda p: (p.seed, p.learned)),
+        probes=sorted(
+            (read_typed(path, ProbeResults, version="schema_version") for path in probes),
+            key=lambda p: (p.seed, p.learned),
+        ),
         crossed=[_crossed(_json(path)) for path in _files(folder, "crossed")],
         tried=_json(folder / "tried.json") if (folder / "tried.json").exists() else [],
     )

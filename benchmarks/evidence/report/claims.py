@@ -14,7 +14,7 @@ from benchmarks.evidence.analysis.study import KINDS, LEAST_SEEDS, MARGIN
 from benchmarks.evidence.report.text import rho, span
 from sapo_lite.compare.findings import LEVEL
 from sapo_lite.compare.statistics import Interval, holm
-from sapo_lite.support.messages import markdown, number, p_value
+from sapo_lite.support.messages import many, markdown, number, p_value
 
 Verdict = Literal["against the claim", "not shown", "found", "as claimed", "too few seeds"]
 _ORDER: tuple[Verdict, ...] = ("against the claim", "not shown", "found", "as claimed", "too few seeds")
@@ -81,7 +81,7 @@ def _equivalence(one: InTask, p: float | None, apart: float | None) -> Claim:
         f"({one.adapter}, {KINDS[one.kind]} test wordings)",
         verdict,
         "TOST of in-task scores, sapo - fixed",
-        f"{one.test.n} seeds",
+        many(one.test.n, "seed"),
         number(one.test.mean, 1, sign=True),
         "–" if few else span(one.low, one.high, 1),
         "–" if few else p_value(p),
@@ -106,7 +106,7 @@ def _rank(text: str, test: RankTest, expected: Expected) -> Claim:
         text,
         "too few seeds" if few else _verdict(sign, expected),
         "rank correlation, clusters permuted",
-        f"{clusters.units if clusters else 0} clusters; {seeds.n if seeds else 0} seeds",
+        f"{clusters.units if clusters else 0} clusters; {many(seeds.n if seeds else 0, 'seed')}",
         rho(clusters.value if clusters else None),
         "–" if few or seeds is None else span(seeds.low, seeds.high, 2),
         "–" if few else p_value(test.p),
@@ -142,7 +142,7 @@ def _interval(text: str, found: Interval, p: float | None, expected: Expected, f
         text,
         "too few seeds" if few else _verdict(sign, expected),
         "paired t test",
-        f"{found.n} seeds",
+        many(found.n, "seed"),
         number(found.mean, 1, sign=True),
         "–" if few else span(found.low, found.high, 1),
         "–" if few else p_value(p),
@@ -161,6 +161,8 @@ def _effects(numbers: Numbers) -> list[Claim]:
         text = "Of SAPO's lesser forgetting in sequences, a part is not the new task's wording"
         found.append((text, parts.rest.seeds, None, "runs/, probes/"))
     for (what, kind), effects in numbers.crossed.items():
+        if kind not in ("chosen", "unseen"):  # the others are in the section of the design
+            continue
         where = f"(crossed design, {what}s, {KINDS[kind]} test wordings)"
         both: Sequence[tuple[str, OverProbes, Expected]] = (
             ("SAPO's wording of the new task spares the old ones", effects.new, 1),

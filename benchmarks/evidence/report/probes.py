@@ -125,7 +125,7 @@ def _noise(numbers: Numbers) -> Iterator[str]:
         "however good, can be expected to correlate more with the outcome than the limit, the root of the "
         "reliability of the mean over the orders that the tests use."
     )
-    headings = ["outcome", "candidates, probes", "deviation", "reliability", "orders used", "limit of |ρ|"]
+    headings = ["outcome", "candidates, probes", "deviation", "reliability", "orders used", "limit of ρ"]
     yield markdown(headings, rows)
 
 

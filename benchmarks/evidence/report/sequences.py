@@ -180,7 +180,7 @@ def _updates(study: Study) -> Iterator[str]:
 def _ratio(interval: Interval, means: Interval) -> str:
     """The difference in percent of the baseline's mean."""
     base = means.mean - interval.mean
-    if not base or interval.low is None or interval.high is None:
+    if not base or interval.n < LEAST_SEEDS or interval.low is None or interval.high is None:
         return "–"
     low, high = 100 * interval.low / base, 100 * interval.high / base
     return f"{number(100 * interval.mean / base, 1, sign=True)} % ({span(low, high, 1)})"
