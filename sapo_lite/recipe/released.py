@@ -17,10 +17,15 @@ RELEASED: dict[str, Any] = {
     "scoring.reduction": "batch_mean",
     "scoring.divided_scale": True,
     "scoring.drop_remainder": 8,
+    "training.schedule": "constant",
     "evaluation.exact_match": "squad",
 }
 # Only with an adapter method or a strategy, which is the value of the key.
-RELEASED_WITH: dict[tuple[str, str], dict[str, Any]] = {}
+RELEASED_WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("adapter.method", "olora"): {"adapter.penalty_weight": 4.0},
+    ("adapter.method", "replay"): {"adapter.replay_rows": 200},
+    ("prompt.strategy", "paft"): {"prompt.hold_unit": "rows", "prompt.hold": 1},
+}
 # Settings that need every candidate's losses on all examples.
 _IN_FULL = (("scoring.reduction", "batch_mean"), ("model.cut", "right"))
 

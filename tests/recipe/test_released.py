@@ -34,7 +34,7 @@ def test_the_protocol_gives_every_switch_and_nothing_else(write_recipe: WRITE, c
 def test_a_recipe_overrides_every_switch_alone(write_recipe: WRITE, chosen: str, key: str) -> None:
     released = settings_of(write_recipe(), chosen, "protocol=released")
     default = settings_of("x.toml", chosen)[key]
-    value = 0.5 if default is None else default
+    value = 3 if default is None else default
     found = settings_of("x.toml", chosen, "protocol=released", f"{key}={as_toml(value)}")
     assert {name: found[name] for name in found if found[name] != released[name]} == {key: value}
 
