@@ -9,6 +9,7 @@ that has not been trained adds nothing. A saved adapter loads in plain PEFT and 
 import contextlib
 import json
 import math
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,11 +69,14 @@ class BlockAdapter:
             if hasattr(module, "lora_A") and "default" in module.lora_A:
                 self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
                 self.layers.append(name.removeprefix("base_model.model."))
+        # The garbage collector does not see hooks of tensors: a strong reference to the adapter, and so to
+        # the model, would keep them for ever.
+        own = weakref.proxy(self)
         for a, b in self.pairs:
             a.data = torch.zeros_like(a, dtype=torch.float32)
             b.data = torch.zeros_like(b, dtype=torch.float32)
-            a.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=0))
-            b.register_post_accumulate_grad_hook(lambda p: self._keep_active(p, dim=1))
+            a.register_post_accumulate_grad_hook(lambda p: own._keep_active(p, dim=0))
+            b.register_post_accumulate_grad_hook(lambda p: own._keep_active(p, dim=1))
 
     def _keep_active(self, parameter: Tensor, dim: int) -> None:
         assert parameter.grad is not None
