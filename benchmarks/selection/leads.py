@@ -142,7 +142,7 @@ def simulate(population: Population, n: int, trials: int, *, raced: bool = False
 def drawn(population: Population, n: int, seed: int, *, raced: bool) -> list[CandidateLoss]:
     """Scores of n examples, of all candidates or as a race leaves them."""
     losses, tokens = population.draw(n, np.random.default_rng(seed))
-    order = tuple(range(n))
+    order: tuple[int, ...] = tuple(range(n))
     measured: Mapping[int, Sequence[float]] = dict(enumerate(losses.tolist()))
     if raced:
         finished = race(range(len(losses)), n, lambda c, places: losses[c].take(places).tolist(), seed=seed)

@@ -3,7 +3,8 @@
 The candidate with the lowest of many losses is partly the luckiest: on the examples that made the choice it
 leads by more than on others. So the choice is made again on two thirds of the examples, its lead is measured
 on the remaining third, and this is done many times. The mean is the lead after correction for the choice.
-Where all splits choose the same, it is the lead as measured.
+Where all splits choose the same, it is the lead as measured. Near a tie it may lie on the other side of 0:
+what two thirds of the examples prefer, the remaining third then does not.
 
 The intervals answer one question: how large is the lead on other examples of this task? They do not cover the
 effect of the choice on training. `python -m benchmarks.selection.leads` measures, on known populations, how
