@@ -80,11 +80,16 @@ class Study:
 
     @cached_property
     def variants(self) -> dict[str, Variant]:
-        found = {}
-        for table in self.settings["variant"]:
-            values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-            found[table["name"]] = Variant(**values)
-        return found
+        return {
+            table["name"]: Variant(
+                name=table["name"],
+                strategy=table["strategy"],
+                set=tuple(table.get("set", ())),
+                adapters=tuple(table["adapters"]) if "adapters" in table else None,
+                recipe=table.get("recipe"),
+            )
+            for table in self.settings["variant"]
+        }
 
     @property
     def seeds(self) -> tuple[int, ...]:

@@ -78,9 +78,8 @@ class Plan:
             raise SapoLiteError(f"{item.name}: {error}") from None
         took = max(round(time.process_time() - cpu, 1), 0.1)
         if item not in self.again:
-            write_piece(
-                self.study, item, content if isinstance(item, Probe) else {**content, "seconds": took}
-            )
+            timed = content if isinstance(item, Probe) else {**content, "seconds": took}
+            write_piece(self.study, item, timed)
         return took
 
 
@@ -102,9 +101,13 @@ def _results(setup: Setup, others: Sequence[Path]) -> dict[str, Any]:
 def _crossed(study: Study, item: Crossed) -> dict[str, Any]:
     cells = study.cells(item)
     results = {sides: _results(setup, []) for sides, setup in cells.items()}
-    found = [{"old": old, "new": new, "results": own} for (old, new), own in results.items()]
-    tasks = next(iter(results.values()))["tasks"]
-    return {"seed": item.seed, "kind": item.kind, "tasks": tasks, "cells": found}
+    found = {cell: _results(setup, []) for cell, setup in cells.items()}
+    return {
+        "seed": item.seed,
+        "kind": item.kind,
+        "tasks": next(iter(found.values()))["tasks"],
+        "cells": [{"old": old, "new": new, "results": results} for (old, new), results in found.items()],
+    }
 
 
 _CONTENT: dict[type, Any] = {Run: run_item, Crossed: _crossed, Probe: run_probe}
