@@ -51,6 +51,7 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     own = {"seed", "prompt.strategy", "adapter.method", "evaluation.other_run"}
     own |= {"sequence.draw", "sequence.tasks"} if drawn else set()
     own |= {"rewrite.enabled"} if all(_rewrites_by_strategy(run) for run in runs) else set()
+    own |= {"paraphrase.always"} if _fitted_by_group(runs) else set()
     keys = [key for key in dict.fromkeys(key for run in runs for key in run.settings) if key not in own]
     differing = [
         key for key in keys if any(run.settings.get(key) != runs[0].settings.get(key) for run in runs)
@@ -65,6 +66,12 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
                 "differ. Name one of them."
             )
     return list(groups.values())
+
+
+def _fitted_by_group(runs: Sequence[Run]) -> bool:
+    """Whether runs of one strategy and adapter agree on `paraphrase.always`, as in a grid, which sets it."""
+    found = {(run.strategy, run.adapter, run.settings.get("paraphrase.always")) for run in runs}
+    return len(found) == len({(run.strategy, run.adapter) for run in runs})
 
 
 def _rewrites_by_strategy(run: Run) -> bool:

@@ -509,3 +509,14 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
     for _ in range(2):
         copy_pieces(third, [twin])
     assert seconds_alone(third) == 4.0 + 2.0 + 8.0 + 16.0
+
+
+def test_candidates_made_to_fit_inputs_do_not_name_a_group(tmp_path: Path) -> None:
+    always = "paraphrase.always=true"  # as a grid sets it for fixed beside sapo
+    fixed = made_run(tmp_path / "fixed", two_tasks(50.0), always)
+    sapo = made_run(tmp_path / "sapo", two_tasks(60.0), strategy="sapo")
+    assert [group.settings for group in compared(fixed, sapo).groups] == [{}, {}]
+    # Two runs of one strategy that differ in it may have read other inputs.
+    alone = made_run(tmp_path / "alone", two_tasks(40.0), seed=1)
+    groups = compared(fixed, alone).groups
+    assert [group.settings for group in groups] == [{"paraphrase.always": True}, {"paraphrase.always": False}]

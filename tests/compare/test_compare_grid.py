@@ -558,7 +558,7 @@ def test_a_dry_run_prints_the_grid_and_makes_nothing(tmp_path: Path) -> None:
     done = run_program(command("compare", "lab", *options, *flags), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "144"] in rows
+    assert ["fixed", "lorainc", "-", "-", "0,", "1", "0", "16", "120"] in rows
     assert ["sapo", "olora", "1", "-", "0", "64", "4", "48"] in rows
     assert "lab: 8 runs, by seeds, in runs/compare-lab-" in done.stdout
     # A long path is broken where the line ends.
