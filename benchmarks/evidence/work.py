@@ -100,7 +100,6 @@ def _results(setup: Setup, others: Sequence[Path]) -> dict[str, Any]:
 
 def _crossed(study: Study, item: Crossed) -> dict[str, Any]:
     cells = study.cells(item)
-    results = {sides: _results(setup, []) for sides, setup in cells.items()}
     found = {cell: _results(setup, []) for cell, setup in cells.items()}
     return {
         "seed": item.seed,
