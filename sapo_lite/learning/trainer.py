@@ -236,13 +236,16 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             penalty = torch.zeros_like(loss)
             if adapter.penalty is not None:
                 penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)
-            if not torch.isfinite(loss + penalty):
-                raise TrainingError(
-                    f"The loss became {loss.item()} (penalty {penalty.item()}) in step "
-                    f"{self.state.global_step + 1}, at training rows {numbers} (0-based). "
-                    "Expected a finite loss: lower training.learning_rate, or look at these rows."
-                )
+            _require_finite(loss, penalty, self.state.global_step + 1, numbers)
             losses.append((loss.detach(), penalty.detach()))
             return loss + penalty
 
     return AnswerTrainer
+
+
+def _require_finite(loss: Tensor, penalty: Tensor, step: int, rows: Sequence[int]) -> None:
+    if not torch.isfinite(loss + penalty):
+        raise TrainingError(
+            f"The loss became {loss.item()} (penalty {penalty.item()}) in step {step}, at training rows "
+            f"{rows} (0-based). Expected a finite loss: lower training.learning_rate, or look at these rows."
+        )

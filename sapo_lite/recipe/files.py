@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sapo_lite.errors import RecipeError
-from sapo_lite.support.messages import nearest
+from sapo_lite.support.messages import nearest, quoted
 from sapo_lite.support.shipped import shipped, typed_path
 
 
@@ -37,3 +37,12 @@ def describe(path: Path) -> str:
     """A recipe's purpose: the comment in its first line, or ""."""
     first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
     return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def found_file(key: str, name: str, *folders: Path) -> Path:
+    """Absolute path of a file in the first of the folders that has it. Raises RecipeError if none has."""
+    places = list(dict.fromkeys(folder.absolute() for folder in folders))
+    for place in places:
+        if (place / typed_path(name)).is_file():
+            return place / typed_path(name)
+    raise RecipeError(f"{key}: no file {quoted(name)}; looked in {', '.join(map(str, places))}")

@@ -18,8 +18,8 @@ from sapo_lite.recipe import (
     flat,
     load_recipe,
     paraphrase_section,
+    prompting,
     recipe_text,
-    sections,
     shipped_recipes,
 )
 
@@ -361,7 +361,7 @@ def test_a_candidates_file_is_sought_beside_the_recipe_then_shipped_then_from_he
     for folder in (beside, data, here):
         folder.mkdir(exist_ok=True)
         (folder / "c.json").write_text("{}")
-    monkeypatch.setattr(sections, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.setattr(prompting, "shipped", lambda kind: tmp_path / kind)
     monkeypatch.chdir(here)
     for folder in (beside, data, here):
         assert recipe.paraphrase.candidates_file() == folder / "c.json"
