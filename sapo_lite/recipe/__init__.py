@@ -14,14 +14,13 @@ from sapo_lite.recipe.files import describe, find_recipe, recipe_text, shipped_r
 from sapo_lite.recipe.guard import GuardConfig
 from sapo_lite.recipe.learning import AdapterConfig, RewriteConfig, TrainingConfig
 from sapo_lite.recipe.limits import lower_to_limits
+from sapo_lite.recipe.prompting import ParaphraseConfig, PromptConfig
 from sapo_lite.recipe.registered import registered_rules
 from sapo_lite.recipe.released import RELEASED_WITH, fill_full_scoring, fill_released, switched_on
 from sapo_lite.recipe.rules import RULES
 from sapo_lite.recipe.sections import (
     EvaluationConfig,
     ModelConfig,
-    ParaphraseConfig,
-    PromptConfig,
     Recipe,
     ScoringConfig,
     SequenceConfig,
