@@ -4,7 +4,7 @@ import json
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.selection.leads import POPULATIONS, simulate
+from sapo_lite.model.backbone import Backbone
+from sapo_lite.prompts.choice import describe_choice
 from sapo_lite.prompts.confidence import Difference, Margin, certainty, statement
-from sapo_lite.prompts.losses import CandidateLoss, lowest
+from sapo_lite.prompts.losses import CandidateLoss, highest, lowest, ranked
+from sapo_lite.types import Candidate
 
 
 def scored(
@@ -121,6 +124,22 @@ def test_a_candidate_that_losses_did_not_choose_has_the_measured_difference_to_t
     found = certainty(scores, 4, rule="given").original
     assert found is not None
     assert found.mean == pytest.approx(scores[4].loss - scores[0].loss)
+
+
+def test_a_choice_is_corrected_by_the_rule_of_its_strategy(
+    make_backbone: Callable[..., Backbone],
+) -> None:
+    backbone, rng = make_backbone("qwen3"), random.Random(3)
+    scores = [scored(i, [rng.gauss(5, 1) for _ in range(50)]) for i in range(6)]
+    best, worst = lowest(scores).index, highest(scores).index
+    for strategy, chosen, rule in (
+        ("sapo", best, "lowest"),
+        ("worst", worst, "highest"),
+        ("paft", 0, "given"),
+        ("sapo", ranked(scores)[2].index, "given"),  # a rank that was asked for
+    ):
+        found = describe_choice(backbone, strategy, Candidate(chosen, "", "file"), scores)
+        assert found.certainty == certainty(scores, chosen, rule=rule)
 
 
 def test_the_original_as_runner_up_has_one_lead() -> None:
