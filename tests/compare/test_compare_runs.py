@@ -124,7 +124,7 @@ def test_time_is_that_of_a_run_as_if_alone(whole: tuple[Path, subprocess.Complet
 
 
 def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path: Path) -> None:
-    options = ("--strategies", "fixed,sapo", "--adapters", "lorainc,zero", "--seeds", "2")
+    options = ("--strategies", "fixed", "--adapters", "lorainc,zero", "--seeds", "2")
     done = run_program(compare(tmp_path / "out", *options, settings=ONE_TASK))
     assert done.returncode == 0, done.stderr
     assert [path.name for path in sorted((tmp_path / "out").glob("*-zero-*"))] == [
@@ -140,6 +140,20 @@ def test_without_candidates_seeds_share_what_was_found_before_training(tmp_path:
         assert (ours / "00-zero-shot/stage.json").stat().st_mtime_ns == first
         assert not (ours / "candidates").exists()
         assert contents(ours) == contents(plain_run(tmp_path / name, runs[name])), name
+
+
+def test_beside_a_strategy_with_candidates_all_cells_of_a_seed_have_them(tmp_path: Path) -> None:
+    options = ("--strategies", "fixed,sapo", "--adapters", "lorainc,zero", "--seeds", "1")
+    done = run_program(compare(tmp_path / "out", *options, settings=ONE_TASK))
+    assert done.returncode == 0, done.stderr
+    runs = {run["folder"]: run["command"] for run in content(tmp_path / "out")["runs"]}
+    assert list(runs) == ["fixed-lorainc-0", "sapo-lorainc-0", "fixed-zero-0"]
+    pools = {name: (tmp_path / "out" / name / "candidates/oldest.json").read_bytes() for name in runs}
+    assert len(set(pools.values())) == 1
+    # The command of a cell repeats it, candidates included.
+    for name in ("fixed-lorainc-0", "fixed-zero-0"):
+        ours = contents(tmp_path / "out" / name)
+        assert ours == contents(plain_run(tmp_path / name, runs[name])), name
 
 
 def kill_when(arguments: list[str], appears: Path, number: int) -> tuple[int, str]:
