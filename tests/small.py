@@ -83,6 +83,8 @@ def small_command(out: Path, *settings: str) -> list[str]:
 
 def call(arguments: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
     """Run to the end; output as text."""
+    # os.environ, not the environment of C: readline, which pytest imports, sets COLUMNS there.
+    options = {"env": dict(os.environ), **options}
     return subprocess.run(arguments, capture_output=True, text=True, **options)  # type: ignore[call-overload]
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
 from sapo_lite.cli.terminal import display, interruptible, wide_console
-from sapo_lite.errors import SapoLiteError
+from sapo_lite.errors import RecipeError
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def _is_recipe(name: str) -> bool:
 
 
 def _refuse(for_a_recipe: Mapping[str, object], folders: Sequence[str]) -> None:
-    """Raises SapoLiteError if an option for a recipe is given together with folders."""
+    """Raises RecipeError if an option for a recipe is given together with folders."""
     if given := [f"--{name}" for name, value in for_a_recipe.items() if value]:
-        raise SapoLiteError(
+        raise RecipeError(
             f"{', '.join(given)}: expected one recipe to run, found the folders {', '.join(folders)}"
         )
 

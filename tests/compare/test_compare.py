@@ -456,13 +456,21 @@ def test_folders_are_compared_from_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_cannot_be_done_is_one_message_and_no_traceback(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", two_tasks(50.0))
-    for arguments, said in (
-        ((run, "--seeds", "3", "--draw"), "--seeds, --draw: expected one recipe to run, found the folders"),
-        ((tmp_path / "nowhere",), "found no such folder"),
-        (("labb",), "labb: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe"),
+    for arguments, code, said in (
+        (
+            (run, "--seeds", "3", "--draw"),
+            2,
+            "--seeds, --draw: expected one recipe to run, found the folders",
+        ),
+        ((tmp_path / "nowhere",), 1, "found no such folder"),
+        (
+            ("labb",),
+            2,
+            "labb: no such recipe. Expected a path to a .toml file, or the name of a shipped recipe",
+        ),
     ):
         done = run_program(command("compare", *arguments))
-        assert (done.returncode, done.stdout) == (1, "")
+        assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("error: ")
         assert said in done.stderr
         assert "Traceback" not in done.stderr
