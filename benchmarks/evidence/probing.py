@@ -1,32 +1,26 @@
 """Probes of a study: those of `sapo-lite probe`, in the states of the study's own runs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from benchmarks.evidence.items import Probe
 from benchmarks.evidence.programme import Study
 from sapo_lite.recipe import Recipe
 from sapo_lite.report.plain import plain_file
-from sapo_lite.run.workplan import Amount, Work
+from sapo_lite.run.workplan import Amount, Work, plan_of
 from sapo_lite.types import Candidate, Task, learned_tasks
 
 
 def probe_work(probe: Probe, recipe: Recipe, tasks: Sequence[Task]) -> Work:
-    """All work of a probe, if the run is there."""
-    tasks = learned_tasks(tasks)
-    task = tasks[probe.learned]
-    candidates, rows = recipe.paraphrase.count + 1, len(task.train)
-    trainings = candidates * probe.orders
-    # With original and held-out wordings; the probed task with the candidate, too.
-    answers = 2 * sum(len(other.test) for other in tasks) + len(task.test)
-    scored = candidates * recipe.scoring.examples(rows)
-    return Work(
-        forwards=Amount(scored),
-        steps=trainings * recipe.training.steps(rows),
-        rows=trainings * rows * recipe.training.epochs,
-        answers=Amount(trainings * answers + scored),
-    )
+    """All work of a probe, if the run is there: the run's next stage, once for each candidate and order."""
+    task = learned_tasks(tasks)[probe.learned]
+    candidates, trainings = recipe.paraphrase.count + 1, (recipe.paraphrase.count + 1) * probe.orders
+    scored = candidates * recipe.scoring.examples(len(task.train))
+    # The plan of a run with the originals does not count a test with the candidate.
+    more = Work(forwards=Amount(scored), answers=Amount(scored + trainings * len(task.test)))
+    stage = replace(plan_of(recipe, tasks).of_stage(probe.learned + 1), forwards=Amount())
+    return sum([stage] * trainings, more)
 
 
 def run_probe(study: Study, probe: Probe) -> dict[str, Any]:

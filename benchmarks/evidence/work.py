@@ -58,9 +58,10 @@ class Plan:
         work, rates = self.work[item], self.study.settings["rates"]
         return float(
             rates["start"]
-            + work.rows / rates["trained_rows"]
+            + (work.rows + work.gradients) / rates["trained_rows"]
             + work.forwards.most / rates["scored_examples"]
             + work.answers.most / rates["answers"]
+            + work.choices / rates["choices"]
         )
 
     def do(self, item: Item) -> float:
