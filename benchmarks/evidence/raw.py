@@ -44,14 +44,15 @@ _DRAWN = (
 def without_rows(results: Mapping[str, Any]) -> dict[str, Any]:
     """Contents of a results.json without what may quote data rows or name folders of a machine.
 
-    Of the metrics, those of METRICS stay.
+    Of the metrics, those of METRICS stay; of the size of an update, the sum over layers.
     """
     tables = {
         key: {kind: {m: by_metric[m] for m in METRICS if m in by_metric} for kind, by_metric in table.items()}
         for key in ("matrices", "metrics", "retention")
         if (table := results.get(key)) is not None
     }
-    return {**results, **_QUOTING, **tables}
+    updates = {lesson: {**size, "layers": {}} for lesson, size in results.get("updates", {}).items()}
+    return {**results, **_QUOTING, **tables, "updates": updates}
 
 
 def write_piece(study: Study, item: Item, content: Mapping[str, Any]) -> None:

@@ -311,12 +311,14 @@ def test_results_lose_what_may_quote_rows_and_nothing_else() -> None:
         "rewriting": {"a": {"sample": ["a row", "b"]}},
         "matrices": {"chosen": {"rougeL": [[1.0]], "chrf": [[2.0]], "task_metric": [[1.0]]}},
         "wordings": {"chosen": {"a": {"learned": 1.0, "end": 1.0}}},
+        "updates": {"a": {"gradient_norm": None, "update": 2.0, "layers": {"q_proj": 2.0}}},
     }
     kept = raw.without_rows(results)
     assert kept.keys() == results.keys()
     assert "a row" not in json.dumps(kept)
     assert kept["matrices"] == {"chosen": {"rougeL": [[1.0]], "task_metric": [[1.0]]}}
     assert kept["wordings"] == results["wordings"]
+    assert kept["updates"] == {"a": {"gradient_norm": None, "update": 2.0, "layers": {}}}
 
 
 def test_raw_results_keep_texts_and_seven_digits(tmp_path: Path) -> None:
