@@ -198,7 +198,8 @@ def test_a_probe_that_was_killed_goes_on_to_the_same_bytes(
     done = run_program(probe_command(broken))
     assert done.returncode == 0, done.stderr
     assert kept_files(broken) == kept_files(whole)
-    assert done.stdout.replace(str(broken), str(whole)) == finished[1].stdout
+    # The path of the folder decides where the last line breaks.
+    assert done.stdout.replace(str(broken), str(whole)).split() == finished[1].stdout.split()
 
 
 @pytest.mark.slow

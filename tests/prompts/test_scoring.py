@@ -313,14 +313,15 @@ def test_a_race_has_the_losses_and_the_winner_of_a_full_score(
     assert [s.index for s in raced] == [c.index for c in RACERS]
     assert lowest(raced).index == lowest(full).index
     order = max((s.examples for s in raced), key=len)
-    assert sorted(order) == list(range(110)) != list(order)
+    assert len(set(order)) == len(order) == ends[-1].examples  # 110, unless one is left before that
+    assert sorted(order) != list(order)
     for own, whole in zip(raced, full, strict=True):
         assert own.examples == order[: len(own.examples)]
         assert own.nll_sum == pytest.approx([whole.nll_sum[i] for i in own.examples], rel=1e-6)
         assert own.tokens == tuple(whole.tokens[i] for i in own.examples)
         assert own.partial is (len(own.examples) < 110)
         assert own.total == 110
-    assert {len(s.examples) for s in raced} >= {96, 110}
+    assert len({len(s.examples) for s in raced}) > 1
     # Progress is notified after each measurement, and last with the returned losses.
     assert {s.index: s for s in arrived} == {s.index: s for s in raced}
     assert len(arrived) == 6 + sum(len(end.left) for end in ends[:-1])
