@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 
 from sapo_lite.errors import TrainingError
-from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.adapters.blocks import BlockAdapter, _OpenRows
 from sapo_lite.learning.adapters.olora import orthogonality
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.trainer import train
@@ -435,6 +435,6 @@ def test_training_that_moves_a_past_block_stops(
     backbone = make_backbone("qwen3")
     adapter = attach(backbone)
     learn(backbone, adapter, 0, tmp_path)
-    monkeypatch.setattr(BlockAdapter, "_keep_active", lambda self, parameter, dim: None)
+    monkeypatch.setattr(_OpenRows, "keep_alone", lambda self, parameter, dim: None)
     with pytest.raises(TrainingError, match="bit-identical"):
         learn(backbone, adapter, 1, tmp_path)

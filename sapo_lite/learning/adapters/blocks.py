@@ -9,8 +9,8 @@ that has not been trained adds nothing. A saved adapter loads in plain PEFT and 
 import contextlib
 import json
 import math
-import weakref
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 _MEMORY = "memory.safetensors"
 
 
+@dataclass
+class _OpenRows:
+    """The rows of the open block, of which alone gradients are kept."""
+
+    rows: slice = field(default_factory=lambda: slice(0, 0))
+
+    def keep_alone(self, parameter: Tensor, dim: int) -> None:
+        assert parameter.grad is not None
+        grad = parameter.grad if dim == 0 else parameter.grad.T
+        grad[: self.rows.start] = 0
+        grad[self.rows.stop :] = 0
+
+
 class BlockAdapter:
     """LoRA blocks on a backbone, of which one at a time is open for training.
 
@@ -44,7 +57,7 @@ class BlockAdapter:
         self.scale = config.alpha / config.rank
         self.dropout = config.dropout
         self.blocks = blocks
-        self.active: slice = slice(0, 0)
+        self._open = _OpenRows()
         # (A, B) of the open block when it was opened, by layer
         self._opened: list[tuple[Tensor, Tensor]] = []
         # The method's extra loss on the open block's parameters, or None.
@@ -69,20 +82,19 @@ class BlockAdapter:
             if hasattr(module, "lora_A") and "default" in module.lora_A:
                 self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
                 self.layers.append(name.removeprefix("base_model.model."))
-        # The garbage collector does not see hooks of tensors: a strong reference to the adapter, and so to
-        # the model, would keep them for ever.
-        own = weakref.proxy(self)
+        # Hooks hold these rows alone: the garbage collector does not see hooks of tensors, so one that held
+        # the adapter, and with it the model, would keep both for ever.
+        rows = self._open
         for a, b in self.pairs:
             a.data = torch.zeros_like(a, dtype=torch.float32)
             b.data = torch.zeros_like(b, dtype=torch.float32)
-            a.register_post_accumulate_grad_hook(lambda p: own._keep_active(p, dim=0))
-            b.register_post_accumulate_grad_hook(lambda p: own._keep_active(p, dim=1))
+            a.register_post_accumulate_grad_hook(lambda p: rows.keep_alone(p, dim=0))
+            b.register_post_accumulate_grad_hook(lambda p: rows.keep_alone(p, dim=1))
 
-    def _keep_active(self, parameter: Tensor, dim: int) -> None:
-        assert parameter.grad is not None
-        grad = parameter.grad if dim == 0 else parameter.grad.T
-        grad[: self.active.start] = 0
-        grad[self.active.stop :] = 0
+    @property
+    def active(self) -> slice:
+        """The rows of A, and columns of B, of the open block."""
+        return self._open.rows
 
     @property
     def past(self) -> slice:
@@ -95,7 +107,7 @@ class BlockAdapter:
         With fewer blocks than stages, training continues on the last block.
         """
         block = min(stage, self.blocks - 1)
-        self.active = slice(block * self.rank, (block + 1) * self.rank)
+        self._open.rows = slice(block * self.rank, (block + 1) * self.rank)
         if block == stage:
             self._begin_block(seed)
         self._opened = self._open_factors()
