@@ -315,9 +315,9 @@ def test_the_deadline_cuts_calls_short_and_keeps_what_is_there(
     parallel: int, chat: ChatProtocol, cache: Path
 ) -> None:
     with chat.server([GOOD, *[Trouble.HANG] * 9]) as server:
-        [pool], _ = chat.make(server, timeout=60.0, deadline=1.0, parallel=parallel, count=3)
+        [pool], _ = chat.make(server, timeout=60.0, deadline=2.0, parallel=parallel, count=3)
     assert pool.texts == [GOOD]
-    assert pool.rejected == (Rejection("", "paraphrase.deadline of 1 s reached"),)  # once
+    assert pool.rejected == (Rejection("", "paraphrase.deadline of 2 s reached"),)  # once
     assert len(server.bodies(chat.chat)) == 1 + parallel
     assert saved(cache) == [GOOD]
 
@@ -329,7 +329,7 @@ def test_answers_that_overtook_a_silent_call_are_kept_at_the_deadline(
         return Trouble.HANG if first_style(body) else GOOD
 
     with chat.server(first_never) as server:
-        [pool], _ = chat.make(server, timeout=60.0, deadline=1.0)
+        [pool], _ = chat.make(server, timeout=60.0, deadline=2.0)
     assert pool.texts == [GOOD]
     assert saved(cache) == [GOOD]
 
