@@ -34,7 +34,8 @@ from pretraining.model import ARCHITECTURES
 from pretraining.pretrainer import Plan, Pretraining
 from pretraining.twin import load_qwen
 from sapo_lite.model.hub import locate_model
-from sapo_lite.support.files import sha256, write_checksums
+from sapo_lite.support.checksums import write_checksums
+from sapo_lite.support.files import sha256
 
 _FRESH_SEED = 1_000_003  # of the examples that accuracy is measured on
 _CHECKED = {".safetensors", ".json", ".jinja"}  # files whose checksums are verified at load

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from forked import run_program
+from kept import value_of
 from small import SETTINGS, command, small_run
 
 FOLDER = Path(__file__).parent / "golden"
@@ -41,11 +42,11 @@ def machine() -> str:
 
 def found(folder: Path) -> dict[str, Any]:
     """Results of a run: results.json, losses of the candidates, and its adapters. Nothing is watched."""
-    results = json.loads((folder / "results.json").read_text())
+    results = value_of(folder / "results.json")
     return {
         "results": {key: value for key, value in results.items() if key not in ("watched", "guard")},
         "losses": {
-            path.relative_to(folder).as_posix(): [sum(c["nll_sum"]) for c in json.loads(path.read_text())]
+            path.relative_to(folder).as_posix(): [sum(c["nll_sum"]) for c in value_of(path)]
             for path in sorted(folder.glob("*/losses*.json"))
         },
         "adapters": {
@@ -73,7 +74,7 @@ def run_comparison(folder: Path) -> dict[str, Any]:
     flags = [flag for setting in SETTINGS for flag in ("--set", setting)]
     done = run_program(command("compare", "lab", *COMPARISON, "--out", folder, "--plain", *flags))
     assert done.returncode == 0, done.stderr
-    kinds = json.loads((folder / "comparison.json").read_text())["kinds"]
+    kinds = value_of(folder / "comparison.json")["kinds"]
     return {kind: content["findings"] for kind, content in kinds.items()}
 
 

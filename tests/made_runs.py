@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kept import put
 from sapo_lite.evaluation.continual import FORMULAS, IN_TASK, RETENTION, continual_metrics, retention_of
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run.binding import Binding, write_binding
@@ -45,7 +46,7 @@ def made_run(
     results = made_results({"chosen": r, "original": original or r}, strategy, adapter, seed)
     write_results(path, replace(results, **(more or {})))
     usage = {"seconds": {"train": seconds - 1, "load": 1.0}, "peak_memory_gb": {"cpu": 1.5}}
-    (path / "usage.json").write_text(json.dumps(usage), encoding="utf-8")
+    put(path / "usage.json", usage)
     return path
 
 

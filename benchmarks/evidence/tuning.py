@@ -20,6 +20,7 @@ from sapo_lite.compare.executors.local import Workers, do_all
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.recipe.seeds import seed_list
+from sapo_lite.support.checked_json import read_checked
 from sapo_lite.support.files import read_json
 from sapo_lite.support.messages import many, number
 
@@ -100,7 +101,7 @@ class _Entries:
 
     def finished(self, trial: Trial, took: float) -> None:
         folder = self.execute.study_of(trial).folder(trial.run)
-        _enter(self.study, trial, read_json(folder / "results.json"))
+        _enter(self.study, trial, read_checked(folder / "results.json"))
         self.console.print(f"tried {trial.run.name} {' '.join(trial.set)}", highlight=False, soft_wrap=True)
 
 

@@ -27,8 +27,8 @@ from sapo_lite.report.plain import plain_file
 from sapo_lite.run.results import is_finished
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.workplan import Work, plan_of
+from sapo_lite.support.checked_json import read_checked
 from sapo_lite.support.eta import Eta
-from sapo_lite.support.files import read_json
 from sapo_lite.support.messages import duration, many
 from sapo_lite.types import Task
 
@@ -96,7 +96,7 @@ def run_item(study: Study, item: Run, extra: Sequence[str] = ()) -> dict[str, An
 def _results(setup: Setup, others: Sequence[Path]) -> dict[str, Any]:
     """Execute a run, or resume it. Returns its results."""
     run_cell(setup.recipe, setup.folder, others, plain_file, setup.data)
-    return without_rows(read_json(setup.folder / "results.json"))
+    return without_rows(read_checked(setup.folder / "results.json"))
 
 
 def _crossed(study: Study, item: Crossed) -> dict[str, Any]:

@@ -24,6 +24,13 @@ _Resume = Annotated[
     bool | None,
     typer.Option("--resume/--fresh", help="Go on with the latest run, or discard what --out holds."),
 ]
+_AcceptEdits = Annotated[
+    bool,
+    typer.Option(
+        "--accept-edits",
+        help="Take candidates edited by hand; what was made from the old is made again.",
+    ),
+]
 
 
 def run(
@@ -32,6 +39,7 @@ def run(
     out: _Out = None,
     data: Data = None,
     resume: _Resume = None,
+    accept_edits: _AcceptEdits = False,
     pull: Pull = False,
     dry_run: DryRun = False,
     plain: Plain = False,
@@ -43,7 +51,7 @@ def run(
     if dry_run:
         _print_plan(loaded, data)
     else:
-        _run(loaded, out=out, data=data, resume=resume, pull=pull, plain=plain)
+        _run(loaded, out=out, data=data, resume=resume, accept_edits=accept_edits, pull=pull, plain=plain)
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
@@ -60,7 +68,14 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
 
 
 def _run(
-    recipe: "Recipe", *, out: Path | None, data: Path | None, resume: bool | None, pull: bool, plain: bool
+    recipe: "Recipe",
+    *,
+    out: Path | None,
+    data: Path | None,
+    resume: bool | None,
+    accept_edits: bool,
+    pull: bool,
+    plain: bool,
 ) -> None:
     from sapo_lite.run.folder import RunFolder, choose_folder, read_usage
     from sapo_lite.run.paths import LOG
@@ -69,7 +84,7 @@ def _run(
     path = choose_folder(recipe.name, out, resume=resume)
     fresh = resume is False
     stdout = wide_console(sys.stdout)
-    results = None if fresh else finished_results(recipe, path, data)
+    results = None if fresh or accept_edits else finished_results(recipe, path, data)
     if results is None:
         then = f"the same command with --out {path} goes on where it stopped"
         with (
@@ -79,7 +94,7 @@ def _run(
             progress.stage("starting")
             from sapo_lite.run.pipeline import run as run_pipeline
 
-            results = run_pipeline(recipe, folder, progress, data, pull=pull)
+            results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
     from sapo_lite.report.run_summary import summary
 
     stdout.print(summary(results, read_usage(path), path))

@@ -32,7 +32,7 @@ from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import is_finished
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.usage import Usage, forget_peaks
-from sapo_lite.support.files import write_json
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.library_logs import chatter_to
 
 
@@ -59,7 +59,7 @@ def begin(plan: Plan) -> None:
         for cell, folder in plan.folders.items()
     ]
     content = {"recipe": plan.grid.name, "settings": plan.grid.settings, "runs": cells}
-    write_json(plan.out / COMPARISON, content)
+    write_checked(plan.out / COMPARISON, content)
 
 
 def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None:

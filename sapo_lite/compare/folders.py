@@ -24,7 +24,7 @@ from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.paths import COMPARISON
 from sapo_lite.run.results import is_finished
 from sapo_lite.run.tasks import load_run_tasks
-from sapo_lite.support.files import read_json
+from sapo_lite.support.checked_json import read_checked
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task
 
@@ -135,6 +135,10 @@ def comparison_folder(out: Path, grid: Grid) -> Iterator[None]:
         yield
 
 
+# For a damaged comparison.json: without it the folder is not known to be of this grid.
+_ELSEWHERE = "Choose another folder beside this one with --out: finished runs are copied."
+
+
 def check_folder(out: Path, grid: Grid) -> None:
     """Check that the folder is missing, empty, or of this grid.
 
@@ -142,7 +146,7 @@ def check_folder(out: Path, grid: Grid) -> None:
         RunFolderError: it holds another comparison (the message names the differences) or anything else.
     """
     if (out / COMPARISON).exists():
-        before, now = read_json(out / COMPARISON)["settings"], grid.settings
+        before, now = read_checked(out / COMPARISON, _ELSEWHERE)["settings"], grid.settings
         found = [
             f"{key}: {quoted(before.get(key))} there, {quoted(now.get(key))} now"
             for key in {**before, **now}

@@ -21,7 +21,7 @@ from sapo_lite.run.folder import read_usage
 from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.other_run import prompts_hash
 from sapo_lite.run.results import Results, read_results
-from sapo_lite.support.files import read_json
+from sapo_lite.support.checked_json import read_checked
 
 WATCHED = "watched"
 # Descriptions of metrics, by name. A run has those of robustness and of what is watched if it measured them.
@@ -124,7 +124,10 @@ def _values(results: Results, kind: str) -> dict[str, float | None]:
 
 
 def _candidates(run: Path) -> str:
-    pools = [read_json(file)["candidates"] for file in paths.pools(run)]
+    pools = [
+        read_checked(file, "Put the file back.", f"{paths.CANDIDATES}/{file.stem}")["candidates"]
+        for file in paths.pools(run)
+    ]
     texts = [[candidate["text"] for candidate in pool] for pool in pools]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest() if texts else ""
 
@@ -166,7 +169,8 @@ def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
     """Run folders and their commands: those of a comparison's cells, else the folder itself."""
     if not (folder / paths.COMPARISON).exists():
         return [(folder, None)]
-    cells = read_json(folder / paths.COMPARISON)["runs"]
+    fix = "Name the run folders instead, or repeat the command that made the comparison."
+    cells = read_checked(folder / paths.COMPARISON, fix)["runs"]
     return [(Path(os.path.normpath(folder / cell["folder"])), cell["command"]) for cell in cells]
 
 

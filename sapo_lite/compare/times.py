@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sapo_lite.run import paths
 from sapo_lite.run.folder import read_usage
-from sapo_lite.support.files import read_json, write_json
+from sapo_lite.support.checked_json import read_checked, write_checked
 
 # Where the seconds of a piece are recorded: the folder whose usage.json has them, the kinds of work that
 # count (all if none is named), and the pieces of copied.json that add to them.
@@ -17,11 +17,14 @@ _PIECES: dict[str, tuple[Callable[[Path], Path | None], tuple[str, ...], tuple[s
 }
 
 
+_WITHOUT = "Delete the file: the table's seconds are then without those of copied pieces."
+
+
 def note_copied(path: Path, source: Path, piece: str) -> None:
     """Write to the run folder `path` the seconds that a piece took in the run that it was copied from."""
     copied = _copied(path)
     copied[piece] = _seconds_of(source, piece)
-    write_json(path / paths.COPIED, copied)
+    write_checked(path / paths.COPIED, copied)
 
 
 def seconds_alone(path: Path) -> float:
@@ -34,7 +37,8 @@ def _seconds_of(run: Path, piece: str) -> dict[str, float]:
     """Seconds of a piece by kind of work: of the run itself, and of what the run had copied."""
     folder_of, kinds, instead = _PIECES[piece]
     folder = folder_of(run)
-    spent = [] if folder is None else [read_usage(folder)["seconds"]]
+    place = {} if folder in (None, run) else {"place": folder.name}
+    spent = [] if folder is None else [read_usage(folder, **place)["seconds"]]
     spent += [by_kind for name, by_kind in _copied(run).items() if name in instead]
     total: dict[str, float] = {}
     for by_kind in spent:
@@ -47,5 +51,5 @@ def _seconds_of(run: Path, piece: str) -> dict[str, float]:
 def _copied(run: Path) -> dict[str, dict[str, float]]:
     """Seconds of copied pieces, by piece, then by kind of work."""
     path = run / paths.COPIED
-    found: dict[str, dict[str, float]] = read_json(path) if path.exists() else {}
+    found: dict[str, dict[str, float]] = read_checked(path, _WITHOUT) if path.exists() else {}
     return found

@@ -1,7 +1,6 @@
 """Fine-tuning one task: TRL's SFTTrainer with our rows, our loss and one open LoRA block."""
 
 import itertools
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.checkpoints import WriteChecksums, latest_checkpoint
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
@@ -64,7 +64,7 @@ def train(
     adapter.restore_float32(weights)
     if not any(p.requires_grad for p in backbone.model.parameters()):
         raise TrainingError("Nothing is trainable: every parameter of the model is frozen.")
-    trainer.train(resume_from_checkpoint=_latest_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=latest_checkpoint(checkpoints))
     # Accelerate leaves its mixed-precision wrapper on the model: scoring must not depend on it.
     trainer.accelerator.unwrap_model(backbone.model, keep_fp32_wrapper=False)
     trainer.accelerator.free_memory()
@@ -83,22 +83,6 @@ def _require_labels(
             f"{ids}: training rows {empty[:10] or '(none at all)'} have no answer token to learn from. "
             "Expected every row to end in an answer; check the task's file and the model's chat template."
         )
-
-
-def _latest_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint: trainer_state.json is the last file the Trainer writes."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json") if _is_json(path)]
-    for partial in set(folder.glob("checkpoint-*")) - set(complete):
-        shutil.rmtree(partial)
-    return str(max(complete, key=lambda p: int(p.name.split("-")[1]))) if complete else None
-
-
-def _is_json(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True
 
 
 # Names of transformers. The warm-up of the second one is replaced (AnswerTrainer.create_scheduler).
@@ -140,7 +124,7 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         gradient_checkpointing_kwargs={"use_reentrant": False},
         save_strategy="steps" if config.checkpoint_every else "no",
         save_steps=config.checkpoint_every or 500,
-        save_total_limit=1,
+        save_total_limit=2,  # should the newest be damaged, the one before it is taken
         # Rows are already tokenised, cut and labelled; the trainer must not change them.
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
@@ -178,7 +162,7 @@ def _sft_trainer(
         train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
         data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
         processing_class=rows.backbone.tokenizer,
-        callbacks=[Report()],
+        callbacks=[Report(), WriteChecksums()],
     )
     trainer.remove_callback(PrinterCallback)  # steps are reported to the caller, not to stdout
     trainer.model_accepts_loss_kwargs = True  # our loss is already divided by the step's tokens
@@ -206,6 +190,10 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
                 warmup = int(self.args.warmup_steps)
                 self.lr_scheduler = LambdaLR(self.optimizer, lambda step: logarithmic_warmup(step, warmup))
             return super().create_scheduler(num_training_steps, optimizer)
+
+        def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+            """Save the adapter. The Trainer's own way also pickles its arguments, and saves the tokenizer."""
+            self.model.save_pretrained(output_dir or self.args.output_dir, save_embedding_layers=False)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
             """Gradients of one micro-batch; if memory does not suffice, of one half after the other."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.gguf import converted_model, converted_tokenizer
 from sapo_lite.model.gguf_names import is_gguf_name
-from sapo_lite.support.files import verify_checksums
+from sapo_lite.support.checksums import verify_checksums
 from sapo_lite.support.messages import quoted
 from sapo_lite.support.shipped import shipped, typed_path
 

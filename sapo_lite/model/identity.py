@@ -5,7 +5,7 @@ from pathlib import Path
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.gguf_names import gguf_path, is_gguf_name
 from sapo_lite.model.hub import EMBEDDED, is_hub_name
-from sapo_lite.support import files as checksums
+from sapo_lite.support import checksums
 from sapo_lite.support.files import sha256
 from sapo_lite.support.hashing import content_hash
 from sapo_lite.support.shipped import shipped

@@ -13,8 +13,8 @@ from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.lock import locked
 from sapo_lite.run.progress import RunProgress
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.eta import Eta
-from sapo_lite.support.files import write_json
 from sapo_lite.support.messages import duration
 from sapo_lite.types import Candidate, learned_tasks
 
@@ -29,7 +29,7 @@ def run_probes(plan: ProbePlan, progress: RunProgress, *, pull: bool = False) ->
         SapoLiteError: as in a run; the message names the seed.
     """
     with locked(plan.out):
-        write_json(plan.out / FILE, plan.settings)
+        write_checked(plan.out / FILE, plan.settings)
         for seed, source in reuse_runs(plan).items():
             progress.notice(f"the run of seed {seed} is a copy of {source}, which was finished before")
         counter, found, dtype = _Counter(plan, progress), list[ProbeResults](), None

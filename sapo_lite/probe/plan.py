@@ -19,7 +19,7 @@ from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.lock import is_empty
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.workplan import Amount, Work, plan_of
-from sapo_lite.support.files import read_json
+from sapo_lite.support.checked_json import read_checked
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Task, learned_tasks
 
@@ -189,11 +189,14 @@ def _check(recipe: Recipe) -> None:
         raise RecipeError("paraphrase.count: expected at least 1, found 0: there is nothing to compare")
 
 
+_AGAIN = "Delete the file: the same command makes it again."
+
+
 def _check_folder(plan: ProbePlan) -> None:
     """Raises RunFolderError if the folder is not that of these probes, nor empty."""
     file = plan.out / FILE
     if file.exists():
-        before, now = read_json(file), plan.settings
+        before, now = read_checked(file, _AGAIN), plan.settings
         differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
         if differing:
             found = "\n  ".join(

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from sapo_lite.support.files import write_json
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
 
 FILE = "probe.json"
@@ -85,7 +85,7 @@ class ProbeResults:
 
 def write_probe(folder: Path, results: ProbeResults) -> None:
     """Write the results of a probe to its folder."""
-    write_json(folder / FILE, asdict(results))
+    write_checked(folder / FILE, asdict(results))
 
 
 def read_probe(folder: Path) -> ProbeResults:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from sapo_lite.errors import RunFolderError
 from sapo_lite.prompts.losses import CandidateLoss
-from sapo_lite.support.files import read_json, write_json
+from sapo_lite.support.checked_json import read_checked, write_checked
 from sapo_lite.types import Candidate
 
 Loss = Callable[[str], float]
@@ -128,6 +128,7 @@ class TrainingContext:
     """Callbacks and file path that a prompt schedule uses during training.
 
     record: the file with the schedule's decisions
+    place: of that file in the run, for its checksum
     rescore: computes full losses of all candidates with the current model
     resolution: largest change of a mean that rounding may cause, in nats per answer token
     epochs: of the training
@@ -135,6 +136,7 @@ class TrainingContext:
     """
 
     record: Path
+    place: str
     rescore: Callable[[], Sequence[CandidateLoss]]
     resolution: float
     epochs: int
@@ -144,9 +146,11 @@ class TrainingContext:
 class _Record:
     """Decisions, one for each value of `key`, written to a file at once."""
 
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
-        self.made: list[dict[str, Any]] = read_json(path) if path.exists() else []
+    def __init__(self, training: TrainingContext, key: str) -> None:
+        self._path, self._place, self._key = training.record, training.place, key
+        self.made: list[dict[str, Any]] = []
+        if self._path.exists():
+            self.made = read_checked(self._path, self._again, self._place)
 
     def settled(self, value: int, decide: Callable[[], Draw | Rescoring]) -> dict[str, Any]:
         """The saved decision for this value of the key; if there is none, decide and save."""
@@ -154,7 +158,7 @@ class _Record:
             if decision[self._key] == value:
                 return decision
         self.made.append(asdict(decide()))
-        write_json(self._path, self.made)
+        write_checked(self._path, self.made, self._place)
         return self.made[-1]
 
     def require(self, count: int) -> None:
@@ -162,9 +166,15 @@ class _Record:
         if len(self.made) < count:
             raise RunFolderError(
                 f"{self._path}: expected the decisions of a training that is finished, found "
-                f"{f'{len(self.made)} of at least {count}' if self.made else 'none'}. Put the file back, or "
-                f"delete {self._path.parent} and the folders of later stages to have them made again."
+                f"{f'{len(self.made)} of at least {count}' if self.made else 'none'}. {self._again}"
             )
+
+    @property
+    def _again(self) -> str:
+        return (
+            f"Put the file back, or delete {self._path.parent} and the folders of later stages: the same "
+            "command then makes them again."
+        )
 
 
 class Adversarial:
@@ -175,10 +185,16 @@ class Adversarial:
     """
 
     def __init__(
-        self, candidates: Sequence[Candidate], *, draws: int, hold: int, seed: str, record: Path
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        draws: int,
+        hold: int,
+        seed: str,
+        training: TrainingContext,
     ) -> None:
         self._candidates, self._draws, self._hold, self._seed = candidates, draws, hold, seed
-        self._record = _Record(record, "hold")
+        self._record = _Record(training, "hold")
 
     def at(self, step: int, loss: Loss, epoch: int = 0) -> str:
         hold = step // self._hold
@@ -210,7 +226,7 @@ class Rescored:
 
     def __init__(self, candidates: Sequence[Candidate], chosen: Candidate, training: TrainingContext) -> None:
         self._candidates, self._chosen, self._training = candidates, chosen, training
-        self._record = _Record(training.record, "epoch")
+        self._record = _Record(training, "epoch")
 
     def at(self, step: int, loss: Loss, epoch: int) -> str:
         if epoch == 0:

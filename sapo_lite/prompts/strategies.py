@@ -78,7 +78,7 @@ def _adversarial(given: StrategyInput) -> Adversarial:
         draws=config.draws,
         hold=config.hold,
         seed=given.seed,
-        record=given.training.record,
+        training=given.training,
     )
 
 

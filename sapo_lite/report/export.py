@@ -12,7 +12,7 @@ from sapo_lite.compare.findings import Finding, Group, statement
 from sapo_lite.compare.statistics import Interval, mean_interval
 from sapo_lite.report.comparison_view import as_markdown
 from sapo_lite.run.paths import COMPARISON, COMPARISON_TEXT
-from sapo_lite.support.files import write_json
+from sapo_lite.support.checked_json import write_checked
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -61,7 +61,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Write comparison.json and comparison.md."""
-    write_json(folder / COMPARISON, as_json(comparison))
+    write_checked(folder / COMPARISON, as_json(comparison))
     (folder / COMPARISON_TEXT).write_text(as_markdown(comparison), encoding="utf-8")
 
 

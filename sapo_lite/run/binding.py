@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import differences
 from sapo_lite.run import paths
-from sapo_lite.support.files import write_json
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
 
 # Hashes of the inputs besides recipe and data: name of the input ("the model Qwen/Qwen3-8B") -> its part ->
@@ -26,14 +26,16 @@ class Binding:
     """The resolved recipe, fingerprints of the data by task, and hashes of the inputs.
 
     format: version of the whole run folder; other versions are refused
+    made: SHA-256 of the run's first files (chat.json, candidates), which all others depend on
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
-    format: int = 2  # 1, without this number: before stages had one record
+    format: int = 3  # 1, without this number: before stages had one record; 2: before checksums
     recipe: dict[str, Any]
     data: dict[str, str]
     inputs: Inputs
+    made: dict[str, str] = field(default_factory=dict)
 
 
 def is_run(path: Path) -> bool:
@@ -60,7 +62,7 @@ def read_binding(path: Path) -> Binding:
 
 
 def write_binding(path: Path, binding: Binding) -> None:
-    write_json(path / paths.RECIPE, asdict(binding))
+    write_checked(path / paths.RECIPE, asdict(binding))
 
 
 def changed_inputs(before: Inputs, now: Inputs) -> list[str]:

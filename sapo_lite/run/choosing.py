@@ -35,6 +35,7 @@ def choose(
     found = measured(context, number, task, scored, alone=alone)
     training = TrainingContext(
         record=stage.file(own(paths.WORDINGS)),
+        place=stage.place_of(own(paths.WORDINGS)),
         rescore=lambda: measure_losses(context, number, task, pool, race=False),
         resolution=resolution(context.backbone),
         epochs=recipe.training.epochs,
@@ -69,8 +70,7 @@ def _recorded(stage: Stage, task: Task, chosen: Candidate) -> Choice:
         found = "none" if choice is None else f"#{choice.chosen.index}"
         raise RunFolderError(
             f"{stage.path / paths.STAGE}: expected candidate #{chosen.index} as the choice of {task.name}, "
-            f"found {found}. Put the file back, or delete {stage.path} and the folders of later stages to "
-            "have them made again."
+            f"found {found}. {stage.made_again}"
         )
     return choice
 

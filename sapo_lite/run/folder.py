@@ -14,10 +14,15 @@ from typing import Any
 
 from sapo_lite.errors import RunFolderError
 from sapo_lite.run import paths
-from sapo_lite.run.binding import Binding, Inputs, is_ours, is_run, require_same, write_binding
+from sapo_lite.run.binding import Binding, Inputs, is_ours, is_run, read_binding, require_same, write_binding
 from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.stage_folder import Stage
-from sapo_lite.support.files import read_json, write_json
+from sapo_lite.support.checked_json import read_checked
+from sapo_lite.support.files import sha256, write_json
+
+# The place of files that belong to the whole run.
+RUN = "run"
+USAGE = paths.USAGE.removesuffix(".json")
 
 
 class RunFolder:
@@ -95,7 +100,7 @@ class RunFolder:
         Raises:
             RunFolderError: the file does not hold these texts.
         """
-        own = Stage(self.path)
+        own = Stage(self.path, of=RUN)
         kept: dict[str, str] = own.cached(paths.CHAT, lambda: rendered)
         if not isinstance(kept, dict) or kept.keys() != rendered.keys():
             raise RunFolderError(
@@ -113,17 +118,34 @@ class RunFolder:
         _add(usage["seconds"], seconds)
         for device, value in peak_memory_gb.items():
             usage["peak_memory_gb"][device] = round(max(usage["peak_memory_gb"].get(device, 0.0), value), 2)
-        write_json(self.path / paths.USAGE, usage)
+        Stage(self.path, of=RUN).write(USAGE, usage)
         if self._stage is not None and self._stage.path.exists():
-            of_stage = read_usage(self._stage.path)["seconds"]
+            of_stage = read_usage(self._stage.path, self._stage.place)["seconds"]
             _add(of_stage, seconds)
-            write_json(self._stage.path / paths.USAGE, {"seconds": of_stage})
+            self._stage.write(USAGE, {"seconds": of_stage})
+
+    def note_first_files(self) -> None:
+        """Add the hashes of chat.json and of the candidates to the binding: they must stay as they are."""
+        files = [self.path / f"{paths.CHAT}.json", *paths.pools(self.path)]
+        made = {file.relative_to(self.path).as_posix(): sha256(file) for file in files}
+        before = read_binding(self.path)
+        if before.made != made:
+            write_binding(self.path, replace(before, made=made))
 
 
-def read_usage(folder: Path) -> dict[str, dict[str, float]]:
-    """Seconds by kind of work and peak gigabytes by device, over all processes of a run (or of a stage)."""
-    path = folder / paths.USAGE
-    return {"seconds": {}, "peak_memory_gb": {}} | (read_json(path) if path.exists() else {})
+def read_usage(folder: Path, place: str = RUN) -> dict[str, dict[str, float]]:
+    """Seconds by kind of work and peak gigabytes by device, over all processes of a run (or of a stage).
+
+    place: of the stage
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    stage, found = Stage(folder, of=place), dict[str, dict[str, float]]()
+    if stage.has(USAGE):
+        fix = "Delete the file: the times and memory of the run so far are then lost."
+        found = read_checked(stage.file(USAGE), fix, stage.place_of(USAGE))
+    return {"seconds": {}, "peak_memory_gb": {}} | found
 
 
 def _add(total: dict[str, float], seconds: dict[str, float]) -> None:

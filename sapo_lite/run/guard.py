@@ -26,7 +26,6 @@ from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.stages import AS_ASKED, Way, learn
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
-from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Task
 
 # What a retry that is kept puts in the place of the first files; the record comes last.
@@ -84,8 +83,8 @@ def learn_guarded(
     """
     stage = stages[-1]
     if stage.has(paths.GUARD):
-        decision = stage.cached_as(Decision, paths.GUARD, dict)
-        _put_in_place(stage, decision.kept)
+        decision = stage.read(Decision, paths.GUARD)
+        put_in_place(stage, decision.kept)
         way = decision.ways[decision.kept]
         return _learn(context, tasks, group, past, stages, stage, way), decision.events
     first = _learn(context, tasks, group, past, stages, stage, AS_ASKED)
@@ -101,7 +100,7 @@ def learn_guarded(
     events = _events(context, group, stages, tries, kept)
     decision = Decision([one.way for one in tries], kept, events)
     stage.cached(paths.GUARD, lambda: asdict(decision))
-    _put_in_place(stage, kept)
+    put_in_place(stage, kept)
     if best is not tries[-1]:
         context.adapter.load(stage.adapter)
     for text in statements(events):
@@ -155,12 +154,12 @@ def _rows(stage: Stage, task: Task, kind: str, exact: ExactMatch) -> list[float]
     """Scores of the task's test rows in a finished stage, in percent, under one kind of prompt."""
     own = paths.predictions(task.key, kind)
     # Kinds with equal prompts share one file of answers.
-    file = stage.file(own if stage.has(own) else paths.predictions(task.key, "original"))
-    return row_scores(read_typed(file, Evaluation).predictions, task, exact)
+    name = own if stage.has(own) else paths.predictions(task.key, "original")
+    return row_scores(stage.read(Evaluation, name).predictions, task, exact)
 
 
 def _watched_rows(stage: Stage, name: str) -> list[float]:
-    return read_typed(stage.file(paths.watched(name)), WatchScores).rows
+    return stage.read(WatchScores, paths.watched(name)).rows
 
 
 def _best(tries: Sequence[Learned]) -> Learned:
@@ -188,7 +187,7 @@ def _retries(
         names = ", ".join(tries[-1].too_far)
         context.progress.notice(f"{names} dropped too far: {task.name} is learned again with {_named(way)}")
         _go_back(context, stages[-2])
-        folder = Stage(stage.path / f"{paths.RETRY}{len(tries)}")
+        folder = Stage(stage.path / f"{paths.RETRY}{len(tries)}", of=stage.place)
         tries.append(_learn(context, tasks, group, past, stages, folder, way))
     return tries[1:]
 
@@ -201,7 +200,7 @@ def _go_back(context: RunContext, before: Stage) -> None:
         context.adapter.memory = {}
 
 
-def _put_in_place(stage: Stage, kept: int) -> None:
+def put_in_place(stage: Stage, kept: int) -> None:
     """Move the files of the retry that is kept to the stage's folder, or go on where a process was killed."""
     if not kept:
         return

@@ -126,6 +126,12 @@ def pools(run: Path) -> Sequence[Path]:
     return sorted((run / CANDIDATES).glob("[!.]*.json"))
 
 
+def stages(run: Path) -> Sequence[Path]:
+    """Folders of the stages of a run, in order."""
+    found = (path for path in run.glob("[0-9][0-9]*-*") if path.is_dir())
+    return sorted(found, key=lambda path: int(path.name.split("-")[0]))
+
+
 def stages_finished(run: Path) -> int:
     """Number of finished stages of a run."""
     return len(list(run.glob(f"[0-9]*/{STAGE}")))

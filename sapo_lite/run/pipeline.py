@@ -1,31 +1,29 @@
 """One run, from a recipe to its results. `run` reads like the paper's algorithm."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 
 from sapo_lite.data.check.finding import Finding
-from sapo_lite.errors import BackboneError
 from sapo_lite.evaluation.own_metrics import shown_name
-from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.chat_frame import PROBES, ChatFrame
 from sapo_lite.model.decoding import check_generation
 from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import check_files, load_backbone
-from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.make import make_pools
 from sapo_lite.prompts.pool import Pool, original_alone, pool_from_json, pool_to_json
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
+from sapo_lite.run.adapter import checked_adapter
 from sapo_lite.run.checks import as_notices, findings_of_cuts, findings_of_examples
 from sapo_lite.run.collect import collect, stand_ins, task_row, watched_scores
-from sapo_lite.run.context import RunContext, stage_seed
+from sapo_lite.run.context import RunContext
+from sapo_lite.run.edits import accept_edits as take_edits
 from sapo_lite.run.environment import environment
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.guard import learn_guarded
@@ -41,16 +39,20 @@ from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
+from sapo_lite.run.verification import verify
 from sapo_lite.run.watching import open_watched
 from sapo_lite.support.progress import Progress
-from sapo_lite.types import Task, TrainingRow, learned_tasks
-
-# Number of a task's rows in the pack of the start-up self-check.
-_FIRST = 64
+from sapo_lite.types import Task, learned_tasks
 
 
 def run(
-    recipe: Recipe, folder: RunFolder, progress: RunProgress, data: Path | None = None, *, pull: bool = False
+    recipe: Recipe,
+    folder: RunFolder,
+    progress: RunProgress,
+    data: Path | None = None,
+    *,
+    pull: bool = False,
+    accept_edits: bool = False,
 ) -> Results:
     """Learn the recipe's tasks one after another, or resume where an earlier process stopped.
 
@@ -58,6 +60,7 @@ def run(
 
     data: folder of suites that is searched first
     pull: have Ollama download the paraphrasing model if it lacks it
+    accept_edits: take candidates that were edited by hand, and make again what was made from the old ones
 
     Raises:
         SapoLiteError: anything that a user can fix; the message says how.
@@ -68,6 +71,9 @@ def run(
         check_files(recipe.model, progress.notice)
         folder.empty()
     bind(folder, recipe, tasks)
+    if accept_edits:
+        take_edits(folder.path, learned_tasks(tasks), progress.notice)
+    verify(folder.path, progress.notice)
     if is_finished(folder.path):
         return read_results(folder.path)
     reached = learn_stages(recipe, tasks, folder, progress, pull=pull)
@@ -185,7 +191,7 @@ def _prepare(
         for task in tasks:
             if notice := notice_of_lost_answers(backbone.chat, task, pools[task.id]):
                 progress.notice(notice)
-        adapter = _adapter(recipe, backbone, tasks, pools, progress)
+        adapter = checked_adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
     return RunContext(recipe, backbone, adapter, pools, usage, progress, tests, others=others), tasks
@@ -226,64 +232,8 @@ def _load(recipe: Recipe, folder: RunFolder, bind_all: Callable[..., None], prog
     bind_all(dtype=backbone.config.dtype)
     frame = folder.chat_frame(asdict(backbone.chat.frame))
     backbone.chat = backbone.chat.with_frame(ChatFrame(**frame))
+    folder.note_first_files()
     # Before the rows of the run are checked, the backbone may paraphrase its own instructions.
     if slower := check_generation(backbone, [backbone.chat.encode_turn(turn) for turn, _ in PROBES]):
         progress.notice(slower)
     return backbone
-
-
-def _adapter(
-    recipe: Recipe,
-    backbone: Backbone,
-    tasks: Sequence[Task],
-    pools: Mapping[str, Pool],
-    progress: Progress,
-) -> BlockAdapter:
-    """Build the adapter of the recipe's method, and run the start-up self-check."""
-    adapter = METHODS[recipe.adapter.method].build(
-        backbone, recipe.adapter, tasks=len(tasks), checkpointing=recipe.training.gradient_checkpointing
-    )
-    # The check needs an open block: without one there are no gradients to compare.
-    adapter.open_block(0, seed=stage_seed(recipe, 0))
-    if backbone.unusual_targets:
-        progress.notice(backbone.unusual_targets)
-    _check(backbone, [_extreme_rows(backbone, task, pools[task.id]) for task in tasks], progress)
-    if backbone.packs and backbone.dropout and recipe.training.pack == "auto" and not adapter.dropout:
-        progress.notice(
-            f"this model has dropout of its own ({backbone.dropout}): training uses padded batches, since "
-            "the rows of a pack would share its masks"
-        )
-    return adapter
-
-
-def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow]:
-    """The shortest, the longest and the first rows of a task, all with its longest candidate."""
-    by_length = sorted([*task.train, *task.test], key=lambda e: len(e.input) + len(e.answer))
-    instruction = max((candidate.text for candidate in pool.candidates), key=len)
-    examples = [*task.train[:_FIRST], by_length[0], by_length[-1]]
-    rows = backbone.chat.encode(task, [TrainingRow(instruction, e.input, e.answer) for e in examples])
-    return [row for row in rows if row.answer_ids]  # a cut on the right may have taken some answers
-
-
-def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]], progress: Progress) -> None:
-    """Compare packs, batches and generation with plain forward passes; notify if a slower way is used.
-
-    rows: of each task
-
-    Raises:
-        BackboneError: a row has another loss in a batch than alone.
-    """
-    every = [row for own in rows for row in own]
-    require_plain_logits(backbone, every)
-    if difference := check_batches(backbone, every):
-        raise BackboneError(
-            f"{type(backbone.causal_lm).__name__} cannot be trained and tested in batches: a row's loss "
-            f"changes with the rows beside it ({difference}). Lower model.max_source_tokens and "
-            "model.max_answer_tokens until all rows are alike in this, or take another model."
-        )
-    longest = max(rows, key=lambda own: max(len(row.ids) for row in own))
-    unpacked = check_packs(backbone, longest, gradients=True)
-    slower = check_generation(backbone, [row.ids[: row.answer_start] for row in longest])
-    for warning in (backbone.unused_weights, backbone.notice, unpacked, slower):
-        if warning:
-            progress.notice(warning)

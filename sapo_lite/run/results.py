@@ -15,7 +15,7 @@ from sapo_lite.prompts.schedules import Rescoring
 from sapo_lite.run import paths
 from sapo_lite.run.binding import is_run
 from sapo_lite.run.stage_folder import Update
-from sapo_lite.support.files import write_json
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Candidate
 
@@ -157,7 +157,7 @@ def is_finished(folder: Path) -> bool:
 
 def write_results(folder: Path, results: Results) -> None:
     """Write the results of a run to its folder. The run is then finished."""
-    write_json(folder / paths.RESULTS, asdict(results))
+    write_checked(folder / paths.RESULTS, asdict(results))
 
 
 def read_results(folder: Path | str) -> Results:

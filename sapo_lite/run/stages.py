@@ -87,7 +87,9 @@ def _measure_gradient(context: RunContext, group: TaskGroup, new: list[TrainingS
 
 def update_of(context: RunContext, stage: Stage) -> Update:
     """Size of what the training of a stage has changed, right after it."""
-    gradient = stage.cached_as(float, paths.GRADIENT, float) if stage.has(paths.GRADIENT) else None
+    gradient = None
+    if context.recipe.training.gradient_norm:
+        gradient = stage.read(float, paths.GRADIENT, stage.made_again)
     return Update(gradient, context.adapter.update_norm(), context.adapter.update_norms())
 
 

@@ -8,18 +8,22 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.run.binding import require_same
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.paths import RESULTS
 from sapo_lite.run.progress import RunProgress, Silent
 from sapo_lite.run.results import Results, is_finished, read_results
 from sapo_lite.run.tasks import load_run_tasks
+from sapo_lite.support.checked_json import is_whole
 
 
 def finished_results(recipe: Recipe, path: Path, data: Path | None = None) -> Results | None:
-    """The results of the recipe's run in a folder, or None if it is not finished. Writes nothing.
+    """The results of the recipe's run in a folder; None if it is not finished, or they are damaged.
+
+    Writes nothing.
 
     Raises:
         RunFolderError: the folder holds a run of another recipe, or of other data or inputs.
     """
-    if not is_finished(path):
+    if not is_finished(path) or not is_whole(path / RESULTS):
         return None
     tasks = load_run_tasks(recipe.sequence, data)
     require_same(path, recipe.resolved(), data_fingerprint(tasks), inputs_of(recipe, tasks))
@@ -32,6 +36,7 @@ def run_recipe(
     *,
     data: Path | str | None = None,
     fresh: bool = False,
+    accept_edits: bool = False,
     pull: bool = False,
     progress: RunProgress | None = None,
 ) -> Results:
@@ -40,6 +45,7 @@ def run_recipe(
     out: run folder; by default a new one in `runs/`
     data: folder that holds the suites of tasks
     fresh: discard the run in `out`, once the new one can begin
+    accept_edits: take candidates that were edited by hand, and make again what was made from the old ones
     pull: have Ollama download the paraphrasing model if it lacks it
     progress: display of the work; by default nothing is shown, and notices become warnings
 
@@ -48,9 +54,11 @@ def run_recipe(
     """
     path = choose_folder(recipe.name, None if out is None else Path(out), resume=False if fresh else None)
     suites = None if data is None else Path(data)
-    if not fresh and (found := finished_results(recipe, path, suites)):
+    if not (fresh or accept_edits) and (found := finished_results(recipe, path, suites)):
         return found
     from sapo_lite.run.pipeline import run
 
     with RunFolder(path, fresh=fresh) as folder:
-        return run(recipe, folder, progress or Silent(warnings.warn), suites, pull=pull)
+        return run(
+            recipe, folder, progress or Silent(warnings.warn), suites, pull=pull, accept_edits=accept_edits
+        )

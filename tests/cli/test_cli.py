@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from forked import call_on_a_terminal, run_program
+from kept import value_of
 from sapo_lite.recipe import shipped_recipes
 from small import ROOT, call, command, small_command
 
@@ -159,7 +160,7 @@ def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_e
         assert part in done.stdout
         assert part not in done.stderr
     assert f"everything is in {tmp_path / 'run'}" in done.stdout.replace("\n", "")
-    results = json.loads((tmp_path / "run/results.json").read_text())
+    results = value_of(tmp_path / "run/results.json")
     assert f"{results['metrics']['chosen']['rougeL']['ap']:.2f}" in done.stdout
 
 
@@ -186,7 +187,7 @@ def test_on_a_terminal_of_80_columns_the_leaderboards_keep_their_numbers_and_sta
         # Printed above the live part, once.
         finals = [n for n in boards if plain[n - 1].startswith(f"task {place} of 2: {task} · scoring")]
         assert len(finals) == 1
-        losses = json.loads(next((tmp_path / "run").glob(f"{place:02d}-*/losses.json")).read_text())
+        losses = value_of(next((tmp_path / "run").glob(f"{place:02d}-*/losses.json")))
         rows = [plain[n].split() for n in range(finals[0] + 2, finals[0] + 2 + len(losses))]
         assert {row[1] for row in rows} == {f"#{one['index']}" for one in losses}
         whole = re.compile(r" +\d +#\d +~?\d+\.\d{4} +([+-]\d+\.\d{4} +)?\d+( of 16)?  \S.*")

@@ -19,6 +19,7 @@ import pytest
 from rich.console import Console
 
 from forked import Program, run_program
+from kept import value_of
 from ollama_server import Fail, FakeOllama, Reply, Trouble
 from openai_server import FakeOpenAI
 from sapo_lite.errors import BackboneError
@@ -135,7 +136,7 @@ def with_ollama(server: FakeOllama, *more: str | Path) -> tuple[str | Path, ...]
 def saved(tmp_path: Path) -> dict[str, str]:
     """The answers in the cache, by request."""
     files = (tmp_path / "cache").rglob("*.json")
-    return {key: said for file in files for key, said in json.loads(file.read_text())["answers"].items()}
+    return {key: said for file in files for key, said in value_of(file)["answers"].items()}
 
 
 def error(text: str) -> str:
@@ -236,7 +237,7 @@ def test_builtin_needs_no_model_for_any_instruction(say: Callable[..., Done], te
 def test_the_json_file_is_a_source_of_the_same_texts(say: Callable[..., Done], tmp_path: Path) -> None:
     first = say("paraphrase", TEXT, "--backend", "builtin", "-n", "5", "--json", "out.json")
     assert first.code == 0
-    pool = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    pool = value_of(Path("out.json"))
     assert [candidate["text"] for candidate in pool["candidates"]] == first.out.splitlines()
     again = say("paraphrase", TEXT, "--backend", "file", "--path", "out.json", "-n", "5")
     assert again.out == first.out
@@ -380,8 +381,8 @@ def test_after_it_a_run_needs_no_server_for_its_candidates(
     with RunFolder(tmp_path / "run") as folder:
         progress = PlainDisplay(Console(file=shown, width=110))
         pipeline.paraphrase(loaded, tasks, folder, progress, pipeline.load_backbone, pull=False)  # type: ignore[arg-type]
-        kept = [json.loads((folder.path / f"candidates/{t.file_name}.json").read_text()) for t in tasks]
-    assert kept == json.loads(Path("out.json").read_text())["pools"]
+        kept = [value_of(folder.path / f"candidates/{t.file_name}.json") for t in tasks]
+    assert kept == value_of(Path("out.json"))["pools"]
     assert shown.getvalue().count("are used again") == 2
 
 
@@ -418,7 +419,7 @@ def test_a_run_goes_through_with_ollama_and_then_without(
     assert second.code == 0, second.err
     for name in ("candidates/mood.json", "candidates/oldest.json", "results.json"):
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
-    pool = json.loads(Path("first/candidates/mood.json").read_text())
+    pool = value_of(Path("first/candidates/mood.json"))
     assert [candidate["origin"] for candidate in pool["candidates"]] == ["original", *["ollama"] * 3]
 
 
@@ -814,5 +815,5 @@ def test_a_run_killed_while_it_paraphrases_goes_on_to_the_same_candidates(
         assert len(server.bodies(CHAT)) - before > asked
     for name in names:
         assert Path("broken", name).read_bytes() == Path("whole", name).read_bytes()
-    pool = json.loads(Path("whole", names[1]).read_text())
+    pool = value_of(Path("whole", names[1]))
     assert pool["rejected"], "the comparison is of answers both accepted and rejected"

@@ -1,12 +1,12 @@
 """`sapo-lite probe`: its plan, and what it refuses. tests/probe has whole probes."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from kept import put
 from small import PROBE
 
 Typed = Callable[..., CompletedProcess[str]]
@@ -69,5 +69,5 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, typed: Typed) -> 
     assert "exists and is not a folder of probes" in done.stderr
     other = tmp_path / "other"
     other.mkdir()
-    (other / "probes.json").write_text(json.dumps({"training.epochs": 7}))
+    put(other / "probes.json", {"training.epochs": 7})
     assert "training.epochs: 7 there, 1 now" in typed_probe(typed, other).stderr

@@ -11,6 +11,7 @@ from rich.console import Console
 from scipy import stats
 
 from forked import run_program
+from kept import put, value_of
 from made_runs import made_run, made_runs, two_tasks
 from sapo_lite.compare.comparison import TIME, Comparison, compare_folders
 from sapo_lite.compare.findings import Finding, statement
@@ -245,7 +246,7 @@ def test_runs_that_had_other_candidates_are_told(tmp_path: Path) -> None:
         if texts := pools[strategy]:
             (run / "candidates").mkdir()
             content = {"candidates": [{"text": text} for text in (texts if seed == "1" else ["one"])]}
-            (run / "candidates/stars.json").write_text(json.dumps(content), encoding="utf-8")
+            put(run / "candidates/stars.json", content)
     said = "Not all runs had the same candidates to choose from: seed 1."
     assert said in shown(compared(*runs))
     assert compared(*runs[:6]).notes == [TIME]
@@ -293,9 +294,9 @@ def test_runs_that_cannot_be_compared_are_refused_and_each_is_told_why(tmp_path:
 
 def test_results_of_another_version_are_refused_and_the_file_is_named(tmp_path: Path) -> None:
     fine, old = (made_run(tmp_path / name, two_tasks(50.0)) for name in ("fine", "old"))
-    content = json.loads((old / "results.json").read_text())
+    content = value_of(old / "results.json")
     del content["schema_version"]
-    (old / "results.json").write_text(json.dumps(content))
+    put(old / "results.json", content)
     assert refusal(fine, old) == [
         f"{old / 'results.json'} was written by another version of sapo-lite: expected schema_version 3, "
         "found none. Use the version that wrote it, or run the recipe again into another folder."
@@ -507,7 +508,7 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
     copy_pieces(twin, [first, twin])
     did(twin, {"00-zero-shot": {"evaluate": 0.0}, "01-stars": {"evaluate": 0.0}}, paraphrase=0.0)
     assert seconds_alone(twin) == 1.0 + 4.0 + 2.0 + 8.0 + 16.0
-    assert json.loads((twin / "copied.json").read_text()) == {
+    assert value_of(twin / "copied.json") == {
         "candidates": {"paraphrase": 4.0},
         "zero-shot": {"evaluate": 2.0},
         "first stage": {"score": 8.0, "train": 16.0},

@@ -1,7 +1,6 @@
 """The grid of a recipe before it runs: cells, pieces to copy, folders, work."""
 
 import gc
-import json
 import os
 import re
 import shlex
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from forked import run_program
+from kept import put, value_of
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
 from sapo_lite.compare.execution import check, number_format
@@ -292,15 +292,13 @@ def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_pat
         other = begun(tmp_path / str(number), "sapo-lorainc", changed)
         copy_pieces(other, [source])
         assert contents(other) == {}
-    made_of = (source / "recipe.json").read_text()
+    made_of = value_of(source / "recipe.json")
     new = begun(tmp_path / "new", "sapo-olora")
     for kind, what in (("data", {"mood": "another"}), ("inputs", {"the model lab": {"SHA256SUMS": "0"}})):
-        recipe = json.loads(made_of)
-        recipe[kind] |= what
-        (source / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+        put(source / "recipe.json", made_of | {kind: made_of[kind] | what})
         copy_pieces(new, [source])
         assert contents(new) == {}
-    (source / "recipe.json").write_text(made_of, encoding="utf-8")
+    put(source / "recipe.json", made_of)
     copy_pieces(new, [source])
     assert contents(new) == contents(source)
 
@@ -378,7 +376,7 @@ def test_all_cells_take_the_number_format_of_the_first_run_found(tmp_path: Path,
     settle(grid, first, out / first.name if here else tmp_path / "one", finished=not here, dtype="bfloat16")
     settle(grid, second, tmp_path / "two", dtype="float32")
     (out / "comparison.json").parent.mkdir(exist_ok=True)
-    (out / "comparison.json").write_text(json.dumps({"settings": grid.settings}))
+    put(out / "comparison.json", {"settings": grid.settings})
     plan = make_plan(grid, out, None)
     assert number_format(plan) == "bfloat16"
     assert plan.folders[second].state == "new"
@@ -401,7 +399,7 @@ def test_a_cell_of_another_model_under_the_same_name_is_run_anew_beside_it(tmp_p
     grid = small_grid(f"model.name={folder}", seeds="1")
     cell, *_ = grid.recipes
     settle(grid, cell, out / cell.name)
-    (out / "comparison.json").write_text(json.dumps({"settings": grid.settings}))
+    put(out / "comparison.json", {"settings": grid.settings})
     (folder / "model.safetensors").write_text("new")
     plan = make_plan(grid, out, None)
     anew = plan.folders[cell]
@@ -423,9 +421,9 @@ def test_a_run_of_another_version_is_refused_in_the_own_folder_and_passed_over_e
     cell, other, *_ = grid.recipes
     for one, folder in ((cell, out / cell.name), (other, tmp_path / "run")):
         settle(grid, one, folder)
-        about = json.loads((folder / "recipe.json").read_text())
+        about = value_of(folder / "recipe.json")
         del about["format"]
-        (folder / "recipe.json").write_text(json.dumps(about))
+        put(folder / "recipe.json", about)
     with pytest.raises(RunFolderError, match=r"recipe\.json was written by another version of sapo-lite"):
         find_folders(grid, load_tasks(grid, None), out)
     shutil.rmtree(out)
@@ -436,9 +434,9 @@ def test_a_cell_of_other_settings_or_data_is_refused_and_the_difference_named(tm
     grid, out = small_grid(), tmp_path / "here"
     cell = next(iter(grid.recipes))
     settle(small_grid("training.epochs=9"), cell, out / cell.name)
-    about = json.loads((out / cell.name / "recipe.json").read_text())
+    about = value_of(out / cell.name / "recipe.json")
     about["data"]["oldest"] = "0" * 64
-    (out / cell.name / "recipe.json").write_text(json.dumps(about))
+    put(out / cell.name / "recipe.json", about)
     with pytest.raises(RunFolderError) as refused:
         find_folders(grid, load_tasks(grid, None), out)
     assert "training.epochs: 9 in the run, 2 in the recipe" in str(refused.value)
@@ -449,7 +447,7 @@ def test_a_folder_of_another_comparison_is_refused_and_the_difference_named(tmp_
     out = tmp_path / "here"
     out.mkdir()
     settings = small_grid("training.epochs=9").settings
-    (out / "comparison.json").write_text(json.dumps({"settings": settings, "runs": []}))
+    put(out / "comparison.json", {"settings": settings, "runs": []})
     check_folder(out, small_grid("training.epochs=9", strategies="worst", seeds="9"))
     with pytest.raises(
         RunFolderError, match=f"{out} holds another comparison:\n  training.epochs: 9 there, 2 now\n"
@@ -482,7 +480,7 @@ def test_what_a_killed_comparison_left_half_written_is_removed(tmp_path: Path) -
     for name in (*left, *others):
         (out / name).touch()
     (cell / ".usage.json.123").touch()  # of a run, which may be under way
-    (out / "comparison.json").write_text(json.dumps({"settings": small_grid().settings}))
+    put(out / "comparison.json", {"settings": small_grid().settings})
     with comparison_folder(out, small_grid()):
         names = {path.name for path in out.iterdir()}
         assert names == {*others, "comparison.json", ".lock", cell.name}
@@ -494,7 +492,7 @@ def test_what_was_finished_or_begun_before_is_copied_into_what_is_new(tmp_path: 
     finished, unfinished = earlier.recipes
     settle(earlier, finished, tmp_path / "out" / finished.name)
     settle(earlier, unfinished, tmp_path / "out" / unfinished.name, finished=False)
-    (tmp_path / "out/comparison.json").write_text(json.dumps({"settings": earlier.settings}))
+    put(tmp_path / "out/comparison.json", {"settings": earlier.settings})
     plan = make_plan(small_grid(strategies="random,sapo", adapters="lorainc"), tmp_path / "out", None)
     assert plan.unfinished == [unfinished, Cell("random", "lorainc", 0), Cell("random", "lorainc", 1)]
     for source in (finished, unfinished):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from forked import Program, call_on_a_terminal, run_program
+from kept import value_of
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.progress import GridProgress
@@ -51,7 +52,7 @@ def contents(run: Path) -> dict[str, bytes]:
 
 def content(out: Path) -> Any:
     """comparison.json of a folder, without times and memory."""
-    content = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    content = value_of(out / "comparison.json")
     for run in content["runs"]:
         del run["seconds"], run["seconds_alone"], run["peak_memory_gb"]
     return content
@@ -69,7 +70,7 @@ def test_results_go_to_stdout_and_into_the_folder_and_progress_to_stderr(
     whole: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     out, done = whole
-    assert json.loads(done.stdout) == json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    assert json.loads(done.stdout) == value_of(out / "comparison.json")
     assert "\x1b" not in done.stderr
     lines = done.stderr.splitlines()
     assert len([line for line in lines if line.startswith("== ") and line.endswith(("-0", "-1"))]) == 8
@@ -108,15 +109,15 @@ def test_time_is_that_of_a_run_as_if_alone(whole: tuple[Path, subprocess.Complet
     assert alone["sapo-lorainc-0"] == 0  # the first, which copies nothing
 
     def spent(run: str, stage: str) -> float:
-        return sum(json.loads((out / run / stage / "usage.json").read_text())["seconds"].values())
+        return sum(value_of(out / run / stage / "usage.json")["seconds"].values())
 
-    copied = json.loads((out / "worst-olora-0/copied.json").read_text())
+    copied = value_of(out / "worst-olora-0/copied.json")
     assert set(copied) == {"candidates", "zero-shot", "first stage"}
     assert sum(copied["zero-shot"].values()) == pytest.approx(
         spent("sapo-lorainc-0", "00-zero-shot"), abs=0.1
     )
     # What the first stage of its twin took, with the losses that the twin had copied.
-    losses = json.loads((out / "worst-lorainc-0/copied.json").read_text())["losses"]
+    losses = value_of(out / "worst-lorainc-0/copied.json")["losses"]
     first = spent("worst-lorainc-0", "01-oldest") + losses["score"]
     assert sum(copied["first stage"].values()) == pytest.approx(first, abs=0.1)
     assert copied["first stage"]["train"] > 0
@@ -217,7 +218,7 @@ def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
 
 
 def told_so_far(out: Path) -> Any:
-    return json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    return value_of(out / "comparison.json")
 
 
 def test_ctrl_c_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`compare --test-with`: runs of a seed and an adapter are tested with the prompts that one of them chose."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from test_compare_runs import contents, plain_run
 
 from forked import run_program
+from kept import put, value_of
 from made_runs import made_run, two_tasks
 from sapo_lite.compare.comparison import compare_folders
 from sapo_lite.compare.folders import CellFolder
@@ -156,7 +156,7 @@ def test_the_choice_of_one_cell_is_asked_in_the_other(whole: Path, tmp_path: Pat
     fixed, worst = (read_results(whole / f"{name}-lorainc-0") for name in ("fixed", "worst"))
     assert list(fixed.wordings) == ["chosen", "original", "unseen", "other"]
     assert list(worst.wordings) == ["chosen", "original", "unseen"]
-    content = json.loads((whole / "comparison.json").read_text(encoding="utf-8"))
+    content = value_of(whole / "comparison.json")
     values = {
         (one["strategy"], one["metric"]): one["values"].get("0")
         for one in content["kinds"]["other"]["findings"]
@@ -181,10 +181,10 @@ def test_the_same_command_does_nothing_twice(whole: Path) -> None:
 def test_a_cell_whose_other_run_has_chosen_anew_is_not_reused(whole: Path) -> None:
     file = whole / "worst-lorainc-0/results.json"
     before = file.read_text(encoding="utf-8")
-    content = json.loads(before)
+    content = value_of(file)
     content["chosen"]["oldest"]["text"] += " Please."
     try:
-        file.write_text(json.dumps(content))
+        put(file, content)
         again = make_plan(
             make_grid(
                 "lab",
@@ -211,7 +211,7 @@ def test_the_matrix_alone_makes_the_same_first_stage_with_two_methods(tmp_path: 
     grid = ("--strategies", "worst", "--adapters", "lorainc,olora", "--seeds", "1", "--plain")
     done = run_program(command("compare", "lab", *flags, *grid, "--out", out))
     assert done.returncode == 0, done.stderr
-    assert "first stage" in json.loads((out / "worst-olora-0/copied.json").read_text())
+    assert "first stage" in value_of(out / "worst-olora-0/copied.json")
     small_run(
         tmp_path / "alone", *FAST, "evaluation.matrix=true", "prompt.strategy=worst", "adapter.method=olora"
     )

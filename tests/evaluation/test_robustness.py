@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from kept import value_of
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.evaluate import evaluate
@@ -23,7 +24,6 @@ from sapo_lite.report.plan_view import plan
 from sapo_lite.report.run_summary import summary
 from sapo_lite.run.folder import Stage
 from sapo_lite.run.robustness import measure_robustness
-from sapo_lite.support.files import read_json
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate, Example
 from small import SETTINGS, small_run
@@ -123,7 +123,7 @@ def test_each_prompt_is_tested_alone_on_all_test_examples(model: Any, task: Any,
     assert found.scores[1] > 60 > max(found.scores[0], found.scores[2])
     assert (found.n, found.share, found.threshold) == (3, pytest.approx(100 / 3), 60)
     for prompt, evaluation in zip(PROMPTS, alone, strict=True):
-        kept = read_json(tmp_path / f"predictions/task195-unseen-{prompt.index}.json")
+        kept = value_of(tmp_path / f"predictions/task195-unseen-{prompt.index}.json")
         assert kept == {"predictions": evaluation.predictions, "scores": evaluation.scores}
 
 
@@ -277,11 +277,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.mark.slow
 def test_results_hold_the_report_of_every_learned_task(short: tuple[Path, str]) -> None:
-    results = read_json(short[0] / "results.json")
+    results = value_of(short[0] / "results.json")
     for task, candidates in (("oldest", (4, 5, 6)), ("odd_one_out", (1, 2))):
-        kept = [
-            read_json(short[0] / f"02-odd_one_out/predictions/{task}-unseen-{n}.json") for n in candidates
-        ]
+        kept = [value_of(short[0] / f"02-odd_one_out/predictions/{task}-unseen-{n}.json") for n in candidates]
         found = results["robustness"][task]
         assert all(len(each["predictions"]) == 12 for each in kept)
         assert found["scores"] == [each["scores"]["rougeL"] for each in kept]
@@ -294,11 +292,11 @@ def test_results_hold_the_report_of_every_learned_task(short: tuple[Path, str]) 
 
 @pytest.mark.slow
 def test_prompts_held_out_are_neither_scored_nor_trained_with(short: tuple[Path, str]) -> None:
-    scored = {loss["index"] for loss in read_json(short[0] / "01-oldest/losses.json")}
+    scored = {loss["index"] for loss in value_of(short[0] / "01-oldest/losses.json")}
     assert scored == {0, 1, 2, 3}
     # With both its paraphrases held out, nothing is left to choose from.
     assert not (short[0] / "02-odd_one_out/losses.json").exists()
-    assert read_json(short[0] / "results.json")["chosen"]["odd_one_out"]["index"] == 0
+    assert value_of(short[0] / "results.json")["chosen"]["odd_one_out"]["index"] == 0
 
 
 @pytest.mark.slow
@@ -308,7 +306,7 @@ def test_the_summary_has_a_row_a_task_and_their_averages(short: tuple[Path, str]
     assert lines[start].endswith("share of them at 50 or more")
     heading, *rows = [line.split() for line in lines[start + 1 : start + 5]]
     assert heading == ["task", "prompts", "mean", "deviation", "worst", "best", "share"]
-    results = read_json(short[0] / "results.json")
+    results = value_of(short[0] / "results.json")
     expected = [*results["robustness"].items(), ("average", results["robustness_averages"])]
     for row, (name, values) in zip(rows, expected, strict=True):
         counted = [str(values["n"])] if "n" in values else []
@@ -325,7 +323,7 @@ def test_the_plan_counts_the_answers_of_a_run(tmp_path: Path, method: str) -> No
     assert all(candidate.index for candidate in results.chosen.values())
     answered: Counter[str] = Counter()
     for path in (tmp_path / "run").glob("*/predictions/*.json"):
-        answered[path.name.split("-")[0]] += len(read_json(path)["predictions"])
+        answered[path.name.split("-")[0]] += len(value_of(path)["predictions"])
     chosen = "" if method == "zero" else "up to "
     assert planned(*settings) == {task: f"{chosen}{count}" for task, count in answered.items()}
     last = {"lorainc": "02-odd_one_out", "joint": "01-joint", "zero": "00-zero-shot"}[method]

@@ -11,7 +11,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.hub import EMBEDDED, locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
-from sapo_lite.support.files import NAME, verify_checksums, write_checksums
+from sapo_lite.support.checksums import NAME, verify_checksums, write_checksums
 from sapo_lite.support.shipped import shipped
 
 every_backbone = pytest.mark.parametrize("name", EMBEDDED)

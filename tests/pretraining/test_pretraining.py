@@ -27,7 +27,7 @@ from pretraining.pretrain import export, pretrain
 from pretraining.pretrainer import Plan, Pretraining
 from pretraining.twin import as_llama
 from sapo_lite.model.batching import padded
-from sapo_lite.support.files import verify_checksums
+from sapo_lite.support.checksums import verify_checksums
 
 TINY: dict[str, Any] = {
     "hidden_size": 16,

@@ -1,7 +1,6 @@
 """Probes of real runs in the lab: what they measure is what the run would do next, and they can be killed."""
 
 import io
-import json
 import signal
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from rich.console import Console
 
 from forked import Program, run_program
+from kept import value_of
 from sapo_lite.errors import RunFolderError
 from sapo_lite.probe.results import ProbeResults, read_probe
 from sapo_lite.probe.run import Measure, probe_run
@@ -97,8 +97,8 @@ def test_the_candidate_that_the_run_takes_ends_as_the_run_does(tmp_path: Path, s
         assert list(training.scores[kind].values()) == after
     if "prompt.strategy=sapo" in settings:
         assert min(found.candidates, key=lambda one: one.loss).index == chosen
-        scored = json.loads((tmp_path / "run/02-odd_one_out/losses.json").read_text())
-        assert json.loads((tmp_path / "probe/losses.json").read_text()) == scored
+        scored = value_of(tmp_path / "run/02-odd_one_out/losses.json")
+        assert value_of(tmp_path / "probe/losses.json") == scored
 
 
 def test_every_training_starts_from_the_same_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from scipy.stats import chisquare
 
+from kept import value_of
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.learning.methods import METHODS
@@ -28,7 +29,6 @@ from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ModelConfig, ParaphraseConfig, load_recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run import pipeline
-from sapo_lite.support.files import read_json
 from sapo_lite.types import Task
 from small import small_run
 from tiny import FAMILIES, adapter_config, fill_blocks
@@ -450,8 +450,8 @@ def test_a_run_with_self_loads_the_backbone_once_and_goes_on_with_the_originals(
     assert "paraphrasing with self" in shown
     for name in ("oldest", "odd_one_out"):
         assert f"note: {name}: 0 of the 3 paraphrases asked for" in shown
-        saved = read_json(tmp_path / "run/candidates" / f"{name}.json")
+        saved = value_of(tmp_path / "run/candidates" / f"{name}.json")
         assert [candidate["origin"] for candidate in saved["candidates"]] == ["original"]
         assert len(saved["rejected"]) == 3
-    assert read_json(tmp_path / "run/01-oldest/stage.json")["choices"]["oldest"]["chosen"]["index"] == 0
+    assert value_of(tmp_path / "run/01-oldest/stage.json")["choices"]["oldest"]["chosen"]["index"] == 0
     assert {wording.index for wording in results.chosen.values()} == {0}

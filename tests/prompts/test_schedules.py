@@ -1,6 +1,5 @@
 """Prompt schedules: decisions during training, made once, and the prompts after training."""
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kept import value_of
 from sapo_lite.errors import RunFolderError
 from sapo_lite.prompts.choice import Choice
 from sapo_lite.prompts.losses import CandidateLoss
@@ -32,12 +32,17 @@ def fails(*_: object) -> float:
     raise AssertionError("this was decided before")
 
 
+def kept_in(folder: Path) -> TrainingContext:
+    """The folder keeps the decisions; nothing is rescored."""
+    return TrainingContext(folder / "wordings.json", "wordings", list, 0.0, 1, lambda _: None)
+
+
 def adversarial(folder: Path, draws: int = 3, hold: int = 4) -> Adversarial:
-    return Adversarial(POOL, draws=draws, hold=hold, seed="7/task", record=folder / "wordings.json")
+    return Adversarial(POOL, draws=draws, hold=hold, seed="7/task", training=kept_in(folder))
 
 
 def recorded(folder: Path) -> list[dict]:
-    return json.loads((folder / "wordings.json").read_text())
+    return value_of(folder / "wordings.json")
 
 
 # --- adversarial
@@ -113,7 +118,8 @@ class Rescorer:
         self.rescorings: list[Rescoring] = []
         self._scores = iter(scores)
         training = TrainingContext(
-            folder / "wordings.json", lambda: next(self._scores), resolution, epochs, self.rescorings.append
+            *(folder / "wordings.json", "wordings", lambda: next(self._scores)),
+            *(resolution, epochs, self.rescorings.append),
         )
         self.schedule = Rescored(POOL, POOL[2], training)
 

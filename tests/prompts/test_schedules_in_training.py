@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from kept import value_of
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rows import RowBatcher
@@ -210,13 +211,13 @@ def test_the_hardest_candidate_for_the_model_as_it_is_when_a_hold_begins_is_on_a
     for _ in range(2 if die_at else 1):
         backbone = make_backbone("qwen3")
         adapter = started(backbone)
-        adversarial = Adversarial(POOL, draws=3, hold=3, seed="2", record=tmp_path / "wordings.json")
+        adversarial = Adversarial(POOL, draws=3, hold=3, seed="2", training=kept_in(tmp_path))
         schedule = CheckedByHand(adversarial, backbone, rows, losses)
         with contextlib.suppress(Killed):
             learn(backbone, adapter, how, tmp_path, TrainingSet(TASK, rows, schedule), on_step=on_step)
     if die_at:
         del losses[4:5]  # the fifth step was taken twice, from the checkpoint after the fourth
-    decisions = json.loads((tmp_path / "wordings.json").read_text())
+    decisions = value_of(tmp_path / "wordings.json")
     assert [decision["hold"] for decision in decisions] == [0, 1, 2]
     for decision in decisions:
         current = losses[decision["step"]]
@@ -231,8 +232,13 @@ def test_the_hardest_candidate_for_the_model_as_it_is_when_a_hold_begins_is_on_a
 # --- interruption
 
 
+def kept_in(folder: Path) -> TrainingContext:
+    """The folder keeps the decisions; nothing is rescored."""
+    return TrainingContext(folder / "wordings.json", "wordings", list, 0.0, 1, lambda _: None)
+
+
 def adversarial_for(_: Backbone, folder: Path) -> PromptSchedule:
-    return Adversarial(POOL, draws=3, hold=4, seed="2", record=folder / "wordings.json")
+    return Adversarial(POOL, draws=3, hold=4, seed="2", training=kept_in(folder))
 
 
 def rescored_for(backbone: Backbone, folder: Path) -> PromptSchedule:
@@ -243,9 +249,7 @@ def rescored_for(backbone: Backbone, folder: Path) -> PromptSchedule:
         return score(backbone, task, POOL, examples=60)
 
     worst = max(scores(), key=lambda s: s.token_mean).index
-    return Rescored(
-        POOL, POOL[worst], TrainingContext(folder / "wordings.json", scores, 0.0, 1, lambda _: None)
-    )
+    return Rescored(POOL, POOL[worst], replace(kept_in(folder), rescore=scores))
 
 
 @pytest.mark.parametrize(("family", "kind"), [("llama", adversarial_for), ("qwen3", rescored_for)])

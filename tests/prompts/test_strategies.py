@@ -58,7 +58,7 @@ def not_asked() -> list[CandidateLoss]:
 
 
 # For schedules that measure losses; no test here makes them do so.
-LATER = TrainingContext(Path("not-there.json"), not_asked, 0.0, 1, lambda _: None)
+LATER = TrainingContext(Path("not-there.json"), "wordings", not_asked, 0.0, 1, lambda _: None)
 
 
 def chosen_by(

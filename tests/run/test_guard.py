@@ -1,7 +1,6 @@
 """The guard: a run of the lab that forgets is warned of, stopped, or learned again. Real runs, real kills."""
 
 import filecmp
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from test_resume import assert_same_bytes, files, kill_when
 
+from kept import value_of
 from sapo_lite.cli import main
 from sapo_lite.errors import GuardError, RecipeError
 from sapo_lite.recipe import load_recipe
@@ -37,7 +37,7 @@ RETRY = (*FORGETS, "guard.on=retry", "adapter.replay_share=0.5")
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 @pytest.fixture(scope="module")

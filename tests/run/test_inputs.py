@@ -1,6 +1,5 @@
 """Inputs of a run besides its recipe and data: identified by content, and bound to the run folder."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kept import put
 from sapo_lite.errors import RunFolderError
 from sapo_lite.model.identity import model_identity
 from sapo_lite.prompts.sources.backbone import OwnModel
@@ -199,12 +199,12 @@ def test_a_number_format_that_the_recipe_names_is_no_choice(tmp_path: Path) -> N
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     about = {"recipe": {"seed": 0}, "data": {"yes": "data"}, "inputs": {}}
     with RunFolder(tmp_path / "run") as folder:
-        for version, found in (({}, "none"), ({"format": 3}, "3")):
-            (folder.path / "recipe.json").write_text(json.dumps(version | about))
+        for version, found in (({}, "none"), ({"format": 2}, "2")):
+            put(folder.path / "recipe.json", version | about)
             with pytest.raises(RunFolderError) as refused:
                 bind(folder, {})
             assert str(refused.value) == (
                 f"{folder.path / 'recipe.json'} was written by another version of sapo-lite: expected format "
-                f"2, found {found}. Use the version that wrote it, or run the recipe again into another "
+                f"3, found {found}. Use the version that wrote it, or run the recipe again into another "
                 "folder."
             )

@@ -1,7 +1,6 @@
 """The test matrix of real runs: every kind of prompt right after learning and at the end, and retention."""
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from rich.console import Console
 from test_resume import assert_same_bytes, kill_when
 
+from kept import put, value_of
 from made_runs import made_results, two_tasks
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RecipeError, RunFolderError
@@ -42,7 +42,7 @@ def shown(results: Results, folder: Path, width: int) -> str:
 
 def answers(run: Path, stage: int, task: str, kind: str) -> Any:
     (file,) = run.glob(f"{stage:02d}-*/predictions/{task}-{kind}.json")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return value_of(file)
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,10 @@ def test_another_choice_of_the_other_run_is_noticed(fixed: Path, worst: Path) ->
     assert finished_results(recipe, fixed) == read_results(fixed)
     file = worst / "results.json"
     before = file.read_text(encoding="utf-8")
-    content = json.loads(before)
+    content = value_of(file)
     content["chosen"]["mood"]["text"] += " Please."
     try:
-        file.write_text(json.dumps(content))
+        put(file, content)
         with pytest.raises(RunFolderError, match=rf"{OTHER_RUN} has changed \(prompts\)"):
             finished_results(recipe, fixed)
     finally:
@@ -208,9 +208,9 @@ def test_an_other_run_needs_the_matrix() -> None:
 
 def changed(key: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     def apply(run: Path) -> None:
-        content = json.loads((run / "results.json").read_text(encoding="utf-8"))
+        content = value_of(run / "results.json")
         content[key] = change(content[key])
-        (run / "results.json").write_text(json.dumps(content))
+        put(run / "results.json", content)
 
     return apply
 

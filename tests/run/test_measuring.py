@@ -1,12 +1,12 @@
 """Runs that compare candidates on the untrained backbone, or by another indicator than loss."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kept import value_of
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.reuse import copy_pieces, sources_of
 from sapo_lite.data.tasks import load_sequence
@@ -30,7 +30,7 @@ BASE = ("prompt.state=base", "scoring.race=false", "training.learning_rate=0.01"
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def pool_of(run: Path, key: str) -> list[Candidate]:

@@ -1,12 +1,12 @@
 """The recipes for SmolLM2 at a tiny size: its real weights on real rows, and what their headers promise."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from forked import run_program
+from kept import value_of
 from sapo_lite.recipe import load_recipe, recipe_text
 from small import command
 
@@ -37,11 +37,11 @@ def test_smollm2_learns_a_real_task_with_the_recipe(
     run = tmp_path / "run"
     done = run_program(command("run", name, "--data", benchmarks, "--out", run, "--plain", *flags))
     assert done.returncode == 0, done.stderr
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    results = value_of(run / "results.json")
     before, after = results["matrices"]["chosen"]["rougeL"]
     assert all(0 <= score <= 100 for score in (*before, *after))
     (stage,) = run.glob("01-*")
-    losses = json.loads((stage / "losses.json").read_text(encoding="utf-8"))
+    losses = value_of(stage / "losses.json")
     (lesson,) = results["lessons"]
     assert losses
     assert lesson

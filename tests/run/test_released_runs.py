@@ -1,12 +1,12 @@
 """Runs with switches of the released code, and what the cells of a comparison read."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kept import value_of
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.chat import ChatFormat
@@ -23,7 +23,7 @@ THREE = ["sequence.tasks=['oldest','odd_one_out','stars']", "training.epochs=1"]
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def candidates_of(run: Path, task: str) -> list[Candidate]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kept import put, value_of
 from made_runs import made_run, two_tasks
 from sapo_lite import read_results
 from sapo_lite.data.check.finding import Finding
@@ -22,6 +23,7 @@ from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
 from sapo_lite.prompts.schedules import Rescoring
 from sapo_lite.run.results import AnswersRewritten, Results, write_results
 from sapo_lite.run.stage_folder import Stage, StageRecord
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.types import Candidate
 
 CANDIDATE = Candidate(2, 'say {} "so"\n答案', "builtin")
@@ -79,9 +81,9 @@ def test_a_file_that_does_not_fit_is_one_sentence_that_names_it_and_says_what_to
     folder: Path, change: Callable[[dict[str, Any]], Any], said: str
 ) -> None:
     write_results(folder, full(read_results(folder)))
-    content = json.loads((folder / "results.json").read_text())
+    content = value_of(folder / "results.json")
     change(content)
-    (folder / "results.json").write_text(json.dumps(content))
+    put(folder / "results.json", content)
     with pytest.raises(RunFolderError) as refused:
         read_results(folder)
     assert str(refused.value).startswith(f"{folder / 'results.json'}: {said}")
@@ -117,13 +119,13 @@ def test_a_folder_without_results_is_refused(folder: Path, tmp_path: Path) -> No
 def test_the_record_of_a_stage_is_read_as_it_was_written(tmp_path: Path) -> None:
     choice = Choice("sapo", CANDIDATE, 0.5, 0.75, MARGIN, 16, False, 8, True)
     record = StageRecord({"stars": choice}, {"chosen": [{"rougeL": 100 / 3}, {"rougeL": 0.0}]})
-    stage = Stage(tmp_path)
+    stage = Stage(tmp_path, of="stage")
     assert not stage.done
     assert stage.finish(record) == stage.record == record
     assert stage.done
-    content = json.loads((tmp_path / "stage.json").read_text())
+    content = value_of(tmp_path / "stage.json")
     del content["choices"]["stars"]["certainty"]["runner_up"]["mean"]
-    (tmp_path / "stage.json").write_text(json.dumps(content))
+    write_checked(tmp_path / "stage.json", content, stage.place_of("stage.json"))
     with pytest.raises(RunFolderError) as refused:
         _ = stage.record
     key = "choices.stars.certainty.runner_up.mean"
@@ -136,14 +138,14 @@ def test_values_of_a_stage_are_read_strictly(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
     found = Evaluation(["five", "答案"], {"rougeL": 100 / 3})
     assert stage.cached_as(Evaluation, "predictions/stars-chosen", lambda: asdict(found)) == found
-    stage.file("predictions/stars-chosen").write_text('{"predictions": ["five"]}')
+    stage.write("predictions/stars-chosen", {"predictions": ["five"]})
     with pytest.raises(
         RunFolderError, match=r"stars-chosen\.json: expected the key scores, found none\. Delete"
     ):
         stage.cached_as(Evaluation, "predictions/stars-chosen", lambda: asdict(found))
     losses = [CandidateLoss(0, (1 / 3, 1e-17), (2, 1), (0, 5), 4, "batch_mean")]
     assert stage.cached_as(list[CandidateLoss], "losses", lambda: scores_to_json(losses)) == losses
-    stage.file("losses").write_text('[{"index": 0}]')
+    stage.write("losses", [{"index": 0}])
     with pytest.raises(RunFolderError, match=r"losses\.json: expected the key 0\.nll_sum, found none"):
         stage.cached_as(list[CandidateLoss], "losses", lambda: None)
 

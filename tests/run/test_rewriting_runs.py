@@ -1,7 +1,6 @@
 """Whole runs with rewritten answers: their files and reports; nothing else of a run changes."""
 
 import filecmp
-import json
 import signal
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from forked import Program, run_program
+from kept import value_of
 from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC
 from sapo_lite.learning.rewriting import Rewriting
 from small import small_command, small_run
@@ -29,7 +29,7 @@ VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forked import run_program
+from kept import put, value_of
 from sapo_lite import load_recipe, read_results, run_recipe
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError, SapoLiteError
@@ -27,7 +28,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def times(folder: Path) -> dict[Path, int]:
@@ -179,7 +180,7 @@ def test_the_record_of_a_finished_stage_is_read_when_a_run_goes_on(finished: Pat
     assert (out / "results.json").read_bytes() == whole
     assert not (out / "01-oldest/predictions").exists()
     record["choices"]["oldest"]["chosen"]["index"] = 9
-    (out / "01-oldest/stage.json").write_text(json.dumps(record), encoding="utf-8")
+    put(out / "01-oldest/stage.json", record)
     (out / "results.json").unlink()
     with pytest.raises(RunFolderError, match="as the choice of oldest, found #9"):
         small_run(out)
@@ -197,7 +198,7 @@ def test_changed_data_is_refused_and_the_task_named(finished: Path) -> None:
     recipe["data"]["oldest"] = "0" * 64
     changed = finished.parent / "changed"
     changed.mkdir()
-    (changed / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    put(changed / "recipe.json", recipe)
     with pytest.raises(RunFolderError, match="the data of oldest has changed"):
         small_run(changed)
 

@@ -1,6 +1,5 @@
 """Strategies with prompt schedules, in whole runs."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from kept import put, value_of
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
 from sapo_lite.learning.methods import METHODS
@@ -31,7 +31,7 @@ RESCORED = ("prompt.rescore=epoch",)
 
 
 def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def shown_summary(results: Results) -> str:
@@ -178,7 +178,7 @@ def test_a_prompt_that_turns_out_worse_is_changed_and_the_task_tested_with_the_n
     for loss in losses:
         loss["nll_sum"] = [100 - nll for nll in loss["nll_sum"]]
     (tmp_path / "false/01-odd_one_out").mkdir()
-    (tmp_path / "false/01-odd_one_out/losses.json").write_text(json.dumps(losses))
+    put(tmp_path / "false/01-odd_one_out/losses.json", losses)
 
     asked: list[str] = []
     encode = ChatFormat.encode_prompts

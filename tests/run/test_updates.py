@@ -1,6 +1,5 @@
 """Runs record how large the update of every stage is, and with a switch the gradient before it."""
 
-import json
 import math
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kept import put, value_of
 from sapo_lite.run.results import Results, read_results
 from small import small_run
 
@@ -47,7 +47,7 @@ def test_the_update_of_a_lesson_is_the_norm_of_its_block_in_the_saved_adapter(
         assert found.update > 0
         assert found.gradient_norm is not None
         assert found.gradient_norm > 0
-        assert json.loads((run / stage / "gradient.json").read_text()) == found.gradient_norm
+        assert value_of(run / stage / "gradient.json") == found.gradient_norm
 
 
 @pytest.mark.slow
@@ -76,9 +76,9 @@ def test_tasks_that_are_learned_together_have_one_update(tmp_path: Path) -> None
 def test_a_stage_that_an_earlier_version_finished_has_no_update(tmp_path: Path) -> None:
     small_run(tmp_path, *FIXED)
     record = tmp_path / "01-oldest/stage.json"
-    content = json.loads(record.read_text())
+    content = value_of(record)
     del content["update"]
-    record.write_text(json.dumps(content))
+    put(record, content)
     (tmp_path / "results.json").unlink()
     results, _ = small_run(tmp_path, *FIXED)
     assert list(results.updates) == ["odd_one_out"]

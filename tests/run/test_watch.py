@@ -1,12 +1,12 @@
 """Runs that watch: tested at every stage, never trained, no column of R."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from kept import put, value_of
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import RunFolderError
 from sapo_lite.recipe import load_recipe
@@ -38,7 +38,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, st
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def test_a_watched_task_of_a_suite_has_no_training_rows() -> None:
@@ -114,7 +114,7 @@ def test_scores_of_something_else_that_was_watched_are_refused(
     path = out / "02-odd_one_out/stage.json"
     record = read(path)
     del record["watched"]["general"]
-    path.write_text(json.dumps(record))
+    put(path, record)
     with pytest.raises(RunFolderError, match=r"watched \(mood, general\), found mood"):
         small_run(out, *WATCH)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kept import value_of
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.data.tasks import load_sequence
@@ -47,7 +48,7 @@ class Counted:
 
     def read_answers(self, run: Path) -> None:
         for path in run.glob("*/predictions/*.json"):
-            found = json.loads(path.read_text(encoding="utf-8"))["predictions"]
+            found = value_of(path)["predictions"]
             self.answers[int(path.parts[-3][:2]), path.name.split("-")[0].removesuffix(".json")] += len(found)
 
 
@@ -152,7 +153,7 @@ def check(run: Path, found: Counted, *settings: str) -> None:
     tasks, plan = load_sequence(recipe.sequence), planned(*settings)
     results, _ = small_run(run, *settings)
     found.read_answers(run)
-    pools = [json.loads(path.read_text(encoding="utf-8")) for path in run.glob("candidates/[!.]*.json")]
+    pools = [value_of(path) for path in run.glob("candidates/[!.]*.json")]
     assert sum(len(pool["candidates"]) - 1 for pool in pools) == plan.total.prompts
     done = (found.rollouts, found.steps, found.rows, found.gradients)
     total = plan.total
@@ -192,7 +193,7 @@ def without_an_instruction(folder: Path) -> tuple[str, ...]:
     """Settings of the lab's data, the first task's instruction taken away."""
     shutil.copytree(ROOT / "data/lab", folder / "lab")
     file = folder / "lab/instructions.json"
-    about = json.loads(file.read_text(encoding="utf-8"))
+    about = value_of(file)
     about["oldest"]["instruction"] = ""
     file.write_text(json.dumps(about))
     return (f"sequence.data={folder}",)

@@ -18,7 +18,7 @@ from typing import Any
 
 from sapo_lite.errors import DataError
 from sapo_lite.probe.results import ProbeResults
-from sapo_lite.support.typed_json import read_typed
+from sapo_lite.support.typed_json import read_plain
 
 BASELINE, METHOD = "fixed", "sapo"  # the variant that others are compared with, and the one in question
 LEAST_SEEDS = 3  # fewer allow tables, and no conclusion
@@ -121,7 +121,7 @@ def read_study(folder: Path) -> Study:
         runs=sorted(read, key=lambda run: (run.adapter, run.seed)),
         repeats=[_run(_json(path)) for path in _files(folder, "repeats")],
         probes=sorted(
-            (read_typed(path, ProbeResults, version="schema_version") for path in probes),
+            (read_plain(path, ProbeResults, version="schema_version") for path in probes),
             key=lambda p: (p.seed, p.learned),
         ),
         crossed=[_crossed(_json(path)) for path in _files(folder, "crossed")],
