@@ -13,11 +13,11 @@ NAME = "SHA256SUMS"
 def write_checksums(folder: Path, names: Sequence[str] | None = None, of: str = "") -> None:
     """Write `SHA256SUMS` of files into their folder, once all of them are on the disk.
 
-    names: of the files; by default all of the folder
+    names: of the files; by default all of the folder but documents for people (*.md)
     of: what the folder is of, which is written as a comment: a folder put in another's place is noticed
     """
     if names is None:
-        names = [path.name for path in folder.iterdir() if path.is_file() and path.name != NAME]
+        names = list(_read(folder))
     for name in names:
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
@@ -56,8 +56,13 @@ def changed_file(folder: Path, of: str) -> str | None:
         return NAME
     if first != f"# {of}" or not expected:
         return NAME
-    there = {path.name for path in folder.iterdir() if path.is_file()} - {NAME}
+    there = _read(folder)
     changed = [
         name for name, digest in expected.items() if name not in there or sha256(folder / name) != digest
     ]
     return next(iter([*changed, *sorted(there - expected.keys())]), None)
+
+
+def _read(folder: Path) -> set[str]:
+    """Names of the files of a folder that programs read."""
+    return {path.name for path in folder.iterdir() if path.is_file() and path.suffix != ".md"} - {NAME}

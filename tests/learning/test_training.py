@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -512,7 +513,12 @@ def checkpoints(folder: Path) -> list[str]:
 
 # What is left when training dies in a step: nothing, the first checkpoint, the first while the second
 # is due, the second; and the step that the next process then begins with.
-LEFT = {1: ([], 1), 3: (["checkpoint-2"], 3), 4: (["checkpoint-2"], 3), 5: (["checkpoint-4"], 5)}
+LEFT = {
+    1: ([], 1),
+    3: (["checkpoint-2"], 3),
+    4: (["checkpoint-2"], 3),
+    5: (["checkpoint-2", "checkpoint-4"], 5),
+}
 
 
 @pytest.mark.parametrize("micro", [2, 8])
@@ -600,26 +606,68 @@ def test_training_killed_twice_ends_bit_identical(interrupted: Callable[..., Blo
     assert identical(weights(interrupted("killed")), expected)
 
 
-@pytest.mark.parametrize("torn", [False, True])
-def test_a_partial_checkpoint_is_ignored(
-    interrupted: Callable[..., BlockAdapter], tmp_path: Path, torn: bool
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("scheduler.pt", Path.unlink),  # the Trainer itself would go on with another learning rate
+        ("optimizer.pt", Path.unlink),
+        ("optimizer.pt", flip),
+        ("rng_state.pth", lambda path: os.truncate(path, 100)),
+        ("adapter_model.safetensors", lambda path: path.write_bytes(b"")),
+        ("trainer_state.json", lambda path: path.write_text("null")),
+        ("SHA256SUMS", Path.unlink),  # killed before the checkpoint was whole
+    ],
+)
+def test_a_checkpoint_that_is_not_as_it_was_written_gives_way_to_the_one_before(
+    interrupted: Callable[..., BlockAdapter], tmp_path: Path, name: str, damage: Callable[[Path], object]
 ) -> None:
     expected = weights(interrupted("whole"))
-    for name, die_at in (("killed", 5), ("older", 3)):
-        with pytest.raises(Killed):
-            interrupted(name, die_at)
-    folder = tmp_path / "killed" / "checkpoints"
-    shutil.copytree(tmp_path / "older" / "checkpoints" / "checkpoint-2", folder / "checkpoint-2")
-    # The Trainer writes the state last, so it is missing where anything is, or torn itself.
-    state = folder / "checkpoint-4" / "trainer_state.json"
-    if torn:
-        state.write_text(state.read_text()[: state.stat().st_size // 2])
-    else:
-        state.unlink()
+    with pytest.raises(Killed):
+        interrupted("killed", 5)
+    damage(tmp_path / "killed/checkpoints/checkpoint-4" / name)
     steps: list[Step] = []
     adapter = interrupted("killed", steps=steps)
     assert steps[0].number == 3
     assert identical(weights(adapter), expected)
+
+
+def test_a_checkpoint_of_another_stage_is_not_taken(
+    interrupted: Callable[..., BlockAdapter], tmp_path: Path
+) -> None:
+    expected = weights(interrupted("whole"))
+    with pytest.raises(Killed):
+        interrupted("other", 5)
+    shutil.copytree(tmp_path / "other/checkpoints", tmp_path / "here/checkpoints")
+    steps: list[Step] = []
+    assert identical(weights(interrupted("here", steps=steps)), expected)
+    assert steps[0].number == 1
+
+
+def test_what_a_checkpoint_holds_is_read_without_running_any_pickled_code(
+    interrupted: Callable[..., BlockAdapter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Killed):
+        interrupted("killed", 3)
+    names = {path.name for path in (tmp_path / "killed/checkpoints/checkpoint-2").iterdir()}
+    assert names == {
+        *("adapter_config.json", "adapter_model.safetensors", "README.md", "trainer_state.json"),
+        *("optimizer.pt", "scheduler.pt", "rng_state.pth", "SHA256SUMS"),
+    }
+    load, asked = torch.load, []
+
+    def watched(*args: Any, **options: Any) -> Any:
+        asked.append(options.get("weights_only"))
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    interrupted("killed")
+    assert asked == [True] * 3
 
 
 def test_without_a_complete_checkpoint_training_starts_over(
