@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.checkpoints import latest_checkpoint
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.trainer import Step, logarithmic_warmup, train
 from sapo_lite.model.attention import PackLayout
@@ -22,6 +23,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow
 from sapo_lite.prompts.schedules import RandomSchedule
 from sapo_lite.recipe import TrainingConfig
+from sapo_lite.support.checksums import write_checksums
 from sapo_lite.types import TrainingRow, TrainingSet
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task
 
@@ -683,15 +685,15 @@ def test_without_a_complete_checkpoint_training_starts_over(
 
 
 def test_the_newest_checkpoint_is_found_by_number(tmp_path: Path) -> None:
-    from sapo_lite.learning.trainer import _latest_checkpoint
-
-    for step in (2, 10, 9):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    found = _latest_checkpoint(tmp_path)
-    assert found is not None
-    assert Path(found).name == "checkpoint-10"
-    assert _latest_checkpoint(tmp_path / "nowhere") is None
+    folder = tmp_path / "01-stars/checkpoints"
+    for step in ("2", "10", "9", "x"):
+        checkpoint = folder / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "trainer_state.json").write_text("{}")
+        write_checksums(checkpoint, of="01-stars")
+    (folder / "checkpoint-11").symlink_to(folder / "checkpoint-2")
+    assert latest_checkpoint(folder) == str(folder / "checkpoint-10")
+    assert latest_checkpoint(tmp_path / "nowhere") is None
 
 
 def test_no_checkpoint_is_written_unless_asked_for(make_backbone: MAKE, tmp_path: Path) -> None:
