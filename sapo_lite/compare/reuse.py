@@ -28,8 +28,10 @@ from sapo_lite.recipe import flat
 from sapo_lite.recipe.needs import needs_of
 from sapo_lite.run import paths
 from sapo_lite.run.binding import Binding, Inputs, is_run, read_binding
+from sapo_lite.run.faults import faults
 from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.stage_folder import Stage
+from sapo_lite.support.checked_json import is_whole
 
 Item = TypeVar("Item")
 
@@ -160,9 +162,9 @@ def _pools(run: Path) -> dict[str, bytes]:
 def _copy(source: Path, target: Path) -> bool:
     """Copy a folder or a file by way of a temporary name. Returns whether it was copied.
 
-    An existing target is kept.
+    An existing target is kept, and what is damaged is not copied.
     """
-    if target.exists() or not source.exists():
+    if target.exists() or not source.exists() or not _whole(source):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
@@ -173,3 +175,10 @@ def _copy(source: Path, target: Path) -> bool:
         shutil.copy2(source, partial)
     partial.rename(target)
     return True
+
+
+def _whole(source: Path) -> bool:
+    """Whether a folder of a run, or a file in one, is as the run wrote it."""
+    if source.is_dir():
+        return not faults(Stage(source))
+    return is_whole(source, Stage(source.parent).place_of(source.stem))

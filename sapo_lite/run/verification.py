@@ -12,20 +12,18 @@ from pathlib import Path
 from sapo_lite.errors import RunFolderError
 from sapo_lite.run import paths
 from sapo_lite.run.binding import read_binding
+from sapo_lite.run.faults import MISSING, OTHER, faults
 from sapo_lite.run.folder import RUN, USAGE
 from sapo_lite.run.guard import Decision, put_in_place
 from sapo_lite.run.results import is_finished
 from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.checked_json import is_whole
-from sapo_lite.support.checksums import NAME as SUMS
-from sapo_lite.support.checksums import changed_file
 from sapo_lite.support.files import sha256
 
 Notify = Callable[[str], None]
 
 _MEASURED = (paths.LOSSES, paths.INDICATOR)
 _ANSWERS = ("predictions", "watched")
-_OTHER, _MISSING = "is not as the run wrote it", "is missing"
 _FRESH = "or start over with --fresh"
 
 
@@ -39,9 +37,9 @@ def verify(run: Path, notify: Notify) -> None:
     """
     own = Stage(run, of=RUN)
     if own.has(USAGE) and not is_whole(own.file(USAGE), own.place_of(USAGE)):
-        _remove(own.file(USAGE), f"{paths.USAGE} {_OTHER}: the times of the run so far are lost", notify)
+        _remove(own.file(USAGE), f"{paths.USAGE} {OTHER}: the times of the run so far are lost", notify)
     if is_finished(run) and not is_whole(run / paths.RESULTS):
-        _remove(run / paths.RESULTS, f"{paths.RESULTS} {_OTHER}: it is made again", notify)
+        _remove(run / paths.RESULTS, f"{paths.RESULTS} {OTHER}: it is made again", notify)
     if is_finished(run):
         return
     _require_first_files(run)
@@ -68,31 +66,9 @@ def _require_first_files(run: Path) -> None:
                 if folder is pools
                 else ""
             )
-            raise RunFolderError(f"{file} {_OTHER}.{edited} Else put it back, {_FRESH}.")
+            raise RunFolderError(f"{file} {OTHER}.{edited} Else put it back, {_FRESH}.")
     if missing := next((name for name in made if name not in there), None):
-        raise RunFolderError(f"{run / missing} {_MISSING}. Put it back, {_FRESH}.")
-
-
-def faults(stage: Stage) -> dict[str, str]:
-    """What is wrong with the files of a stage, by path in its folder."""
-    found = {
-        file.relative_to(stage.path).as_posix(): _OTHER
-        for file in stage.cached_files()
-        if not is_whole(file, stage.place_of(file.relative_to(stage.path).with_suffix("").as_posix()))
-    }
-    if stage.has(USAGE) and not is_whole(stage.file(USAGE), stage.place_of(USAGE)):
-        found[paths.USAGE] = _OTHER
-    if stage.adapter.exists() and (file := changed_file(stage.adapter, stage.place)):
-        found[paths.ADAPTER] = f"{_OTHER} ({file})"
-    if not stage.done:
-        return found
-    if not is_whole(stage.path / paths.STAGE, stage.place_of(paths.STAGE)):
-        return found | {paths.STAGE: _OTHER}
-    for name, digest in stage.record.files.items():
-        path = stage.path / name
-        if not path.exists() or sha256(path) != digest:
-            found.setdefault(name.removesuffix(f"/{SUMS}"), _OTHER if path.exists() else _MISSING)
-    return found
+        raise RunFolderError(f"{run / missing} {MISSING}. Put it back, {_FRESH}.")
 
 
 def _verify_stage(stage: Stage, *, built_on: bool, notify: Notify) -> None:
@@ -103,9 +79,9 @@ def _verify_stage(stage: Stage, *, built_on: bool, notify: Notify) -> None:
         _verify_retries(stage, notify)
     found = faults(stage)
     if built_on and not stage.done:
-        found.setdefault(paths.STAGE, _MISSING)
+        found.setdefault(paths.STAGE, MISSING)
     if (stage.done or built_on) and stage.path.name != paths.ZERO_SHOT and not stage.adapter.exists():
-        found[paths.ADAPTER] = _MISSING
+        found[paths.ADAPTER] = MISSING
     for name, fault in found.items():
         if _trained(name, stage):
             _learn_again(stage, name, fault, built_on=built_on, notify=notify)
@@ -144,7 +120,7 @@ def _verify_retries(stage: Stage, notify: Notify) -> None:
     retries = sorted(stage.path.glob(f"{paths.RETRY}*"))
     damaged = [bool(faults(Stage(path, of=stage.place))) for path in retries]
     for path in retries[damaged.index(True) :] if any(damaged) else []:
-        _remove(path, f"{stage.place}/{path.name} {_OTHER}: it is made again", notify)
+        _remove(path, f"{stage.place}/{path.name} {OTHER}: it is made again", notify)
 
 
 def _remove(path: Path, notice: str, notify: Notify) -> None:

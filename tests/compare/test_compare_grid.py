@@ -31,6 +31,7 @@ from sapo_lite.recipe.seeds import seeds_of
 from sapo_lite.run.binding import Binding, write_binding
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import inputs_of
+from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.workplan import Amount, Work, plan_of
 from small import SETTINGS, command
 
@@ -237,11 +238,12 @@ def test_zero_copies_and_is_not_copied_from() -> None:
     assert copied(alone, "fixed-zero-1") == {}
 
 
-def stage(run: Path, name: str, **files: str) -> None:
-    folder = run / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        (folder / f"{file}.json").write_text(text, encoding="utf-8")
+def stage(run: Path, name: str, *, finished: bool = False, **values: Any) -> None:
+    folder = Stage(run / name)
+    for value, content in values.items():
+        folder.write(value, content)
+    if finished:
+        folder.finish(StageRecord({}, {}))
 
 
 def contents(run: Path) -> dict[str, str]:
@@ -259,24 +261,44 @@ def begun(root: Path, name: str, *settings: str) -> Path:
 def test_finished_pieces_are_copied_and_others_are_not(tmp_path: Path) -> None:
     source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
     stage(source, "candidates", stars="a pool", mood="a pool")
-    stage(source, "00-zero-shot", predictions="[0]", stage="{}")
-    stage(source, "01-stars", losses="[1]", rewrites="{}")  # not finished
-    stage(source, "02-mood", stage="[2]")
+    stage(source, "00-zero-shot", predictions=[0], finished=True)
+    stage(source, "01-stars", losses=[1], rewrites={})  # not finished
+    stage(source, "02-mood", predictions=[0], finished=True)
     copy_pieces(path, [source, path, tmp_path / "never begun"])
-    expected = {name: text for name, text in contents(source).items() if name[:2] in ("ca", "00")}
-    assert contents(path) == {**expected, "01-stars/losses.json": "[1]"}
-    stage(source, "01-stars", stage="{}")
+    pieces = ("candidates/", "00-zero-shot/", "01-stars/losses")
+    assert contents(path) == {k: v for k, v in contents(source).items() if k.startswith(pieces)}
+    stage(source, "01-stars", finished=True)
     shutil.rmtree(path / "01-stars")
     copy_pieces(path, [source])
     assert contents(path) == {k: v for k, v in contents(source).items() if not k.startswith("02")}
+
+
+@pytest.mark.parametrize(
+    ("file", "not_copied"),
+    [
+        ("candidates/stars.json", {"candidates", "00-zero-shot", "01-stars"}),  # all depend on them
+        ("00-zero-shot/predictions.json", {"00-zero-shot"}),
+        ("00-zero-shot/stage.json", {"00-zero-shot"}),
+        ("01-stars/losses.json", {"01-stars"}),
+    ],
+)
+def test_what_is_damaged_is_not_copied(tmp_path: Path, file: str, not_copied: set[str]) -> None:
+    source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
+    stage(source, "candidates", stars="a pool")
+    stage(source, "00-zero-shot", predictions=[0], finished=True)
+    stage(source, "01-stars", losses=[1], finished=True)
+    (source / file).write_text((source / file).read_text()[:-9])
+    copy_pieces(path, [source])
+    whole = {"candidates", "00-zero-shot", "01-stars"}
+    assert {name.split("/")[0] for name in contents(path)} == whole - not_copied
 
 
 def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> None:
     scored, trained, path = (
         begun(tmp_path, f"{name}") for name in ("sapo-sequential", "sapo-lorainc", "sapo-olora")
     )
-    stage(scored, "01-stars", losses="[1]", stage="[1]")
-    stage(trained, "01-stars", losses="[1]", stage="[2]")
+    stage(scored, "01-stars", losses=[1], finished=True)
+    stage(trained, "01-stars", losses=[1], gradient=2.0, finished=True)
     copy_pieces(path, [scored, trained])
     assert contents(path) == contents(trained)
 
@@ -284,10 +306,11 @@ def test_a_whole_stage_comes_before_losses_of_somebody_else(tmp_path: Path) -> N
 def test_nothing_is_copied_from_other_candidates_data_inputs_or_settings(tmp_path: Path) -> None:
     source, path = begun(tmp_path, "sapo-lorainc"), begun(tmp_path, "sapo-olora")
     stage(source, "candidates", stars="a pool")
-    stage(source, "00-zero-shot", predictions="[0]", stage="{}")
+    stage(source, "00-zero-shot", predictions=[0], finished=True)
     stage(path, "candidates", stars="another pool")
+    before = contents(path)
     copy_pieces(path, [source])
-    assert contents(path) == {"candidates/stars.json": "another pool"}
+    assert contents(path) == before
     for number, changed in enumerate(("training.epochs=9", "seed=1", "evaluation.max_new_tokens=3")):
         other = begun(tmp_path / str(number), "sapo-lorainc", changed)
         copy_pieces(other, [source])
