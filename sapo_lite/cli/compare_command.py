@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
 from sapo_lite.cli.terminal import display, interruptible, wide_console
@@ -143,12 +142,13 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
     from sapo_lite.compare.folders import comparison_folder
     from sapo_lite.compare.progress import GridProgress
     from sapo_lite.report.compare_live import LiveGrid, PlainGrid
+    from sapo_lite.report.console import ForeignConsole
     from sapo_lite.report.export import write_comparison
     from sapo_lite.report.plain import plain_file
     from sapo_lite.run.paths import LOG
     from sapo_lite.support.library_logs import chatter_to
 
-    console = Console(file=sys.stderr)
+    console = ForeignConsole(sys.stderr)
     execution.check(plan, jobs, prompts)
     title = f"compare {plan.grid.name}"
     with (

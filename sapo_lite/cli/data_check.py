@@ -12,6 +12,7 @@ import typer
 from sapo_lite.cli.options import Data, Plain, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import BackboneError, SapoLiteError
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import many
 from sapo_lite.support.shipped import typed_path
 
@@ -67,7 +68,7 @@ def check(
                 progress.stage(f"checked {task.task}")
                 checked.append(task)
     except SapoLiteError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {visible(str(error))}", fg="red", err=True)
         raise typer.Exit(2) from None
     from sapo_lite.report.check_view import check_view
 

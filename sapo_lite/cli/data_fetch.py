@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sapo_lite.cli.options import Plain
-from sapo_lite.cli.terminal import working
+from sapo_lite.cli.terminal import show, working
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import many, one_of, quoted
 
@@ -36,6 +36,6 @@ def fetch(suite: _Suite, task: _Tasks = None, base_url: _BaseUrl = None, plain: 
     with working("data fetch", plain, then="the same command goes on where it stopped") as progress:
         done = fetch_suite(name, progress, tasks=task or (), base_url=base_url or BASE_URL)
     files = many(done.kept + done.fetched, "file")
-    typer.echo(
+    show(
         f"{done.folder}: {files} as published, {done.fetched} of them new. Recipes find them without --data."
     )

@@ -44,7 +44,7 @@ def show(
         first = list(examples[:rows])
         console.print(rows_view(one, part, len(examples), first, _read(loaded.model, one, first, notices)))
     for notice in dict.fromkeys(notices):
-        console.print(f"note: {notice}", markup=False, highlight=False)
+        console.print(f"note: {notice}")
 
 
 def _chosen(tasks: "Sequence[Task]", wanted: str | None) -> "list[Task]":

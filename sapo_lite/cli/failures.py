@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rich.console import Console
-
 from sapo_lite.errors import DataError, GuardError, RecipeError, SapoLiteError
+from sapo_lite.report.console import ForeignConsole
+from sapo_lite.support.foreign_text import visible
 
 DEBUG = "SAPO_LITE_DEBUG"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -41,7 +41,7 @@ _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD")
 def report(error: Exception) -> int:
     """Print an error to stderr, and return the exit code. With SAPO_LITE_DEBUG set, also its traceback."""
     if os.environ.get(DEBUG):
-        traceback.print_exception(error)
+        print(visible(_without_secrets("".join(traceback.format_exception(error)))), file=sys.stderr)
     match error:
         case GuardError():
             lines, code = [str(error)], 3
@@ -55,8 +55,8 @@ def report(error: Exception) -> int:
             lines, code = [_of_a_path(error)], 1
         case _:
             lines, code = list(_fault(error)), 1
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print("error: " + "\n".join(lines), style="red", markup=False)
+    console = ForeignConsole(sys.stderr, soft_wrap=True)
+    console.print("error: " + _without_secrets("\n".join(lines)), style="red")
     return code
 
 
@@ -92,8 +92,12 @@ def _versions() -> Iterator[str]:
 
 def _private(text: str) -> str:
     """The text without what environment variables call secret, and without the home folder's path."""
+    home = os.environ.get("HOME", "")
+    return _without_secrets(text).replace(home, "~") if len(home) > 1 else _without_secrets(text)
+
+
+def _without_secrets(text: str) -> str:
     for name, value in os.environ.items():
         if _SECRET.search(name.upper()) and len(value) >= 8:
             text = text.replace(value, "***")
-    home = os.environ.get("HOME", "")
-    return text.replace(home, "~") if len(home) > 1 else text
+    return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.terminal import wide_console
+from sapo_lite.cli.terminal import show, wide_console
 from sapo_lite.errors import ParaphraseError, SapoLiteError
 from sapo_lite.support.shipped import typed_path
 
@@ -54,7 +54,7 @@ def new(target: _Target, files: _Files, model: _Model = MODEL) -> None:
         target.unlink()
         raise
     _show(guesses, notices)
-    typer.echo(f"{target}: read it, then run it with `sapo-lite run {target}`", err=True)
+    show(f"{target}: read it, then run it with `sapo-lite run {target}`", err=True)
 
 
 def _paraphraser() -> str | None:
@@ -81,4 +81,4 @@ def _show(guesses: "Sequence[Guess]", notices: Sequence[str]) -> None:
     console = wide_console(sys.stdout)
     console.print(table)
     for notice in notices:
-        console.print(f"note: {notice}", markup=False, highlight=False)
+        console.print(f"note: {notice}")

@@ -13,6 +13,7 @@ from sapo_lite.cli.options import Data, Plain, Pull, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.sources import SOURCES
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import one_of, quoted
 from sapo_lite.support.shipped import typed_path
 
@@ -108,7 +109,7 @@ def paraphrase(
     for pool in pools:
         tables.print(pool_table(pool.task, pool.candidates, pool.rejected, accepted=accepted))
     if not on_stdout:
-        typer.echo(pools_to_text(pools), nl=False)
+        typer.echo(visible(pools_to_text(pools)), nl=False)
     if json_file is not None:
         write_json(json_file, candidates_file(pools))
 

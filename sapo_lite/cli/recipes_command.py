@@ -1,14 +1,17 @@
 """`sapo-lite recipes`."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from sapo_lite.cli.terminal import show as show_text
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.report.console import ForeignConsole
 from sapo_lite.support.shipped import typed_path
 
 _Name = Annotated[str, typer.Argument(help="Name of a shipped recipe.")]
@@ -25,8 +28,8 @@ def recipes(context: typer.Context) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for path in shipped_recipes():
-        table.add_row(f"[bold]{path.stem}[/]", describe(path))
-    Console().print(table)
+        table.add_row(Text(path.stem, style="bold"), describe(path))
+    ForeignConsole(sys.stdout).print(table)
 
 
 @recipes_app.command()
@@ -34,7 +37,7 @@ def show(name: _Name) -> None:
     """Print a shipped recipe."""
     from sapo_lite.recipe import recipe_text
 
-    typer.echo(recipe_text(name), nl=False)
+    show_text(recipe_text(name).removesuffix("\n"))
 
 
 @recipes_app.command()
@@ -55,4 +58,4 @@ def copy(
     if not target.parent.is_dir():
         raise SapoLiteError(f"{target}: expected the name of a file in a folder that exists.")
     shutil.copyfile(source, target)
-    typer.echo(f"{target}: run it with `sapo-lite run {target}`", err=True)
+    show_text(f"{target}: run it with `sapo-lite run {target}`", err=True)

@@ -64,7 +64,7 @@ def _print_plan(recipe: "Recipe", data: Path | None) -> None:
     tasks = load_run_tasks(recipe.sequence, data, notices.append)
     console.print(plan(recipe, tasks))
     for notice in [*notices, *as_notices(findings_of_examples(tasks, metrics=False))]:
-        console.print(f"note: {notice}", markup=False, highlight=False)
+        console.print(f"note: {notice}")
 
 
 def _run(

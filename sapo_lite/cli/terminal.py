@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import typer
-from rich.console import Console
 
 from sapo_lite.errors import SapoLiteError
+from sapo_lite.report.console import ForeignConsole
+from sapo_lite.support.foreign_text import escaped_json, visible
 
 if TYPE_CHECKING:
     from sapo_lite.report.live import LiveDisplay
@@ -28,16 +29,19 @@ def display(title: str, plain: bool) -> "LiveDisplay | PlainDisplay":
     from sapo_lite.report.plain import PlainDisplay
 
     if plain or not sys.stderr.isatty():
-        console = wide_console(sys.stderr)
-        return PlainDisplay(
-            Console(file=sys.stderr, no_color=True, force_terminal=False, width=console.width)
-        )
-    return LiveDisplay(Console(file=sys.stderr), title)
+        width = wide_console(sys.stderr).width
+        return PlainDisplay(ForeignConsole(sys.stderr, no_color=True, force_terminal=False, width=width))
+    return LiveDisplay(ForeignConsole(sys.stderr), title)
 
 
-def wide_console(file: TextIO) -> Console:
+def wide_console(file: TextIO) -> ForeignConsole:
     """A console for tables: as wide as the terminal, or 110 characters for pipes and files."""
-    return Console(file=file, width=None if file.isatty() or "COLUMNS" in os.environ else 110)
+    return ForeignConsole(file, width=None if file.isatty() or "COLUMNS" in os.environ else 110)
+
+
+def show(text: str, *, err: bool = False) -> None:
+    """Print a text with a line end, to stdout or stderr. Foreign text in it is shown, and never obeyed."""
+    typer.echo(visible(text), err=err)
 
 
 @contextlib.contextmanager
@@ -63,7 +67,7 @@ def interruptible(then: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        typer.echo(f"\ninterrupted: {then}", err=True)
+        show(f"\ninterrupted: {then}", err=True)
         raise typer.Exit(128 + (received or [signal.SIGINT])[0]) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, *alarm)
@@ -75,7 +79,7 @@ def stop_at_once(then: str, number: int) -> NoReturn:
     """End the process without any cleaning up."""
     show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):
-        os.write(2, f"{show_cursor}\ninterrupted: {then}\n".encode(errors="replace"))
+        os.write(2, f"{show_cursor}\ninterrupted: {visible(then)}\n".encode(errors="replace"))
     os._exit(128 + number)
 
 
@@ -101,6 +105,7 @@ def write_json(json_file: Path, text: str) -> None:
     Raises:
         SapoLiteError: the file cannot be written.
     """
+    text = escaped_json(text)
     if json_file == Path("-"):
         typer.echo(text, nl=False)
         return

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 from sapo_lite.data.readers import parse_json
 from sapo_lite.data.text_files import read_text
 from sapo_lite.errors import DataError
+from sapo_lite.support.folders import is_inside
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import cache_folder, shipped, typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import SequenceConfig
 
+_LONGEST_NAME = 255  # bytes
 PUBLISHED = "Fetch the published suites with `sapo-lite data fetch superni` or `sapo-lite data fetch trace`"
 _INDEX = "instructions.json"
+_NAME = f"expected the name of a folder of at most {_LONGEST_NAME} bytes"
 _LISTED = 10  # names of tasks that an error lists if none is similar
 
 
@@ -35,6 +38,8 @@ def find_suite(sequence: "SequenceConfig", data: Path | None) -> Path:
     """
     if data is not None and not typed_path(data).is_dir():
         raise DataError(f"--data {data}: no such folder")
+    if not _is_name(sequence.suite):
+        raise DataError(f"sequence.suite: {_NAME}, found {quoted(sequence.suite)}. Name its place in --data.")
     environment = os.environ.get("SAPO_LITE_DATA")
     sources = {
         "--data": data,
@@ -74,10 +79,44 @@ def _what_is_in(root: Path) -> str:
 
 def read_index(suite: Path) -> Mapping[str, Any]:
     """The suite's tasks by name, with unchecked entries. Raises DataError if the file is not a table."""
+    require_inside(suite, suite / _INDEX)
     index = parse_json(read_text(suite / _INDEX), str(suite / _INDEX))
     if not isinstance(index, dict):
         raise DataError(f"{suite / _INDEX}: expected an object of tasks, found {quoted(index)}")
     return index
+
+
+def has_folder(suite: Path, task: str) -> bool:
+    """Whether the suite has a folder of this task."""
+    return _stays_inside(task) and (suite / task).is_dir()
+
+
+def task_folder(suite: Path, task: str) -> Path:
+    """The folder of a task. Raises DataError if its name is that of no folder in the suite."""
+    if not _stays_inside(task):
+        raise DataError(f"{suite / _INDEX}, task {quoted(task)}: {_NAME} in the suite. Rename the task.")
+    require_inside(suite, suite / task)
+    return suite / task
+
+
+def require_inside(suite: Path, path: Path) -> None:
+    """Raises DataError if a link leads out of the suite: it could read any file of the user."""
+    if not is_inside(suite, path):
+        raise DataError(
+            f"{path}: expected data in the suite's folder, found a link to {path.resolve()}. Copy the data "
+            "into the suite."
+        )
+
+
+def _stays_inside(task: str) -> bool:
+    """Whether the name is that of a folder in the suite, or in a folder of it (`en/mood`)."""
+    return all(map(_is_name, task.split("/")))
+
+
+def _is_name(name: str) -> bool:
+    """Whether it can be the name of a folder: no path, and not too long for a disk."""
+    short = len(name.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME
+    return short and name not in ("", ".", "..") and not re.search(r"[/\0]", name)
 
 
 def match_task(wanted: str, suite: Path, names: Iterable[str]) -> str:

@@ -5,10 +5,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.types import abbreviated
 
 # Not allowed in file names on some system; a leading dot hides a file, a trailing dot or blank is dropped.
-_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f\ud800-\udfff]|^[. ]|[. ]$')
+_UNSAFE = re.compile(r'[/\\:*?"<>|\t\n]|^[. ]|[. ]$')
 _LONGEST = 150  # bytes of a key; a file name may have 255, and it has more parts
 
 
@@ -33,7 +34,8 @@ def _key(own: str, others: Sequence[str]) -> str:
 
 
 def _safe(name: str) -> bool:
-    return not _UNSAFE.search(name) and len(name.encode()) <= _LONGEST
+    plain = not _UNSAFE.search(name) and visible(name) == name
+    return plain and len(name.encode()) <= _LONGEST
 
 
 def _folded(name: str) -> str:

@@ -21,7 +21,14 @@ from sapo_lite.data.rows import (
     find_columns,
     unread_columns,
 )
-from sapo_lite.data.suite import PUBLISHED, find_suite, match_task, read_index
+from sapo_lite.data.suite import (
+    PUBLISHED,
+    find_suite,
+    match_task,
+    read_index,
+    require_inside,
+    task_folder,
+)
 from sapo_lite.data.task_keys import task_keys
 from sapo_lite.data.text_files import Notify, ignore
 from sapo_lite.data.watch_sets import is_set
@@ -93,7 +100,7 @@ def load_dev(
     """
     if sequence.task or task.suite != sequence.suite:  # tables of the recipe have no dev file
         return ()
-    path = _file_of(find_suite(sequence, data) / task.id, "dev")
+    path = _file_of(task_folder(find_suite(sequence, data), task.id), "dev")
     if path is None:
         return ()
     return _examples(read_rows(path, notify), path, sys.maxsize, sequence, notify)
@@ -107,7 +114,7 @@ def _load_task(
     Raises:
         DataError: its entry and files have faults; the message lists all.
     """
-    folder = suite / name
+    folder = task_folder(suite, name)
     problems: list[str] = []
     with collecting(problems):
         entry = _check_entry(entry, f"{suite / 'instructions.json'}, {name}")
@@ -151,6 +158,11 @@ def _check_entry(entry: object, where: str) -> Mapping[str, Any]:
             raise DataError(f'{where}: expected a text as "{key}", found {quoted(entry.get(key))}')
     if not isinstance(entry.get("metric", ""), str):
         raise DataError(f'{where}: expected a text as "metric", found {quoted(entry["metric"])}')
+    if ":" in entry.get("metric", ""):
+        raise DataError(
+            f'{where}: expected the name of a metric as "metric", found {quoted(entry["metric"])}. Data '
+            "cannot name code: write the task as a table [[sequence.task]] of the recipe, which can."
+        )
     labels = entry.get("labels")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise DataError(f'{where}: expected a list of texts as "labels", found {quoted(labels)}')
@@ -193,6 +205,8 @@ def _file_of(folder: Path, split: str) -> Path | None:
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
         raise DataError(f"{folder}: expected one file of {split} examples, found {names}. Keep one of them.")
+    for path in found:
+        require_inside(folder.parent, path)
     return found[0] if found else None
 
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -79,13 +80,13 @@ def own_metric(name: str) -> Callable[[str, str, Sequence[str]], float]:
 def _checked(task: Task, names: Sequence[str], folder: Path) -> Task:
     if task.metric in names:
         return task
-    module, colon, function = task.metric.rpartition(":")
-    if not (module and colon and function):
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+", task.metric):
         close = nearest(task.metric, names)
         raise RecipeError(
             f"expected {one_of(map(quoted, names))}, or module:function, found {quoted(task.metric)}"
             + (f"; did you mean {quoted(close[0])}?" if close else "")
         )
+    module, _, function = task.metric.rpartition(":")
     files = [(place / f"{module.replace('.', '/')}.py").absolute() for place in (folder, Path.cwd())]
     file = next((file for file in files if file.is_file()), None)
     task = replace(task, metric=f"{file}:{function}") if file else task

@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sapo_lite.support.columns import cut
+from sapo_lite.support.foreign_text import visible
 
 if TYPE_CHECKING:
     from sapo_lite.leaderboard.board import Leaderboard, Row
@@ -35,7 +36,7 @@ def leaderboard_lines(board: "Leaderboard", width: int) -> Iterator[Line]:
     yield Line("")
     said = f"best: {name}{f', {board.statement}' if board.statement else ''}"
     yield from map(Line, wrap(said, width, break_long_words=False, break_on_hyphens=False))
-    yield Line(best.prompt or "(an empty prompt)", "best")
+    yield Line(visible(best.prompt) or "(an empty prompt)", "best")
 
 
 def candidate_lines(
@@ -58,7 +59,7 @@ def candidate_lines(
     beside = room >= _LEAST_TEXT
     yield Line(_joined(headings, widths, gap, "text" if beside else ""), "heading")
     for row, numbers in zip(listed, cells, strict=True):
-        text = " ".join(f"{'' if row.index else '(original) '}{row.prompt}".split())
+        text = visible(" ".join(f"{'' if row.index else '(original) '}{row.prompt}".split()))
         text = cut(text, room if beside else max(1, width - 2))
         role: Literal["best", "original", "other"]
         role = "best" if row.rank == 1 else "other" if row.index else "original"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sapo_lite.errors import RenderError
 from sapo_lite.model.chat_frame import PROBES, ChatFrame, name_of, render_frame
+from sapo_lite.model.control_tokens import Framed, FramedTokenizer
 from sapo_lite.model.fitting import fit
 from sapo_lite.types import Task, TrainingRow
 
@@ -54,7 +55,8 @@ class ChatFormat:
 
     The template runs once, around markers; the texts then replace the markers. So no template code (Llama's
     `| trim`, Qwen's search for tags) can change a text. The ids of a prompt and its answer together equal
-    those of the template's own conversation, tokenised as one text; this is checked here. `stop_ids` are the
+    those of the template's own conversation, tokenised as one text; this is checked here. Control tokens are
+    the template's alone: in a text, `<|im_end|>` is text (sapo_lite.model.control_tokens). `stop_ids` are the
     end-of-turn tokens at which generation stops.
 
     Args:
@@ -89,6 +91,7 @@ class ChatFormat:
         self._vocabulary = vocabulary
         self._of = name_of(tokenizer)
         self.frame = frame or render_frame(tokenizer, datetime.now(), newline=newline)
+        self._framed = FramedTokenizer(tokenizer, self.frame)
         self.stop_ids = self._find_stop_ids()
         self._header = self._find_header()
 
@@ -154,23 +157,31 @@ class ChatFormat:
 
     def prompt(self, task: Task, instruction: str, text: str) -> str:
         """The whole string the model reads before it answers."""
-        return f"{self.frame.before}{user_turn(task, instruction, text)}{self._header}"
+        return "".join(self._prompt(user_turn(task, instruction, text)))
+
+    def _prompt(self, turn: str) -> Framed:
+        return Framed(self.frame.before, turn, self._header)
 
     def encode_turn(self, text: str) -> list[int]:
         """Token ids of a free user turn (not a task's prompt), up to the start of the model's answer."""
-        return self._tokenize([f"{self.frame.before}{text}{self._header}"])[0]
+        return self._encode([self._prompt(text)])[0]
+
+    def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts alone, without a template."""
+        return self._encode([Framed("", text, "") for text in texts])
 
     def encode_prompts(self, task: Task, instruction: str, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of what the model reads before it answers; at most `max_source` if cut on the right."""
         most = self.max_source if self.cut == "right" else None
-        return [ids[:most] for ids in self._tokenize([self.prompt(task, instruction, t) for t in texts])]
+        prompts = [self._prompt(user_turn(task, instruction, text)) for text in texts]
+        return [ids[:most] for ids in self._encode(prompts)]
 
     def encode(self, task: Task, rows: Sequence[TrainingRow]) -> list[EncodedRow]:
         """Rows as token ids. An answer's tokens are the same for every candidate instruction.
 
         If cut on the right, a row keeps its first `max_source + max_answer` tokens, as in the released code.
         """
-        prompts = self._tokenize([self.prompt(task, row.instruction, row.input) for row in rows])
+        prompts = self._encode([self._prompt(user_turn(task, row.instruction, row.input)) for row in rows])
         answers = self.encode_answers([row.answer for row in rows])
         most = self.max_source + self.max_answer if self.cut == "right" else None
         whole = [(*p, *a) for p, a in zip(prompts, answers, strict=True)]
@@ -191,11 +202,11 @@ class ChatFormat:
         answer whose white space merges with the header's is tokenised alone; templates strip that space.
         """
         gap = self.frame.between[len(self._header) :]
-        texts = [f"{gap}{answer}{self.frame.end}" for answer in answers]
+        texts = [Framed(gap, answer, self.frame.end) for answer in answers]
         (header,) = self._tokenize([self._header])
-        behind = self._tokenize([self._header + text for text in texts])
+        behind = self._encode([text._replace(before=self._header + gap) for text in texts])
         return [
-            ids[len(header) :] if ids[: len(header)] == header else self._tokenize([text])[0]
+            ids[len(header) :] if ids[: len(header)] == header else self._encode([text])[0]
             for ids, text in zip(behind, texts, strict=True)
         ]
 
@@ -206,13 +217,12 @@ class ChatFormat:
         """
         return fit(self, task, instructions) if self.cut == "input" else task
 
-    def _tokenize(self, texts: list[str]) -> list[list[int]]:
-        if not texts:  # a fast tokenizer fails on an empty batch
-            return []
-        # The template writes the special tokens itself. A fast tokenizer remembers earlier padding and
-        # truncation settings, so both are switched off at every call.
-        encoding = self.tokenizer(texts, add_special_tokens=False, padding=False, truncation=False)
-        ids: list[list[int]] = encoding["input_ids"]
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of parts of the template."""
+        return self._encode([Framed(text, "", "") for text in texts])
+
+    def _encode(self, parts: Sequence[Framed]) -> list[list[int]]:
+        ids = self._framed.encode(parts)
         if self._vocabulary is not None:
             self._require_known(max((i for row in ids for i in row), default=0))
         return ids

@@ -67,6 +67,8 @@ def _cut(chat: "ChatFormat", task: Task, instruction: str, text: str, excess: in
         return _cut_anywhere(chat, task, instruction, text, limit)
     encoding = chat.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     offsets: list[tuple[int, int]] = encoding["offset_mapping"]
+    if len(offsets) != len(chat.encode_texts([text])[0]):  # these offsets are of control tokens, not of text
+        return _cut_anywhere(chat, task, instruction, text, limit)
     keep = len(offsets) - excess
     while keep > 0:
         cut = text[: offsets[keep][0]]

@@ -17,6 +17,7 @@ from sapo_lite.model.gguf_config import config_of, require_all_read
 from sapo_lite.model.gguf_file import GgufFile, read_gguf
 from sapo_lite.model.gguf_names import gguf_path
 from sapo_lite.model.gguf_tokenizer import build_tokenizer
+from sapo_lite.support.folders import share_weights
 from sapo_lite.support.hashing import content_hash
 from sapo_lite.support.shipped import cache_folder
 
@@ -135,6 +136,7 @@ def _write_model(name: str, file: GgufFile, folder: Path) -> None:
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    share_weights(folder)
 
 
 def _stored_type(file: GgufFile) -> Any:

@@ -124,7 +124,8 @@ def _candidates(state: State, folder: Stage, *, accuracy: bool) -> list[ProbedCa
     accuracies: Sequence[float | None] = [None] * len(pool)
     if accuracy:
         accuracies = folder.cached_as(list[float], _ACCURACIES, partial(_accuracies, state))
-    tokenizer = context.backbone.tokenizer
+    texts = [candidate.text for candidate in pool]
+    lengths = map(len, context.backbone.chat.encode_texts(texts))
     return [
         ProbedCandidate(
             index=candidate.index,
@@ -132,10 +133,10 @@ def _candidates(state: State, folder: Stage, *, accuracy: bool) -> list[ProbedCa
             cluster=cluster,
             loss=found[candidate.index].loss,
             accuracy=accurate,
-            length=len(tokenizer(candidate.text, add_special_tokens=False)["input_ids"]),
+            length=length,
         )
-        for candidate, cluster, accurate in zip(
-            pool, clusters_of([candidate.text for candidate in pool]), accuracies, strict=True
+        for candidate, cluster, accurate, length in zip(
+            pool, clusters_of(texts), accuracies, lengths, strict=True
         )
     ]
 

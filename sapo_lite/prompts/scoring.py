@@ -81,8 +81,7 @@ def race_scores(
 def _kinds(backbone: Backbone, task: Task, examples: int) -> list[int]:
     """The stratum of every scoring example: by its answer, else by the answer's number of tokens."""
     answers = [example.answer for example in task.train[:examples]]
-    ids = backbone.tokenizer(answers, add_special_tokens=False)["input_ids"]
-    return strata(answers, [len(own) for own in ids])
+    return strata(answers, [len(own) for own in backbone.chat.encode_texts(answers)])
 
 
 def _losses(

@@ -12,6 +12,7 @@ from sapo_lite.data.guess import Guess
 from sapo_lite.data.hub_rows import PREFIX
 from sapo_lite.data.own_tasks import TEST_SHARE
 from sapo_lite.model.hub import EMBEDDED
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.shipped import typed_path
 
 # (key, value, comment): settings of the embedded backbones, which are tiny, and of all others.
@@ -74,7 +75,7 @@ def recipe_for(guesses: Sequence[Guess], target: Path, model: str, paraphraser: 
         "",
         "Columns, labels and instructions were guessed from the files: edit what is wrong.",
     ):
-        document.add(tomlkit.comment(line))
+        document.add(tomlkit.comment(_one_line(line)))
     _add(document, "model", [("name", model, ""), *own["model"]])
     counts: Settings = [
         ("train_examples", 1000, "of each task at most"),
@@ -140,5 +141,10 @@ def _fill(table: Table, settings: Settings) -> Table:
     for key, value, comment in settings:
         table.add(key, value)
         if comment:
-            table[key].comment(comment)
+            table[key].comment(_one_line(comment))
     return table
+
+
+def _one_line(comment: str) -> str:
+    """The comment without line ends, behind which names of files and labels would be read as settings."""
+    return visible(comment.replace("\n", " ").rstrip())

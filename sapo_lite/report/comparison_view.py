@@ -12,6 +12,7 @@ from sapo_lite.compare.read import Run
 from sapo_lite.compare.statistics import bounds
 from sapo_lite.report.measures import MIXED, measure, shown
 from sapo_lite.report.number_table import NumberTable
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import duration, markdown, number, p_value
 
 
@@ -47,7 +48,7 @@ def as_markdown(comparison: Comparison) -> str:
     parts += [_task_metrics(comparison), "## Runs", _runs(comparison), *comparison.notes]
     commands = [run.command for run in comparison.runs if run.command]
     parts += ["Each by itself:", "```sh\n" + "\n".join(commands) + "\n```"] if commands else []
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return visible("\n\n".join(filter(None, parts))) + "\n"
 
 
 def _task_metrics(comparison: Comparison) -> str:

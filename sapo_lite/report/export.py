@@ -13,6 +13,7 @@ from sapo_lite.compare.statistics import Interval, mean_interval
 from sapo_lite.report.comparison_view import as_markdown
 from sapo_lite.run.paths import COMPARISON, COMPARISON_TEXT
 from sapo_lite.support.checked_json import write_checked
+from sapo_lite.support.foreign_text import escaped_json, visible
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -27,7 +28,7 @@ def as_csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return written.getvalue()
+    return visible(written.getvalue())
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
 
 
 def to_text(content: Any) -> str:
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return escaped_json(json.dumps(content, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _csv_rows(comparison: Comparison, kind: str) -> Iterator[dict[str, Any]]:

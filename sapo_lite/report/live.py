@@ -140,7 +140,7 @@ def _progress(width: int) -> Progress:
     """Progress bars, a line each. A narrow terminal gets shorter bars, without speed and time left."""
     whole = Column(no_wrap=True)
     columns: list[ProgressColumn] = [
-        TextColumn("{task.description}", table_column=whole.copy()),
+        TextColumn("{task.description}", markup=False, table_column=whole.copy()),
         BarColumn(None, table_column=Column(max_width=40)),
         MofNCompleteColumn(table_column=whole.copy()),
     ]

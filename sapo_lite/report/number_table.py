@@ -9,6 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.support.foreign_text import visible
+
 _GAP = 2
 # Least width of the last column of text, in characters; with less room, it gets a block of its own.
 _LEAST_TAIL = 20
@@ -73,7 +75,8 @@ class NumberTable:
     @property
     def _columns(self) -> list[list[str]]:
         return [
-            [heading, *(str(row[place]) for row in self.rows)] for place, heading in enumerate(self.headings)
+            [visible(heading), *(visible(str(row[place])) for row in self.rows)]
+            for place, heading in enumerate(self.headings)
         ]
 
     def _narrow(self, place: int, room: int) -> int:
@@ -96,11 +99,12 @@ class NumberTable:
         for place, width in widths.items():
             is_text = place < self.texts or (self.tail and place == last)
             table.add_column(
-                Text(self.headings[place]),
+                Text(visible(self.headings[place])),
                 justify="left" if is_text else self.justify,
                 width=width,
                 overflow="fold" if is_text else "ellipsis",
             )
         for row in self.rows:
-            table.add_row(*(cell if isinstance(cell := row[p], Text) else Text(cell) for p in widths))
+            cells = [row[place] for place in widths]
+            table.add_row(*(cell if isinstance(cell, Text) else Text(visible(cell)) for cell in cells))
         return table

@@ -10,6 +10,7 @@ from rich.console import Console
 from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
+from sapo_lite.report.console import ForeignConsole
 from sapo_lite.report.tables import candidate_table, indicator_table, shorten
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
@@ -98,4 +99,4 @@ class PlainDisplay:
 
 def plain_file(file: TextIO) -> PlainDisplay:
     """A display that writes to a file, in lines of up to 110 columns."""
-    return PlainDisplay(Console(file=file, width=110))
+    return PlainDisplay(ForeignConsole(file, width=110))

@@ -14,6 +14,7 @@ from sapo_lite.recipe import Recipe, released_switches
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import spaced
 from sapo_lite.run.workplan import RunPlan, Work, candidates, plan_of
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import many
 from sapo_lite.types import Task, learned_tasks
 
@@ -32,9 +33,9 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     first = example.train[0]
     rendered = [
         Text(f"first training example of {example.name}, as a user turn:", style="bold"),
-        Text(user_turn(example, example.instruction, first.input)),
+        Text(visible(user_turn(example, example.instruction, first.input))),
         Text("its answer:", style="bold"),
-        Text(first.answer),
+        Text(visible(first.answer)),
     ]
     notes = [Text(text) for text in _not_in_the_table(recipe, planned)]
     if switches := released_switches(recipe):

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sapo_lite.model.chat import user_turn
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
 
@@ -25,10 +26,10 @@ def rows_view(
         text = row.input if kept is None else kept
         parts += [
             Text(f"── row {number}", style="dim"),
-            Text(user_turn(task, task.instruction, text)),
+            Text(visible(user_turn(task, task.instruction, text))),
         ]
         if len(text) < len(row.input):
             cut = f"{len(text):,} of {len(row.input):,} characters are read (model.max_source_tokens)"
             parts.append(Text(f"── cut: {cut}", style="yellow"))
-        parts += [Text("── answer", style="dim"), Text(row.answer)]
+        parts += [Text("── answer", style="dim"), Text(visible(row.answer))]
     return Group(*parts, Text())

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from sapo_lite.support.foreign_text import visible
+
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP, _GAP = 230, 170, 44, 8, 34, 24, 14  # pixels
 _COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#8e5bb5", "#666666")
 
@@ -117,7 +119,7 @@ def _axes(panel: Panel, area: _Area) -> Iterator[str]:
         yield _text(area.left - 6, area.y(y) + 3, name, anchor="end")
     if panel.y_label:
         turn = f'transform="rotate(-90)" text-anchor="middle" x="{-(_TOP + area.bottom) / 2}" y="10"'
-        yield f"<text {turn}>{escape(panel.y_label)}</text>"
+        yield f"<text {turn}>{escape(visible(panel.y_label))}</text>"
 
 
 def _intervals(panel: Panel, area: _Area) -> Iterator[str]:
@@ -133,6 +135,5 @@ def _points(panel: Panel, area: _Area) -> Iterator[str]:
 
 
 def _text(x: float, y: float, text: str, *, anchor: str, weight: str = "normal") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{escape(text)}</text>'
-    )
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}"'
+    return f"<text {place}>{escape(visible(text))}</text>"

@@ -10,7 +10,7 @@ from sapo_lite.data.check.cuts import cut_inputs
 from sapo_lite.data.check.facts import SplitFacts, facts_of
 from sapo_lite.data.check.finding import Finding, Split, Subject, by_level, subject_of
 from sapo_lite.data.check.metric import what_the_metric_sees
-from sapo_lite.data.suite import read_index
+from sapo_lite.data.suite import has_folder, read_index
 from sapo_lite.data.tasks import load_dev
 from sapo_lite.errors import DataError, RenderError
 from sapo_lite.evaluation.metrics import score_of
@@ -77,7 +77,7 @@ def suite_of(folder: Path) -> tuple[SequenceConfig, Path, list[str]]:
         )
     index = read_index(suite)
     if suite == folder:
-        names = [name for name in index if (suite / name).is_dir()]
+        names = [name for name in index if has_folder(suite, name)]
     else:
         names = [name for name in index if name == folder.name]
     if not names:

@@ -126,4 +126,4 @@ def _score(context: RunContext, task: Task, instruction: str) -> float:
 
 
 def _tokens(context: RunContext, instruction: str) -> int:
-    return len(context.backbone.tokenizer(instruction, add_special_tokens=False)["input_ids"])
+    return len(context.backbone.chat.encode_texts([instruction])[0])

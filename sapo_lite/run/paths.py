@@ -38,6 +38,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from sapo_lite.errors import RunFolderError
+from sapo_lite.support.folders import is_inside
+
 LOCK = ".lock"
 LOG = "log.txt"
 
@@ -122,8 +125,18 @@ def measured(folder: Path) -> Sequence[Path]:
 
 
 def pools(run: Path) -> Sequence[Path]:
-    """Files of candidates in a run folder, one for each task."""
-    return sorted((run / CANDIDATES).glob("[!.]*.json"))
+    """Files of candidates in a run folder, one for each task.
+
+    Raises:
+        RunFolderError: one is a link out of the run folder.
+    """
+    found = sorted((run / CANDIDATES).glob("[!.]*.json"))
+    for file in found:
+        if not is_inside(run, file):
+            raise RunFolderError(
+                f"{file}: expected a file in the run folder, found a link to {file.resolve()}. Copy it there."
+            )
+    return found
 
 
 def stages(run: Path) -> Sequence[Path]:

@@ -14,6 +14,7 @@ from sapo_lite.support.checked_json import read_checked, write_checked
 from sapo_lite.support.checksums import NAME as SUMS
 from sapo_lite.support.checksums import write_checksums
 from sapo_lite.support.files import MADE_AGAIN, sha256
+from sapo_lite.support.folders import share_weights
 from sapo_lite.support.typed_json import read_typed
 
 T = TypeVar("T")
@@ -186,5 +187,6 @@ class Stage:
         partial = self.path / paths.ADAPTER_PARTIAL
         shutil.rmtree(partial, ignore_errors=True)
         save(partial)
+        share_weights(partial)
         write_checksums(partial, of=self.place)
         partial.rename(self.adapter)

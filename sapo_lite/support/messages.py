@@ -2,7 +2,10 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+
+from sapo_lite.support.foreign_text import visible
 
 _LONGEST = 60  # characters of a quoted value; more would push the rest of the line out of sight
 
@@ -62,6 +65,12 @@ def duration(seconds: float) -> str:
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """A table whose columns after the first `texts` are numbers."""
+    """A table whose columns after the first `texts` are numbers. No text ends its cell or opens a tag."""
     rule = ["---"] * texts + ["---:"] * (len(headings) - texts)
-    return "\n".join(f"| {' | '.join(line)} |" for line in [headings, rule, *rows])
+    lines = [rule if line is rule else [*map(_cell, line)] for line in [headings, rule, *rows]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    escaped = re.sub(r"(?<!\\)\|", r"\|", " ".join(visible(text).split("\n")))
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)

@@ -130,7 +130,6 @@ def test_a_bad_row_is_named_by_its_place_in_the_file_whatever_the_draw(tmp_path:
         ("S", {"labels": []}, "rougeL"),
         ("S", {"labels": [], "metric": "chrf"}, "chrf"),
         ("SUPERNI", {"metric": "accuracy"}, "accuracy"),
-        ("S", {"metric": "mine:score"}, "mine:score"),
     ],
 )
 def test_a_task_has_the_metric_of_its_entry_or_the_usual_one(

@@ -49,7 +49,7 @@ ANSWERS = [
     "积极",
     "first\nsecond",
     "{} \"a\" 'b'",
-    "no </s> <|im_end|>",
+    "no </s <|im_end>",
 ]
 ROWS = [
     ("film joy", "positive"),
