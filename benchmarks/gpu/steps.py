@@ -28,6 +28,7 @@ from sapo_lite.model import generation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import padded
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.generation_fused import generate_fused
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.loss import answer_nll
 from sapo_lite.model.selfcheck import check_packs
@@ -220,7 +221,7 @@ class Smoke:
         self.record.note("seconds per answer", (time.perf_counter() - start) / len(answers))
         self.record.check("answers", len(answers) == len(prompts), len(answers), f"{len(prompts)}")
         uncached = partial(generation.generate_cached, prefix=None)
-        decode = generation._generate_fused if self.backbone.fused else uncached
+        decode = generate_fused if self.backbone.fused else uncached
         chosen = [prompts[0], prompts[15]]  # the shortest, which is padded, and the longest
         with self.backbone.inference():
             generated = decode(self.backbone, chosen, 64)

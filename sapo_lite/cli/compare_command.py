@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
+from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import display, interruptible, wide_console
 from sapo_lite.errors import RecipeError
+from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def compare(
     prompts: _Prompts = None,
     form: _Format = "text",
     dry_run: DryRun = False,
+    offline: Offline = False,
     plain: Plain = False,
 ) -> None:
     """Strategies and adapters side by side over seeds: run them, or read finished runs."""
@@ -152,6 +154,7 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
     execution.check(plan, jobs, prompts)
     title = f"compare {plan.grid.name}"
     with (
+        writing_to(plan.out),
         interruptible("the same command goes on where it stopped"),
         comparison_folder(plan.out, plan.grid),
     ):

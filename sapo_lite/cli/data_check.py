@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, Plain, Settings
+from sapo_lite.cli.options import Data, Offline, Plain, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.support.foreign_text import visible
@@ -46,6 +46,7 @@ def check(
     data: Data = None,
     model: _Model = None,
     json_file: _JsonFile = None,
+    offline: Offline = False,
     plain: Plain = False,
 ) -> None:
     """Check data before it is learned: labels, duplicates, leaks, order, lengths, cut inputs, the metric.

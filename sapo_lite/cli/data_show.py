@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sapo_lite.cli.options import Data, Settings
+from sapo_lite.cli.options import Data, Offline, Settings
 from sapo_lite.cli.terminal import wide_console
 from sapo_lite.errors import BackboneError, DataError
 
@@ -28,6 +28,7 @@ def show(
     split: _Split = None,
     settings: Settings = None,
     data: Data = None,
+    offline: Offline = False,
 ) -> None:
     """Print rows of a recipe's tasks as the model will read them, cut where the recipe cuts."""
     from sapo_lite.data.tasks import load_sequence

@@ -7,6 +7,7 @@
 130, 143, 129  interrupted by Ctrl-C, SIGTERM, SIGHUP
 """
 
+import contextlib
 import errno
 import os
 import platform
@@ -20,11 +21,15 @@ from pathlib import Path
 
 from sapo_lite.errors import DataError, GuardError, RecipeError, SapoLiteError
 from sapo_lite.report.console import ForeignConsole
+from sapo_lite.support.disk import FULL, free_bytes, in_words
 from sapo_lite.support.foreign_text import visible
 
 DEBUG = "SAPO_LITE_DEBUG"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _GOES_ON = "What was finished is kept: the same command goes on."
+_SMALLER = (
+    "Free memory that other programs hold, lower training.micro_batch_size or model.max_source_tokens, or "
+    "use a smaller model."
+)
 # Advice for a path that cannot be used, by error number.
 _ADVICE = {
     errno.ENAMETOOLONG: "Choose a shorter name.",
@@ -33,7 +38,7 @@ _ADVICE = {
     errno.EACCES: "Choose a path that you may read and write.",
     errno.EPERM: "Choose a path that you may read and write.",
     errno.EROFS: "Choose a path on a disk that can be written to.",
-} | dict.fromkeys(_FULL, f"Make room on the disk, and repeat the command. {_GOES_ON}")
+} | dict.fromkeys(FULL, f"Make room on the disk, and repeat the command. {_GOES_ON}")
 _PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
 _SECRET = re.compile("KEY|TOKEN|SECRET|PASSWORD")
 
@@ -53,16 +58,36 @@ def report(error: Exception) -> int:
             lines, code = [f"Memory did not suffice. {_GOES_ON}"], 1
         case OSError():
             lines, code = [_of_a_path(error)], 1
+        case _ if _out_of_memory(error):
+            lines, code = [f"Memory did not suffice ({_first_line(error)}). {_SMALLER} {_GOES_ON}"], 1
         case _:
             lines, code = list(_fault(error)), 1
     console = ForeignConsole(sys.stderr, soft_wrap=True)
-    console.print("error: " + _without_secrets("\n".join(lines)), style="red")
+    with contextlib.suppress(OSError):  # the disk behind stderr is full, too
+        console.print("error: " + _without_secrets("\n".join(lines)), style="red")
     return code
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it is torch's error that memory ran out, at a place that cannot work in smaller parts."""
+    if "torch" not in sys.modules:
+        return False
+    from sapo_lite.model.memory import out_of_memory
+
+    return out_of_memory(error)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "").rstrip(".")[:200]
 
 
 def _of_a_path(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename is not None else ""
-    return f"{where}{error.strerror or error}. {_ADVICE.get(error.errno or 0, 'Check the path.')}"
+    room = ""
+    if error.errno in FULL and error.filename is not None:
+        free = free_bytes(Path(os.fsdecode(error.filename)))
+        room = "" if free is None else f" ({in_words(free)} are free)"
+    return f"{where}{error.strerror or error}{room}. {_ADVICE.get(error.errno or 0, 'Check the path.')}"
 
 
 def _fault(error: Exception) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sapo_lite.cli.options import Offline
 from sapo_lite.cli.terminal import show, wide_console
 from sapo_lite.errors import ParaphraseError, SapoLiteError
 from sapo_lite.support.shipped import typed_path
@@ -32,7 +33,7 @@ _Model = Annotated[
 ]
 
 
-def new(target: _Target, files: _Files, model: _Model = MODEL) -> None:
+def new(target: _Target, files: _Files, model: _Model = MODEL, offline: Offline = False) -> None:
     """Write a recipe for your own files: guess columns, labels and instructions, for you to edit."""
     if target.suffix != ".toml" or not target.parent.is_dir():
         raise SapoLiteError(f"{target}: expected the name of a .toml file in a folder that exists.")

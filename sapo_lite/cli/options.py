@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sapo_lite.support.offline import go_offline
 from sapo_lite.support.shipped import typed_path
 
 Settings = Annotated[
@@ -25,4 +26,17 @@ Pull = Annotated[
     bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")]
+
+
+def _asked_offline(offline: bool) -> bool:
+    if offline:
+        go_offline()
+    return offline
+
+
+# It works by its callback, for all that the command starts: commands do not pass it on.
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", callback=_asked_offline, help="Connect to servers on this machine only."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; load no model.")]

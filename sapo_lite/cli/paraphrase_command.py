@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, Plain, Pull, Settings
+from sapo_lite.cli.options import Data, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.sources import SOURCES
@@ -74,6 +74,7 @@ def paraphrase(
     pull: Pull = False,
     fresh: _Fresh = False,
     json_file: _JsonFile = None,
+    offline: Offline = False,
     plain: Plain = False,
 ) -> None:
     """Other wordings of an instruction, or of all tasks of a recipe ahead of its run."""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
+from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
+from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def probe(
     data: Data = None,
     pull: Pull = False,
     dry_run: DryRun = False,
+    offline: Offline = False,
     plain: Plain = False,
 ) -> None:
     """Learn a task with each of its candidates from one state, and test what each does to the others."""
@@ -91,7 +93,7 @@ def _run(plan: "ProbePlan", *, pull: bool, plain: bool) -> "list[ProbeResults]":
     from sapo_lite.probe.execution import run_probes
 
     then = "the same command goes on where it stopped"
-    with working(f"probe {plan.recipe.name}", plain, then=then) as progress:
+    with writing_to(plan.out), working(f"probe {plan.recipe.name}", plain, then=then) as progress:
         for note in plan.notes:
             progress.notice(note)
         return run_probes(plan, progress, pull=pull)

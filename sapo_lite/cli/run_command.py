@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Plain, Pull, Settings
+from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
+from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run(
     resume: _Resume = None,
     accept_edits: _AcceptEdits = False,
     pull: Pull = False,
+    offline: Offline = False,
     dry_run: DryRun = False,
     plain: Plain = False,
 ) -> None:
@@ -88,13 +90,16 @@ def _run(
     if results is None:
         then = f"the same command with --out {path} goes on where it stopped"
         with (
+            writing_to(path),
             RunFolder(path, fresh=fresh) as folder,
             working(recipe.name, plain, then=then, log=path / LOG) as progress,
         ):
             progress.stage("starting")
+            from sapo_lite.model.memory import shortage_noticed
             from sapo_lite.run.pipeline import run as run_pipeline
 
-            results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
+            with shortage_noticed(progress.notice):
+                results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
     from sapo_lite.report.run_summary import summary
 
     stdout.print(summary(results, read_usage(path), path))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sapo_lite.cli.options import Plain
+from sapo_lite.cli.options import Offline, Plain
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.support.shipped import typed_path
@@ -98,6 +98,7 @@ def score(
     chat_template: _ChatTemplate = None,
     seed: Annotated[int, typer.Option(help="Seed of the paraphrases and of the order of a race.")] = 0,
     json_file: _JsonFile = None,
+    offline: Offline = False,
     plain: Plain = False,
 ) -> None:
     """Rank prompts by their answer loss under a model as it is: a leaderboard for your own trainer."""

@@ -117,5 +117,6 @@ def write_json(json_file: Path, text: str) -> None:
             written.replace(json_file)
     except OSError as error:
         if plain:
-            written.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the disk may be one that cannot be written at all
+                written.unlink(missing_ok=True)
         raise SapoLiteError(f"--json {json_file}: cannot be written ({error.strerror})") from None

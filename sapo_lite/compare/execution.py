@@ -20,6 +20,7 @@ from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import load_backbone
+from sapo_lite.model.memory import shortage_noticed
 from sapo_lite.model.precision import choose_format
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources import SOURCES, kind_of
@@ -172,7 +173,9 @@ def run_cell(
         copy_pieces(path, others)
         forget_peaks()
         with (path / SHOWN).open("a", encoding="utf-8", buffering=1) as file:
-            run(recipe, folder, to_file(file), data, pull=pull)
+            progress = to_file(file)
+            with shortage_noticed(progress.notice):
+                run(recipe, folder, progress, data, pull=pull)
     return time.perf_counter() - start
 
 

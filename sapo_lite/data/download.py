@@ -17,6 +17,7 @@ from sapo_lite.data.published import blob_id
 from sapo_lite.errors import DataError
 from sapo_lite.support.http import PASSING, is_here, retry_after
 from sapo_lite.support.messages import quoted
+from sapo_lite.support.offline import VARIABLE, is_forbidden
 
 SILENCE = 30.0  # s without a byte, after which a connection is given up
 CONNECT_TIMEOUT = 10.0  # s
@@ -57,6 +58,11 @@ def client_for(base_url: str) -> Iterator[httpx.Client]:
         raise DataError(
             f"--base-url {base_url}: expected the address of a folder that holds SUPERNI/ and TRACE/, "
             "such as http://127.0.0.1:8000, without a password or a question mark."
+        )
+    if is_forbidden(base_url):
+        raise DataError(
+            f"{base_url} is on another machine, and {VARIABLE} forbids to connect there. Unset it for this "
+            "command, or name a mirror on this machine with --base-url."
         )
     try:
         # Compressed answers could not be continued.

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-from filelock import FileLock, Timeout
 
 from sapo_lite.data.download import UnfitFileError, Watch, client_for, download
 from sapo_lite.data.published import BASE_URL, PublishedFile, blob_id, published_files
 from sapo_lite.data.suite import fetched_folder
 from sapo_lite.errors import DataError
+from sapo_lite.support.disk import writing_to
+from sapo_lite.support.lock import HeldError, owned
 from sapo_lite.support.messages import many
 from sapo_lite.support.progress import Meter, Progress
 from sapo_lite.types import abbreviated
@@ -48,7 +49,7 @@ def fetch_suite(
             "Fetched data are kept in the home folder, and there is none. Name a folder that can be written "
             "to in SAPO_LITE_CACHE."
         )
-    with client_for(base_url) as client, _locked(root):
+    with client_for(base_url) as client, writing_to(root), _locked(root):
         if missing := _missing(files, root, progress):
             progress.stage(f"fetching {suite}")
             if unfit := _fetch(missing, client, base_url.rstrip("/"), root, progress):
@@ -88,15 +89,15 @@ def _incomplete(suite: str, expected: int, unfit: Sequence[UnfitFileError]) -> D
 def _locked(root: Path) -> Iterator[None]:
     """Hold the lock of the fetched data. Raises DataError if another process does."""
     root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataError(f"{root} is in use by another `sapo-lite data fetch`. Wait for it.") from None
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(owned(root / ".lock"))
+        except HeldError as error:
+            fix = error.elsewhere or "Wait for it."
+            raise DataError(
+                f"{root} is in use by another `sapo-lite data fetch` ({error.who}). {fix}"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def _missing(files: Sequence[PublishedFile], root: Path, progress: Progress) -> list[PublishedFile]:

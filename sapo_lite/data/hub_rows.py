@@ -5,6 +5,7 @@ from typing import Any
 from sapo_lite.data.readers import Row
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import one_of, quoted
+from sapo_lite.support.offline import ASKED, is_offline, keep_hub_offline
 
 PREFIX = "hf:"
 
@@ -48,6 +49,7 @@ def _value(value: object, names: Any) -> object:
 
 def _load(reference: str, name: str, config: str | None) -> Any:
     """The splits of a data set by name."""
+    keep_hub_offline()
     try:
         import datasets
     except ImportError:
@@ -57,6 +59,11 @@ def _load(reference: str, name: str, config: str | None) -> Any:
         return datasets.load_dataset(name, config)
     except Exception as error:  # of the network, of the hub, of pyarrow
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if is_offline():
+            raise DataError(
+                f"{reference}: the data set is not in the cache ({reason}), and {ASKED} forbids to fetch it. "
+                "Load it once without, or download its files and name one of them instead."
+            ) from None
         raise DataError(
             f"{reference}: the data set could not be loaded ({reason}). Check its name, and go online once: "
             "it is read from the cache then. Or download its files and name one of them instead."

@@ -15,6 +15,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.generation import generate
 from sapo_lite.model.loss import greedy_answer_nll
+from sapo_lite.support.offline import keep_hub_offline
 
 
 def load_harness_task(name: str, file: Path | None) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def load_harness_task(name: str, file: Path | None) -> dict[str, Any]:
             f'sequence.watch has "harness:{name}": expected lm-evaluation-harness, found no module lm_eval. '
             "Install it: pip install 'sapo-lite[harness]'"
         )
+    keep_hub_offline()
     from lm_eval.tasks import TaskManager
 
     try:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import WAYS, Backbone
-from sapo_lite.model.generation import generate_cached, read_prefix, stop_tokens
+from sapo_lite.model.generation import generate_cached, read_prefix
+from sapo_lite.model.generation_inputs import stop_tokens
 from sapo_lite.model.rounding import beyond_rounding, tolerance
 from sapo_lite.model.selfcheck import tried
 

@@ -14,12 +14,9 @@ from torch import Tensor
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import common_prefix
-
-# On Unsloth's CUDA path rows cannot leave a batch in mid-generation. Most answers are labels of a few
-# tokens, so all rows get this many first and only the unfinished ones a second, full round.
-FIRST_ROUND = 16
-# Only the most likely tokens are sampled: a small model at the published temperature drifts off otherwise.
-TOP_K = 40
+from sapo_lite.model.generation_fused import generate_fused, sample_fused
+from sapo_lite.model.generation_inputs import TOP_K, left_padded, stop_tokens
+from sapo_lite.model.memory import fits_in_memory
 
 # Picks the next tokens: logits [B, vocabulary] and the B indices of the answers -> ids, int64 [B].
 Pick = Callable[[Tensor, Sequence[int]], Tensor]
@@ -33,20 +30,40 @@ def generate(
     batch_size: int,
     on_done: Callable[[int], None] = lambda _: None,
 ) -> list[str]:
-    """Greedy answers, as text, in the order of `prompts` (token ids). `on_done` gets batch sizes."""
+    """Greedy answers, as text, in the order of `prompts` (token ids). `on_done` gets batch sizes.
+
+    If memory runs out, the batch comes again in halves, and later batches keep that size.
+
+    Raises:
+        BackboneError: memory does not suffice for a single prompt.
+    """
     answers = [""] * len(prompts)
     # Longest first: a batch that does not fit in memory fails at once rather than at the end.
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     with backbone.inference():
         prefix = None if backbone.fused else read_prefix(backbone, prompts)
-        decode = _generate_fused if backbone.fused else partial(generate_cached, prefix=prefix)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            decoded = decode(backbone, [prompts[i] for i in chosen], max_new_tokens)
+        decode = generate_fused if backbone.fused else partial(generate_cached, prefix=prefix)
+        while order:
+            chosen, decoded = order[:batch_size], list[list[int]]()
+            batch = [prompts[i] for i in chosen]
+            if not fits_in_memory(lambda: decoded.extend(decode(backbone, batch, max_new_tokens))):  # noqa: B023
+                batch_size = _half(batch)
+                continue
+            order = order[len(chosen) :]
             for i, ids in zip(chosen, decoded, strict=True):
                 answers[i] = backbone.chat.decode(ids)
             on_done(len(chosen))
     return answers
+
+
+def _half(batch: Sequence[Sequence[int]]) -> int:
+    """Half the size of a batch that did not fit in memory. Raises BackboneError if it is of one prompt."""
+    if len(batch) == 1:
+        raise BackboneError(
+            f"Memory does not suffice for the answer to one prompt of {len(batch[0])} tokens. Lower "
+            "model.max_source_tokens, use a smaller model, or free memory that other programs hold."
+        )
+    return len(batch) // 2
 
 
 def sample(
@@ -60,12 +77,33 @@ def sample(
     """Answers drawn at `temperature`, as text, in the order of `prompts` (token ids), in one batch.
 
     Beside each one stands whether it came to its end within `max_new_tokens`.
-    A prompt's answer depends on its own seed and not on the other rows of the batch (except for rounding).
+    A prompt's answer depends on its own seed and not on the other rows of the batch (except for rounding), so
+    a batch that does not fit in memory is sampled in halves.
+
+    Raises:
+        BackboneError: memory does not suffice for a single prompt.
     """
+    drawn: list[tuple[str, bool]] = []
+    draw = partial(_sample, backbone, temperature=temperature, max_new_tokens=max_new_tokens)
+    if fits_in_memory(lambda: drawn.extend(draw(prompts, seeds=seeds))):
+        return drawn
+    half = _half(prompts)
+    again = partial(sample, backbone, temperature=temperature, max_new_tokens=max_new_tokens)
+    return again(prompts[:half], seeds=seeds[:half]) + again(prompts[half:], seeds=seeds[half:])
+
+
+def _sample(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    *,
+    seeds: Sequence[int],
+    temperature: float,
+    max_new_tokens: int,
+) -> list[tuple[str, bool]]:
     with backbone.inference():
         if backbone.fused:
             rows = zip(prompts, seeds, strict=True)
-            decoded = [_sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
+            decoded = [sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
         else:
             prefix = read_prefix(backbone, prompts)
             pick = _drawn(seeds, temperature) if temperature else _greedy
@@ -90,23 +128,6 @@ def _drawn(seeds: Sequence[int], temperature: float) -> Pick:
         return best.indices.gather(-1, chosen)[:, 0]
 
     return pick
-
-
-def stop_tokens(backbone: Backbone) -> set[int]:
-    """Ids that end an answer: the tokenizer's and the generation config's end-of-sequence, end-of-turn.
-
-    Raises:
-        BackboneError: the generation config has something else than ids.
-    """
-    configured = backbone.causal_lm.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    ids = [i for i in (backbone.tokenizer.eos_token_id, *listed, *backbone.chat.stop_ids) if i is not None]
-    if any(type(i) is not int for i in ids):
-        raise BackboneError(
-            f"{backbone.config.name}: its generation_config.json cannot be used: expected whole numbers as "
-            f"eos_token_id, found {configured!r}"
-        )
-    return set(ids)
 
 
 def read_prefix(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> Any:
@@ -139,17 +160,6 @@ def _expanded(prefix: Any, rows: int) -> Any:
         layer.keys = layer.keys.expand(rows, -1, -1, -1)
         layer.values = layer.values.expand(rows, -1, -1, -1)
     return cache
-
-
-def left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """ids and mask, int64 [B, T], with padding on the left."""
-    length = max(len(p) for p in prompts)
-    ids = torch.full((len(prompts), length), backbone.tokenizer.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for row, prompt in enumerate(prompts):
-        ids[row, length - len(prompt) :] = torch.tensor(prompt)
-        mask[row, length - len(prompt) :] = 1
-    return ids.to(backbone.device), mask.to(backbone.device)
 
 
 def _behind(
@@ -236,51 +246,3 @@ def _generate_together(
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = positions[:, -1:] + 1
     return answers
-
-
-def _generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
-    """Greedy answers from Unsloth's `generate`, in two rounds."""
-    stop = stop_tokens(backbone)
-    answers: list[list[int]] = [[] for _ in prompts]
-    alive = list(range(len(prompts)))
-    for budget in (min(FIRST_ROUND, limit), limit - FIRST_ROUND):
-        if not alive or budget <= 0:
-            break
-        ids, mask = left_padded(backbone, [[*prompts[i], *answers[i]] for i in alive])
-        output = backbone.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=budget,
-            do_sample=False,
-            pad_token_id=backbone.tokenizer.pad_token_id,
-            eos_token_id=sorted(stop),
-        )
-        unfinished = []
-        for row, new in zip(alive, output[:, ids.shape[1] :].tolist(), strict=True):
-            length = next((n for n, token in enumerate(new) if token in stop), len(new))
-            answers[row] += new[:length]
-            if length == budget:
-                unfinished.append(row)
-        alive = unfinished
-    return answers
-
-
-def _sample_fused(
-    backbone: Backbone, prompt: Sequence[int], seed: int, temperature: float, limit: int
-) -> list[int]:
-    """One sampled answer from Unsloth's `generate`, which uses torch's global generator."""
-    stop = stop_tokens(backbone)
-    drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": 1.0}
-    ids, mask = left_padded(backbone, [prompt])
-    with torch.random.fork_rng(devices=[backbone.device]):
-        torch.manual_seed(seed)
-        output = backbone.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            pad_token_id=backbone.tokenizer.pad_token_id,
-            eos_token_id=sorted(stop),
-            **(drawn if temperature else {"do_sample": False}),
-        )
-    new: list[int] = output[0, ids.shape[1] :].tolist()
-    return new[: next((n for n, token in enumerate(new) if token in stop), len(new))]

@@ -4,25 +4,30 @@ A folder is named by the SHA-256 of its file. It gets its name when it is comple
 killed leaves nothing that is ever read.
 """
 
+import contextlib
 import os
+import re
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.model.gguf_config import config_of, require_all_read
 from sapo_lite.model.gguf_file import GgufFile, read_gguf
 from sapo_lite.model.gguf_names import gguf_path
 from sapo_lite.model.gguf_tokenizer import build_tokenizer
+from sapo_lite.support.disk import free_bytes, in_words, writing_to
 from sapo_lite.support.folders import share_weights
 from sapo_lite.support.hashing import content_hash
+from sapo_lite.support.lock import HeldError, exclusive
 from sapo_lite.support.shipped import cache_folder
 
 # Counted up when the conversion changes what it writes: folders of older versions are not used then.
 _VERSION = 1
+_A_DAY = 86400.0  # seconds; a conversion takes minutes
 
 
 def converted_model(name: str, notice: Callable[[str], None] | None = None) -> Path:
@@ -36,9 +41,11 @@ def converted_model(name: str, notice: Callable[[str], None] | None = None) -> P
     file = gguf_path(name)
 
     def write(folder: Path) -> None:
+        found = read_gguf(name, file)
+        _require_room(name, found, folder.parent)
         if notice is not None:
             notice(f"converting {file.name} to safetensors, once; they are kept in {folder.parent}")
-        _write_model(name, read_gguf(name, file), folder)
+        _write_model(name, found, folder)
 
     return _made(name, _place(file), write)
 
@@ -73,16 +80,12 @@ def _made(name: str, made: Path, write: Callable[[Path], None]) -> Path:
     """The folder `made`, which `write` fills if it is not there. Processes wait for each other."""
     if made.is_dir():
         return made
-    partial = made.with_name(f".{made.name}.partial")
     try:
         made.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(made.with_name(f".{made.name}.lock")):
+        _sweep(made.parent)
+        with writing_to(made.parent), exclusive(made.with_name(f".{made.name}.lock")):
             if not made.is_dir():  # another process may have made it meanwhile
-                shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-                partial.mkdir()
-                write(partial)
-                _flush(partial)
-                partial.rename(made)
+                _write_whole(made, write)
     except SapoLiteError:
         raise
     except OSError as error:
@@ -94,6 +97,38 @@ def _made(name: str, made: Path, write: Callable[[Path], None]) -> Path:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         raise BackboneError(f"{name} could not be converted: {reason}") from error
     return made
+
+
+def _write_whole(made: Path, write: Callable[[Path], None]) -> None:
+    """Write the folder under a name of this process, and rename it; nothing is left after an error.
+
+    The cache may be shared by machines whose locks do not reach each other: the first to finish has made it.
+    """
+    partial = made.with_name(f".{made.name}.{socket.gethostname()}-{os.getpid()}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        write(partial)
+        _flush(partial)
+        try:
+            partial.rename(made)
+        except OSError:
+            if not made.is_dir():  # else another machine has made it meanwhile
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed processes left of conversions: those that nobody on this machine works at."""
+    for partial in cache.glob(".*.partial"):
+        lock = re.sub(r"^(\.[0-9a-f]+-[0-9]+(-tokenizer)?)\..*", r"\1.lock", partial.name)
+        away = f".{socket.gethostname()}-" not in partial.name
+        with contextlib.suppress(HeldError, FileNotFoundError):
+            if away and time.time() - partial.stat().st_mtime < _A_DAY:
+                continue
+            with exclusive(cache / lock, wait=False):
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:
@@ -137,6 +172,16 @@ def _write_model(name: str, file: GgufFile, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     share_weights(folder)
+
+
+def _require_room(name: str, file: GgufFile, cache: Path) -> None:
+    needed = sum(int(tensor.n_elements) for tensor in file.tensors) * _stored_type(file).itemsize
+    free = free_bytes(cache)
+    if free is not None and free < needed:
+        raise BackboneError(
+            f"{name} cannot be converted in {cache}: {in_words(needed)} are needed, {in_words(free)} are "
+            "free. Make room, or set SAPO_LITE_CACHE to a folder on another disk."
+        )
 
 
 def _stored_type(file: GgufFile) -> Any:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sapo_lite.errors import BackboneError
@@ -10,6 +11,7 @@ from sapo_lite.model.gguf import converted_model, converted_tokenizer
 from sapo_lite.model.gguf_names import is_gguf_name
 from sapo_lite.support.checksums import verify_checksums
 from sapo_lite.support.messages import quoted
+from sapo_lite.support.offline import ASKED, is_offline
 from sapo_lite.support.shipped import shipped, typed_path
 
 EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see docs/lab.md
@@ -65,6 +67,15 @@ def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path
         raise nowhere from None
     except LocalEntryNotFoundError:
         pass
+    fix = (
+        f"go online once and run `hf download {name}`, copy the model folder here and name its path in "
+        "model.name, or use model.name = 'lab'."
+    )
+    if is_offline():
+        raise BackboneError(
+            f"{name} is not on this disk (looked in {constants.HF_HUB_CACHE}), and {ASKED} forbids to "
+            f"download it. Leave that out, {fix}"
+        )
     if notice is not None:
         notice(f"downloading {name} from the Hugging Face hub")
     try:
@@ -72,8 +83,7 @@ def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise BackboneError(
             f"{name} is not on this disk (looked in {constants.HF_HUB_CACHE}) and could not be downloaded: "
-            f"{type(error).__name__}. Go online once and run `hf download {name}`, copy the model folder "
-            "here and name its path in model.name, or use model.name = 'lab'."
+            f"{type(error).__name__}. {fix[0].upper()}{fix[1:]}"
         ) from error
 
 
@@ -110,11 +120,14 @@ def locate_tokenizer(name: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sapo-lite" / "tokenizers"
     with contextlib.suppress(LocalEntryNotFoundError, HFValidationError):
         return Path(snapshot_download(name, local_files_only=True))
+    offline = is_offline()
+    fetch = partial(snapshot_download, name, cache_dir=cache, allow_patterns=_TOKENIZER_FILES)
     try:
-        return Path(snapshot_download(name, cache_dir=cache, allow_patterns=_TOKENIZER_FILES))
+        return Path(fetch(local_files_only=offline))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BackboneError(
-            f"the tokenizer of {name} is not on this disk and could not be downloaded: {type(error).__name__}"
+            f"the tokenizer of {name} is not on this disk and could not be downloaded: "
+            f"{f'{ASKED} forbids it' if offline else type(error).__name__}"
         ) from error
 
 

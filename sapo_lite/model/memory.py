@@ -1,7 +1,9 @@
 """Memory: the token budget of a forward pass, and what to do if memory runs out."""
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -22,6 +24,25 @@ _OUT_OF_MEMORY = (
     "CUDA error: out of memory",
     "DefaultCPUAllocator: not enough memory",
 )
+
+
+# Where `fits_in_memory` reports that memory ran out.
+_notice: ContextVar[Callable[[], None]] = ContextVar("notice", default=lambda: None)
+_RAN_OUT = (
+    "memory ran out: from here on, work is done in smaller batches where needed; results are those of larger "
+    "ones, and training.batch_size stays"
+)
+
+
+@contextlib.contextmanager
+def shortage_noticed(notice: Callable[[str], None]) -> Iterator[None]:
+    """Context manager: the first time that memory runs out, `notice` gets a line for the user."""
+    lines = [_RAN_OUT]
+    before = _notice.set(lambda: notice(lines.pop()) if lines else None)
+    try:
+        yield
+    finally:
+        _notice.reset(before)
 
 
 def token_budget(backbone: Backbone) -> int:
@@ -48,6 +69,7 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
             raise
     else:
         return True
+    _notice.get()()
     # Free memory here and not in the handler: there the traceback still holds the failed pass's tensors.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

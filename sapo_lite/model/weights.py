@@ -3,6 +3,7 @@
 transformers fills missing weights with random numbers and says so only in a log.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ _NAMED = 3
 
 
 def require_downloaded(folder: Path) -> None:
-    """Raises BackboneError if a file of the folder is a git-lfs pointer instead of its content."""
+    """Check that a download has come to its end.
+
+    Raises:
+        BackboneError: a file is a git-lfs pointer instead of its content, or one of several files of weights
+            is missing.
+    """
     for file in sorted(folder.iterdir()):
         if not file.is_file():
             continue
@@ -27,6 +33,25 @@ def require_downloaded(folder: Path) -> None:
                     f"{file}: expected the file itself, found a git-lfs pointer to it. Run `git lfs pull` in "
                     "that folder, or download the model with `hf download`."
                 )
+    for index in sorted(folder.glob("*.index.json")):
+        _require_parts(index)
+
+
+def _require_parts(index: Path) -> None:
+    """Raises BackboneError unless all files are there that an index of weights names."""
+    try:
+        parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(part for part in parts if not (index.parent / part).is_file())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BackboneError(
+            f"{index}: expected the files that hold the weights, by weight, found {type(error).__name__}: "
+            f"{error}. Download the model again."
+        ) from None
+    if missing:
+        raise BackboneError(
+            f"{index.parent}: expected {len(parts)} files of weights ({index.name}), {len(missing)} missing: "
+            f"{_listed(missing)}. Go on with the download (`hf download`), or copy them here."
+        )
 
 
 def require_all_weights(name: str, info: Mapping[str, Any]) -> str | None:

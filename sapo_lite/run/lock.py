@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sapo_lite.errors import RunFolderError
 from sapo_lite.run.paths import LOCK, LOG
 from sapo_lite.support.leftovers import remove_leftovers
+from sapo_lite.support.lock import HeldError, owned
 
 
 @contextlib.contextmanager
@@ -20,22 +19,20 @@ def locked(path: Path, partial: re.Pattern[str] | None = None) -> Iterator[None]
         itself
 
     Raises:
-        RunFolderError: another process holds the lock.
+        RunFolderError: another process holds the lock, or was killed on another host while it did.
     """
     path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunFolderError(
-            f"{path} is in use by another sapo-lite process. Wait for it, stop it, or choose another folder "
-            "with --out."
-        ) from None
-    try:
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(owned(path / LOCK))
+        except HeldError as error:
+            fix = error.elsewhere or "Wait for it or stop it."
+            raise RunFolderError(
+                f"{path} is in use by another sapo-lite process ({error.who}). {fix} Or choose another "
+                "folder with --out."
+            ) from None
         remove_leftovers(path, partial)
         yield
-    finally:
-        lock.release()
 
 
 def is_empty(path: Path) -> bool:

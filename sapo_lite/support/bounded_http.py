@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.http import is_here
+from sapo_lite.support.offline import ASKED, is_forbidden
 
 if TYPE_CHECKING:
     import httpx
@@ -28,7 +30,15 @@ def client_options(url: str) -> dict[str, Any]:
 
     Answers longer than ANSWER_LIMIT, and compressed ones, which may be of any size, raise
     httpx.DecodingError. A redirect is an answer like any other: another host would read the call.
+
+    Raises:
+        ParaphraseError: the server is on another machine, and work is offline.
     """
+    if is_forbidden(url):
+        raise ParaphraseError(
+            f"{url} is on another machine, and {ASKED} forbids to connect there. Leave that out, name a "
+            'server on this machine, or use paraphrase.backend = "builtin".'
+        )
     return {
         "trust_env": not is_here(url),
         "follow_redirects": False,

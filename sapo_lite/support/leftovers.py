@@ -32,7 +32,8 @@ def _remove(entries: Iterable[Path], older_than: float = 0.0, also: re.Pattern[s
     patterns = [_TEMPORARY, *([also] if also else [])]
     for entry in [e for e in entries if any(pattern.fullmatch(e.name) for pattern in patterns)]:
         with contextlib.suppress(FileNotFoundError):  # inside of one that was removed, or removed by another
-            if time.time() - entry.stat().st_mtime < older_than:
+            # A time in the future, from before the clock was set back, says nothing: it counts as old.
+            if abs(time.time() - entry.stat().st_mtime) < older_than:
                 continue
             if entry.is_dir():
                 shutil.rmtree(entry)

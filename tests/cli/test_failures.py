@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from sapo_lite.cli.terminal import write_json
 from sapo_lite.errors import DataError, GuardError, RecipeError, RunFolderError, SapoLiteError
@@ -65,6 +66,17 @@ def test_an_error_of_the_system_is_one_line(
     assert (done.returncode, done.stderr) == (1, f"error: {line}\n")
 
 
+def test_a_failed_allocation_is_one_line(failing: Callable[[BaseException], Done]) -> None:
+    """At a place that cannot work in smaller parts, such as the first step of an optimiser."""
+    done = failing(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nAnd more."))
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: Memory did not suffice (CUDA out of memory. Tried to allocate 2 GiB). Free memory that other "
+        "programs hold, lower training.micro_batch_size or model.max_source_tokens, or use a smaller model. "
+        f"{GOES_ON}\n",
+    )
+
+
 def test_a_fault_is_a_block_to_report_without_keys_and_home(
     failing: Callable[[BaseException], Done], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -101,6 +113,13 @@ def test_a_full_disk_behind_stdout_is_said() -> None:
         "error: No space left on device. Make room on the disk, and repeat the command. "
         "What was finished is kept: the same command goes on.\n"
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_the_exit_code_stays_where_the_error_cannot_be_written() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND[:-1], "nosuch"], stdout=full, stderr=full, check=False)
+    assert done.returncode == 2
 
 
 def test_stdout_may_be_closed() -> None:

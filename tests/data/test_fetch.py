@@ -1,11 +1,11 @@
 """`sapo-lite data fetch`: a suite from a server on loopback into the cache folder, and its use by recipes."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from chat_sources import RecordingDisplay
 from file_server import FileServer, Odd
@@ -16,6 +16,7 @@ from sapo_lite.data.suite import fetched_folder
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import DataError
 from sapo_lite.recipe import SequenceConfig
+from sapo_lite.support.lock import owned
 
 TASKS = ("task002_quoref", "task195_sentiment")
 ENTRY = {"instruction": "Say yes or no.", "suffix": "", "labels": ["yes", "no"]}
@@ -162,8 +163,11 @@ def test_files_that_differ_are_named_and_left_alone(server: FileServer, cache: P
 
 def test_two_commands_do_not_write_into_the_same_files(server: FileServer, cache: Path) -> None:
     (cache / "data").mkdir(parents=True)
-    with FileLock(cache / "data/.lock"):
-        assert failure(server) == [f"{cache}/data is in use by another `sapo-lite data fetch`. Wait for it."]
+    who = f"process {os.getpid()} on this host"
+    with owned(cache / "data/.lock"):
+        assert failure(server) == [
+            f"{cache}/data is in use by another `sapo-lite data fetch` ({who}). Wait for it."
+        ]
 
 
 def test_an_unknown_task_is_said_with_the_nearest(server: FileServer) -> None:

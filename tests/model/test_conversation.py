@@ -31,7 +31,8 @@ from sapo_lite import score_prompts
 from sapo_lite.errors import RenderError, RunFolderError
 from sapo_lite.model.chat import ChatFormat, user_turn
 from sapo_lite.model.chat_frame import ChatFrame, date_notice, render_frame
-from sapo_lite.model.generation import generate, stop_tokens
+from sapo_lite.model.generation import generate
+from sapo_lite.model.generation_inputs import stop_tokens
 from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import load_recipe

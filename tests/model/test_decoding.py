@@ -15,7 +15,8 @@ from sapo_lite.learning.rewriting.rollouts import roll_out
 from sapo_lite.model import decoding
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.decoding import check_generation
-from sapo_lite.model.generation import generate, generate_cached, read_prefix, stop_tokens
+from sapo_lite.model.generation import generate, generate_cached, read_prefix
+from sapo_lite.model.generation_inputs import stop_tokens
 from sapo_lite.run import pipeline
 from small import small_run
 from tiny import load

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForCausalLM
 
 from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.leaderboard.from_disk import load as load_scored
@@ -135,6 +136,38 @@ def test_a_pointer_of_git_lfs_is_refused_first(make_backbone: MAKE, tmp_path: Pa
     recipe = load_recipe("lab", [f"model.name={folder}"])
     with pytest.raises(BackboneError, match="found a git-lfs pointer to it"):
         check_files(recipe.model)
+
+
+def sharded(source: str, folder: Path) -> Path:
+    """The model with its weights in several files."""
+    AutoModelForCausalLM.from_pretrained(source).save_pretrained(folder, max_shard_size="100KB")
+    for file in (*Path(source).glob("*token*"), *Path(source).glob("chat_template*")):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_model_with_a_missing_part_is_refused_first(make_backbone: MAKE, tmp_path: Path) -> None:
+    folder = sharded(make_backbone("qwen3").config.name, tmp_path / "model")
+    parts = sorted(folder.glob("model-*.safetensors"))
+    recipe = load_recipe("lab", [f"model.name={folder}", "model.max_source_tokens=256"])
+    check_files(recipe.model)
+    parts[1].unlink()
+    with pytest.raises(BackboneError) as refused:
+        check_files(recipe.model)
+    assert str(refused.value) == (
+        f"{folder}: expected {len(parts)} files of weights (model.safetensors.index.json), 1 missing: "
+        f"{parts[1].name}. Go on with the download (`hf download`), or copy them here."
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}', "\xff"])
+def test_an_index_of_weights_that_is_none_is_refused(
+    make_backbone: MAKE, tmp_path: Path, content: str
+) -> None:
+    folder = sharded(make_backbone("qwen3").config.name, tmp_path / "model")
+    (folder / "model.safetensors.index.json").write_text(content, encoding="latin-1")
+    with pytest.raises(BackboneError, match="expected the files that hold the weights, by weight, found"):
+        check_files(load_recipe("lab", [f"model.name={folder}"]).model)
 
 
 def test_a_run_looks_at_the_files_before_it_paraphrases(

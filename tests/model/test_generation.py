@@ -14,7 +14,9 @@ from sapo_lite.learning.methods import METHODS
 from sapo_lite.model import generation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import common_prefix
-from sapo_lite.model.generation import _generate_fused, generate, generate_cached, stop_tokens
+from sapo_lite.model.generation import generate, generate_cached
+from sapo_lite.model.generation_fused import FIRST_ROUND, generate_fused
+from sapo_lite.model.generation_inputs import stop_tokens
 from tiny import FAMILIES, adapter_config, fill_blocks, load, make_task
 
 TASK = make_task(8)
@@ -289,11 +291,11 @@ def test_generating_through_the_models_own_generate_gives_the_same_answers(
     answering: MAKE, monkeypatch: pytest.MonkeyPatch, family: str, batch_size: int
 ) -> None:
     backbone, expected = answering(family)
-    for limit in (LIMIT, generation.FIRST_ROUND, 3):
+    for limit in (LIMIT, FIRST_ROUND, 3):
         answers: list[list[int]] = []
         with backbone.inference():
             for start in range(0, 8, batch_size):
-                answers += _generate_fused(backbone, prompts(backbone)[start : start + batch_size], limit)
+                answers += generate_fused(backbone, prompts(backbone)[start : start + batch_size], limit)
         assert answers == [answer[:limit] for answer in expected]
     monkeypatch.setattr(backbone, "fused", True)
     texts = [backbone.chat.decode(answer) for answer in expected]
@@ -302,7 +304,7 @@ def test_generating_through_the_models_own_generate_gives_the_same_answers(
 
 def test_only_unfinished_rows_get_a_second_round(answering: MAKE, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, expected = answering("qwen3")
-    long = sum(len(answer) >= generation.FIRST_ROUND for answer in expected)
+    long = sum(len(answer) >= FIRST_ROUND for answer in expected)
     assert 0 < long < 8
     rounds: list[tuple[int, int]] = []
     own = backbone.model.generate
@@ -313,8 +315,8 @@ def test_only_unfinished_rows_get_a_second_round(answering: MAKE, monkeypatch: p
 
     monkeypatch.setattr(backbone.model, "generate", spy)
     with backbone.inference():
-        _generate_fused(backbone, prompts(backbone), LIMIT)
-    assert rounds == [(8, generation.FIRST_ROUND), (long, LIMIT - generation.FIRST_ROUND)]
+        generate_fused(backbone, prompts(backbone), LIMIT)
+    assert rounds == [(8, FIRST_ROUND), (long, LIMIT - FIRST_ROUND)]
 
 
 @families

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import struct
 from collections.abc import Callable
 from datetime import datetime
@@ -28,6 +30,8 @@ from sapo_lite.model.hub import is_hub_name, locate_model, locate_tokenizer
 from sapo_lite.model.identity import model_identity
 from sapo_lite.model.tokenizer import load_chat_format
 from sapo_lite.recipe import ModelConfig
+from sapo_lite.support.lock import exclusive
+from small_disk import small_disk
 from tiny import llama_tokenizer, load, qwen3_tokenizer
 from tiny_gguf import MODELS, llama, qwen2, qwen3, tokenizer_of, write_gguf
 
@@ -296,6 +300,40 @@ def test_a_killed_conversion_leaves_nothing_that_is_used(file: Path, own_cache: 
     folder = locate_model(str(file))
     assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(folder)), logits(qwen3()))
     assert not partial.exists()
+
+
+def test_leftovers_of_other_conversions_are_swept_unless_they_are_under_way(
+    file: Path, own_cache: Path
+) -> None:
+    """A killed one here; one under way here; one on another machine; an old one of another machine."""
+    here = socket.gethostname()
+    names = [f".{'a' * 32}-1.{here}-4711.partial", f".{'b' * 32}-1.{here}-4712.partial"]
+    names += [f".{'c' * 32}-1.elsewhere-1.partial", f".{'d' * 32}-1-tokenizer.elsewhere-1.partial"]
+    for name in names:
+        (own_cache / name).mkdir(parents=True)
+        (own_cache / name / "model.safetensors").write_bytes(b"half")
+    os.utime(own_cache / names[3], (0, 0))
+    with exclusive(own_cache / f".{'b' * 32}-1.lock"):
+        locate_model(str(file))
+    assert sorted(path.name for path in own_cache.glob(".*.partial")) == names[1:3]
+
+
+def test_too_little_room_is_said_before_the_conversion(file: Path, own_cache: Path) -> None:
+    needed = file.stat().st_size
+    own_cache.parent.mkdir()
+    with small_disk(own_cache, 64):
+        with pytest.raises(BackboneError) as refused:
+            locate_model(str(file))
+        assert not list(own_cache.glob("[!.]*"))
+        assert not list(own_cache.glob(".*.partial"))
+    said = re.fullmatch(
+        rf"{file} cannot be converted in {own_cache}: ([0-9.]+) kB are needed, ([0-9.]+) kB are free\. Make "
+        r"room, or set SAPO_LITE_CACHE to a folder on another disk\.",
+        str(refused.value),
+    )
+    assert said is not None, refused.value
+    assert float(said[1]) == pytest.approx(needed / 1e3, rel=0.2)
+    assert float(said[2]) <= 65.6
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,15 @@ from sapo_lite.learning.trainer import Step, train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, batches, in_batches, shared_prefix
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.generation import generate, sample
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.model.memory import BEST_TOKENS, MEMORY_SHARE, fits_in_memory, token_budget
+from sapo_lite.model.memory import (
+    BEST_TOKENS,
+    MEMORY_SHARE,
+    fits_in_memory,
+    shortage_noticed,
+    token_budget,
+)
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.types import TrainingRow, TrainingSet
 from tiny import adapter_config, fill_blocks, load, make_task, plain_nll, qwen3_tokenizer
@@ -133,6 +141,69 @@ def test_what_the_failed_pass_held_is_free_again() -> None:
         assert held[0]() is None
     finally:
         gc.enable()
+
+
+def test_a_shortage_is_noticed_once() -> None:
+    lines: list[str] = []
+    with shortage_noticed(lines.append):
+        assert lines == []
+        assert not fits_in_memory(too_much)
+        assert not fits_in_memory(too_much)
+    assert not fits_in_memory(too_much)  # nobody asks any more
+    assert lines == [
+        "memory ran out: from here on, work is done in smaller batches where needed; results are those of "
+        "larger ones, and training.batch_size stays"
+    ]
+    with shortage_noticed(lines.append):  # the next run
+        assert not fits_in_memory(too_much)
+    assert len(lines) == 2
+
+
+# --- generation
+
+
+@pytest.mark.parametrize("decoding", ["prefix", "together"])
+def test_answers_are_the_same_however_little_fits(make_backbone: MAKE, decoding: str) -> None:
+    backbone = make_backbone("qwen3")
+    backbone.decoding = decoding
+    prompts = [row.ids[: row.answer_start] for row in encode(backbone)]
+    sizes: list[int] = []
+    answer = partial(generate, backbone, prompts, max_new_tokens=6, on_done=sizes.append)
+    expected = answer(batch_size=8)
+    assert sizes == [8, 4]
+    passes = fail_beyond(backbone, 150)
+    sizes.clear()
+    assert answer(batch_size=8) == expected
+    assert sum(sizes) == len(prompts)
+    assert max(sizes) < 8
+    failed = sum(not fits for _, fits in passes)
+    assert 1 <= failed <= 3  # later batches are as small from the start
+
+
+def test_samples_are_the_same_however_little_fits(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    prompts = [row.ids[: row.answer_start] for row in encode(backbone)]
+    draw = partial(sample, backbone, seeds=range(12), temperature=0.8, max_new_tokens=6)
+    expected = draw(prompts)
+    passes = fail_beyond(backbone, 150)
+    assert draw(prompts) == expected
+    assert sum(not fits for _, fits in passes) >= 1
+
+
+def test_a_prompt_that_cannot_be_answered_alone_is_one_sentence(make_backbone: MAKE) -> None:
+    backbone = make_backbone("qwen3")
+    prompts = [row.ids[: row.answer_start] for row in encode(backbone)[:2]]
+    longest = max(map(len, prompts))
+    fail_beyond(backbone, 1)
+    for answer in (
+        partial(generate, backbone, prompts, batch_size=2),
+        partial(sample, backbone, prompts, seeds=[0, 1], temperature=1.0),
+    ):
+        backbone.decoding = "together"
+        with pytest.raises(BackboneError) as refused:
+            answer(max_new_tokens=4)
+        assert str(refused.value).startswith("Memory does not suffice for the answer to one prompt of ")
+        assert any(f"{length} tokens. Lower" in str(refused.value) for length in (longest, len(prompts[0])))
 
 
 # --- scoring

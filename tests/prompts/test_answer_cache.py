@@ -704,3 +704,27 @@ def test_the_model_may_be_named_in_the_source_or_by_itself() -> None:
         assert {body["model"] for body in server.bodies(CHAT)} == {"tiny"}
     assert named.texts == bare.texts
     assert len(server.bodies(CHAT)) == 3
+
+
+def test_two_runs_at_once_keep_each_others_answers(cache: Path) -> None:
+    """The second one had read the file before the first one saved."""
+    first, second = (RememberedModel(Model(), "test", seed=seed) for seed in (0, 1))
+    second_answers = second.answers(TASK, range(3), ())
+    next(second_answers)
+    answers = list(first.answers(TASK, range(3), ()))
+    answers += list(second_answers)
+    kept = json.loads(next(cache.rglob("task273*.json")).read_text())["answers"]
+    assert len(kept) == 6
+    assert set(answers) <= set(kept.values())
+
+
+def test_answers_that_another_run_saved_under_another_digest_are_replaced(cache: Path) -> None:
+    old = RememberedModel(Model(digest="old"), "test", seed=0)
+    new = RememberedModel(Model(digest="new"), "test", seed=1)
+    new_answers = new.answers(TASK, range(2), ())
+    next(new_answers)
+    list(old.answers(TASK, range(2), ()))
+    list(new_answers)
+    saved = json.loads(next(cache.rglob("task273*.json")).read_text())
+    assert saved["source"]["digest"] == "new"
+    assert len(saved["answers"]) == 2

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.generation import generate_cached, left_padded, read_prefix, stop_tokens
+from sapo_lite.model.generation import generate_cached, read_prefix
+from sapo_lite.model.generation_inputs import left_padded, stop_tokens
 from sapo_lite.model.memory import fits_in_memory
 
 

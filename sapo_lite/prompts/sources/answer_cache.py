@@ -27,6 +27,7 @@ from sapo_lite.prompts.sources.chat_prompt import (
 )
 from sapo_lite.support.files import write_json
 from sapo_lite.support.leftovers import remove_old_leftovers
+from sapo_lite.support.lock import exclusive
 from sapo_lite.support.shipped import cache_folder
 from sapo_lite.support.strict_json import writable
 from sapo_lite.types import Task, abbreviated
@@ -81,31 +82,50 @@ def paraphrases_folder() -> Path:
 
 
 class _Memory:
-    """Saved answers about one task, and their file. `source` is the model and the options that made them."""
+    """Saved answers about one task, and their file. `source` is the model and the options that made them.
 
-    def __init__(self, path: Path, source: dict[str, Any], task: Task) -> None:
+    replaces: whether the first answer replaces what the file holds
+    """
+
+    def __init__(self, path: Path, source: dict[str, Any], task: Task, *, replaces: bool = False) -> None:
         self.path = path
         self.source = source
         self.answers: dict[str, str] = {}
         self._task = task
+        self._joins = not replaces
 
     def load(self) -> None:
-        """Load the file's answers; a damaged file has none."""
+        """Load the file's answers."""
+        digest, self.answers = self._saved()
+        if self.answers:
+            self.source = {**self.source, "digest": digest}
+
+    def _saved(self) -> tuple[str | None, dict[str, str]]:
+        """Digest and answers in the file; a damaged file has none."""
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             saved = json.loads(self.path.read_text(encoding="utf-8"))
             digest, answers = saved["source"].get("digest"), saved["answers"].items()
-            self.source = {**self.source, "digest": digest}
-            self.answers = {key: writable(text) for key, text in answers if isinstance(text, str)}
+            return digest, {key: writable(text) for key, text in answers if isinstance(text, str)}
+        return None, {}
 
     def keep(self, key: str, answer: str) -> None:
-        """Raises ParaphraseError if the file cannot be written."""
-        self.answers[key] = answer
+        """Save an answer, beside those that other processes have saved meanwhile.
+
+        Raises:
+            ParaphraseError: the file cannot be written.
+        """
         task = {"id": self._task.id, "instruction": self._task.instruction}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists():
                 remove_old_leftovers(self.path.parent)
-            write_json(self.path, {"source": self.source, "task": task, "answers": self.answers})
+            with exclusive(self.path.parent):
+                digest, saved = self._saved()
+                if self._joins and digest == self.source.get("digest"):
+                    self.answers.update({k: text for k, text in saved.items() if k not in self.answers})
+                self._joins = True
+                self.answers[key] = answer
+                write_json(self.path, {"source": self.source, "task": task, "answers": self.answers})
         except OSError as error:
             raise ParaphraseError(
                 f"{self.path}: paraphrases are kept here, and the file cannot be written ({error.strerror}). "
@@ -180,7 +200,7 @@ class RememberedModel:
     def _recalled(self, task: Task) -> _Memory:
         """Saved answers about the task from the same model, not from another one with the same name."""
         identity = self._model.identity()
-        memory = _Memory(self._path(task, identity), identity, task)
+        memory = _Memory(self._path(task, identity), identity, task, replaces=self._fresh)
         if self._fresh:
             return memory
         memory.load()

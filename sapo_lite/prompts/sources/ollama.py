@@ -23,6 +23,7 @@ from sapo_lite.prompts.sources.concurrent import (
 from sapo_lite.prompts.sources.ollama_server import OllamaServer, resolve_host
 from sapo_lite.support.bounded_http import GARBAGE
 from sapo_lite.support.http import PASSING
+from sapo_lite.support.offline import ASKED, is_offline
 
 if TYPE_CHECKING:
     import ollama
@@ -50,6 +51,9 @@ def ollama_model(
             f'The model "{model}" runs in Ollama\'s cloud, which would be sent your instructions: choose a '
             "local model, or allow it with paraphrase.allow_cloud = true."
         )
+    if is_offline() and (pull or _CLOUD_TAG.search(model)):
+        what = "--pull lets Ollama download" if pull else "Ollama's cloud runs"
+        raise ParaphraseError(f'{what} the model "{model}", and {ASKED} forbids that. Leave one of them out.')
     chat = OllamaModel(config, model, progress, pull=pull)
     try:
         yield chat

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.bounded_http import GARBAGE, client_options, within
 from sapo_lite.support.http import is_here
+from sapo_lite.support.offline import is_forbidden
 
 if TYPE_CHECKING:
     import ollama
@@ -118,6 +119,8 @@ class OllamaServer:
         import httpx
         import ollama
 
+        if is_forbidden(self.url):
+            return None
         limit = HEALTH_TIMEOUT / 2
 
         async def ask() -> Sequence[ollama.ListResponse.Model]:
