@@ -56,7 +56,7 @@ def _turns(turns: Sequence[Mapping[str, Any]], place: str) -> dict[str, str]:
     kinds = []
     for number, turn in enumerate(turns, start=1):
         role = turn.get("role", turn.get("from"))
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             raise DataError(
                 f"{place}, turn {number}: expected the role system, user or assistant, found {quoted(role)}"
             )

@@ -16,6 +16,7 @@ from sapo_lite.data.rows import (
 from sapo_lite.data.text_files import Notify, ignore, lines_of, read_text
 from sapo_lite.errors import DataError
 from sapo_lite.support.messages import one_of, quoted
+from sapo_lite.support.strict_json import HalfCharacterError, require_whole
 from sapo_lite.types import Example
 
 # File types that hold texts in another form than one a line.
@@ -107,12 +108,17 @@ def prompts_in_text(text: str, place: str) -> list[str] | dict[str, list[str]]:
     A heading is `# ` and the name of a task, as `paraphrase` writes it.
 
     Raises:
-        DataError: a heading is there twice, or not in the first line; the message names the line.
+        DataError: a heading is there twice, or not in the first line, or a line has half a character; the
+            message names the line.
     """
     by_task: dict[str, list[str]] = {}
     prompts: list[str] = []
     for number, line in enumerate(lines_of(text), start=1):
         line = line.strip()
+        try:
+            require_whole(line, f"{place}, line {number}")
+        except HalfCharacterError as error:
+            raise DataError(str(error)) from None
         if heading := re.match(r"#+\s+(.+)", line):
             if heading[1] in by_task or (prompts and not by_task):
                 expected = "one heading a task" if by_task else "a heading in the first line, or none"

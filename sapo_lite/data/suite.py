@@ -130,9 +130,9 @@ def match_task(wanted: str, suite: Path, names: Iterable[str]) -> str:
         return wanted
     by_number: dict[int, list[str]] = {}
     for name in names:
-        if numbered := re.match(r"task([0-9]+)(?:_|$)", name):
+        if numbered := re.match(r"task([0-9]{1,18})(?:_|$)", name):
             by_number.setdefault(int(numbered[1]), []).append(name)
-    number = re.fullmatch(r"(?:task)?([0-9]+)", wanted)
+    number = re.fullmatch(r"(?:task)?([0-9]{1,18})", wanted)
     matches = by_number.get(int(number[1]), []) if number else []
     if len(matches) > 1:
         raise DataError(f"Task {quoted(wanted)} could be {one_of(matches)}: write the full name.")

@@ -1,19 +1,19 @@
 """Loading of the model, and of the adapter if there is one, that a command line names."""
 
-import json
+import os
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sapo_lite.errors import BackboneError
+from sapo_lite.leaderboard.adapter import adapter_config, with_adapter
 from sapo_lite.model.chat_template import FILE
 from sapo_lite.model.files import read_config, read_tokenizer
 from sapo_lite.model.hub import is_hub_name, locate_model
 from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import ModelConfig
+from sapo_lite.support.shipped import typed_path
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def load(
     model, tokenizer, notices = backbone.model, backbone.tokenizer, [backbone.unused_weights, backbone.notice]
     if adapter is not None:
         notices.append(_of_another_model(adapter, name))
-        model = _with_adapter(model, adapter, name)
+        model = with_adapter(model, adapter, name)
         if chat_template is None:
             tokenizer = _tokenizer_beside(adapter) or tokenizer
     settings = {
@@ -84,17 +84,14 @@ def _of_another_model(adapter: Path, name: str) -> str | None:
 
     It is no error: a folder may have been renamed.
     """
-    try:
-        own = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        base, revision = own.get("base_model_name_or_path"), own.get("revision")
-    except (OSError, ValueError, AttributeError):  # PEFT says what is wrong with it
-        return None
-    if not base:
+    own = adapter_config(adapter)
+    base, revision = (own.get(key) for key in ("base_model_name_or_path", "revision"))
+    if not base or not isinstance(base, str):
         return None
     located = locate_model(name)
     if _same_model(base, name, located):
         held = _revision(located)
-        if not (held and revision and _COMMIT.fullmatch(revision)) or revision == held:
+        if not (held and isinstance(revision, str) and _COMMIT.fullmatch(revision)) or revision == held:
             return None
         base, name = f"{base} at revision {revision}", f"{name} at revision {held}"
     return (
@@ -109,7 +106,9 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 def _same_model(base: str, name: str, located: Path) -> bool:
     """Whether `base`, the adapter's name of its base model, can be the model called `name`."""
-    if base == name or Path(base).expanduser().resolve() == located.resolve():
+    if "\0" in base:  # no path
+        return False
+    if base == name or os.path.realpath(typed_path(base)) == os.path.realpath(located):
         return True
     if is_hub_name(base) and is_hub_name(name):
         return False
@@ -126,19 +125,6 @@ def _last_part(name: str) -> str:
 def _revision(located: Path) -> str | None:
     """The commit of a folder in the hub's cache; None for any other folder."""
     return located.name if located.parent.name == "snapshots" else None
-
-
-def _with_adapter(model: Any, folder: Path, name: str) -> Any:
-    from peft import PeftModel
-
-    try:
-        with warnings.catch_warnings():
-            # An adapter of another model would be used with weights that it does not have.
-            warnings.filterwarnings("error", message=".*missing adapter keys")
-            return PeftModel.from_pretrained(model, folder)
-    except Exception as error:  # any: it may need a package, or be no file of weights
-        reason = " ".join(str(error).split())[:200]
-        raise BackboneError(f"--adapter {folder}: cannot be put on {name}: {reason}") from error
 
 
 def _template_beside(adapter: Path | None) -> str:

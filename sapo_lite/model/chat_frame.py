@@ -1,9 +1,13 @@
 """The text that a chat template writes around a user turn and its answer: rendered once, then checked."""
 
 import re
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import RenderError
@@ -26,6 +30,8 @@ PROBES = (
 _DEFAULT_SYSTEM_TURN = re.compile(
     r"<\|start_header_id\|>system<\|end_header_id\|>.*?<\|eot_id\|>", flags=re.DOTALL
 )
+# Limit for rendering two messages. A template is a program, and may have loops in one another.
+_SECONDS = 5.0
 # A fixed day that is not today.
 _ANOTHER_DAY = datetime(2001, 3, 4, 5, 6, 7)
 
@@ -115,9 +121,10 @@ def _frame(
 def _render(tokenizer: "PreTrainedTokenizerBase", at: datetime, turn: Any, answer: Any) -> str:
     messages = [{"role": "user", "content": turn}, {"role": "assistant", "content": answer}]
     try:
-        rendered = tokenizer.apply_chat_template(
-            messages, tokenize=False, enable_thinking=False, strftime_now=at.strftime
-        )
+        with _at_most(_SECONDS):
+            rendered = tokenizer.apply_chat_template(
+                messages, tokenize=False, enable_thinking=False, strftime_now=at.strftime
+            )
     except Exception as error:  # a template is a program that comes with the model: it can raise anything
         reason = " ".join(str(error).split())[:300]
         raise RenderError(
@@ -127,3 +134,21 @@ def _render(tokenizer: "PreTrainedTokenizerBase", at: datetime, turn: Any, answe
         ) from error
     assert isinstance(rendered, str)
     return rendered
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Context whose Python code is stopped after a time, in any thread. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+
+    def check(frame: FrameType, event: str, argument: Any) -> Any:
+        if time.monotonic() > end:
+            raise TimeoutError(f"it runs for more than {seconds:g} seconds")
+        return check
+
+    before = sys.gettrace()
+    sys.settrace(check)
+    try:
+        yield
+    finally:
+        sys.settrace(before)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.hub import is_hub_name
+from sapo_lite.support.messages import quoted
+from sapo_lite.support.strict_json import loads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
 _PACKED = ("gptq", "awq", "compressed-tensors", "auto-round")
 # What their authors add to the name of the model that they quantised.
 _SUFFIX = re.compile(r"[-_.](gptq|awq|int[48]|w[48]a(8|16)|[48]bit|quantized).*", re.IGNORECASE)
+# Numbers of parts: each is built, or stands in a list.
+_MOST = (
+    (re.compile(r"(num|n)_(.*_)?(layers?|blocks?|heads?|experts?)|.*_layers"), 10_000),
+    (re.compile("num_.*"), 1_000_000),
+    (re.compile("max_position_embeddings|vocab_size|.*(_size|_dim|_rank)|d_[a-z]+|head_dim"), 1_000_000_000),
+)
 # Fields that are read here, and that transformers does not check in every family.
 _NUMBERS = ("sliding_window", "max_position_embeddings")
 
@@ -27,6 +35,7 @@ def read_config(folder: Path, name: str) -> Any:
     """
     from transformers import AutoConfig
 
+    _refuse_endless(folder / "config.json", name)
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         text = config.get_text_config()
@@ -35,7 +44,7 @@ def read_config(folder: Path, name: str) -> Any:
         raise BackboneError(f"{name}: its config.json cannot be used: {reason_of(error)}") from error
     for field in _NUMBERS:
         value = getattr(text, field, None)
-        if value is not None and type(value) is not int:
+        if value is not None and (type(value) is not int or value < 0):
             raise BackboneError(
                 f"{name}: its config.json cannot be used: expected a whole number as {field}, found {value!r}"
             )
@@ -52,6 +61,27 @@ def read_config(folder: Path, name: str) -> Any:
             f"Name the base model{_base_of(name)}."
         )
     return config
+
+
+def _refuse_endless(file: Path, name: str) -> None:
+    """Raise BackboneError for numbers that transformers would build layers or lists for without end."""
+    try:
+        content = loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BackboneError(f"{name}: {file.name} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise BackboneError(f"{name}: its {file.name} cannot be used: {error}") from None
+    tables = [content] if isinstance(content, dict) else []
+    while tables:
+        for key, value in tables.pop().items():
+            if isinstance(value, dict):
+                tables.append(value)
+            most = next((limit for pattern, limit in _MOST if pattern.fullmatch(key)), None)
+            if most is not None and isinstance(value, int | float) and value > most:
+                raise BackboneError(
+                    f"{name}: its {file.name} cannot be used: expected at most {most:,} as {key}, found "
+                    f"{quoted(value)}"
+                )
 
 
 def _refuse_own_code(file: Path, name: str, error: Exception) -> None:

@@ -57,7 +57,7 @@ def _blob(name: str) -> Path:
     """The file of a model in Ollama's store, found through the model's manifest."""
     host, owner, model, tag = _parts(name.removeprefix(_OLLAMA))
     own = os.environ.get("OLLAMA_MODELS")
-    stores = [Path(store).expanduser() for store in ([own] if own else []) + [*_STORES]]
+    stores = [typed_path(store) for store in ([own] if own else []) + [*_STORES]]
     for store in stores:
         manifest = store / "manifests" / host / owner / model / tag
         if os.path.isfile(manifest):  # also in a folder that this user may not enter

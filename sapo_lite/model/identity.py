@@ -8,7 +8,7 @@ from sapo_lite.model.hub import EMBEDDED, is_hub_name
 from sapo_lite.support import checksums
 from sapo_lite.support.files import sha256
 from sapo_lite.support.hashing import content_hash
-from sapo_lite.support.shipped import shipped
+from sapo_lite.support.shipped import shipped, typed_path
 
 
 def model_identity(name: str) -> dict[str, str]:
@@ -23,7 +23,7 @@ def model_identity(name: str) -> dict[str, str]:
             return {"gguf": content_hash(gguf_path(name))}
         except BackboneError:  # it is not here
             return {}
-    folder = Path(name).expanduser()
+    folder = typed_path(name)
     if (folder / "config.json").is_file():
         # All files that transformers may read; subfolders hold checkpoints and other formats.
         files = [*folder.glob("[!.]*"), *folder.glob("additional_chat_templates/*")]

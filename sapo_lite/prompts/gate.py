@@ -218,29 +218,42 @@ def _is_within(label: str, ranges: Sequence[tuple[int, int]]) -> bool:
     return label.isdecimal() and any(min(ends) < int(label) < max(ends) for ends in ranges)
 
 
-def _named(text: str, labels: Sequence[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=64)  # asked for the original instruction with every new text
+def _named(text: str, labels: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(label for label in labels if _names(text, label, labels))
 
 
-def _names(text: str, label: str, labels: Sequence[str], flags: re.RegexFlag = re.NOFLAG) -> bool:
+def _names(text: str, label: str, labels: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> bool:
     """Whether the text has the label as a whole word in its exact case, outside longer labels.
 
     "not entailment" does not name "entailment".
     """
-    for longer in labels:
-        if label != longer and label in longer:
-            text = re.sub(_whole(longer), " ", text, flags=flags)
-    return re.search(_whole(label), text, flags) is not None
+    plain = text.casefold()
+    if label.casefold() not in plain:
+        return False
+    for longer in _longer(label, labels):
+        if longer.casefold() in plain:
+            text = _whole(longer, flags).sub(" ", text)
+    return _whole(label, flags).search(text) is not None
 
 
-def _whole(label: str) -> str:
+@lru_cache(maxsize=8192)
+def _longer(label: str, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The labels that the label is a part of."""
+    return tuple(longer for longer in labels if label != longer and label in longer)
+
+
+@lru_cache(maxsize=8192)  # `re` keeps 512: fewer than some tasks have labels
+def _whole(label: str, flags: re.RegexFlag) -> re.Pattern[str]:
     """Regular expression for the label as a whole word."""
-    before = rf"(?<!{_WORD_CHARACTER})" if re.match(_WORD_CHARACTER, label[:1]) else ""
+    plain = re.escape(label)
+    # What stands before it is looked at afterwards: `re` searches a pattern fast that begins with plain text.
+    before = rf"(?<!{_WORD_CHARACTER}{plain})" if re.match(_WORD_CHARACTER, label[:1]) else ""
     after = rf"(?!{_WORD_CHARACTER})" if re.match(_WORD_CHARACTER, label[-1:]) else ""
-    return before + re.escape(label) + after
+    return re.compile(plain + before + after, flags)
 
 
-def _names_loosely(text: str, label: str, labels: Sequence[str]) -> bool:
+def _names_loosely(text: str, label: str, labels: tuple[str, ...]) -> bool:
     """Whether the text has the label in another case or width (right for RIGHT, full-width Ａ for A)."""
     return _names(unicodedata.normalize("NFKC", text), label, labels, re.IGNORECASE)
 

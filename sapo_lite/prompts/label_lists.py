@@ -76,5 +76,8 @@ def _strangers(items: Sequence[str], labels: Sequence[str]) -> Iterator[str]:
 def _any_of(labels: Sequence[str]) -> str:
     """Pattern of the labels as whole words; one-letter labels only in their own case."""
     words = sorted((label for label in labels if label), key=len, reverse=True)
-    parts = [re.escape(word) if len(word) == 1 else f"(?i:{re.escape(word)})" for word in words]
+    # One group for all: `re` then looks for what they have in common first.
+    longer = "|".join(re.escape(word) for word in words if len(word) > 1)
+    letters = [re.escape(word) for word in words if len(word) == 1]
+    parts = [*[f"(?i:{longer})"] * bool(longer), *letters]
     return rf"(?:{'|'.join(parts)})(?![^\W{HAN}])"

@@ -27,6 +27,7 @@ from sapo_lite.recipe.sections import (
 )
 from sapo_lite.recipe.source import Fault, Place, RecipeSource, read_source
 from sapo_lite.recipe.tasks import TaskConfig, task_faults
+from sapo_lite.recipe.values import MOST_PARAPHRASES
 from sapo_lite.support.messages import as_toml
 
 __all__ = [
@@ -120,8 +121,8 @@ def _held_out(source: RecipeSource) -> int:
         count = source.value("paraphrase.count")
         count = ParaphraseConfig().count if count is None else count
         needs.append(strategy.held_out(count) if type(count) is int else None)
-    # The validation refuses values that are not numbers.
-    return max([0, *(need for need in needs if type(need) is int)])
+    # The validation refuses values that are not numbers, or too high.
+    return max([0, *(need for need in needs if type(need) is int and need <= MOST_PARAPHRASES)])
 
 
 def _strategy(source: RecipeSource) -> Strategy | None:

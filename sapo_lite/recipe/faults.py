@@ -12,6 +12,8 @@ from sapo_lite.recipe.source import Fault, RecipeSource
 from sapo_lite.recipe.values import Choices
 from sapo_lite.support.messages import nearest, one_of, quoted
 
+_LONGEST = 100  # characters of a key; the keys of a recipe are much shorter
+
 
 def field_faults(error: ValidationError, root: type[BaseModel], source: RecipeSource) -> dict[str, Fault]:
     """One fault for every key that pydantic refused, keyed `section.key` or `section.table[1].key`."""
@@ -115,6 +117,9 @@ def _did_you_mean(field: FieldInfo, found: object) -> str:
 def _unknown(key: str, root: type[BaseModel], value: object) -> str:
     """Fault of an unknown key or section, with the section in which the name would be valid."""
     within, _, name = key.rpartition(".")
+    if len(name) > _LONGEST:
+        found = f"one of {len(name):,}"
+        return f"{within or 'recipe'}: expected keys of at most {_LONGEST} characters, found {found}"
     sections = _sections(root)
     if not within and isinstance(value, dict):
         matches = nearest(name, sections)

@@ -14,8 +14,10 @@ from sapo_lite.recipe.values import (
     OptionalCount,
     OptionalNotNegative,
     Positive,
+    Rank,
     Share,
     Switch,
+    Temperature,
 )
 
 
@@ -35,7 +37,7 @@ class AdapterConfig(Section):
     """
 
     method: MethodName = "lorainc"
-    rank: Count = 8
+    rank: Rank = 8
     alpha: Count = 32
     dropout: Share = 0.1
     target_modules: Modules = "auto"
@@ -89,12 +91,12 @@ class RewriteConfig(Section):
     enabled: Switch = False
     policy: Literal["rl", "best_of"] = "rl"
     rollouts: Count = 10
-    temperature: Positive = 1.0
+    temperature: Temperature = 1.0
     diversity_weight: NotNegative = 0.1
     threshold: Share = 0.5
     prompts: Count = 512
     epochs: Count = 1
     batch_size: Count = 8
     learning_rate: Positive = 1e-5
-    rank: Count = 16
+    rank: Rank = 16
     alpha: Count = 32

@@ -8,11 +8,13 @@ from sapo_lite.recipe.files import found_file
 from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.values import (
     BaseUrl,
+    Calls,
     Count,
     CountOrNone,
     IndicatorName,
     NotNegative,
     OptionalText,
+    Paraphrases,
     Positive,
     Rescore,
     Sampling,
@@ -79,10 +81,10 @@ class ParaphraseConfig(Section):
     """
 
     backend: Sources = ("ollama",)
-    count: CountOrNone = 20
-    held_out: CountOrNone = 0
+    count: Paraphrases = 20
+    held_out: Paraphrases = 0
     minimum: CountOrNone = 1
-    attempts: Count = 6
+    attempts: Calls = 6
     temperature: NotNegative = 0.6
     unlike: Switch = False
     request: Literal["varied", "fixed"] = "varied"
@@ -92,7 +94,7 @@ class ParaphraseConfig(Section):
     host: OptionalText = None
     base_url: BaseUrl = None
     allow_cloud: Switch = False
-    parallel: Count = 4
+    parallel: Calls = 4
     timeout: Positive = 120.0
     deadline: Positive = 3600.0
     path: OptionalText = None

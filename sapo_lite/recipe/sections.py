@@ -21,8 +21,10 @@ from sapo_lite.recipe.values import (
     OptionalCount,
     OptionalSeed,
     OptionalText,
+    Paraphrases,
     Percent,
     Protocol,
+    Seed,
     Switch,
     TaskIds,
     Text,
@@ -151,7 +153,7 @@ class EvaluationConfig(Section):
     prompts: Literal["chosen", "original", "both", "all"] = "both"
     max_new_tokens: Count = 128
     batch_size: Count = 16
-    robustness: CountOrNone = 0
+    robustness: Paraphrases = 0
     threshold: Percent = 80.0
     exact_match: Literal["strict", "squad"] = "strict"
     matrix: Switch = False
@@ -179,7 +181,7 @@ class Recipe(Section):
     """
 
     name: str
-    seed: CountOrNone = 0
+    seed: Seed = 0
     protocol: Protocol = "corrected"
     model: ModelConfig
     sequence: SequenceConfig

@@ -4,13 +4,16 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sapo_lite.errors import RecipeError
 from sapo_lite.recipe.toml_lines import line_numbers
+from sapo_lite.support.strict_json import HALF, within_limits, writable
 
 _AFTER_THE_FILE = 1_000_000  # overrides sort behind every line of the file
+_LONGEST = 200  # characters of an override in a message
 _STEP = re.compile(r"[^.\[\]]+|\[[0-9]+\]")  # of a key: `sequence.task[2].name` has four
 _IN_THE_FILE = "edit [[sequence.task]] in the recipe; --set sequence.tasks chooses and orders tasks by name"
 
@@ -43,14 +46,19 @@ class RecipeSource:
 
     def place(self, key: str) -> Place:
         """The place of `key`, or else of its table or section, or else of the file."""
-        within = (f"{key}.", f"{key}[")
-        written = [place for name, place in self.places.items() if name == key or name.startswith(within)]
-        if written:
-            return min(written)
-        *above, _ = (step.end() for step in _STEP.finditer(key))
-        return next(
-            (self.places[key[:end]] for end in reversed(above) if key[:end] in self.places), self.places[""]
-        )
+        if key in self._first:
+            return self._first[key]
+        above = [key[: step.end()] for step in _STEP.finditer(key)]
+        return next((self.places[name] for name in reversed(above) if name in self.places), self.places[""])
+
+    @cached_property
+    def _first(self) -> dict[str, Place]:
+        """The first place of every key, and of what is written within it."""
+        first: dict[str, Place] = {}
+        for name, place in self.places.items():
+            for end in (step.end() for step in _STEP.finditer(name)):
+                first[name[:end]] = min(place, first.get(name[:end], place))
+        return first
 
     def fill(self, section: str, **settings: Any) -> None:
         """Set settings of a section that the recipe has not set."""
@@ -90,7 +98,13 @@ def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSourc
     places[""] = Place(0, label)
     faults = []
     for number, override in enumerate(overrides):
-        place = Place(_AFTER_THE_FILE + number, f"--set {override}")
+        shown = writable(override)
+        shown = shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+        place = Place(_AFTER_THE_FILE + number, f"--set {shown}")
+        if half := HALF.search(override):
+            found = f"half of one, \\u{ord(half[0]):04x}"
+            faults.append(Fault(place, f"expected whole characters in UTF-8, found {found}"))
+            continue
         key, equals, written = override.partition("=")
         key = key.strip()
         if key.startswith("sequence.task") and key[13:14] in ("", ".", "["):
@@ -102,7 +116,11 @@ def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSourc
             continue
         holder = values.setdefault(section, {}) if section else values
         if isinstance(holder, dict):  # if not, the section itself is at fault, and will be reported
-            holder[name] = parse_value(written)
+            try:
+                holder[name] = parse_value(written)
+            except ValueError as error:
+                faults.append(Fault(place, f"{key}: {error}"))
+                continue
             places[key] = place
     return RecipeSource(values, places, faults)
 
@@ -110,7 +128,7 @@ def read_source(path: Path, label: str, overrides: Sequence[str]) -> RecipeSourc
 def _read_toml(path: Path, label: str) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors write a byte-order mark first
-        return text, tomllib.loads(text)
+        return text, within_limits(lambda: tomllib.loads(text))
     except OSError as error:
         raise RecipeError(f"{label}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -118,12 +136,18 @@ def _read_toml(path: Path, label: str) -> tuple[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         hint = "texts stand in double quotes, switches are true or false"
         raise RecipeError(f"{label}: not valid TOML: {error}; {hint}") from error
+    except ValueError as error:
+        raise RecipeError(f"{label}: {error}") from None
 
 
 def parse_value(written: str) -> Any:
-    """The value of an override: as TOML if it parses (`4`, `[195, 273]`, `"x"`), else the bare text."""
+    """The value of an override: as TOML if it parses (`4`, `[195, 273]`, `"x"`), else the bare text.
+
+    Raises:
+        ValueError: a number is too long, or the nesting too deep.
+    """
     try:
-        parsed = tomllib.loads(f"value = {written}")
+        parsed = within_limits(lambda: tomllib.loads(f"value = {written}"))
     except tomllib.TOMLDecodeError:
         return written.strip()
     return parsed["value"] if len(parsed) == 1 else written

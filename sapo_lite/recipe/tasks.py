@@ -13,7 +13,7 @@ from sapo_lite.errors import DataError
 from sapo_lite.evaluation.metrics import METRICS
 from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.source import Fault, RecipeSource
-from sapo_lite.recipe.values import Labels, OptionalText, Switch, Text
+from sapo_lite.recipe.values import Labels, OptionalText, Switch, Text, one_line
 from sapo_lite.support.messages import nearest, one_of, quoted
 from sapo_lite.support.shipped import typed_path
 from sapo_lite.types import Language
@@ -27,7 +27,7 @@ def _test(value: object) -> object:
     number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
     if not (share or number or (isinstance(value, str) and value)):
         raise ValueError(quoted(value))
-    return value
+    return one_line(value) if isinstance(value, str) else value
 
 
 def _template(value: object) -> object:
@@ -121,7 +121,7 @@ def with_own_tasks(settings: Any) -> Any:
     found = [
         table.get("name") if isinstance(table, dict) else getattr(table, "name", None) for table in tables
     ]
-    own = [name for name in dict.fromkeys(found) if isinstance(name, str) and name]
+    own = list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
     # Without a name, the table itself is refused, and nothing else need be.
     return {"suite": "own", "tasks": own or ["unnamed"], **settings}
 

@@ -47,6 +47,7 @@ def line_numbers(text: str) -> dict[str, int]:
 def _statements(text: str) -> Iterator[tuple[int, str]]:
     """(line, text) of every header, key with its value, comment or empty line."""
     start = depth = 0
+    line = 1
     for token in _TOKEN.finditer(text + "\n"):
         mark = token[0]
         if mark in ("[", "{"):
@@ -54,7 +55,9 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
         elif mark in ("]", "}"):
             depth -= 1
         elif mark == "\n" and depth == 0:
-            yield text.count("\n", 0, start) + 1, text[start : token.start()]
+            statement = text[start : token.start()]
+            yield line, statement
+            line += statement.count("\n") + 1
             start = token.end()
 
 

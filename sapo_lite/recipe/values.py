@@ -1,5 +1,6 @@
 """Types of a recipe's values, each with its description for error messages."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -59,6 +60,28 @@ class Choices:
         return value
 
 
+@dataclass(frozen=True)
+class AtMost:
+    """Refuses a number above a limit: it is a typo, or would run or allocate for ever."""
+
+    limit: int
+
+    def __call__(self, value: float | None) -> float | None:
+        if value is not None and value > self.limit:
+            raise ValueError(f"{quoted(value)} (at most {self.limit:,})")
+        return value
+
+
+def one_line(value: str | None) -> str | None:
+    """A name, an address or a path. Refuse what no file can be called; report what was found."""
+    for part in re.split(r"[/\\]", value or ""):
+        if "\0" in part:
+            raise ValueError("a text with the character NUL in it")
+        if (length := len(part.encode(errors="surrogatepass"))) > LONGEST_NAME:
+            raise ValueError(f"{quoted(part)}, of {length} bytes (a name has at most {LONGEST_NAME})")
+    return value
+
+
 def _sources(value: object) -> object:
     """One source, or a list of different ones. Refuse unknown ones; the error names them."""
     for name in (names := _names([value] if isinstance(value, str) else value)):
@@ -68,11 +91,13 @@ def _sources(value: object) -> object:
             raise ValueError(quoted(name) + (f'; did you mean "{close[0]}"?' if close else ""))
         if slash and not (SOURCES[kind].names_a_model and model):
             raise ValueError(quoted(name))
+        one_line(model)
     return names
 
 
 def _chat_template(value: str) -> str:
     """One of the names, or what can be a file."""
+    one_line(value)
     if value not in CHAT_TEMPLATES and not any(sign in value for sign in "./\\"):
         close = nearest(value, CHAT_TEMPLATES)
         raise ValueError(quoted(value) + (f'; did you mean "{close[0]}"?' if close else ""))
@@ -109,6 +134,13 @@ def _asked_for_by(setting: str) -> list[str]:
     return list(dict.fromkeys(str(variant.value) for variant in variants() if variant.setting == setting))
 
 
+# Above the width of any layer.
+HIGHEST_RANK = 16_384
+# Bytes of a file's name on the usual file systems.
+LONGEST_NAME = 255
+# More than any study uses; the rules have 3000 for an instruction.
+MOST_PARAPHRASES = 10_000
+
 # Values of model.chat_template that are no files.
 CHAT_TEMPLATES = ("model", "chatml", "none")
 
@@ -123,16 +155,26 @@ Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for
 Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
 IndicatorName = Annotated[str, AfterValidator(Choices(lambda: ["loss", *_asked_for_by("indicator")]))]
 MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
-Text = Annotated[str, Field(min_length=1, description="a text in quotes")]
-OptionalText = Annotated[str | None, Field(min_length=1, description="a text in quotes")]
+Text = Annotated[str, Field(min_length=1, description="a text in quotes"), AfterValidator(one_line)]
+OptionalText = Annotated[
+    str | None, Field(min_length=1, description="a text in quotes"), AfterValidator(one_line)
+]
 Switch = Annotated[bool, Field(description="true or false")]
-Count = Annotated[int, Field(ge=1, description="a whole number of at least 1")]
-CountOrNone = Annotated[int, Field(ge=0, description="a whole number of at least 0")]
-OptionalCount = Annotated[int | None, Field(ge=1, description="a whole number of at least 1")]
-OptionalSeed = Annotated[int | None, Field(ge=0, description="a whole number of at least 0")]
-Positive = Annotated[float, Field(gt=0, description="a number above 0")]
-NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0")]
-OptionalNotNegative = Annotated[float | None, Field(ge=0, description="a number of at least 0")]
+_WHOLE = "a whole number of at least"
+_BOUNDED = AfterValidator(AtMost(10**9))
+Count = Annotated[int, Field(ge=1, description=f"{_WHOLE} 1"), _BOUNDED]
+CountOrNone = Annotated[int, Field(ge=0, description=f"{_WHOLE} 0"), _BOUNDED]
+OptionalCount = Annotated[int | None, Field(ge=1, description=f"{_WHOLE} 1"), _BOUNDED]
+Seed = Annotated[int, Field(ge=0, description=f"{_WHOLE} 0")]
+OptionalSeed = Annotated[int | None, Field(ge=0, description=f"{_WHOLE} 0")]
+Rank = Annotated[int, Field(ge=1, description=f"{_WHOLE} 1"), AfterValidator(AtMost(HIGHEST_RANK))]
+Paraphrases = Annotated[int, Field(ge=0, description=f"{_WHOLE} 0"), AfterValidator(AtMost(MOST_PARAPHRASES))]
+Calls = Annotated[int, Field(ge=1, description=f"{_WHOLE} 1"), AfterValidator(AtMost(1000))]
+Positive = Annotated[float, Field(gt=0, description="a number above 0"), _BOUNDED]
+# Lower ones divide by what is nearly 0.
+Temperature = Annotated[float, Field(ge=0.001, description="a number of at least 0.001"), _BOUNDED]
+NotNegative = Annotated[float, Field(ge=0, description="a number of at least 0"), _BOUNDED]
+OptionalNotNegative = Annotated[float | None, Field(ge=0, description="a number of at least 0"), _BOUNDED]
 Fraction = Annotated[float, Field(ge=0, le=1, description="a number from 0 to 1")]
 Share = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
 Percent = Annotated[float, Field(ge=0, le=100, description="a number from 0 to 100")]

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from sapo_lite.support.messages import quoted
@@ -31,20 +32,30 @@ def loads(text: str) -> Any:
         HalfCharacterError: a text has half a surrogate pair.
         ValueError: a number is too long, or the nesting too deep.
     """
+    value = within_limits(lambda: json.loads(text, object_pairs_hook=_object))
+    if _MAY_BE_HALF.search(text):
+        require_whole(value)
+    return value
+
+
+def within_limits(parse: Callable[[], Any]) -> Any:
+    """The value that a parser of JSON or TOML returns.
+
+    Raises:
+        ValueError: a number is too long, or the nesting too deep; or what the parser raises.
+    """
     try:
-        value = json.loads(text, object_pairs_hook=_object)
+        value = parse()
         _check_depth(value, _DEEPEST)
-    except (DuplicateKeyError, json.JSONDecodeError):
-        raise
     except RecursionError:
         raise ValueError(f"expected at most {_DEEPEST} brackets in one another, found more") from None
-    except ValueError:  # Python's own limit on the digits of an integer
-        longest = sys.get_int_max_str_digits()
+    except ValueError as error:
+        if type(error) is not ValueError:  # a parser's own, with the place in the text
+            raise
+        longest = sys.get_int_max_str_digits()  # Python's own limit on the digits of an integer
         raise ValueError(
             f"expected numbers of at most {longest} digits, found a longer one; put it in double quotes"
         ) from None
-    if _MAY_BE_HALF.search(text):
-        require_whole(value)
     return value
 
 

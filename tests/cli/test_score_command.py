@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from forked import Program, run_program
 from ollama_server import FakeOllama
 from sapo_lite import score_prompts
-from sapo_lite.errors import SapoLiteError
+from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.lab.wordings import original, wordings
 from sapo_lite.leaderboard.from_disk import _of_another_model, load
 from sapo_lite.leaderboard.score_files import Result, score_files
@@ -419,3 +419,63 @@ def test_unsloth_as_the_loader_gives_the_same_board(
     done = run_program(command("score", model, *files, *options), env=elsewhere)
     assert done.returncode == 0, done.stderr
     assert lines(done.stdout) == lines(repr(in_memory(model, adapter)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"megatron_config": {"a": 1}}, "expected an adapter of PEFT's own layers, found megatron_config"),
+        ({"r": 10**9}, "expected a rank from 1 to 16,384 in adapter_config.json, found 1000000000"),
+        (
+            {"rank_pattern": {"q_proj": "x"}},
+            'expected a rank from 1 to 16,384 in adapter_config.json, found "x"',
+        ),
+        ({"target_modules": "([a-z_.0-9]+)+X"}, "expected patterns of layers that match in 1 seconds"),
+    ],
+)
+def test_settings_of_an_adapter_that_no_adapter_has_are_refused(
+    model: str,
+    adapter: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    expected: str,
+) -> None:
+    monkeypatch.setattr("sapo_lite.leaderboard.adapter._SECONDS", 1)
+    folder = Path(shutil.copytree(adapter, tmp_path / "adapter"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, **settings}))
+    with pytest.raises(BackboneError) as refusal:
+        load(model, adapter=folder)
+    assert str(refusal.value).startswith(f"--adapter {folder}: cannot be put on {model}: {expected}")
+
+
+def test_weights_that_do_not_fit_the_model_are_refused(model: str, adapter: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(adapter, tmp_path / "adapter"))
+    file = folder / "adapter_model.safetensors"
+    held = load_file(file)
+
+    def refusal() -> str:
+        with pytest.raises(BackboneError) as refused:
+            load(model, adapter=folder)
+        return str(refused.value)
+
+    more = {name.replace("layers.1", "layers.7"): value.clone() for name, value in held.items()}
+    save_file({**held, **more}, file)
+    assert "expected an adapter of this model, found 4 tensors without a place in it" in refusal()
+    save_file({name: value.to(torch.int8) for name, value in held.items()}, file)
+    assert "expected numbers of F64, F32, F16, BF16, found I8" in refusal()
+    file.write_bytes(file.read_bytes()[:100])
+    assert "expected an adapter's weights, found a damaged file" in refusal()
+    file.unlink()
+    assert "expected adapter_model.safetensors beside adapter_config.json, found none" in refusal()
+
+
+@pytest.mark.parametrize("base", ["~nosuchuser/x", "a\0b", "x" * 5000, 3])
+def test_a_base_model_that_is_no_path_is_no_error(
+    model: str, adapter: Path, tmp_path: Path, base: object
+) -> None:
+    folder = Path(shutil.copytree(adapter, tmp_path / "adapter"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": base}))
+    assert load(model, adapter=folder).settings["adapter"] == str(folder)

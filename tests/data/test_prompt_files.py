@@ -82,3 +82,11 @@ def test_a_source_of_paraphrases_reads_the_file_alike(tmp_path: Path) -> None:
     path = put(tmp_path / "two.txt", TWO_TASKS.replace("\n", "\r"))
     found = [list(FromFile(path, only=False).answers(task, range(9), ())) for task in tasks]
     assert found == [["say yes .", "please say yes"], ["say no .", "please say no"]]
+
+
+def test_half_a_character_in_a_file_of_prompts_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_bytes(b"Say yes or no.\nGood \xed\xa0\xbd?\n")
+    with pytest.raises(
+        DataError, match=r"p.txt, line 2: expected whole characters, found half of one, .ud83d"
+    ):
+        read_prompts(tmp_path / "p.txt")

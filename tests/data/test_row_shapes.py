@@ -332,3 +332,9 @@ def test_a_column_twice_in_parquet_is_refused(tmp_path: Path) -> None:
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(DataError, match='expected different column names, found "text" twice'):
         read_rows(tmp_path / "a.parquet")
+
+
+def test_a_role_that_is_a_list_is_named(tmp_path: Path) -> None:
+    rows: Rows = [{"messages": [{"role": ["user"], "content": "x"}]}]
+    with pytest.raises(DataError, match=r"expected the role system, user or assistant, found \[\"user\"\]"):
+        read_examples(put(tmp_path / "x.json", rows))

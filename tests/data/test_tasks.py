@@ -529,3 +529,10 @@ def test_the_trace_tasks_load_and_only_c_stance_is_chinese(benchmarks: Path) -> 
 def test_a_published_id_is_never_found_by_part_of_it(benchmarks: Path) -> None:
     (problem,) = problems(SequenceConfig(suite="SUPERNI", tasks=("131",)), benchmarks)
     assert "did you mean task1310_amazonreview_rating_classification" in problem
+
+
+def test_a_task_of_thousands_of_digits_is_matched_by_its_full_name_only() -> None:
+    name = f"task{'9' * 5000}"
+    assert suites.match_task(name, Path("s"), [name]) == name
+    with pytest.raises(DataError, match=r"is not in s/instructions\.json"):
+        suites.match_task("9" * 5000, Path("s"), [name])

@@ -221,3 +221,30 @@ def test_where_transformers_has_a_class_the_code_beside_the_weights_is_not_run(
     backbone = load(with_code(make_backbone("qwen3").config.name, ran, file, **fields))
     assert type(backbone.causal_lm).__module__.startswith("transformers.")
     assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("num_hidden_layers", 10**9, "expected at most 10,000 as num_hidden_layers, found 1000000000"),
+        ("num_labels", 10**9, "expected at most 1,000,000 as num_labels, found 1000000000"),
+        ("vocab_size", 10**12, "expected at most 1,000,000,000 as vocab_size, found 1000000000000"),
+        ("max_position_embeddings", -5, "expected a whole number as max_position_embeddings, found -5"),
+    ],
+)
+def test_a_model_of_endless_parts_is_refused_before_it_is_built(
+    make_backbone: MAKE, tmp_path: Path, field: str, value: int, expected: str
+) -> None:
+    folder = changed(make_backbone("qwen3").config.name, tmp_path / "model", CONFIG, **{field: value})
+    for message in refusals(folder):
+        assert expected in message
+
+
+def test_a_template_that_runs_for_ever_is_stopped(
+    make_backbone: MAKE, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sapo_lite.model.chat_frame._SECONDS", 0.2)
+    loops = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+    folder = changed(make_backbone("qwen3").config.name, tmp_path / "model", TOKENIZER, chat_template=loops)
+    for message in refusals(folder):
+        assert "found TimeoutError: it runs for more than 0.2 seconds" in message

@@ -231,3 +231,25 @@ def test_real_instructions_have_twenty_usable_wordings_with_all_their_labels(
         texts = some(about, 20)
         assert len(texts) == (20 if entry["instruction"] else 0)
         assert all(reject_reason(text, about, (), generated=False) is None for text in texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 19_000, "A. " * 6_000, "x\n " * 6_000, "「" * 19_000, "‘" * 19_000, "_ " * 9_000, "((a)" * 4_000],
+)
+def test_words_and_lists_of_any_length_are_reworded(text: str) -> None:
+    # Minutes, where a pattern is quadratic. A text of only punctuation has none.
+    assert len(some(task(text, "yes", "no", language="en"), 3)) in (0, 3)
+
+
+def test_an_instruction_beyond_any_model_has_no_rewordings() -> None:
+    assert some(task("Sort the words. " * 10_000)) == []
+
+
+def test_hundreds_of_labels_in_one_another_are_kept() -> None:
+    labels = tuple(f"label{number}" for number in range(400))
+    about = task(f"Choose one of {', '.join(labels)}.", *labels, language="en")
+    for text in some(about, 3):
+        assert reject_reason(text, about, [], generated=False) is None
+        without = text.replace("label1,", "label2,")
+        assert reject_reason(without, about, [], generated=False) == 'label "label1" missing'

@@ -583,3 +583,56 @@ def test_dotted_keys_and_inline_tables_find_a_line(write_recipe: Callable[..., s
         "x.toml, line 1: model.rank: no such key; did you mean adapter.rank or rewrite.rank?",
         "x.toml, line 2: adapter.rank: expected a whole number of at least 1, found 0",
     ]
+
+
+# --- values and texts without end
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        ("adapter.rank=100000", "a whole number of at least 1, found 100000 (at most 16,384)"),
+        ("training.epochs=100000000000000000000", "found 100000000000000000000 (at most 1,000,000,000)"),
+        ("adapter.replay_share=1e18", "a number above 0, found 1e+18 (at most 1,000,000,000)"),
+        ("evaluation.robustness=1000000", "a whole number of at least 0, found 1000000 (at most 10,000)"),
+        ("paraphrase.count=100000", "a whole number of at least 0, found 100000 (at most 10,000)"),
+        ("paraphrase.parallel=100000", "a whole number of at least 1, found 100000 (at most 1,000)"),
+        ("rewrite.temperature=1e-300", "a number of at least 0.001, found 1e-300"),
+        ('model.name="a\\u0000b"', "a text in quotes, found a text with the character NUL in it"),
+        (f"sequence.suite={'x' * 300}", "of 300 bytes (a name has at most 255)"),
+        (f"seed={'9' * 5000}", "expected numbers of at most 4300 digits, found a longer one"),
+        (f"seed={'[' * 5000}{']' * 5000}", "expected at most 50 brackets in one another, found more"),
+        ("model.name=\udcff", "expected whole characters in UTF-8, found half of one"),
+    ],
+)
+def test_a_value_without_measure_is_one_fault(setting: str, found: str) -> None:
+    with pytest.raises(RecipeError) as refusal:
+        load_recipe("lab", [setting])
+    assert found in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
+
+
+def test_a_seed_may_have_any_size() -> None:
+    assert load_recipe("lab", ["seed=99999999999999999999"]).seed == 99999999999999999999
+
+
+def test_deep_and_long_toml_is_refused_in_a_sentence(write_recipe: Callable[..., str]) -> None:
+    for more, found in (
+        (f"\nx = {'[' * 3000}{']' * 3000}", "expected at most 50 brackets in one another, found more"),
+        (f"\nx = {'9' * 5000}", "expected numbers of at most 4300 digits, found a longer one"),
+    ):
+        with pytest.raises(RecipeError, match=found):
+            load_recipe(write_recipe(more=more))
+
+
+def test_a_name_that_is_a_list_is_a_fault(write_recipe: Callable[..., str]) -> None:
+    with pytest.raises(RecipeError, match=r"sequence.task\[1\].name: expected a text in quotes"):
+        load_recipe(
+            write_recipe('[model]\nname = "lab"\n[[sequence.task]]\nname = ["x"]\ninstruction = "x"\n')
+        )
+
+
+def test_lines_are_counted_once_in_a_recipe_of_many_lines() -> None:
+    text = "# x\n\n" * 100_000 + "seed = 1\n"
+    assert line_numbers(text) == {"seed": 200_001}  # minutes, if every line were counted from the start

@@ -18,7 +18,7 @@ from typing import Any
 from sapo_lite.data.files import prompts_in_text
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.support.messages import one_of, quoted
-from sapo_lite.support.strict_json import loads
+from sapo_lite.support.strict_json import loads, within_limits
 from sapo_lite.types import Task
 
 # File types that hold texts in another form than one a line.
@@ -88,10 +88,10 @@ def _parse(path: Path) -> dict[str, Any] | list[Any]:
         content = path.read_text(encoding="utf-8-sig")
         if kind not in (".toml", ".json"):
             return prompts_in_text(content, str(path))
-        data = tomllib.loads(content) if kind == ".toml" else loads(content)
+        data = within_limits(lambda: tomllib.loads(content)) if kind == ".toml" else loads(content)
     except OSError as error:
         raise ParaphraseError(f"{path}: the file of paraphrases cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:  # not UTF-8, TOML, JSON: each decoder says where
+    except ValueError as error:  # not UTF-8, TOML, JSON: each decoder says where
         raise ParaphraseError(f"{path}: expected a file of paraphrases: {error}.") from None
     if not isinstance(data, dict | list):
         raise ParaphraseError(f"{path}: expected lists of texts by task, found {type(data).__name__}.")

@@ -22,11 +22,11 @@ from sapo_lite.types import Task
 
 _T = TypeVar("_T")
 
+_LONGEST = 20_000  # characters of an instruction: no model takes so long a one
 _DRAWS = 3000  # limit of combinations tried: an instruction of many phrases has billions
 _LOOK_AHEAD, _LOOK_BACK = 12, 4  # of the next 12 texts, the one least similar to the last 4 comes next
 # Longest {x}, in characters, that may stand between a verb and its particle or object.
 _LONGEST_WITHIN = 60
-_SENTENCE_START = re.compile(r"(?:\A|[.?!:\n])\s*\Z")
 # "Task: Your task is to ..." says it twice.
 _HEADING = re.compile("[:：]$")
 _HEADED = re.compile("Your|The|What|In |Input|This|你的任务|你要做的|任务|输入")
@@ -38,7 +38,7 @@ def rewordings(task: Task, seed: int) -> Iterator[str]:
     """Different rewordings of the task's instruction, in an order drawn from `seed`.
 
     They are generated one by one until the rules have no more; neighbours differ from each other. An
-    instruction of only punctuation has none.
+    instruction of only punctuation has none, nor has one of more than 20,000 characters.
     """
     draws = map(_look, _combinations(task, seed))
     waiting = list(islice(draws, _LOOK_AHEAD))
@@ -75,7 +75,7 @@ def _combinations(task: Task, seed: int) -> Iterator[str]:
     """Random combinations of body, phrases, opening and closing; every text once, never the original."""
     original = task.instruction.strip()
     seen = {"", normalise(original)}
-    if seen == {""}:
+    if seen == {""} or len(original) > _LONGEST:
         return
     rules = CHINESE if task.language == "zh" else ENGLISH
     named = label_pattern(task.labels)
@@ -129,7 +129,7 @@ def _replace(pattern: re.Pattern[str], other: str | None, text: str, labels: Seq
     """The text with matches replaced by `other`, unless they may belong to a label or name."""
 
     def replaced(match: re.Match[str]) -> str:
-        starts = _SENTENCE_START.search(text[: match.start()])
+        starts = _ends_a_sentence(text[: match.start()])
         is_name = any(letter.isupper() for letter in (match[0][1:] if starts else match[0]))
         if other is None or is_name or any(match[0].strip() in label for label in labels):
             return match[0]
@@ -137,6 +137,12 @@ def _replace(pattern: re.Pattern[str], other: str | None, text: str, labels: Seq
         return new[0].upper() + new[1:] if match[0][0].isupper() else new
 
     return pattern.sub(replaced, text)
+
+
+def _ends_a_sentence(text: str) -> bool:
+    """Whether a new sentence or line can begin behind the text."""
+    bare = text.rstrip()
+    return not bare or bare[-1] in ".?!:" or "\n" in text[len(bare) :]
 
 
 def _join(opening: str, body: str, closing: str, space: str) -> str:
