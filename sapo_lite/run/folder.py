@@ -157,7 +157,8 @@ def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: P
     """The path of a run's folder.
 
     With `out`, that folder, which may hold a run already.
-    Without, a new `runs/<name>-<time>`, or the latest of this name if `resume` is True.
+    Without, a new `runs/<name>-<time>`; if `resume` is True, the latest of this name that is not finished, or
+    else the latest: a clock that was ahead once does not hide what is left to do.
 
     Raises:
         RunFolderError: there is no run to resume, or `out` holds something else.
@@ -170,7 +171,7 @@ def choose_folder(name: str, out: Path | None, *, resume: bool | None, parent: P
                 raise RunFolderError(
                     f"Nothing to resume: no run of {name} in {parent.resolve()}. Leave out --resume."
                 )
-            return max(runs)
+            return max(runs, key=lambda run: (not (run / paths.RESULTS).exists(), run.name))
         return parent / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     if not is_run(out) and not is_empty(out):
         raise RunFolderError(

@@ -21,11 +21,15 @@ def write_json(path: Path, value: Any) -> None:
     """Write `value` atomically; equal values give equal bytes."""
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:  # a full disk: half a file would fill it further
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path, fix: str = MADE_AGAIN) -> Any:

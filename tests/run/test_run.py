@@ -300,6 +300,8 @@ def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
     assert found.name == "lab-20260102-000000"
     with pytest.raises(RunFolderError, match="Nothing to resume: no run of trace in"):
         choose_folder("trace", None, resume=True, parent=tmp_path)
+    (tmp_path / "lab-20260102-000000/results.json").touch()  # finished while the clock was ahead
+    assert choose_folder("lab", None, resume=True, parent=tmp_path).name == "lab-20260101-000000"
 
 
 @pytest.fixture(scope="module")
