@@ -21,21 +21,11 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
-from small import small_run
+from small import LIBRARIES, small_run
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    [
-        "torch",
-        "transformers.models.qwen3.modeling_qwen3",
-        "trl.trainer.sft_trainer",
-        "peft",
-        "rouge_score.rouge_scorer",
-        "scipy.stats",
-        "sapo_lite.cli",
-        "sapo_lite.report.comparison_view",
-        "sapo_lite.run.pipeline",
-    ]
+    [*LIBRARIES, "scipy.stats", "sapo_lite.cli", "sapo_lite.report.comparison_view", "small"]
 )
 
 
@@ -52,6 +42,7 @@ def start_small_run(out: Path, *settings: str) -> ForkServerProcess:
 
 
 def _small_run(out: Path, settings: tuple[str, ...]) -> None:
+    gc.freeze()  # as in _program
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     small_run(out, *settings)
 

@@ -1,8 +1,9 @@
-"""A run of two lab tasks on the embedded backbone that takes seconds, in this process or another."""
+"""A run of two lab tasks that takes a second or two, in this process or another."""
 
 import atexit
 import functools
 import gc
+import importlib
 import io
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from random_backbone import random_backbone
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plain import PlainDisplay
 from sapo_lite.run.folder import RunFolder
@@ -21,8 +23,10 @@ from sapo_lite.run.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Plain transformers: Unsloth takes ten seconds to import, and has tests of its own.
+# Plain transformers: Unsloth takes ten seconds to import, and has tests of its own. The backbone has random
+# weights; where one is needed that can do the tasks, a test adds LAB.
 SETTINGS = [
+    f"model.name={random_backbone()}",
     "model.loader=transformers",
     "sequence.tasks=['oldest','odd_one_out']",
     "sequence.train_examples=32",
@@ -34,6 +38,8 @@ SETTINGS = [
     "training.batch_size=16",
     "training.micro_batch_size=8",
 ]
+
+LAB = "model.name=lab"
 
 # For probes: of three tasks, with an even smaller training.
 PROBE = [
@@ -50,12 +56,25 @@ PROBE = [
 ]
 
 
+# What a run imports, most of it late.
+LIBRARIES = [
+    "torch",
+    "transformers.models.qwen3.modeling_qwen3",
+    "trl.trainer.sft_trainer",
+    "peft",
+    "rouge_score.rouge_scorer",
+    "sacrebleu",
+    "sapo_lite.lab.heldout",
+    "sapo_lite.run.pipeline",
+]
+
+
 @functools.cache
 def quick_collections() -> None:
     """For tests that train often: the Trainer collects garbage several times a run, among a million objects
     of imported modules. These are excluded from collection."""
-    from trl import SFTTrainer  # noqa: F401
-
+    for name in LIBRARIES:
+        importlib.import_module(name)
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)  # libraries look for what is left at the end

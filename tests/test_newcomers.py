@@ -24,7 +24,7 @@ from sapo_lite.prompts.strategy import Strategy
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
 from sapo_lite.types import Candidate, Task, TrainingSet
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 
 
 def planned(*settings: str) -> list[str]:
@@ -265,7 +265,7 @@ def test_a_metric_is_in_the_results_of_a_run(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setitem(
         METRICS, "one_word", lambda prediction, reference, labels: float(len(prediction.split()) == 1)
     )
-    results, _ = small_run(tmp_path, "prompt.strategy=fixed", "training.epochs=1")
+    results, _ = small_run(tmp_path, LAB, "prompt.strategy=fixed", "training.epochs=1")
     assert results.task_metrics == dict.fromkeys(results.tasks, "rougeL")
     for by_metric in results.matrices.values():
         assert by_metric["task_metric"] == by_metric["rougeL"]

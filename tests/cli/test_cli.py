@@ -13,7 +13,7 @@ import pytest
 from forked import call_on_a_terminal, run_program
 from kept import value_of
 from sapo_lite.recipe import shipped_recipes
-from small import ROOT, call, command, small_command
+from small import LAB, ROOT, call, command, small_command
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
 Typed = Callable[..., subprocess.CompletedProcess[str]]
@@ -150,7 +150,7 @@ def test_a_hub_model_that_is_not_on_disk_is_one_message_without_network(tmp_path
 def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_escape_codes(
     tmp_path: Path,
 ) -> None:
-    done = run_program(small_command(tmp_path / "run"))
+    done = run_program(small_command(tmp_path / "run", LAB))
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     assert "== task 1 of 2: oldest · scoring 4 candidates" in done.stderr
@@ -166,7 +166,7 @@ def test_without_a_terminal_results_go_to_stdout_and_notices_to_stderr_without_e
 
 @pytest.mark.slow
 def test_on_a_terminal_there_is_one_live_display(tmp_path: Path) -> None:
-    arguments = [a for a in small_command(tmp_path / "run") if a != "--plain"]
+    arguments = [a for a in small_command(tmp_path / "run", LAB) if a != "--plain"]
     status, text = call_on_a_terminal(arguments)
     assert status == 0
     assert "\x1b[" in text
@@ -178,7 +178,7 @@ def test_on_a_terminal_there_is_one_live_display(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_on_a_terminal_of_80_columns_the_leaderboards_keep_their_numbers_and_stay(tmp_path: Path) -> None:
-    arguments = [a for a in small_command(tmp_path / "run") if a != "--plain"]
+    arguments = [a for a in small_command(tmp_path / "run", LAB) if a != "--plain"]
     status, text = call_on_a_terminal(arguments, columns=80, lines=24)
     assert status == 0
     plain = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))

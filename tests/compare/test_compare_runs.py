@@ -18,17 +18,18 @@ from kept import value_of
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.progress import GridProgress
-from small import ROOT, SETTINGS, change_weights, command, small_run
+from small import LAB, ROOT, SETTINGS, change_weights, command, small_run
 
 pytestmark = pytest.mark.slow
 
 # What may differ between two runs: times, the machine's state, what libraries and the run itself say.
 VARYING = {"usage.json", "environment.json", "log.txt", "shown.txt", "copied.json", ".lock"}
 ONE_TASK = ("sequence.tasks=['oldest']", "training.epochs=1")
-FULL = "scoring.race=false"  # so that sapo and worst have losses in common
+# Without a race, sapo and worst have losses in common; the lab's backbone has scores other than 0.
+WHOLE = (LAB, "scoring.race=false", "training.epochs=1")
 
 
-def compare(out: Path, *arguments: str, settings: tuple[str, ...] = (FULL,)) -> list[str]:
+def compare(out: Path, *arguments: str, settings: tuple[str, ...] = WHOLE) -> list[str]:
     """The command of a small comparison in `out`."""
     flags = [flag for setting in (*SETTINGS, *settings) for flag in ("--set", setting)]
     return command("compare", "lab", *flags, "--out", out, *arguments)
@@ -253,12 +254,12 @@ def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
     whole: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     out, _ = whole
-    other = run_program(compare(out, *GRID, settings=(FULL, "training.epochs=1")))
+    other = run_program(compare(out, *GRID, settings=(*WHOLE, "training.epochs=2")))
     assert (other.returncode, other.stdout) == (1, "")
     assert other.stderr.startswith(
-        f"error: {out} holds another comparison:\n  training.epochs: 2 there, 1 now\n"
+        f"error: {out} holds another comparison:\n  training.epochs: 1 there, 2 now\n"
     )
-    nowhere = run_program(compare(tmp_path / "out", *GRID, settings=(FULL, "model.name=./nowhere")))
+    nowhere = run_program(compare(tmp_path / "out", *GRID, settings=(*WHOLE, "model.name=./nowhere")))
     assert nowhere.returncode == 1
     assert 'error: sapo-lorainc-0: No model at "./nowhere".' in nowhere.stderr
     assert "Traceback" not in other.stderr + nowhere.stderr
@@ -267,7 +268,7 @@ def test_another_comparison_is_refused_and_a_cell_that_fails_is_named(
 def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, done = whole
     strategies, adapters, seeds = GRID[1::2]
-    grid = make_grid("lab", (*SETTINGS, FULL), strategies=strategies, adapters=adapters, seeds=seeds)
+    grid = make_grid("lab", (*SETTINGS, *WHOLE), strategies=strategies, adapters=adapters, seeds=seeds)
     progress = GridProgress(make_plan(grid, out, None), jobs=1)
     found = json.loads(done.stdout)["kinds"]["chosen"]["findings"]
     averages = {
@@ -284,7 +285,7 @@ def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.Complet
 
 def test_on_a_terminal_there_is_one_live_grid(tmp_path: Path) -> None:
     options = ("--strategies", "fixed,worst", "--seeds", "1")
-    arguments = compare(tmp_path / "out", *options, settings=ONE_TASK)
+    arguments = compare(tmp_path / "out", *options, settings=(LAB, *ONE_TASK))
     status, text = call_on_a_terminal(arguments)
     assert status == 0
     assert "\x1b[" in text

@@ -20,9 +20,9 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.results import read_results, write_results
-from small import SETTINGS, command, small_run
+from small import LAB, SETTINGS, command, small_run
 
-FAST = ("training.epochs=1", "paraphrase.held_out=1")
+FAST = (LAB, "training.epochs=1", "paraphrase.held_out=1")
 
 
 def grid(test_with: str | None = "sapo", *settings: str, **options: Any) -> Grid:

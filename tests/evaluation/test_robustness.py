@@ -26,7 +26,7 @@ from sapo_lite.run.folder import Stage
 from sapo_lite.run.robustness import measure_robustness
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate, Example
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 from tiny import make_task
 
 # --- statistics
@@ -266,6 +266,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (root / "texts.json").write_text(json.dumps(texts))
     results, _ = small_run(
         root / "run",
+        LAB,
         "evaluation.robustness=3",
         "evaluation.threshold=50",
         "paraphrase.backend=file",

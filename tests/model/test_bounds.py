@@ -14,7 +14,7 @@ from sapo_lite.report.plan_view import plan
 from sapo_lite.report.run_summary import summary
 from sapo_lite.run.results import Results
 from sapo_lite.types import Task
-from small import small_run
+from small import LAB, small_run
 from tiny import make_task
 
 USAGE = {"seconds": {"train": 1.0}, "peak_memory_gb": {"cpu": 0.5}}
@@ -90,7 +90,7 @@ def test_for_zero_nothing_is_planned_but_one_stage_of_tests() -> None:
 @pytest.fixture(scope="module")
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]:
     out = tmp_path_factory.mktemp("runs") / "joint"
-    return out, *small_run(out, "adapter.method=joint")
+    return out, *small_run(out, LAB, "adapter.method=joint")
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_joint_has_an_average_and_nothing_to_forget(joint: tuple[Path, Results, 
 def test_joint_goes_on_where_it_stopped(joint: tuple[Path, Results, str], tmp_path: Path) -> None:
     out, results, _ = joint
     (out / "results.json").unlink()
-    again, shown = small_run(out, "adapter.method=joint")
+    again, shown = small_run(out, LAB, "adapter.method=joint")
     assert "training" not in shown
     assert again == results
 
@@ -144,7 +144,7 @@ def test_joint_goes_on_where_it_stopped(joint: tuple[Path, Results, str], tmp_pa
 @pytest.fixture(scope="module")
 def zero(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]:
     out = tmp_path_factory.mktemp("runs") / "zero"
-    return out, *small_run(out, "adapter.method=zero")
+    return out, *small_run(out, LAB, "adapter.method=zero")
 
 
 @pytest.mark.slow

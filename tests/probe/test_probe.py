@@ -25,7 +25,7 @@ from sapo_lite.run.pipeline import learn_stages, run
 from sapo_lite.run.results import read_results
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Candidate
-from small import PROBE, command, quick_collections
+from small import LAB, PROBE, command, quick_collections
 
 
 class Watched:
@@ -85,7 +85,7 @@ def kept_files(out: Path) -> dict[str, bytes]:
     ids=["fixed", "sapo-replay", "sapo-ewc"],
 )
 def test_the_candidate_that_the_run_takes_ends_as_the_run_does(tmp_path: Path, settings: list[str]) -> None:
-    recipe = small_recipe(*settings, "scoring.race=false")
+    recipe = small_recipe(LAB, *settings, "scoring.race=false")
     found = small_probe(recipe, tmp_path, Measure(orders=1))
     with RunFolder(tmp_path / "run") as folder:
         results = run(recipe, folder, display())

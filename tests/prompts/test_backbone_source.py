@@ -445,7 +445,7 @@ def test_a_run_with_self_loads_the_backbone_once_and_goes_on_with_the_originals(
 
     monkeypatch.setattr(pipeline, "load_backbone", load)
     settings = ["paraphrase.backend=self", "paraphrase.minimum=0", "paraphrase.attempts=1"]
-    results, shown = small_run(tmp_path / "run", *settings, "training.epochs=1")
+    results, shown = small_run(tmp_path / "run", "model.name=lab", *settings, "training.epochs=1")
     assert loads == ["lab"]
     assert "paraphrasing with self" in shown
     for name in ("oldest", "odd_one_out"):

@@ -16,13 +16,14 @@ from sapo_lite.recipe import load_recipe
 from sapo_lite.run import guard
 from sapo_lite.run.results import Results
 from sapo_lite.run.stages import AS_ASKED
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 
 pytestmark = pytest.mark.slow
 
 # The second task makes the model forget all of the first one (on the processors tried: 55 points of 55), with
 # any candidate; replayed rows keep it.
 FORGETS = (
+    LAB,
     "sequence.tasks=['mood','odd_one_out']",
     "sequence.test_examples=40",
     "paraphrase.count=2",

@@ -1,6 +1,7 @@
 """The test matrix of real runs: every kind of prompt right after learning and at the end, and retention."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.results import Results, Wording, read_results
 from sapo_lite.run.start import finished_results
 from sapo_lite.run.workplan import Work, plan_of
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 
 # "worst" chooses a candidate that is not the original. Three tasks: what is in the middle is lost once.
 MATRIX = (
+    LAB,
     "sequence.tasks=['oldest','odd_one_out','mood']",
     "training.epochs=1",
     "evaluation.matrix=true",
@@ -125,14 +127,12 @@ def test_the_other_run_s_prompts_are_asked(worst: Path, fixed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment", ["01-oldest/predictions/oldest-other.json", "03-mood/predictions/odd_one_out-other.json"]
-)
-def test_a_run_killed_in_the_matrix_ends_in_the_same_bytes(fixed: Path, worst: Path, moment: str) -> None:
-    broken = fixed.parent / f"broken-{moment[:2]}"
+def test_a_run_killed_in_the_matrix_ends_in_the_same_bytes(fixed: Path, worst: Path) -> None:
+    broken = fixed.parent / "broken"
     settings = (*MATRIX, "prompt.strategy=fixed", f"evaluation.other_run={worst}")
-    kill_when(broken, moment, settings)
-    assert not (broken / moment).with_name("stage.json").exists()
+    for stage, task in (("01-oldest", "oldest"), ("03-mood", "odd_one_out")):
+        kill_when(broken, f"{stage}/predictions/{task}-other.json", settings)
+        assert not (broken / stage / "stage.json").exists()
     small_run(broken, *settings)
     assert_same_bytes(fixed, broken)
 
@@ -215,6 +215,16 @@ def changed(key: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     return apply
 
 
+FAST = ("training.epochs=1", "prompt.strategy=fixed", "evaluation.matrix=true")
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("matrix") / "fast"
+    small_run(out, *FAST)
+    return out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "said"),
@@ -229,13 +239,12 @@ def changed(key: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
     ],
 )
 def test_an_other_run_that_does_not_fit_is_refused_before_a_model_loads(
-    tmp_path: Path, spoil: Callable[[Path], None], said: str
+    fast: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
-    fast = ("training.epochs=1", "prompt.strategy=fixed", "evaluation.matrix=true")
-    small_run(tmp_path / "other", *fast)
+    shutil.copytree(fast, tmp_path / "other")
     spoil(tmp_path / "other")
     with pytest.raises(RunFolderError, match=rf"^evaluation\.other_run: .*{said}"):
-        small_run(tmp_path / "run", *fast, f"evaluation.other_run={tmp_path / 'other'}")
+        small_run(tmp_path / "run", *FAST, f"evaluation.other_run={tmp_path / 'other'}")
     assert not (tmp_path / "run/environment.json").exists()
 
 

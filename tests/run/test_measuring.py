@@ -22,7 +22,7 @@ from sapo_lite.run.inputs import bind
 from sapo_lite.run.results import Results
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Candidate, Task
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 
 KEYS = ("oldest", "odd_one_out")
 # A learning rate at which the first training changes the model much.
@@ -43,9 +43,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     return out, small_run(out, *BASE)[0]
 
 
-def untrained(run: Path) -> tuple[Backbone, dict[str, Task]]:
+def untrained(run: Path, *settings: str) -> tuple[Backbone, dict[str, Task]]:
     """The backbone of a run without an adapter, and its tasks, cut to fit."""
-    recipe = load_recipe("lab", list(SETTINGS))
+    recipe = load_recipe("lab", [*SETTINGS, *settings])
     backbone = load_backbone(recipe.model)
     tasks = {task.key: task for task in load_sequence(recipe.sequence)}
     return backbone, {k: backbone.chat.fit(t, [c.text for c in pool_of(run, k)]) for k, t in tasks.items()}
@@ -121,9 +121,9 @@ def test_cells_share_the_measurements_of_all_tasks_on_the_untrained_model() -> N
 
 @pytest.mark.slow
 def test_accuracy_chooses_the_candidate_of_the_highest_zero_shot_score(tmp_path: Path) -> None:
-    settings = ("prompt.indicator=accuracy", "prompt.state=base", "scoring.score_examples=12")
+    settings = (LAB, "prompt.indicator=accuracy", "prompt.state=base", "scoring.score_examples=12")
     results, shown = small_run(tmp_path, *settings)
-    backbone, tasks = untrained(tmp_path)
+    backbone, tasks = untrained(tmp_path, LAB)
     config = load_recipe("lab", list(SETTINGS)).evaluation
     for key in KEYS:
         few = Task(**{**vars(tasks[key]), "test": tasks[key].train[:12]})

@@ -12,11 +12,13 @@ from forked import Program, run_program
 from kept import value_of
 from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC
 from sapo_lite.learning.rewriting import Rewriting
-from small import small_command, small_run
+from small import LAB, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
+# The lab's backbone: rewrites of a random one are all refused.
 REWRITE = (
+    LAB,
     "rewrite.enabled=true",
     "rewrite.rollouts=4",
     "rewrite.prompts=16",
@@ -36,7 +38,7 @@ def read(path: Path) -> Any:
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The original instruction and the original answers."""
     out = tmp_path_factory.mktemp("runs") / "fixed"
-    small_run(out, "prompt.strategy=fixed")
+    small_run(out, LAB, "prompt.strategy=fixed")
     return out
 
 
@@ -130,7 +132,7 @@ def files(out: Path) -> set[str]:
 
 
 def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    settings = (*REWRITE, "prompt.strategy=rewrite")
+    settings = (*REWRITE, "prompt.strategy=rewrite", "training.epochs=1", "evaluation.prompts=original")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run_program(small_command(whole, *settings)).returncode == 0
     for moment in (

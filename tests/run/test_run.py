@@ -17,13 +17,13 @@ from sapo_lite.run.context import stage_seed
 from sapo_lite.run.folder import RunFolder, choose_folder
 from sapo_lite.run.results import Results
 from sapo_lite.support.shipped import shipped
-from small import SETTINGS, call, change_weights, small_command, small_run
+from small import LAB, SETTINGS, call, change_weights, small_command, small_run
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "small"
-    small_run(out)
+    small_run(out, LAB)
     return out
 
 
@@ -132,7 +132,7 @@ def test_tasks_still_to_come_are_tested_with_their_original_instruction(finished
 
 def test_a_finished_run_is_read_back_and_not_run_again(finished: Path) -> None:
     first, before = read(finished / "results.json"), times(finished)
-    results, shown = small_run(finished)
+    results, shown = small_run(finished, LAB)
     assert json.loads(json.dumps(asdict(results))) == first
     assert shown == ""
     lock = finished / ".lock"  # this process holds the folder; `sapo-lite run` does not even lock it
@@ -176,19 +176,19 @@ def test_the_record_of_a_finished_stage_is_read_when_a_run_goes_on(finished: Pat
     (out / "results.json").unlink()
     record = read(out / "01-oldest/stage.json")
     shutil.rmtree(out / "01-oldest/predictions")
-    small_run(out)
+    small_run(out, LAB)
     assert (out / "results.json").read_bytes() == whole
     assert not (out / "01-oldest/predictions").exists()
     record["choices"]["oldest"]["chosen"]["index"] = 9
     put(out / "01-oldest/stage.json", record)
     (out / "results.json").unlink()
     with pytest.raises(RunFolderError, match="as the choice of oldest, found #9"):
-        small_run(out)
+        small_run(out, LAB)
 
 
 def test_another_recipe_is_refused_and_the_difference_named(finished: Path) -> None:
     with pytest.raises(RunFolderError) as refusal:
-        small_run(finished, "training.epochs=5", "adapter.method=olora")
+        small_run(finished, LAB, "training.epochs=5", "adapter.method=olora")
     assert "training.epochs: 2 in the run, 5 in the recipe" in str(refusal.value)
     assert 'adapter.method: "lorainc" in the run, "olora" in the recipe' in str(refusal.value)
 
@@ -200,7 +200,7 @@ def test_changed_data_is_refused_and_the_task_named(finished: Path) -> None:
     changed.mkdir()
     put(changed / "recipe.json", recipe)
     with pytest.raises(RunFolderError, match="the data of oldest has changed"):
-        small_run(changed)
+        small_run(changed, LAB)
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_fresh_discards_no_run_for_one_that_cannot_begin(finished: Path, tmp_pat
     with pytest.raises(SapoLiteError, match="No model at"):
         run_recipe(nowhere, run, fresh=True)
     with pytest.raises(SapoLiteError, match="no such folder"):
-        run_recipe(load_recipe("lab", SETTINGS), run, data=tmp_path / "slip", fresh=True)
+        run_recipe(load_recipe("lab", [*SETTINGS, LAB]), run, data=tmp_path / "slip", fresh=True)
     assert content() == before
 
 
@@ -308,7 +308,7 @@ def test_resume_takes_the_latest_run_of_that_name_only(tmp_path: Path) -> None:
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results, str]:
     """A run of one task with its original instruction; asks for more examples to score than there are."""
     out = tmp_path_factory.mktemp("runs") / "fixed"
-    settings = ("prompt.strategy=fixed", "sequence.tasks=['oldest']", "training.epochs=1")
+    settings = (LAB, "prompt.strategy=fixed", "sequence.tasks=['oldest']", "training.epochs=1")
     return out, *small_run(out, *settings, "scoring.score_examples=80")
 
 
@@ -325,16 +325,16 @@ def test_fixed_paraphrases_and_scores_nothing(fixed: tuple[Path, Results, str]) 
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(finished: Path, tmp_path: Path) -> None:
-    small_run(tmp_path / "same")
-    small_run(tmp_path / "other", "seed=1")
-    name = "02-odd_one_out/adapter/adapter_model.safetensors"
-    original = (finished / name).read_bytes()
-    assert (tmp_path / "same" / name).read_bytes() == original
-    assert (tmp_path / "other" / name).read_bytes() != original
-    results = (finished / "results.json").read_bytes()
-    assert (tmp_path / "same/results.json").read_bytes() == results
-    assert (tmp_path / "other/results.json").read_bytes() != results
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    for name, seed in (("first", 0), ("same", 0), ("other", 1)):
+        small_run(tmp_path / name, f"seed={seed}")
+    for file in (
+        "02-odd_one_out/adapter/adapter_model.safetensors",
+        "02-odd_one_out/predictions/oldest-chosen.json",
+        "results.json",
+    ):
+        first, same, other = ((tmp_path / name / file).read_bytes() for name in ("first", "same", "other"))
+        assert first == same != other, file
 
 
 @pytest.mark.slow
@@ -363,6 +363,7 @@ def say_it(root: Path, *names: str) -> tuple[str, ...]:
         index[name] = {"instruction": f"say {word} .", "suffix": "answer :", "labels": [word]}
     (root / "lab/instructions.json").write_text(json.dumps(index), encoding="utf-8")
     return (
+        LAB,
         "sequence.suite=lab",
         f"sequence.data={root}",
         f"sequence.tasks={json.dumps(names)}",

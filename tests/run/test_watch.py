@@ -16,9 +16,10 @@ from sapo_lite.run.folder import read_usage
 from sapo_lite.run.results import Results
 from sapo_lite.run.workplan import plan_of
 from sapo_lite.types import learned_tasks
-from small import SETTINGS, small_run
+from small import LAB, SETTINGS, small_run
 
 WATCH = (
+    LAB,
     "sequence.watch=['general', 'mood']",
     "sequence.train_examples=8",
     "sequence.test_examples=6",
