@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sapo_lite.model.chat import ChatFormat
 
 # More rows than any file has.
-_ALL = 10**12
+_ALL = 10**9
 
 
 @dataclass(frozen=True)

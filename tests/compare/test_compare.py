@@ -23,7 +23,7 @@ from sapo_lite.evaluation.robustness import averages, robustness
 from sapo_lite.report.comparison_view import as_markdown, as_text
 from sapo_lite.report.export import as_csv, as_json
 from sapo_lite.run.folder import RunFolder
-from sapo_lite.run.stage_folder import StageRecord
+from sapo_lite.run.stage_folder import Stage, StageRecord
 from small import command
 
 FIXED, SAPO = [40.0, 50.0, 45.0, 60.0], [55.0, 62.0, 61.0, 72.0]
@@ -391,9 +391,7 @@ def test_csv_has_a_row_for_every_number(both_kinds: Comparison) -> None:
 def test_time_is_with_what_was_copied_in_every_form(tmp_path: Path) -> None:
     runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
     for run in runs[len(FIXED) :]:
-        (run / "copied.json").write_text(
-            '{"zero-shot": {"evaluate": 90.0}, "candidates": {"paraphrase": 20.0}}'
-        )
+        put(run / "copied.json", {"zero-shot": {"evaluate": 90.0}, "candidates": {"paraphrase": 20.0}})
     found = compared(*runs)
     text = shown(found)
     for strategy, time in (("fixed", "10 s"), ("sapo", "2 min")):
@@ -497,10 +495,9 @@ def test_what_a_copied_piece_took_is_passed_on_with_it(tmp_path: Path) -> None:
             kept.finish(StageRecord({}, {}))
 
     first = begun("first", "sapo", "lorainc")
-    (first / "candidates").mkdir()
-    (first / "candidates/stars.json").write_text("{}")
+    Stage(first / "candidates").write("stars", {"candidates": []})
     did(first, {"00-zero-shot": {"evaluate": 2.0}, "01-stars": {"score": 8.0, "train": 16.0}}, paraphrase=4.0)
-    (first / "01-stars/losses.json").write_text("[]")
+    Stage(first / "01-stars").write("losses", [])
     assert seconds_alone(first) == 4.0 + 1.0 + 2.0 + 8.0 + 16.0
 
     # The same strategy with another method: all of the first stage. Another one that scores: its losses.

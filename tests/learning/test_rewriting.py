@@ -464,7 +464,7 @@ def test_the_strategy_switches_rewriting_on_and_goes_with_any_other() -> None:
             "evaluation.max_new_tokens: expected at least model.max_answer_tokens (16), which a rewritten "
             "answer may take, found 15",
         ),
-        (["rewrite.temperature=0"], "rewrite.temperature: expected a number above 0, found 0"),
+        (["rewrite.temperature=0"], "rewrite.temperature: expected a number of at least 0.001, found 0"),
         (["rewrite.policy=sft"], 'rewrite.policy: expected "rl" or "best_of", found "sft"'),
     ],
 )

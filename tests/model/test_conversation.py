@@ -38,6 +38,7 @@ from sapo_lite.model.load import load_backbone
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.tasks import load_run_tasks
+from sapo_lite.support.checked_json import write_checked
 from sapo_lite.types import Task, TrainingRow
 from small import SETTINGS, command, small_run
 from tiny import load, make_task, row_nll, with_inputs
@@ -368,7 +369,7 @@ def test_a_run_folder_keeps_the_first_frame(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         assert folder.chat_frame(first) == first
         assert ChatFrame(**folder.chat_frame(later)) == ChatFrame("Monday", "b", "e")
-        (tmp_path / "chat.json").write_text('{"before": "Monday"}')
+        write_checked(tmp_path / "chat.json", {"before": "Monday"}, "run/chat")
         with pytest.raises(RunFolderError, match=r"chat\.json: expected the texts before, between, end"):
             folder.chat_frame(later)
 

@@ -30,7 +30,7 @@ from sapo_lite.model.selfcheck import (
 )
 from sapo_lite.prompts.pool import Pool
 from sapo_lite.report.plain import PlainDisplay
-from sapo_lite.run import pipeline
+from sapo_lite.run import adapter as run_adapter
 from sapo_lite.types import Candidate, Example, TrainingRow
 from tiny import FAMILIES, adapter_config, fill_blocks, make_task, plain_nll
 
@@ -375,11 +375,11 @@ def test_a_run_of_a_model_whose_rows_depend_on_each_other_is_refused(make_backbo
     shown = io.StringIO()
     progress = PlainDisplay(Console(file=shown, width=200))
     backbone.unused_weights = "more weights than are used"
-    pipeline._check(backbone, [rows(backbone)], progress)
+    run_adapter._check(backbone, [rows(backbone)], progress)
     assert shown.getvalue().strip().endswith("more weights than are used")
     scale_by_the_longest(backbone)
     with pytest.raises(BackboneError) as refusal:
-        pipeline._check(backbone, [rows(backbone)], progress)
+        run_adapter._check(backbone, [rows(backbone)], progress)
     assert "Qwen3ForCausalLM cannot be trained and tested in batches: a row's loss changes" in str(
         refusal.value
     )
@@ -390,7 +390,7 @@ def test_a_run_checks_the_longest_and_the_shortest_rows_of_training_and_testing(
     short, long = Example("a", "no"), Example("joy " * 30, "yes")
     task = replace(TASK, train=(*TASK.train, short), test=(*TASK.test, long))
     candidates = [Candidate(n, text, "file") for n, text in enumerate(["Say.", TASK.instruction, "So?"])]
-    checked = pipeline._extreme_rows(backbone, task, Pool(task.id, tuple(candidates)))
+    checked = run_adapter._extreme_rows(backbone, task, Pool(task.id, tuple(candidates)))
     (longest,) = backbone.chat.encode(task, [TrainingRow(TASK.instruction, long.input, long.answer)])
     (shortest,) = backbone.chat.encode(task, [TrainingRow(TASK.instruction, short.input, short.answer)])
     assert extremes(checked) == [shortest, longest]

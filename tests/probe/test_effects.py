@@ -12,7 +12,7 @@ from sapo_lite.probe.clusters import clusters_of
 from sapo_lite.probe.effects import Outcome, choice_by_loss, loss_tests, noise, of_candidates, outcomes
 from sapo_lite.probe.results import ProbedCandidate, ProbeResults, ProbeTraining
 from sapo_lite.report.probe_view import probe_summary
-from sapo_lite.support.typed_json import read_typed
+from sapo_lite.support.typed_json import read_plain
 
 RECORDED = Path(__file__).resolve().parents[2] / "benchmarks/evidence/results/lab-first/probes"
 EARLIER, LATER, TASK = (Outcome(what, "chosen") for what in ("earlier", "later", "task"))  # type: ignore[arg-type]
@@ -135,7 +135,9 @@ def test_a_single_row_order_has_no_noise() -> None:
 
 def test_the_recorded_study_has_its_relation_between_core_phrases_only() -> None:
     """The first study of benchmarks/evidence: 378 candidates in 18 states of 6 seeds."""
-    probes = [read_typed(path, ProbeResults) for path in sorted(RECORDED.glob("*.json"))]
+    probes = [
+        read_plain(path, ProbeResults, version="schema_version") for path in sorted(RECORDED.glob("*.json"))
+    ]
     assert (len(probes), sum(len(probe.candidates) for probe in probes)) == (18, 378)
     for probe in probes:
         texts = [candidate.text for candidate in probe.candidates]
