@@ -10,13 +10,16 @@ import typer
 from sapo_lite import __version__
 from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.data_command import data_app
+from sapo_lite.cli.diff_command import diff
 from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.probe_command import probe
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.run_command import run
+from sapo_lite.cli.runs_command import runs
 from sapo_lite.cli.score_command import score
+from sapo_lite.cli.show_command import show
 
 app = typer.Typer(
     name="sapo-lite",
@@ -27,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(runs)
+app.command()(show)
+app.command()(diff)
 app.command()(new)
 app.command()(compare)
 app.command()(probe)

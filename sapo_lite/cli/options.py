@@ -25,6 +25,7 @@ Data = Annotated[
 Pull = Annotated[
     bool, typer.Option("--pull", help="Have Ollama fetch the paraphrasing model if it lacks it.")
 ]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", parser=typed_path)]
 Plain = Annotated[bool, typer.Option("--plain", help="Plain lines instead of a live display.")]
 
 

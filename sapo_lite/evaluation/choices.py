@@ -2,33 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from sapo_lite.data.watch_sets import ChoiceItem
+from sapo_lite.evaluation.rows import Row, WatchScores
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.loss import answer_nll
-
-
-@dataclass(frozen=True)
-class WatchScores:
-    """Scores of a watched set or task.
-
-    metric: name of its score
-    predictions: answers, one a row: texts, or for choices the chosen ones
-    rows: scores of these answers, in percent
-    parts: mean scores by category, in percent; empty if there are no categories
-    """
-
-    metric: str
-    predictions: list[str]
-    rows: list[float]
-    parts: dict[str, float]
-
-    @property
-    def score(self) -> float:
-        """Mean score in percent."""
-        return fmean(self.rows)
 
 
 def score_choices(
@@ -45,10 +24,14 @@ def score_choices(
         losses = [nll / count for nll, count in zip(nll_sum, tokens, strict=True)]
         chosen.append(losses.index(min(losses)))
         on_done(len(item.choices))
-    rows = [100.0 * (place == item.answer) for place, item in zip(chosen, items, strict=True)]
+    rows = [_row(item, place) for item, place in zip(items, chosen, strict=True)]
     by_category: dict[str, list[float]] = defaultdict(list)
     for item, row in zip(items, rows, strict=True):
-        by_category[item.category].append(row)
-    predictions = [item.choices[place] for place, item in zip(chosen, items, strict=True)]
+        by_category[item.category].append(row.score)
     parts = {category: fmean(own) for category, own in by_category.items()}
-    return WatchScores("accuracy", predictions, rows, parts)
+    return WatchScores("accuracy", rows, parts)
+
+
+def _row(item: ChoiceItem, chosen: int) -> Row:
+    right = chosen == item.answer
+    return Row(item.question, item.choices[item.answer], item.choices[chosen], 100.0 * right)

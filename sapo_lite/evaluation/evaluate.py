@@ -1,24 +1,16 @@
 """Testing: greedy answers, and their scores against the references."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sapo_lite.evaluation.metrics import mean_scores
+from sapo_lite.evaluation.metrics import all_scores
+from sapo_lite.evaluation.rows import Evaluation, Row
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.generation import generate
 from sapo_lite.types import Task
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import EvaluationConfig
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Answers to a task's test examples, and their mean scores in percent, by metric (and TASK_METRIC)."""
-
-    predictions: list[str]
-    scores: dict[str, float]
 
 
 def evaluate(
@@ -32,16 +24,17 @@ def evaluate(
 
     `on_done` gets the number of examples done since its last call.
     """
-    predictions = [""] * len(task.test)
+    answers = [""] * len(task.test)
     for place, instruction in enumerate(instructions):
         numbers = range(place, len(task.test), len(instructions))
         prompts = backbone.chat.encode_prompts(task, instruction, [task.test[n].input for n in numbers])
-        answers = generate(
+        answers[place :: len(instructions)] = generate(
             backbone,
             prompts,
             max_new_tokens=config.max_new_tokens,
             batch_size=config.batch_size,
             on_done=on_done,
         )
-        predictions[place :: len(instructions)] = answers
-    return Evaluation(predictions, mean_scores(predictions, task, config.exact_match))
+    means, scores = all_scores(answers, task, config.exact_match)
+    rows = [Row(e.input, e.answer, a, s) for e, a, s in zip(task.test, answers, scores, strict=True)]
+    return Evaluation(rows, means)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from sapo_lite.errors import DataError
-from sapo_lite.evaluation.choices import WatchScores
+from sapo_lite.evaluation.rows import Row, WatchScores
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.generation import generate
@@ -79,16 +80,26 @@ def score_harness(
         log_samples=True,
     )
     metrics = {name: _metric_of(task) for name, task in tasks.items()}
-    rows: dict[str, list[float]] = {}
-    predictions = []
+    by_task = {}
     for name, metric in metrics.items():
         documents = sorted(found["samples"][name], key=lambda document: int(document["doc_id"]))
-        rows[name] = [_in_percent(document[metric], name, metric) for document in documents]
-        predictions += [str(document["filtered_resps"]) for document in documents]
-    on_done(len(predictions))
-    every = [row for own in rows.values() for row in own]
-    parts = {name: sum(own) / len(own) for name, own in rows.items()} if len(rows) > 1 else {}
-    return WatchScores(", ".join(dict.fromkeys(metrics.values())), predictions, every, parts)
+        by_task[name] = [_row(each, _in_percent(each[metric], name, metric)) for each in documents]
+    every = [row for own in by_task.values() for row in own]
+    on_done(len(every))
+    parts = {name: fmean(row.score for row in own) for name, own in by_task.items()}
+    shown = ", ".join(dict.fromkeys(metrics.values()))
+    return WatchScores(shown, every, parts if len(parts) > 1 else {})
+
+
+def _row(document: dict[str, Any], score: float) -> Row:
+    """A document as the harness logs it. Of choices, the answer is the likeliest one."""
+    requests, responses, target = (document[key] for key in ("arguments", "filtered_resps", "target"))
+    if isinstance(target, int) and target < len(requests) > 1:
+        choices = [str(continuation).strip() for _context, continuation in requests]
+        best = max(range(len(choices)), key=lambda number: responses[number][0])
+        return Row(str(requests[0][0]), choices[target], choices[best], score)
+    reference = [str(each) for each in target] if isinstance(target, list) else str(target)
+    return Row(str(requests[0][0]), reference, str(responses[0]), score)
 
 
 def _in_percent(score: Any, name: str, metric: str) -> float:

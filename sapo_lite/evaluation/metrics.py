@@ -9,8 +9,9 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import starmap
 from typing import Any, Literal
 
 from sapo_lite.data.labels import AROUND, label_of
@@ -111,22 +112,39 @@ def score_of(task: Task, exact: ExactMatch = "strict") -> Callable[[str, str], f
     return _applied(_metrics(exact).get(task.metric) or own_metric(task.metric), task)
 
 
-def mean_scores(predictions: Sequence[str], task: Task, exact: ExactMatch = "strict") -> dict[str, float]:
+def all_scores(
+    answers: Sequence[str], task: Task, exact: ExactMatch = "strict"
+) -> tuple[dict[str, float], list[float]]:
+    """Scores of answers to the task's test examples, in percent.
+
+    Returns means by metric (METRICS, and TASK_METRIC of the task's own), and the score of each answer by the
+    task's own metric.
+    """
+    pairs, own = _pairs(answers, task), _own_scores(answers, task, exact)
+
+    def mean(scores: Iterable[float]) -> float:
+        return 100 * sum(scores) / len(pairs)
+
+    means = {name: mean(starmap(_applied(metric, task), pairs)) for name, metric in _metrics(exact).items()}
+    return {**means, TASK_METRIC: mean(own)}, [100 * score for score in own]
+
+
+def mean_scores(answers: Sequence[str], task: Task, exact: ExactMatch = "strict") -> dict[str, float]:
     """Means over the task's test examples, in percent: of METRICS, and TASK_METRIC of the task's own."""
-    pairs = [(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
-
-    def mean(score: Callable[[str, str], float]) -> float:
-        return 100 * sum(score(*pair) for pair in pairs) / len(pairs)
-
-    scores = {name: mean(_applied(metric, task)) for name, metric in _metrics(exact).items()}
-    own = scores[task.metric] if task.metric in scores else mean(score_of(task, exact))
-    return {**scores, TASK_METRIC: own}
+    return all_scores(answers, task, exact)[0]
 
 
-def row_scores(predictions: Sequence[str], task: Task, exact: ExactMatch = "strict") -> list[float]:
+def row_scores(answers: Sequence[str], task: Task, exact: ExactMatch = "strict") -> list[float]:
     """Scores of the answers to the task's test examples by the task's own metric, in percent."""
-    score = score_of(task, exact)
-    return [100 * score(p, e.answer) for p, e in zip(predictions, task.test, strict=True)]
+    return [100 * score for score in _own_scores(answers, task, exact)]
+
+
+def _own_scores(answers: Sequence[str], task: Task, exact: ExactMatch) -> list[float]:
+    return list(starmap(score_of(task, exact), _pairs(answers, task)))
+
+
+def _pairs(answers: Sequence[str], task: Task) -> list[tuple[str, str]]:
+    return [(answer, example.answer) for answer, example in zip(answers, task.test, strict=True)]
 
 
 def _metrics(exact: ExactMatch) -> dict[str, Metric]:

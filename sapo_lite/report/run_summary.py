@@ -16,6 +16,7 @@ from sapo_lite.report.measures import headings, measure
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import score_matrix, shorten, spaced, titled, watched_table
 from sapo_lite.run.results import AnswersRewritten, Results
+from sapo_lite.types import Candidate
 
 _PROMPTED = {
     "chosen": "learned tasks tested with their chosen prompt",
@@ -52,24 +53,29 @@ def _summary_parts(
     if results.robustness:
         yield _robustness_table(results)
     if results.chosen:
-        yield _chosen_table(results)
+        yield chosen_table(results.chosen)
     if results.rescorings:
         yield _changes_table(results)
     if results.rewriting:
         yield _rewriting_table(results.rewriting)
     if any(results.certainty.values()):
         yield _certainty_table(results)
+    yield usage_line(usage)
+    for notice in results.notices:
+        yield Text(f"note: {notice}", style="yellow")
+    yield Text(f"everything is in {folder}")
+
+
+def usage_line(usage: Mapping[str, Mapping[str, float]]) -> RenderableType:
+    """Seconds by kind of work and peak memory by device."""
     seconds = usage["seconds"]
-    yield Text(
+    return Text(
         "time: "
         + ", ".join(f"{kind} {value:.1f} s" for kind, value in seconds.items())
         + f"; {sum(seconds.values()):.1f} s in all. "
         + "peak memory: "
         + ", ".join(f"{device} {value:.2f} GB" for device, value in usage["peak_memory_gb"].items())
     )
-    for notice in results.notices:
-        yield Text(f"note: {notice}", style="yellow")
-    yield Text(f"everything is in {folder}")
 
 
 def _metrics_table(results: Results, metric: str, what: str) -> RenderableType:
@@ -135,12 +141,13 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _chosen_table(results: Results) -> RenderableType:
+def chosen_table(chosen: Mapping[str, Candidate]) -> RenderableType:
+    """The prompts that tasks were trained with, by task key."""
     table = Table(box=None, pad_edge=False)
     table.add_column("task", overflow="fold")
     table.add_column("candidate", justify="right", no_wrap=True)
     table.add_column("instruction", overflow="fold")
-    for task, candidate in results.chosen.items():
+    for task, candidate in chosen.items():
         number = "original" if candidate.index == 0 else f"#{candidate.index} {candidate.origin}"
         table.add_row(task, number, Text(" ".join(candidate.text.split()) or "(none)"))
     return titled("prompts trained with", table)

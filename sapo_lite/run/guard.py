@@ -14,10 +14,8 @@ from typing import ClassVar
 from pydantic import ConfigDict
 
 from sapo_lite.errors import GuardError
-from sapo_lite.evaluation.choices import WatchScores
 from sapo_lite.evaluation.drops import Drop, paired_drop
-from sapo_lite.evaluation.evaluate import Evaluation
-from sapo_lite.evaluation.metrics import ExactMatch, row_scores
+from sapo_lite.evaluation.rows import Evaluation, WatchScores
 from sapo_lite.learning.methods import METHODS, TaskGroup
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
@@ -143,23 +141,22 @@ def _drops(
     learned_in = {key: stage for stage in stages[1:-1] for key in stage.record.choices}
     for task in tasks:
         if first := learned_in.get(task.key):
-            exact = context.recipe.evaluation.exact_match
-            yield task.key, paired_drop(*(_rows(stage, task, kind, exact) for stage in (first, folder)))
+            yield task.key, paired_drop(*(_scores(stage, task, kind) for stage in (first, folder)))
     for name in context.watched:
-        before, after = (_watched_rows(stage, name) for stage in (stages[0], folder))
+        before, after = (_watched_scores(stage, name) for stage in (stages[0], folder))
         yield name, paired_drop(before, after)
 
 
-def _rows(stage: Stage, task: Task, kind: str, exact: ExactMatch) -> list[float]:
+def _scores(stage: Stage, task: Task, kind: str) -> list[float]:
     """Scores of the task's test rows in a finished stage, in percent, under one kind of prompt."""
     own = paths.predictions(task.key, kind)
     # Kinds with equal prompts share one file of answers.
     name = own if stage.has(own) else paths.predictions(task.key, "original")
-    return row_scores(stage.read(Evaluation, name).predictions, task, exact)
+    return [row.score for row in stage.read(Evaluation, name).rows]
 
 
-def _watched_rows(stage: Stage, name: str) -> list[float]:
-    return stage.read(WatchScores, paths.watched(name)).rows
+def _watched_scores(stage: Stage, name: str) -> list[float]:
+    return [row.score for row in stage.read(WatchScores, paths.watched(name)).rows]
 
 
 def _best(tries: Sequence[Learned]) -> Learned:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # The prompts of the run in evaluation.other_run. They change the tests of kind "other" only.
 OTHER_RUN = "the other run"
 # Not an input that could be read again, but like one it must stay the same in a run and among runs compared.
+_METRIC = "the metric of "
 _CHOICE, _FORMAT = 'what model.dtype = "auto" chose', "number format"
 
 
@@ -61,11 +62,16 @@ def inputs_of(recipe: "Recipe", tasks: Sequence[Task] = ()) -> Inputs:
         found[OTHER_RUN] = content
     for task in tasks:
         file = metric_file(task.metric)
-        found[f"the metric of {task.key}"] = {
+        found[f"{_METRIC}{task.key}"] = {
             "name": shown_name(task.metric),
             **({"content": sha256(file)} if file else {}),
         }
     return found
+
+
+def metrics_of(inputs: Inputs) -> dict[str, str]:
+    """Names of the metrics of a run's tasks by key, in order; watched tasks come last."""
+    return {what.removeprefix(_METRIC): of["name"] for what, of in inputs.items() if what.startswith(_METRIC)}
 
 
 def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task], dtype: str | None = None) -> None:

@@ -6,7 +6,8 @@
         chat.json                   what the chat template rendered around turns when the run started
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions
-        00-zero-shot/               a stage: predictions, and stage.json, its scores before any training
+        00-zero-shot/               a stage: predictions/, the test rows with answers, and stage.json, its
+                                    scores before any training
         base/                       losses or indicator of all candidates, if prompt.state is "base"
         01-stars/                   losses.json or indicator.json of the candidates, adapter/, predictions;
                                     stage.json with the choice and the scores is written last: the stage is
@@ -57,6 +58,7 @@ STAGE = "stage.json"
 ADAPTER = "adapter"
 ADAPTER_PARTIAL = "adapter.partial"
 CHECKPOINTS = "checkpoints"
+HISTORY = "history.jsonl"
 
 COMPARISON = "comparison.json"
 COMPARISON_TEXT = "comparison.md"

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sapo_lite.evaluation.evaluate import Evaluation, evaluate
+from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.robustness import Robustness, robustness
+from sapo_lite.evaluation.rows import Evaluation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.run import paths
 from sapo_lite.run.stage_folder import Stage

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.evaluate import Evaluation, evaluate
+from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.final_answers import extracted_scores
+from sapo_lite.evaluation.rows import Evaluation
 from sapo_lite.learning.methods import TaskGroup
 from sapo_lite.run import paths
 from sapo_lite.run.context import RunContext
@@ -125,9 +126,8 @@ def _mean_scores(
         asked = context.others[task.key] if name == "other" else task
         found = evaluate(context.backbone, asked, prompts, context.recipe.evaluation, report)
         if context.recipe.rewrite.enabled:
-            found.scores.update(
-                extracted_scores(task, found.predictions, context.recipe.evaluation.exact_match)
-            )
+            answers = [row.answer for row in found.rows]
+            found.scores.update(extracted_scores(task, answers, context.recipe.evaluation.exact_match))
         return asdict(found)
 
     return stage.cached_as(Evaluation, paths.predictions(task.key, name), answer).scores

@@ -7,11 +7,11 @@ from typing import Any
 
 from sapo_lite.data.watch_sets import HARNESS, is_set, read_watch_set, set_file
 from sapo_lite.errors import DataError
-from sapo_lite.evaluation.choices import WatchScores, score_choices
+from sapo_lite.evaluation.choices import score_choices
 from sapo_lite.evaluation.evaluate import evaluate
 from sapo_lite.evaluation.harness import load_harness_task, score_harness
-from sapo_lite.evaluation.metrics import row_scores
 from sapo_lite.evaluation.own_metrics import shown_name
+from sapo_lite.evaluation.rows import WatchScores
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import Recipe
 from sapo_lite.run import paths
@@ -64,10 +64,8 @@ def open_watched(recipe: Recipe, backbone: Backbone, tasks: Sequence[Task]) -> d
 
 
 def _test_task(recipe: Recipe, backbone: Backbone, task: Task, on_done: Callable[[int], None]) -> WatchScores:
-    answers = evaluate(backbone, task, [task.instruction], recipe.evaluation, on_done).predictions
-    return WatchScores(
-        shown_name(task.metric), answers, row_scores(answers, task, recipe.evaluation.exact_match), {}
-    )
+    found = evaluate(backbone, task, [task.instruction], recipe.evaluation, on_done)
+    return WatchScores(shown_name(task.metric), found.rows, {})
 
 
 def test_watched(

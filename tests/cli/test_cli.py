@@ -30,7 +30,7 @@ def test_help_imports_nothing_heavy() -> None:
     done = call([sys.executable, "-c", program], cwd=ROOT)
     assert done.returncode == 0
     assert done.stderr.strip() == "[]"
-    for name in ("run", "compare", "probe", "paraphrase", "score", "recipes"):
+    for name in ("run", "runs", "show", "diff", "compare", "probe", "paraphrase", "score", "recipes"):
         assert f" {name} " in done.stdout
 
 

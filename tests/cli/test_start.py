@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from made_runs import made_run, two_tasks
+from made_runs import made_run, two_tasks, unfinished_run
 from small import ROOT
 
 # The command line in a process of its own, which says at the end what it has imported of these.
@@ -32,6 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (0, 1):
         made_run(root / f"fixed-{seed}", two_tasks(40.0 + seed), strategy="fixed", seed=seed)
         made_run(root / f"sapo-{seed}", two_tasks(60.0 - seed), strategy="sapo", seed=seed)
+    unfinished_run(root / "part", {"stars": ["01", "00"], "mood": ["00", "00"]})
     return root
 
 
@@ -54,6 +55,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format markdown", 0, "sapo"),
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format csv", 0, "sapo"),
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format json", 0, "sapo"),
+        ("show RUNS/fixed-0", 0, "AP"),
+        ("show RUNS/part", 0, "2 of 3 stages are done"),
+        ("runs RUNS", 0, "sapo-1"),
+        ("diff RUNS/part --stage 0 --stage 1 --task stars", 0, "row 2, lost in stage 1 (stars)"),
         ("compare RUNS", 1, "expected the folder of a finished run"),
     ],
 )

@@ -46,6 +46,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     return out, done
 
 
+def test_no_text_of_a_row_is_in_the_files_of_a_comparison(
+    whole: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, done = whole
+    inputs = {row["input"] for path in out.glob("*/*/predictions/*.json") for row in value_of(path)["rows"]}
+    assert len(inputs) > 10
+    texts = [(out / name).read_text(encoding="utf-8") for name in ("comparison.json", "comparison.md")]
+    assert [row for row in inputs for text in [*texts, done.stdout] if row in text] == []
+
+
 def contents(run: Path) -> dict[str, bytes]:
     files = [p for p in run.rglob("*") if p.is_file() and p.name not in VARYING]
     return {p.relative_to(run).as_posix(): p.read_bytes() for p in files if not p.name.startswith(".")}

@@ -6,6 +6,7 @@ import pytest
 
 from sapo_lite.data.watch_sets import ChoiceItem
 from sapo_lite.evaluation.choices import score_choices
+from sapo_lite.evaluation.rows import Row
 from sapo_lite.model.backbone import Backbone
 from tiny import FAMILIES, plain_nll
 
@@ -28,10 +29,13 @@ def test_the_choice_of_the_lowest_mean_loss_is_the_answer(
         expected.append(losses.index(min(losses)))
     counts: list[int] = []
     found = score_choices(backbone, ITEMS, counts.append)
-    assert found.predictions == [item.choices[n] for item, n in zip(ITEMS, expected, strict=True)]
-    assert found.rows == [100.0 * (n == item.answer) for item, n in zip(ITEMS, expected, strict=True)]
-    assert found.parts == {"films": sum(found.rows[:2]) / 2, "中文": found.rows[2]}
-    assert found.score == pytest.approx(sum(found.rows) / 3)
+    assert found.rows == [
+        Row(item.question, item.choices[item.answer], item.choices[n], 100.0 * (n == item.answer))
+        for item, n in zip(ITEMS, expected, strict=True)
+    ]
+    scores = [row.score for row in found.rows]
+    assert found.parts == {"films": sum(scores[:2]) / 2, "中文": scores[2]}
+    assert found.score == pytest.approx(sum(scores) / 3)
     assert counts == [3, 3, 3]
 
 

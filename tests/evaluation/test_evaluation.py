@@ -8,6 +8,7 @@ import pytest
 
 from sapo_lite.evaluation import evaluate as evaluation
 from sapo_lite.evaluation.evaluate import evaluate
+from sapo_lite.evaluation.rows import Row
 from sapo_lite.model.chat import ChatFormat
 from sapo_lite.recipe import EvaluationConfig
 from tiny import make_task, qwen3_tokenizer
@@ -30,5 +31,7 @@ def test_all_test_examples_are_answered_behind_the_given_instruction(monkeypatch
     result = evaluate(backbone, task, ["Judge {0}."], config, done.append)
     assert asked.pop("prompts") == [chat.prompt(task, "Judge {0}.", e.input) for e in task.test]
     assert asked == {"max_new_tokens": 7, "batch_size": 3, "on_done": done.append}
-    assert result.predictions[4] == "else"
     assert result.scores["exact_match"] == 100 * 4 / 5
+    right = [Row(example.input, example.answer, example.answer, 100.0) for example in task.test[:4]]
+    assert result.rows[:4] == right
+    assert result.rows[4] == Row(task.test[4].input, task.test[4].answer, "else", 0.0)

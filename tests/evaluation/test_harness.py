@@ -8,6 +8,7 @@ import pytest
 
 from sapo_lite.errors import DataError
 from sapo_lite.evaluation.harness import load_harness_task, score_harness
+from sapo_lite.evaluation.rows import Row
 from sapo_lite.model.chat import EncodedRow
 from tiny import load, plain_nll, save_model
 
@@ -74,8 +75,10 @@ def test_choices_of_a_task_have_the_likelihood_of_the_plain_model(own_task, tmp_
             losses.append(plain_nll(backbone.causal_lm, row))
         best.append(losses.index(min(losses)))
     assert found.metric == "acc"
-    assert found.rows == [100.0 * (choice == n) for n, choice in enumerate(best)]
-    assert len(found.predictions) == 3
+    choices = ("joy", "money", "quoted")
+    assert found.rows == [
+        Row(QUESTIONS[n], choices[n], choices[choice], 100.0 * (choice == n)) for n, choice in enumerate(best)
+    ]
     assert found.parts == {}
 
 
@@ -83,9 +86,8 @@ def test_choices_of_a_task_have_the_likelihood_of_the_plain_model(own_task, tmp_
 def test_answers_end_at_the_tasks_stop_words(own_task, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     backbone = load(save_model("qwen3", tmp_path / "model"))
     found = score_harness(backbone, load_harness_task("task.yaml", own_task(ANSWERS)), limit=4)
-    assert found.rows == [0.0] * 4
-    assert len(found.predictions) == 4
-    assert all("\n" not in prediction for prediction in found.predictions)
+    assert [(row.input, row.reference, row.score) for row in found.rows] == [(q, "x", 0.0) for q in QUESTIONS]
+    assert all("\n" not in row.answer for row in found.rows)
 
 
 def test_a_task_that_the_harness_does_not_know_is_refused(own_task) -> None:  # type: ignore[no-untyped-def]

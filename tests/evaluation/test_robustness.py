@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def model(make_backbone: Callable[..., Any]) -> Any:
 def task(model: Any) -> Any:
     """Its answers are what the model says under the second prompt."""
     asked = make_task(7)
-    said = evaluate(model, asked, [PROMPTS[1].text], CONFIG).predictions
+    said = [row.answer for row in evaluate(model, asked, [PROMPTS[1].text], CONFIG).rows]
     return replace(
         asked,
         test=tuple(Example(e.input, answer) for e, answer in zip(asked.test, said, strict=True)),
@@ -124,7 +124,7 @@ def test_each_prompt_is_tested_alone_on_all_test_examples(model: Any, task: Any,
     assert (found.n, found.share, found.threshold) == (3, pytest.approx(100 / 3), 60)
     for prompt, evaluation in zip(PROMPTS, alone, strict=True):
         kept = value_of(tmp_path / f"predictions/task195-unseen-{prompt.index}.json")
-        assert kept == {"predictions": evaluation.predictions, "scores": evaluation.scores}
+        assert kept == asdict(evaluation)
 
 
 def test_the_first_held_out_prompts_are_tested_as_many_as_asked_for(
@@ -160,7 +160,7 @@ def test_nothing_is_tested_unless_asked_for(model: Any, task: Any, tmp_path: Pat
 def test_an_interrupted_report_goes_on_with_what_is_missing_and_ends_in_the_same_bytes(
     model: Any, task: Any, tmp_path: Path
 ) -> None:
-    whole, broken = Stage(tmp_path / "whole"), Stage(tmp_path / "broken")
+    whole, broken = (Stage(tmp_path / name, of="01-stars") for name in ("whole", "broken"))
     first, interrupted, rest, again = Counted(), Counted(interrupt_after=3), Counted(), Counted()
     expected = report(model, task, whole, progress=first)
     with pytest.raises(KeyboardInterrupt):
@@ -282,7 +282,7 @@ def test_results_hold_the_report_of_every_learned_task(short: tuple[Path, str]) 
     for task, candidates in (("oldest", (4, 5, 6)), ("odd_one_out", (1, 2))):
         kept = [value_of(short[0] / f"02-odd_one_out/predictions/{task}-unseen-{n}.json") for n in candidates]
         found = results["robustness"][task]
-        assert all(len(each["predictions"]) == 12 for each in kept)
+        assert all(len(each["rows"]) == 12 for each in kept)
         assert found["scores"] == [each["scores"]["rougeL"] for each in kept]
         assert (found["n"], found["threshold"]) == (len(candidates), 50)
         assert found["deviation"] == pytest.approx(statistics.stdev(found["scores"]))
@@ -324,7 +324,7 @@ def test_the_plan_counts_the_answers_of_a_run(tmp_path: Path, method: str) -> No
     assert all(candidate.index for candidate in results.chosen.values())
     answered: Counter[str] = Counter()
     for path in (tmp_path / "run").glob("*/predictions/*.json"):
-        answered[path.name.split("-")[0]] += len(value_of(path)["predictions"])
+        answered[path.name.split("-")[0]] += len(value_of(path)["rows"])
     chosen = "" if method == "zero" else "up to "
     assert planned(*settings) == {task: f"{chosen}{count}" for task, count in answered.items()}
     last = {"lorainc": "02-odd_one_out", "joint": "01-joint", "zero": "00-zero-shot"}[method]

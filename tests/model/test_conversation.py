@@ -216,7 +216,8 @@ def test_llama_2_chat_answers_and_learns_in_a_run(tmp_path: Path) -> None:
     _, shown = small_run(tmp_path / "run", *settings, "training.learning_rate=1e-3")
     assert "this model" not in shown  # packs and batches are taken
     stage = tmp_path / "run" / "01-stars"
-    tested = json.loads((stage / "predictions/stars-original.json").read_text())["predictions"]
+    kept = json.loads((stage / "predictions/stars-original.json").read_text())["rows"]
+    tested = [row["answer"] for row in kept]
     assert any(set(answer) & set("123") for answer in tested)
     plain = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(folder), stage / "adapter")
     assert tested == [answer_of(plain, backbone.tokenizer, task, e.input) for e in task.test]

@@ -15,8 +15,8 @@ from made_runs import made_run, two_tasks
 from sapo_lite import read_results
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
-from sapo_lite.evaluation.evaluate import Evaluation
 from sapo_lite.evaluation.robustness import averages, robustness
+from sapo_lite.evaluation.rows import Evaluation, Row
 from sapo_lite.prompts.choice import Choice
 from sapo_lite.prompts.confidence import Difference, Margin
 from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
@@ -136,9 +136,10 @@ def test_the_record_of_a_stage_is_read_as_it_was_written(tmp_path: Path) -> None
 
 def test_values_of_a_stage_are_read_strictly(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    found = Evaluation(["five", "答案"], {"rougeL": 100 / 3})
+    rows = [Row("2 + 3", "five", "five", 100.0), Row("?", ["答", "答案"], "答案", 200 / 3)]
+    found = Evaluation(rows, {"rougeL": 100 / 3})
     assert stage.cached_as(Evaluation, "predictions/stars-chosen", lambda: asdict(found)) == found
-    stage.write("predictions/stars-chosen", {"predictions": ["five"]})
+    stage.write("predictions/stars-chosen", {"rows": []})
     with pytest.raises(
         RunFolderError, match=r"stars-chosen\.json: expected the key scores, found none\. Delete"
     ):

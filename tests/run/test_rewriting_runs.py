@@ -81,7 +81,7 @@ def test_given_the_same_rows_a_run_is_as_if_there_had_been_no_policy(
         for file in (fixed / folder / "adapter").iterdir():
             assert file.read_bytes() == (out / folder / "adapter" / file.name).read_bytes(), file.name
         for file in (fixed / folder / "predictions").iterdir():
-            assert read(file)["predictions"] == read(out / folder / "predictions" / file.name)["predictions"]
+            assert read(file)["rows"] == read(out / folder / "predictions" / file.name)["rows"]
 
 
 def test_a_run_that_rewrites_nothing_has_no_rewriting(fixed: Path) -> None:

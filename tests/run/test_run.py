@@ -121,7 +121,7 @@ def test_a_row_of_r_holds_the_scores_of_the_kept_predictions(finished: Path) -> 
     results = read(finished / "results.json")
     for kind in ("chosen", "original"):
         predictions = read(finished / f"02-odd_one_out/predictions/oldest-{kind}.json")
-        assert len(predictions["predictions"]) == 12
+        assert len(predictions["rows"]) == 12
         assert results["matrices"][kind]["rougeL"][2][0] == predictions["scores"]["rougeL"]
 
 

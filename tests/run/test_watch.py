@@ -74,8 +74,9 @@ def test_scores_of_what_is_watched_are_those_of_its_answers(watched: tuple[Path,
     for number, stage in enumerate(("00-zero-shot", "01-oldest", "02-odd_one_out")):
         for name, rows in (("mood", 6), ("general", 204)):
             kept = read(out / stage / f"watched/{name}.json")
-            assert len(kept["rows"]) == len(kept["predictions"]) == rows
-            assert results.watched[name].scores[number] == pytest.approx(sum(kept["rows"]) / rows)
+            assert len(kept["rows"]) == rows
+            mean = sum(row["score"] for row in kept["rows"]) / rows
+            assert results.watched[name].scores[number] == pytest.approx(mean)
             assert read(out / stage / "stage.json")["watched"][name]["score"] == pytest.approx(
                 results.watched[name].scores[number]
             )
@@ -85,11 +86,11 @@ def test_scores_of_what_is_watched_are_those_of_its_answers(watched: tuple[Path,
 def test_a_run_that_watches_does_what_its_plan_says(watched: tuple[Path, Results, str]) -> None:
     out, *_ = watched
     planned = plan_of(RECIPE, load_sequence(RECIPE.sequence))
-    answers = [read(path)["predictions"] for path in out.glob("*/predictions/*.json")]
-    answers += [read(path)["predictions"] for path in out.glob("*/watched/mood.json")]
+    answers = [read(path)["rows"] for path in out.glob("*/predictions/*.json")]
+    answers += [read(path)["rows"] for path in out.glob("*/watched/mood.json")]
     assert planned.total.answers.most == sum(map(len, answers))
     assert planned.total.choices == 4 * sum(
-        len(read(path)["predictions"]) for path in out.glob("*/watched/general.json")
+        len(read(path)["rows"]) for path in out.glob("*/watched/general.json")
     )
 
 

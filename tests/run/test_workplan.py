@@ -48,7 +48,7 @@ class Counted:
 
     def read_answers(self, run: Path) -> None:
         for path in run.glob("*/predictions/*.json"):
-            found = value_of(path)["predictions"]
+            found = value_of(path)["rows"]
             self.answers[int(path.parts[-3][:2]), path.name.split("-")[0].removesuffix(".json")] += len(found)
 
 
