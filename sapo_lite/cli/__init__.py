@@ -16,6 +16,7 @@ from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
 from sapo_lite.cli.probe_command import probe
 from sapo_lite.cli.recipes_command import recipes_app
+from sapo_lite.cli.report_command import report as report_command
 from sapo_lite.cli.run_command import run
 from sapo_lite.cli.runs_command import runs
 from sapo_lite.cli.score_command import score
@@ -38,6 +39,7 @@ app.command()(compare)
 app.command()(probe)
 app.command()(paraphrase)
 app.command()(score)
+app.command("report")(report_command)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(data_app, name="data")
 

@@ -146,8 +146,10 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
     from sapo_lite.report.compare_live import LiveGrid, PlainGrid
     from sapo_lite.report.console import ForeignConsole
     from sapo_lite.report.export import write_comparison
+    from sapo_lite.report.html.comparison_page import write_comparison_report
+    from sapo_lite.report.html.run_page import write_run_report
     from sapo_lite.report.plain import plain_file
-    from sapo_lite.run.paths import LOG
+    from sapo_lite.run.paths import LOG, REPORT
     from sapo_lite.support.library_logs import chatter_to
 
     console = ForeignConsole(sys.stderr)
@@ -169,6 +171,10 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
             execution.run_cells(plan, jobs, watcher, plain_file, pull=pull)
         comparison = execution.conclude(plan, prompts)
         write_comparison(comparison, plan.out)
+        write_comparison_report(comparison, plan.out)
+        for folder in plan.folders.values():
+            if not (folder.path / REPORT).exists():
+                write_run_report(folder.path)
         return comparison
 
 

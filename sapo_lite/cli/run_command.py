@@ -100,6 +100,9 @@ def _run(
 
             with shortage_noticed(progress.notice):
                 results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
+            from sapo_lite.cli.report_command import write_report
+
+            write_report(path)
     from sapo_lite.report.run_summary import summary
 
     stdout.print(summary(results, read_usage(path), path))

@@ -21,13 +21,14 @@
         02-mood/                    the last stage also gets the answers of the robustness report
         results.json                R, AP, BWT, FWT, chosen prompts, robustness: the run is then finished
         usage.json                  seconds by kind of work, peak memory; a stage folder has its own
+        report.html                 the results as a page, written by the commands at the end; not read back
         copied.json, shown.txt      only in runs of `compare`: seconds that other runs took for the copied
                                     pieces, and the output of the run's display
         log.txt                     output of libraries
 
     runs/compare-lab-1a2b3c4d/
         comparison.json             settings, cells with their commands, and results
-        comparison.md               the same as tables, once all cells are finished
+        comparison.md, report.html  the same as tables and as a page, once all cells are finished
         fixed-lorainc-0/            a run folder for each cell
         workers.log                 output of libraries that did not reach the log.txt of a run
 
@@ -51,6 +52,7 @@ USAGE = "usage.json"
 ENVIRONMENT = "environment.json"
 COPIED = "copied.json"
 SHOWN = "shown.txt"
+REPORT = "report.html"
 CANDIDATES = "candidates"
 BASE = "base"
 
@@ -82,7 +84,8 @@ PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|(losses|indic
 
 # Entries of a run folder, besides hidden ones: what --fresh discards.
 MADE = re.compile(
-    rf"{RECIPE}|{RESULTS}|{USAGE}|{ENVIRONMENT}|{COPIED}|{SHOWN}|{CHAT}\.json|{CANDIDATES}|[0-9]{{2,}}-.+"
+    rf"{RECIPE}|{RESULTS}|{USAGE}|{ENVIRONMENT}|{COPIED}|{SHOWN}|{REPORT}|{CHAT}\.json|{CANDIDATES}"
+    r"|[0-9]{2,}-.+"
 )
 
 

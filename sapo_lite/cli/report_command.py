@@ -1,0 +1,55 @@
+"""`sapo-lite report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sapo_lite.errors import SapoLiteError
+from sapo_lite.support.shipped import typed_path
+
+_Folder = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN|COMPARISON", help="Folder of a finished run or comparison.", parser=typed_path
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="File to write to.", metavar="FILE", parser=typed_path, show_default="FOLDER/report.html"
+    ),
+]
+_Open = Annotated[bool, typer.Option("--open", help="Show the report in the browser.")]
+
+
+def report(folder: _Folder, out: _Out = None, browser: _Open = False) -> None:
+    """Write the report of a finished run or comparison: one HTML file that loads nothing.
+
+    Examples:
+
+      sapo-lite report runs/lab-20260131-142500 --open
+
+      sapo-lite report runs/compare-lab-1a2b3c4d --out comparison.html
+    """
+    try:
+        path = write_report(folder, out)
+    except OSError as error:
+        raise SapoLiteError(f"{out or folder}: the report cannot be written ({error.strerror})") from None
+    typer.echo(path)
+    if browser:
+        typer.launch(path.absolute().as_uri())
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of a run or comparison, by default into its folder. Returns the path of the file."""
+    from sapo_lite.run.paths import COMPARISON
+
+    if (folder / COMPARISON).exists():
+        from sapo_lite.compare.comparison import compare_folders
+        from sapo_lite.report.html.comparison_page import write_comparison_report
+
+        return write_comparison_report(compare_folders([folder], None), out or folder)
+    from sapo_lite.report.html.run_page import write_run_report
+
+    return write_run_report(folder, out)
