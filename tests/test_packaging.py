@@ -32,8 +32,9 @@ def pins() -> dict[str, str]:
 
 
 def shipped_files() -> set[str]:
-    """Recipes and data as the wheel must name them."""
+    """Recipes, data and CITATION.cff as the wheel must name them."""
     files = [path for kind in ("recipes", "data") for path in (ROOT / kind).rglob("*") if path.is_file()]
+    files.append(ROOT / "CITATION.cff")
     return {f"sapo_lite/shipped/{path.relative_to(ROOT).as_posix()}" for path in files}
 
 

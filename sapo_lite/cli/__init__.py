@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from sapo_lite import __version__
+from sapo_lite.cli.cite_command import cite
 from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.data_command import data_app
 from sapo_lite.cli.diff_command import diff
+from sapo_lite.cli.examples import add_examples
 from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
@@ -40,8 +42,10 @@ app.command()(probe)
 app.command()(paraphrase)
 app.command()(score)
 app.command("report")(report_command)
+app.command()(cite)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(data_app, name="data")
+add_examples(app)
 
 
 def main() -> None:

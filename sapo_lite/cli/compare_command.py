@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
+from sapo_lite.cli.options import OUTPUT, Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import display, interruptible, wide_console
 from sapo_lite.errors import RecipeError
 from sapo_lite.support.disk import writing_to
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sapo_lite.compare.comparison import Comparison
     from sapo_lite.compare.plan import Plan
 
+_GRID = "Grid"
+
 _What = Annotated[
     list[str],
     typer.Argument(metavar="RECIPE|FOLDER", help="A recipe to run; or finished runs and comparisons."),
@@ -25,21 +27,36 @@ _What = Annotated[
 _Strategies = Annotated[
     str | None,
     typer.Option(
-        metavar="A,B,C", help="Strategies to compare; the first is the baseline.", show_default="fixed,sapo"
+        metavar="A,B,C",
+        help="Strategies to compare; the first is the baseline.",
+        show_default="fixed,sapo",
+        rich_help_panel=_GRID,
     ),
 ]
 _Adapters = Annotated[
     str | None,
-    typer.Option(metavar="A,B,C", help="Adapter methods to compare them on.", show_default="the recipe's"),
+    typer.Option(
+        metavar="A,B,C",
+        help="Adapter methods to compare them on.",
+        show_default="the recipe's",
+        rich_help_panel=_GRID,
+    ),
 ]
 _Seeds = Annotated[
     str | None,
-    typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.", show_default="5"),
+    typer.Option(
+        metavar="N", help="Number of seeds, or which seeds: 0-4,7.", show_default="5", rich_help_panel=_GRID
+    ),
 ]
 _Draw = Annotated[
-    bool, typer.Option("--draw", help="Draw the order of the tasks and the examples by the seed, too.")
+    bool,
+    typer.Option(
+        "--draw", help="Draw the order of the tasks and the examples by the seed, too.", rich_help_panel=_GRID
+    ),
 ]
-_Jobs = Annotated[int, typer.Option(min=1, help="Number of runs at a time, on a CPU.")]
+_Jobs = Annotated[
+    int, typer.Option(min=1, help="Number of runs at a time, on a CPU.", rich_help_panel=OUTPUT)
+]
 _Out = Annotated[
     Path | None,
     typer.Option(
@@ -47,6 +64,7 @@ _Out = Annotated[
         metavar="FOLDER",
         parser=typed_path,
         show_default="runs/compare-RECIPE-SETTINGS",
+        rich_help_panel=OUTPUT,
     ),
 ]
 _TestWith = Annotated[
@@ -54,15 +72,20 @@ _TestWith = Annotated[
     typer.Option(
         metavar="STRATEGY",
         help="Test all runs with the prompts that this strategy chose, too (sets evaluation.matrix).",
+        rich_help_panel=_GRID,
     ),
 ]
 _Prompts = Annotated[
     Literal["chosen", "original", "unseen", "other"] | None,
-    typer.Option(help="Kind of test prompts to show.", show_default="the first kind tested with"),
+    typer.Option(
+        help="Kind of test prompts to show.",
+        show_default="the first kind tested with",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 _Format = Annotated[
-    Literal["text", "markdown", "csv", "json"],
-    typer.Option("--format", help="Format of the tables on stdout."),
+    Literal["text", "markdown", "latex", "csv", "json"],
+    typer.Option("--format", help="Format of the tables on stdout.", rich_help_panel=OUTPUT),
 ]
 
 
@@ -181,9 +204,11 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
 def _print(comparison: "Comparison", form: str) -> None:
     from sapo_lite.report.comparison_view import as_markdown, as_text
     from sapo_lite.report.export import as_csv, as_json, to_text
+    from sapo_lite.report.latex import as_latex
 
     if form == "text":
         wide_console(sys.stdout).print(as_text(comparison))
     else:
-        write = {"markdown": as_markdown, "csv": as_csv, "json": lambda c: to_text(as_json(c))}[form]
+        as_written = {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}
+        write = as_written.get(form) or (lambda found: to_text(as_json(found)))
         typer.echo(write(comparison), nl=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, Offline, Plain, Settings
+from sapo_lite.cli.options import OUTPUT, Data, Offline, Plain, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import BackboneError, SapoLiteError
 from sapo_lite.support.foreign_text import visible
@@ -36,7 +36,13 @@ _Model = Annotated[
 ]
 _JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", parser=typed_path, help="Write all as JSON; - for stdout."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        parser=typed_path,
+        help="Write all as JSON; - for stdout.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 

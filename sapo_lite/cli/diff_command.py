@@ -44,10 +44,7 @@ _Json = Annotated[
 
 
 def diff(run: RunPath, stage: _Stages = None, task: _Tasks = None, json_file: _Json = None) -> None:
-    """List the test rows whose score changed between two stages of a run, the largest losses first.
-
-    Examples:  sapo-lite diff runs/mine  |  sapo-lite diff runs/mine --stage 2 --stage 5 --task mood
-    """
+    """List the test rows whose score changed between two stages of a run, the largest losses first."""
     from sapo_lite.run.overview import read_overview
     from sapo_lite.run.read_run import changed_rows, read_stages
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, Offline, Plain, Pull, Settings
+from sapo_lite.cli.options import OUTPUT, Data, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import RecipeError
 from sapo_lite.prompts.sources import SOURCES
@@ -19,6 +19,8 @@ from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.prompts.pool import Pool
+
+_SOURCE = "Source"
 
 _What = Annotated[
     str, typer.Argument(metavar="INSTRUCTION|RECIPE", help="A text in quotes, or a recipe's name or path.")
@@ -30,30 +32,56 @@ _Labels = Annotated[str, typer.Option(metavar="A,B,C", help="Labels to keep lett
 _Backend = Annotated[
     list[str] | None,
     typer.Option(
-        help=f"Source of paraphrases: {one_of(SOURCES)}; or ollama/MODEL; repeatable.", show_default="ollama"
+        help=f"Source of paraphrases: {one_of(SOURCES)}; or ollama/MODEL; repeatable.",
+        show_default="ollama",
+        rich_help_panel=_SOURCE,
     ),
 ]
 _Model = Annotated[
-    str | None, typer.Option(help="Name of the chat model.", show_default="qwen3:8b, or the recipe's")
+    str | None,
+    typer.Option(
+        help="Name of the chat model.", show_default="qwen3:8b, or the recipe's", rich_help_panel=_SOURCE
+    ),
 ]
-_Host = Annotated[str | None, typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST")]
+_Host = Annotated[
+    str | None,
+    typer.Option(help="Address of the Ollama server.", show_default="$OLLAMA_HOST", rich_help_panel=_SOURCE),
+]
 _BaseUrl = Annotated[
-    str | None, typer.Option(help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.")
+    str | None,
+    typer.Option(
+        help="Address of an OpenAI-compatible server; its key is $OPENAI_API_KEY.", rich_help_panel=_SOURCE
+    ),
 ]
-_File = Annotated[str | None, typer.Option(metavar="FILE", help="File of candidates, for --backend file.")]
+_File = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="File of candidates, for --backend file.", rich_help_panel=_SOURCE),
+]
 _Temperature = Annotated[
-    float | None, typer.Option(help="Sampling temperature of the chat model.", show_default="0.6")
+    float | None,
+    typer.Option(help="Sampling temperature of the chat model.", show_default="0.6", rich_help_panel=_SOURCE),
 ]
 _Seed = Annotated[
     int | None, typer.Option(help="Seed of everything that is drawn.", show_default="0, or the recipe's")
 ]
 _Unlike = Annotated[
-    bool | None, typer.Option("--unlike", help="Show the model what it has said, and ask for another.")
+    bool | None,
+    typer.Option(
+        "--unlike", help="Show the model what it has said, and ask for another.", rich_help_panel=_SOURCE
+    ),
 ]
-_Fresh = Annotated[bool, typer.Option("--fresh", help="Ask again for what earlier runs have saved.")]
+_Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Ask again for what earlier runs have saved.", rich_help_panel=_SOURCE)
+]
 _JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", parser=typed_path, help="Write a candidates file; - for stdout."),
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        parser=typed_path,
+        help="Write a candidates file; - for stdout.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 

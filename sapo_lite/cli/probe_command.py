@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
+from sapo_lite.cli.options import OUTPUT, Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
 from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sapo_lite.probe.plan import ProbePlan
     from sapo_lite.probe.results import ProbeResults
 
+_PROBES = "Probes"
+
 _Recipe = Annotated[str, typer.Argument(help="A path to a TOML file, or the name of a shipped recipe.")]
 _After = Annotated[
     str | None,
@@ -22,18 +24,34 @@ _After = Annotated[
         metavar="N,N",
         help="Numbers of tasks that are learned before the one that is probed.",
         show_default="half of the tasks",
+        rich_help_panel=_PROBES,
     ),
 ]
-_Seeds = Annotated[str, typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.")]
-_Orders = Annotated[int, typer.Option(min=1, help="Number of orders of the rows to train in.")]
+_Seeds = Annotated[
+    str, typer.Option(metavar="N", help="Number of seeds, or which seeds: 0-4,7.", rich_help_panel=_PROBES)
+]
+_Orders = Annotated[
+    int, typer.Option(min=1, help="Number of orders of the rows to train in.", rich_help_panel=_PROBES)
+]
 _Draw = Annotated[
-    bool, typer.Option("--draw", help="Draw the order of the tasks and the examples by the seed, too.")
+    bool,
+    typer.Option(
+        "--draw",
+        help="Draw the order of the tasks and the examples by the seed, too.",
+        rich_help_panel=_PROBES,
+    ),
 ]
 _State = Annotated[
-    str, typer.Option(metavar="STRATEGY", help="Strategy that the tasks before are learned with.")
+    str,
+    typer.Option(
+        metavar="STRATEGY", help="Strategy that the tasks before are learned with.", rich_help_panel=_PROBES
+    ),
 ]
 _Accuracy = Annotated[
-    bool, typer.Option("--accuracy", help="Also let every candidate answer the scoring examples.")
+    bool,
+    typer.Option(
+        "--accuracy", help="Also let every candidate answer the scoring examples.", rich_help_panel=_PROBES
+    ),
 ]
 _Out = Annotated[
     Path | None,
@@ -42,6 +60,7 @@ _Out = Annotated[
         metavar="FOLDER",
         parser=typed_path,
         show_default="runs/probe-RECIPE-SETTINGS",
+        rich_help_panel=OUTPUT,
     ),
 ]
 

@@ -1,5 +1,6 @@
 """`sapo-lite recipes`."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -38,6 +39,14 @@ def show(name: _Name) -> None:
     from sapo_lite.recipe import recipe_text
 
     show_text(recipe_text(name).removesuffix("\n"))
+
+
+@recipes_app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes: with it, an editor completes keys and marks faults."""
+    from sapo_lite.recipe.schema import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
 
 
 @recipes_app.command()

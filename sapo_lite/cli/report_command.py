@@ -24,14 +24,7 @@ _Open = Annotated[bool, typer.Option("--open", help="Show the report in the brow
 
 
 def report(folder: _Folder, out: _Out = None, browser: _Open = False) -> None:
-    """Write the report of a finished run or comparison: one HTML file that loads nothing.
-
-    Examples:
-
-      sapo-lite report runs/lab-20260131-142500 --open
-
-      sapo-lite report runs/compare-lab-1a2b3c4d --out comparison.html
-    """
+    """Write the report of a finished run or comparison: one HTML file that loads nothing."""
     try:
         path = write_report(folder, out)
     except OSError as error:

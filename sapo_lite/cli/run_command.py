@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import Data, DryRun, Offline, Plain, Pull, Settings
+from sapo_lite.cli.options import OUTPUT, Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
 from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
@@ -18,18 +18,27 @@ _Recipe = Annotated[str, typer.Argument(help="A path to a TOML file, or the name
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="Run folder to write to.", metavar="FOLDER", parser=typed_path, show_default="runs/RECIPE-TIME"
+        help="Run folder to write to.",
+        metavar="FOLDER",
+        parser=typed_path,
+        show_default="runs/RECIPE-TIME",
+        rich_help_panel=OUTPUT,
     ),
 ]
 _Resume = Annotated[
     bool | None,
-    typer.Option("--resume/--fresh", help="Go on with the latest run, or discard what --out holds."),
+    typer.Option(
+        "--resume/--fresh",
+        help="Go on with the latest run, or discard what --out holds.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 _AcceptEdits = Annotated[
     bool,
     typer.Option(
         "--accept-edits",
         help="Take candidates edited by hand; what was made from the old is made again.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 

@@ -15,10 +15,7 @@ _Parent = Annotated[
 
 
 def runs(folder: _Parent = Path("runs")) -> None:
-    """List the runs in a folder, those of comparisons too, with how far they are and what they reached.
-
-    Examples:  sapo-lite runs  |  sapo-lite runs runs/compare-lab-1a2b3c4d
-    """
+    """List the runs in a folder, those of comparisons too, with how far they are and what they reached."""
     from sapo_lite.report.looking_view import list_of_runs
     from sapo_lite.run.overview import find_runs
 

@@ -7,10 +7,7 @@ from sapo_lite.cli.terminal import wide_console
 
 
 def show(run: RunPath) -> None:
-    """Print the summary of a run, of an unfinished one as far as it is. No model is loaded.
-
-    Examples:  sapo-lite show runs/mine  |  sapo-lite show runs/compare-lab-1a2b3c4d/sapo-lorainc-0
-    """
+    """Print the summary of a run, of an unfinished one as far as it is. No model is loaded."""
     from sapo_lite.run.folder import read_usage
     from sapo_lite.run.overview import read_overview
 

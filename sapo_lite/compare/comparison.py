@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sapo_lite.compare.findings import Finding, Group, findings, grouped
-from sapo_lite.compare.read import METRICS, Run, other_candidates, read_folders
+from sapo_lite.compare.read import METRICS, Run, other_candidates, read_folders, under_way
 from sapo_lite.errors import RecipeError
 from sapo_lite.support.messages import one_of
 
@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
-    """Compare finished runs.
+    """Compare finished runs; of a comparison that is under way, those that are finished.
 
     Raises:
         RunFolderError: a folder holds no finished run, or a run cannot be compared; a line for each.
@@ -73,7 +73,7 @@ def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
     require_kind(kind, list(dict.fromkeys(tested for run in runs for tested in run.values)))
     shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
     name = ", ".join(dict.fromkeys(run.name for run in runs))
-    notes = [*filter(None, [other_candidates(runs)]), TIME]
+    notes = [*under_way(folders), *filter(None, [other_candidates(runs)]), TIME]
     return Comparison(name, shared, runs, groups, kind or next(iter(first.values)), notes=notes)
 
 

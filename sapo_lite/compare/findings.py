@@ -151,14 +151,16 @@ def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
 def _difference(values: Sequence[float], baseline: Sequence[float]) -> Interval | None:
     """Paired difference over seeds, None without any.
 
-    If all differences are equal and not 0, it has no interval and no test: their variance is 0, so a t test
-    would find them significant however few they are.
+    If all differences are equal, it has no test, so Holm's correction does not count it: their variance is 0,
+    so a t test would find them significant however few they are. Unless they are 0 (the same runs under two
+    names: nothing to be found), it has no interval either.
     """
     if not values:
         return None
     found = paired(values, baseline)
-    same = found.deviation == 0 and found.mean != 0
-    return replace(found, low=None, high=None, p=None) if same else found
+    if found.deviation != 0:
+        return found
+    return replace(found, p=None) if found.mean == 0 else replace(found, low=None, high=None, p=None)
 
 
 def left_out(groups: Sequence[Group], kind: str) -> str:

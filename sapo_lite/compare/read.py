@@ -20,8 +20,9 @@ from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding
 from sapo_lite.run.folder import read_usage
 from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.other_run import prompts_hash
-from sapo_lite.run.results import Results, read_results
+from sapo_lite.run.results import Results, is_finished, read_results
 from sapo_lite.support.checked_json import read_checked
+from sapo_lite.support.messages import many
 
 WATCHED = "watched"
 # Descriptions of metrics, by name. A run has those of robustness and of what is watched if it measured them.
@@ -149,25 +150,62 @@ def with_own_prompts(runs: Sequence[Run]) -> list[Run]:
 
 
 def read_folders(folders: Sequence[Path]) -> list[Run]:
-    """Read all runs of run folders and of folders of comparisons.
+    """Read all runs of run folders, and the finished ones of comparisons, which may be under way.
 
     Raises:
-        RunFolderError: runs are not finished, a line for each.
+        RunFolderError: runs are not finished or cannot be read, a line for each.
     """
     runs, faults = [], []
-    for path, command in [found for folder in folders for found in _runs_in(folder)]:
-        try:
-            runs.append(read_run(path, command))
-        except RunFolderError as error:
-            faults.append(str(error))
+    for folder in folders:
+        for path, command in finished_in(folder):
+            try:
+                runs.append(read_run(path, command))
+            except RunFolderError as error:
+                faults.append(str(error))
     if faults:
         raise RunFolderError("\n".join(faults))
     return with_own_prompts(runs)
 
 
-def _runs_in(folder: Path) -> list[tuple[Path, str | None]]:
+def finished_in(folder: Path) -> list[tuple[Path, str | None]]:
+    """Run folders and their commands: of a comparison the finished ones, else the folder itself.
+
+    Raises:
+        RunFolderError: no run of the comparison is finished yet.
+    """
+    cells = runs_in(folder)
+    if not is_comparison(folder):
+        return cells
+    found = [(path, command) for path, command in cells if is_finished(path)]
+    if not found:
+        raise RunFolderError(
+            f"{folder}: expected a comparison with finished runs, found none of its "
+            f"{many(len(cells), 'run')} finished. The command that began it goes on with it."
+        )
+    return found
+
+
+def under_way(folders: Sequence[Path]) -> list[str]:
+    """A sentence for each comparison that has unfinished runs."""
+    counts = {
+        folder: (len(finished_in(folder)), len(runs_in(folder)))
+        for folder in folders
+        if is_comparison(folder)
+    }
+    return [
+        f"{folder}: {done} of {many(total, 'run')} finished so far; the others are left out."
+        for folder, (done, total) in counts.items()
+        if done < total
+    ]
+
+
+def is_comparison(folder: Path) -> bool:
+    return (folder / paths.COMPARISON).exists()
+
+
+def runs_in(folder: Path) -> list[tuple[Path, str | None]]:
     """Run folders and their commands: those of a comparison's cells, else the folder itself."""
-    if not (folder / paths.COMPARISON).exists():
+    if not is_comparison(folder):
         return [(folder, None)]
     fix = "Name the run folders instead, or repeat the command that made the comparison."
     cells = read_checked(folder / paths.COMPARISON, fix)["runs"]

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.prompts.sources import SOURCES
@@ -82,6 +82,16 @@ def one_line(value: str | None) -> str | None:
     return value
 
 
+def _one_of(names: Callable[[], Iterable[str]]) -> Any:
+    """For the JSON schema: the names of `Choices`."""
+    return Field(json_schema_extra=lambda schema: schema.update(enum=list(names())))
+
+
+# For the JSON schema: what validators take besides what the types say.
+_IDS = {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1}
+_NAMES_OR_ONE = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+
+
 def _sources(value: object) -> object:
     """One source, or a list of different ones. Refuse unknown ones; the error names them."""
     for name in (names := _names([value] if isinstance(value, str) else value)):
@@ -141,6 +151,19 @@ LONGEST_NAME = 255
 # More than any study uses; the rules have 3000 for an instruction.
 MOST_PARAPHRASES = 10_000
 
+
+def _sampling() -> list[str]:
+    return ["uniform", *_asked_for_by("sampling")]
+
+
+def _rescore() -> list[str]:
+    return ["never", *_asked_for_by("rescore")]
+
+
+def _indicator() -> list[str]:
+    return ["loss", *_asked_for_by("indicator")]
+
+
 # Values of model.chat_template that are no files.
 CHAT_TEMPLATES = ("model", "chatml", "none")
 
@@ -148,13 +171,14 @@ CHAT_TEMPLATES = ("model", "chatml", "none")
 Labels = Annotated[
     Literal["auto"] | tuple[str, ...] | None,
     BeforeValidator(_labels),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, _IDS]}),
     Field(description='"auto", or a list of different labels, such as ["yes", "no"]'),
 ]
-StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES))]
-Sampling = Annotated[str, AfterValidator(Choices(lambda: ["uniform", *_asked_for_by("sampling")]))]
-Rescore = Annotated[str, AfterValidator(Choices(lambda: ["never", *_asked_for_by("rescore")]))]
-IndicatorName = Annotated[str, AfterValidator(Choices(lambda: ["loss", *_asked_for_by("indicator")]))]
-MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS))]
+StrategyName = Annotated[str, AfterValidator(Choices(lambda: STRATEGIES)), _one_of(lambda: STRATEGIES)]
+Sampling = Annotated[str, AfterValidator(Choices(_sampling)), _one_of(_sampling)]
+Rescore = Annotated[str, AfterValidator(Choices(_rescore)), _one_of(_rescore)]
+IndicatorName = Annotated[str, AfterValidator(Choices(_indicator)), _one_of(_indicator)]
+MethodName = Annotated[str, AfterValidator(Choices(lambda: METHODS)), _one_of(lambda: METHODS)]
 Text = Annotated[str, Field(min_length=1, description="a text in quotes"), AfterValidator(one_line)]
 OptionalText = Annotated[
     str | None, Field(min_length=1, description="a text in quotes"), AfterValidator(one_line)
@@ -181,6 +205,7 @@ Percent = Annotated[float, Field(ge=0, le=100, description="a number from 0 to 1
 Sources = Annotated[
     tuple[str, ...],
     BeforeValidator(_sources),
+    WithJsonSchema(_NAMES_OR_ONE),
     Field(description=f"{one_of(map(quoted, SOURCES))}, or a list of them"),
 ]
 Protocol = Annotated[Literal["corrected", "released"], BeforeValidator(_protocol)]
@@ -205,6 +230,7 @@ TaskIds = Annotated[
     tuple[str, ...],
     BeforeValidator(_names),
     BeforeValidator(_ids_as_text),  # the last one named is applied first
+    WithJsonSchema(_IDS),
     Field(description='a list of different task ids, such as ["195", "1310"]'),
 ]
 WatchNames = Annotated[

@@ -7,12 +7,12 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(kind: str) -> Path:
-    """Folder of shipped files; `kind` is "recipes" or "data".
+    """Path of what is shipped; `kind` is "recipes", "data" or "CITATION.cff".
 
-    The wheel packs both folders into `sapo_lite/shipped`; in a clone they stand at the root.
+    The wheel packs them into `sapo_lite/shipped`; in a clone they stand at the root.
     """
     inside = _PACKAGE / "shipped" / kind
-    return inside if inside.is_dir() else _PACKAGE.parent / kind
+    return inside if inside.exists() else _PACKAGE.parent / kind
 
 
 def cache_folder() -> Path:

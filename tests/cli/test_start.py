@@ -59,6 +59,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("show RUNS/part", 0, "2 of 3 stages are done"),
         ("runs RUNS", 0, "sapo-1"),
         ("diff RUNS/part --stage 0 --stage 1 --task stars", 0, "row 2, lost in stage 1 (stars)"),
+        ("compare RUNS/fixed-0 RUNS/sapo-0 --format latex", 0, "toprule"),
+        ("cite RUNS/sapo-0", 0, "shi2026sapo"),
         ("compare RUNS", 1, "expected the folder of a finished run"),
     ],
 )

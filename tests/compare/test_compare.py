@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from sapo_lite.compare.times import seconds_alone
 from sapo_lite.errors import RecipeError, RunFolderError
 from sapo_lite.evaluation.robustness import averages, robustness
 from sapo_lite.report.comparison_view import as_markdown, as_text
-from sapo_lite.report.export import as_csv, as_json
+from sapo_lite.report.export import as_csv, as_json, write_comparison
+from sapo_lite.report.latex import as_latex, escaped
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.stage_folder import Stage, StageRecord
 from small import command
@@ -75,8 +77,8 @@ def test_p_values_are_corrected_for_all_comparisons_of_the_table(tmp_path: Path)
     tested = [one for one in comparison.shown if one.difference]
     assert [one.metric for one in tested] == ["AP", "BWT", "FWT", "in-task", "retention"] * 2
     raw = [one.difference.p for one in tested if one.difference and one.difference.p is not None]
-    assert [one.p for one in tested] == holm(raw)
-    assert len(raw) == 10
+    assert [one.p for one in tested if one.p is not None] == holm(raw)
+    assert len(raw) == 6  # BWT and FWT are equal in all runs
 
 
 def test_seeds_are_paired_where_both_have_them(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_what_is_significant_is_marked_and_said_in_one_sentence(tmp_path: Path) 
     comparison = compared(*made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO}))
     said = statement(comparison.shown)
     assert re.fullmatch(
-        r"Significant \(p < 0.05 after Holm's correction for 5 comparisons\): AP of sapo on lorainc 13.8 "
+        r"Significant \(p < 0.05 after Holm's correction for 3 comparisons\): AP of sapo on lorainc 13.8 "
         r"above fixed on lorainc \(95 % \+10.5 to \+17.0, 4 seeds\); in-task of sapo on lorainc .*\.",
         said,
     )
@@ -147,6 +149,20 @@ def test_one_seed_tests_nothing_and_neither_do_equal_differences(tmp_path: Path)
     found = finding(equal, "sapo on lorainc", "AP")
     assert found.difference is not None
     assert (found.difference.mean, found.difference.low, found.p) == (1.0, None, None)
+
+
+def test_differences_that_are_0_in_all_seeds_are_not_counted_by_holm(tmp_path: Path) -> None:
+    """The same results under another name are no test: they would raise the p-values of the others."""
+    pair = {"fixed": FIXED, "sapo": SAPO}
+    alone = compared(*made_runs(tmp_path / "two", pair))
+    with_same = compared(*made_runs(tmp_path / "three", {**pair, "random": FIXED}))
+    same = finding(with_same, "random on lorainc", "AP")
+    assert same.difference is not None
+    assert (same.difference.mean, same.difference.low, same.p) == (0.0, 0.0, None)
+    for metric in ("AP", "BWT", "FWT", "retention"):
+        label = "sapo on lorainc"
+        assert finding(with_same, label, metric).p == finding(alone, label, metric).p
+    assert "for 3 comparisons" in statement(with_same.shown)  # BWT and FWT are equal everywhere
 
 
 def test_one_strategy_is_compared_with_the_first_group(tmp_path: Path) -> None:
@@ -441,6 +457,38 @@ def test_json_holds_everything(both_kinds: Comparison, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_latex_is_a_table_of_booktabs_with_the_best_in_bold(both_kinds: Comparison) -> None:
+    lines = as_latex(both_kinds).splitlines()
+    assert [line.strip() for line in lines if "rule" in line] == ["\\toprule", "\\midrule", "\\bottomrule"]
+    rows = {line.split(" & ")[0].strip(): line for line in lines if " & " in line}
+    assert rows["strategy"].endswith(r"AP & BWT & FWT & in-task & retention & time \\")
+    assert rows["fixed"].startswith(r"    fixed & lorainc & $48.8 \pm 8.5$ & $\mathbf{-2.0} \pm 0.0$ & ")
+    assert r"sapo & lorainc & $\mathbf{62.5} \pm 7.0^{*}$" in rows["sapo"]
+    assert rows["sapo"].endswith(r"& 30 s \\")
+    assert len({row.count("&") for row in rows.values()}) == 1
+    assert r"ROUGE-L in percent; chosen prompts; mean and standard deviation over 4 seeds" in "".join(lines)
+
+
+def test_latex_escapes_what_it_would_read_as_commands() -> None:
+    assert escaped("a_b & 5 % {x} \\ ~ ^ #1 $") == (
+        r"a\_b \& 5 \% \{x\} \textbackslash{} \textasciitilde{} \textasciicircum{} \#1 \$"
+    )
+
+
+def test_a_comparison_that_is_under_way_shows_its_finished_runs(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path, {"fixed": FIXED[:3], "sapo": SAPO[:3]})
+    write_comparison(compare_folders(runs, None), tmp_path)
+    (runs[2] / "results.json").unlink()  # begun
+    shutil.rmtree(runs[5])  # not begun
+    found = compare_folders([tmp_path], None)
+    assert [len(group.runs) for group in found.groups] == [2, 2]
+    assert found.notes[0] == f"{tmp_path}: 4 of 6 runs finished so far; the others are left out."
+    for run in runs[:5]:
+        (run / "results.json").unlink(missing_ok=True)
+    with pytest.raises(RunFolderError, match="found none of its 6 runs finished"):
+        compare_folders([tmp_path], None)
+
+
 def test_folders_are_compared_from_the_command_line(tmp_path: Path) -> None:
     runs = made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO})
     done = run_program(command("compare", *runs, "--format", "json"))
