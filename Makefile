@@ -23,7 +23,7 @@ KEEP  := cat
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check test lint install clean
+.PHONY: help lab check test lint docs install clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -42,10 +42,14 @@ lint: $(STAMP)-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(STAMP)-dev  ## write the generated pages, and build the documentation site into site/, offline
+	$(BIN)/python scripts/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 install: $(STAMP)  ## create the virtual environment, for this machine's CPU or CUDA card
 
 clean:  ## remove .venv, caches and builds; runs/ stays
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv dist build site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Unsloth comes last and without its requirements: on a CPU they would bring torchvision, which breaks

@@ -28,7 +28,7 @@ Every key of a recipe, with its values and its default. Unknown keys are refused
 at once, with their lines. `--set SECTION.KEY=VALUE` changes one for a single run. Paths are relative to the
 recipe.
 
-An editor that knows JSON schemas for TOML (Taplo, Even Better TOML) completes and checks keys, if the recipe's
+An editor that knows JSON schemas for TOML (Taplo, Even Better TOML) completes and checks keys, if a recipe's
 first line is `#:schema ./recipe.schema.json`, and `sapo-lite recipes schema > recipe.schema.json` has written
 [the schema](schema/recipe.schema.json) beside it.
 """

@@ -1,6 +1,7 @@
 """Generated pages and schemas are those of the program, and commands end with examples."""
 
 import json
+import re
 import runpy
 import shlex
 import tomllib
@@ -102,6 +103,28 @@ def test_the_help_of_a_command_ends_with_two_examples_of_it(name: str) -> None:
         words = shlex.split(example, comments=True)
         assert words[: 1 + len(name.split())] == ["sapo-lite", *name.split()]
         assert {word for word in words if word.startswith("--")} <= options
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """(page, line) of every command of sapo-lite in a block of the documents."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for block in re.findall(r"```(?:sh|bash)?\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from ((path.name, line.strip()) for line in lines if line.strip().startswith("sapo-lite "))
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _ in documented()}))
+def test_commands_in_a_document_have_options_that_there_are(page: str) -> None:
+    for line in (line for name, line in documented() if name == page):
+        words = shlex.split(re.split(r"[|>]| &&", line)[0], comments=True)[1:]
+        if words[0].startswith("-"):  # of sapo-lite itself
+            continue
+        name = " ".join(words[:2]) if " ".join(words[:2]) in COMMANDS else words[0]
+        assert name in COMMANDS, line
+        params = COMMANDS[name].params
+        options = {option for param in params for option in (*param.opts, *param.secondary_opts)}
+        given = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert given <= options, line
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

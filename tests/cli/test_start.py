@@ -62,6 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format latex", 0, "toprule"),
         ("cite RUNS/sapo-0", 0, "shi2026sapo"),
         ("compare RUNS", 1, "expected the folder of a finished run"),
+        ("report RUNS/fixed-0 --out RUNS/written.html", 0, "written.html"),
     ],
 )
 def test_a_command_that_needs_no_model_starts_without_torch(

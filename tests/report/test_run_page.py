@@ -1,19 +1,23 @@
-"""The report of a run as a page: complete, with the numbers of results.json; texts are only shown."""
+"""The report of a run as a page: complete, with the numbers of results.json; texts are shown, never run."""
 
 import re
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from pages import SCRIPT, Element, R, full_run, parsed, rows
+from report_pages import SCRIPT, Element, R, full_run, parsed, rows
 
 from kept import put
 from made_runs import made_run, two_tasks
+from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
+from sapo_lite.evaluation.robustness import robustness
+from sapo_lite.recipe import load_recipe
 from sapo_lite.report.html.run_page import run_page, write_run_report
 from sapo_lite.report.html.words import side_by_side
 from sapo_lite.report.verdict import verdict
-from sapo_lite.run.results import read_results
+from sapo_lite.run.binding import read_binding
+from sapo_lite.run.results import WatchedScores, read_results
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def test_the_verdict_stands_first(run: Path, page: Element) -> None:
 
 def test_the_heat_map_has_the_numbers_of_the_results(page: Element) -> None:
     table, original = page.all("table", "heat")
-    found = [list(row.all("td")) for row in table.all("tr")[1:]]
+    found = [row.all("td") for row in table.all("tr")[1:]]
     assert [[float(cell.attributes["data-value"]) for cell in row] for row in found] == R
     assert [[cell.text for cell in row] for row in found] == [[f"{s:.1f}" for s in row] for row in R]
     assert [cell.text for row in found for cell in row if "learned" in cell.attributes["class"]] == [
@@ -126,3 +130,41 @@ def test_words_that_differ_are_marked_on_their_side() -> None:
     assert before == "<del>Name</del> the &lt;b&gt; stars"
     assert after == "<ins>count</ins> the &lt;b&gt; Stars <ins>please</ins>"
     assert side_by_side("同じ", "違う")[0] == "<del>同 じ</del>"
+
+
+def test_the_recipe_in_the_report_is_the_one_of_the_run(run: Path, page: Element, tmp_path: Path) -> None:
+    command, recipe = section(page, "repeat").all("pre")
+    assert command.text == "sapo-lite run lab.toml"
+    (tmp_path / "lab.toml").write_text(recipe.text)
+    assert load_recipe(tmp_path / "lab.toml").resolved() == read_binding(run).recipe
+
+
+def test_robustness_watched_sets_findings_and_notices_are_shown(tmp_path: Path) -> None:
+    more = {
+        "robustness": {"stars": robustness([50.0], 40.0), "mood": None},
+        "watched": {
+            "facts": WatchedScores("accuracy", [60.0, 58.0, 50.25], [2.0, 9.75], {"sums": [1.0, 2.0, 3.0]})
+        },
+        "findings": [Finding("stars", "leak", "test", "3 rows are in train, too", {"rows": 3}, "fault")],
+        "notices": ["a <b>notice</b>"],
+    }
+    page = parsed(run_page(made_run(tmp_path / "run", R, more=more)))
+    (held_out,) = section(page, "robustness").all("table")
+    texts = [[cell.text.strip() for cell in row.all("td")] for row in held_out.all("tr")[1:]]
+    assert texts == [["1", "50.0", "–", "50.0", "50.0", "50.0"], ["0", "no wording was held out"]]
+    assert "-9.8 points since before any training" in section(page, "watched").text
+    assert "50.2" in [cell.text for cell in section(page, "watched").all("td")]
+    items = [item.text for item in section(page, "data").all("li")]
+    assert items == ["stars (fault, test): 3 rows are in train, too", "a <b>notice</b>"]
+
+
+@pytest.mark.parametrize(("adapter", "lessons", "r"), [("zero", [], R[:1]), ("joint", ["joint"], R[:2])])
+def test_runs_without_a_sequence_have_a_report(
+    adapter: str, lessons: list[str], r: list[list[float]], tmp_path: Path
+) -> None:
+    run = made_run(tmp_path / "run", r, adapter=adapter, more={"lessons": lessons})
+    page = parsed(run_page(run))
+    cells = page.all("table", "heat")[0].all("td")
+    assert [float(cell.attributes["data-value"]) for cell in cells] == [score for row in r for score in row]
+    assert not [cell for cell in cells if "learned" in cell.attributes["class"]]
+    assert len(page.all("svg")) == 2 * len(lessons)
