@@ -48,7 +48,7 @@ SCENARIOS = {
     "rewritten": ("rewrite.enabled=true", "rewrite.policy=false"),
 }
 # Written, but never read back.
-UNREAD = {".lock", "log.txt", "environment.json", "README.md"}
+UNREAD = {".lock", "log.txt", "history.jsonl", "environment.json", "README.md"}
 # What may differ between two equal runs.
 VARYING = UNREAD | {"usage.json"}
 _STOPPED = "02-odd_one_out/checkpoints/checkpoint-4/SHA256SUMS"

@@ -23,7 +23,8 @@ from benchmarks.gpu.shapes import SHAPES
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.adapters.olora import orthogonality
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model import generation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import padded

@@ -23,6 +23,7 @@ from sapo_lite.cli.run_command import run
 from sapo_lite.cli.runs_command import runs
 from sapo_lite.cli.score_command import score
 from sapo_lite.cli.show_command import show
+from sapo_lite.cli.watch_command import watch
 
 app = typer.Typer(
     name="sapo-lite",
@@ -43,6 +44,7 @@ app.command()(paraphrase)
 app.command()(score)
 app.command("report")(report_command)
 app.command()(cite)
+app.command()(watch)
 app.add_typer(recipes_app, name="recipes")
 app.add_typer(data_app, name="data")
 add_examples(app)

@@ -38,6 +38,10 @@ class RowBatcher:
             return sum(len(self.encoded[n].answer_ids) for n in numbers)
         return sum(len(row.answer_ids) for rows in self._groups(numbers) for row in rows)
 
+    def length(self, numbers: Sequence[int]) -> int:
+        """Number of tokens of these rows in the latest optimiser step, prompts and answers."""
+        return sum(len(row.ids) for rows in self._groups(numbers) for row in rows)
+
     def begin(self, step: int, epoch: int, numbers: Sequence[int]) -> None:
         """Start optimiser step `step` (from 0) of epoch `epoch` (from 0): schedules choose candidates."""
         by_set: dict[int, list[int]] = defaultdict(list)

@@ -3,8 +3,7 @@
 import itertools
 import math
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,8 @@ from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.checkpoints import WriteChecksums, latest_checkpoint
 from sapo_lite.learning.rows import RowBatcher
+from sapo_lite.learning.steps import Step, StepMeter
+from sapo_lite.learning.tracking import UNTRACKED
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.memory import fits_in_memory
@@ -23,16 +24,6 @@ from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
     from sapo_lite.recipe import TrainingConfig
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimiser step: its loss in nats per answer token, and the adapter's extra loss (0 if none)."""
-
-    number: int
-    total: int
-    loss: float
-    penalty: float
 
 
 def train(
@@ -44,10 +35,13 @@ def train(
     checkpoints: Path,
     seed: int,
     on_step: Callable[[Step], None] = lambda _: None,
+    tracking: Mapping[str, Any] = UNTRACKED,
 ) -> None:
     """Train the adapter's open block on the rows of all `training_sets`, shuffled together.
 
     Training continues from the newest checkpoint in `checkpoints`, if there is one.
+
+    tracking: settings of the Trainer, from Tracking.training
 
     Raises:
         TrainingError: no rows, a row without answer tokens, a non-finite loss, or changed frozen blocks.
@@ -58,7 +52,7 @@ def train(
     pack = without_dropout if config.pack == "auto" else config.pack
     rows = RowBatcher(backbone, training_sets, pack=pack)
     _require_labels(training_sets, rows.encoded, some=backbone.chat.cut == "right")
-    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed)
+    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed, tracking)
     trainer = _sft_trainer(rows, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
     adapter.restore_float32(weights)
@@ -101,7 +95,14 @@ def logarithmic_warmup(step: int, warmup: int) -> float:
     return min(1.0, math.log(max(1, step)) / math.log(warmup))
 
 
-def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpoints: Path, seed: int) -> Any:
+def _sft_config(
+    backbone: Backbone,
+    rows: int,
+    config: "TrainingConfig",
+    checkpoints: Path,
+    seed: int,
+    tracking: Mapping[str, Any],
+) -> Any:
     from trl import SFTConfig
 
     return SFTConfig(
@@ -133,54 +134,44 @@ def _sft_config(backbone: Backbone, rows: int, config: "TrainingConfig", checkpo
         remove_unused_columns=False,
         dataloader_pin_memory=backbone.device.type == "cuda",
         disable_tqdm=True,
-        logging_strategy="no",
-        report_to="none",
+        logging_strategy="steps",
+        logging_steps=1,
+        **tracking,
     )
-
-
-# (loss, penalty) of the micro-batches of one optimiser step
-_Losses = list[tuple[Tensor, Tensor]]
 
 
 def _sft_trainer(
     rows: RowBatcher, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
 ) -> Any:
     from datasets import Dataset
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
 
-    losses: _Losses = []
-
-    class Report(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            loss, penalty = (float(sum(part)) for part in zip(*losses, strict=True))
-            losses.clear()
-            on_step(Step(state.global_step, state.max_steps, loss, penalty))
-
-    trainer = _answer_trainer(rows, adapter, losses)(
+    trainer = _answer_trainer(rows, adapter, StepMeter(on_step))(
         model=rows.backbone.model,
         args=arguments,
         train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
         data_collator=lambda features: {"row": torch.tensor([feature["row"] for feature in features])},
         processing_class=rows.backbone.tokenizer,
-        callbacks=[Report(), WriteChecksums()],
+        callbacks=[WriteChecksums()],
     )
     trainer.remove_callback(PrinterCallback)  # steps are reported to the caller, not to stdout
     trainer.model_accepts_loss_kwargs = True  # our loss is already divided by the step's tokens
     return trainer
 
 
-def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) -> Any:
-    """SFTTrainer with the answers' loss plus the adapter's penalty. Appends to `losses`."""
+def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, meter: StepMeter) -> Any:
+    """SFTTrainer with the answers' loss plus the adapter's penalty, its steps measured by `meter`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
             """The micro-batches of one optimiser step and the number of their answer tokens."""
+            meter.begin()
             micro_batches = list(itertools.islice(epoch_iterator, num_batches))
             numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
             step = self.state.global_step
-            epoch = step * int(self.args.num_train_epochs) // self.state.max_steps
-            rows.begin(step, epoch, numbers)
+            rows.begin(step, step * int(self.args.num_train_epochs) // self.state.max_steps, numbers)
+            meter.tokens = rows.length(numbers)
             # At least 1: rows that are cut on the right may have lost all their answers.
             return micro_batches, max(1, rows.tokens(numbers))
 
@@ -199,17 +190,14 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             """Gradients of one micro-batch; if memory does not suffice, of one half after the other."""
             trainable = [p for p in model.parameters() if p.requires_grad]
             before = [None if p.grad is None else p.grad.clone() for p in trainable]
-            counted = len(losses)
+            counted = len(meter.losses)
             done: list[Tensor] = []
             step = super().training_step
             if fits_in_memory(lambda: done.append(step(model, inputs, num_items_in_batch))):
                 return done[0]
             if len(inputs["row"]) == 1:
-                raise TrainingError(
-                    f"Memory does not suffice to train on row {inputs['row'].item()} (0-based). Set "
-                    "training.gradient_checkpointing = true, or lower model.max_source_tokens."
-                )
-            del losses[counted:]
+                raise _no_memory_for(inputs["row"].item())
+            del meter.losses[counted:]
             for p, grad in zip(trainable, before, strict=True):
                 p.grad = grad
             halves = [{"row": half} for half in inputs["row"].tensor_split(2)]
@@ -221,14 +209,23 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, losses: _Losses) ->
             numbers = inputs["row"].tolist()
             # Per token of the whole effective batch, so the losses of micro-batches add up.
             loss = rows.nll(numbers) / num_items_in_batch
-            penalty = torch.zeros_like(loss)
-            if adapter.penalty is not None:
-                penalty = adapter.penalty() * (rows.tokens(numbers) / num_items_in_batch)
+            share = rows.tokens(numbers) / num_items_in_batch
+            penalty = torch.zeros_like(loss) if adapter.penalty is None else adapter.penalty() * share
             _require_finite(loss, penalty, self.state.global_step + 1, numbers)
-            losses.append((loss.detach(), penalty.detach()))
+            meter.losses.append((loss.detach(), penalty.detach()))
             return loss + penalty
 
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            super().log(logs | meter.report(self.state, logs), start_time)
+
     return AnswerTrainer
+
+
+def _no_memory_for(row: int) -> TrainingError:
+    return TrainingError(
+        f"Memory does not suffice to train on row {row} (0-based). Set "
+        "training.gradient_checkpointing = true, or lower model.max_source_tokens."
+    )
 
 
 def _require_finite(loss: Tensor, penalty: Tensor, step: int, rows: Sequence[int]) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.run.context import RunContext
 from sapo_lite.run.pipeline import Reached
 from sapo_lite.run.stage_folder import Stage, StageRecord

@@ -13,6 +13,7 @@ from sapo_lite.recipe.needs import Needs, needs_of
 from sapo_lite.recipe.prompting import ParaphraseConfig, PromptConfig
 from sapo_lite.recipe.section import Section
 from sapo_lite.recipe.tasks import TaskTables, with_own_tasks
+from sapo_lite.recipe.tracking import TrackingConfig
 from sapo_lite.recipe.values import (
     CHAT_TEMPLATES,
     ChatTemplate,
@@ -193,6 +194,7 @@ class Recipe(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     rewrite: RewriteConfig = RewriteConfig()
     guard: GuardConfig = GuardConfig()
+    tracking: TrackingConfig = TrackingConfig()
 
     # Notices about values that `load_recipe` changed. Not a setting, so they are not dumped.
     _notices: tuple[str, ...] = PrivateAttr(default=())
@@ -222,5 +224,9 @@ class Recipe(Section):
         return tuple(dict.fromkeys([*self.evaluation.kinds, *more]))
 
     def resolved(self) -> dict[str, Any]:
-        """Every setting, with defaults, as plain JSON values; paths as written in the recipe."""
-        return self.model_dump(mode="json", exclude=None if self.sequence.task else {"sequence": {"task"}})
+        """Every setting, with defaults, as plain JSON values; paths as written in the recipe.
+
+        Without `tracking`, which changes no result: a run can go on with other trackers.
+        """
+        unset: dict[str, Any] = {} if self.sequence.task else {"sequence": {"task"}}
+        return self.model_dump(mode="json", exclude={"tracking": True} | unset)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.tracking import TRACKERS
 from sapo_lite.prompts.sources import SOURCES
 from sapo_lite.prompts.strategies import STRATEGIES, variants
 from sapo_lite.support.messages import nearest, one_of, quoted
@@ -31,6 +32,14 @@ def _names(value: object) -> tuple[str, ...]:
 def _names_or_none(value: object) -> tuple[str, ...]:
     """Like `_names`, but a list may be empty."""
     return () if value in ([], ()) else _names(value)
+
+
+def _trackers(value: object) -> tuple[str, ...]:
+    """Different names of trackers, or none."""
+    names = _names_or_none(value)
+    if unknown := next((name for name in names if name not in TRACKERS), None):
+        raise ValueError(quoted(unknown))
+    return names
 
 
 def _ids_as_text(value: object) -> object:
@@ -237,4 +246,9 @@ WatchNames = Annotated[
     tuple[str, ...],
     BeforeValidator(_names_or_none),
     Field(description='a list of different names, such as ["general", "harness:arc_easy"]'),
+]
+TrackerNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_trackers),
+    Field(description=f"a list of {one_of(map(quoted, TRACKERS))}"),
 ]

@@ -6,8 +6,9 @@ Both write to stderr; the results at the end go to stdout (sapo_lite.report.run_
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -19,15 +20,21 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.table import Column
 from rich.text import Text
+from rich.theme import Theme
 
 from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.measures import measure
+from sapo_lite.report.overall import Overall
 from sapo_lite.report.tables import candidate_table, indicator_table, pool_table, score_matrix, watched_table
+from sapo_lite.run.memory import memory_gb
+from sapo_lite.run.workplan import RunPlan
+from sapo_lite.support.messages import duration
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -41,6 +48,9 @@ class _Rate(ProgressColumn):
         return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
 
+# Yellow and cyan, rich's own choices here, cannot be read on a light ground.
+_THEME = Theme({"progress.elapsed": "", "progress.remaining": "", "progress.data.speed": "magenta"})
+
 # Width of a terminal, in characters, from which on a progress line also shows its speed and the time left.
 _ROOMY = 75
 
@@ -48,18 +58,22 @@ _ROOMY = 75
 class LiveDisplay:
     """A RunProgress redrawn in place: stage, candidate table, progress bars, R so far.
 
-    The final leaderboard of a task is printed above it.
+    The final leaderboard of a task is printed above it. It fits the height of the terminal: the candidate
+    table gives way first; an R too long to stand below it is printed above, too.
     """
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
+        self._console = console
+        self._overall: Overall | None = None
         self._stage = ""
         self._note = ""
         self._began = time.monotonic()
         self._spinner = Spinner("dots")
-        self._table: RenderableType = Text()
-        self._matrix: RenderableType = Text()
+        self._table: RenderableType = Group()
+        self._matrix: RenderableType = Group()
         self._progress = _progress(console.width)
+        console.push_theme(_THEME)
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> "LiveDisplay":
@@ -71,18 +85,46 @@ class LiveDisplay:
 
     def _render(self) -> RenderableType:
         heading = Text(self._title, style="bold", no_wrap=True, overflow="ellipsis")
-        heading.append(f"  {self._stage}", style="cyan")
+        heading.append("  ").append(self._where(), style="not bold")
+        stage = Text(self._stage, style="magenta", no_wrap=True, overflow="ellipsis")
         if not self._progress.task_ids:  # nothing to count: a spinner and the seconds show that it works
-            heading.append(f"  {time.monotonic() - self._began:.0f} s")
-            self._spinner.update(text=heading)
-            return Group(self._spinner, self._table, self._matrix)
-        note = Text(self._note, style="cyan", no_wrap=True, overflow="ellipsis")
-        return Group(heading, self._table, self._progress, note, self._matrix)
+            stage.append(f"  {time.monotonic() - self._began:.0f} s", style="not magenta")
+            self._spinner.update(text=stage)
+            return self._fitted([heading, self._spinner], [])
+        note = Text(self._note, style="dim", no_wrap=True, overflow="ellipsis")
+        return self._fitted([heading, stage], [self._progress, note])
+
+    def _where(self) -> str:
+        """`task 2 of 5 · 41 % · 3 min left · 0.8 GB`: the parts that are known."""
+        parts = []
+        if (overall := self._overall) is not None:
+            if overall.stage:
+                parts.append(f"task {overall.stage} of {overall.stages}")
+            parts.append(f"{100 * overall.share:.0f} %")
+            if (left := overall.left) is not None:
+                parts.append(f"{duration(left)} left")
+        return " · ".join([*parts, f"{memory_gb():.1f} GB"])
+
+    def _fitted(self, above: list[RenderableType], below: list[RenderableType]) -> RenderableType:
+        """All parts; of the candidate table, as many lines as the terminal has room for."""
+        room = self._console.height - 1 - self._lines(*above, *below, self._matrix)
+        table = self._table if self._lines(self._table) <= room else _Clipped(self._table, max(0, room))
+        return Group(*above, table, *below, self._matrix)
+
+    def _lines(self, *parts: RenderableType) -> int:
+        return len(self._console.render_lines(Group(*parts), pad=False))
+
+    def planned(self, plan: RunPlan) -> None:
+        self._overall = Overall(plan)
+
+    def reached(self, stage: int) -> None:
+        if self._overall is not None:
+            self._overall.reach(stage)
 
     def stage(self, title: str) -> None:
         self._stage = title
         self._began = time.monotonic()
-        self._table = Text()
+        self._table = Group()
         for task in self._progress.task_ids:
             self._progress.remove_task(task)
 
@@ -90,11 +132,15 @@ class LiveDisplay:
     def work(self, label: str, total: int, unit: str) -> Iterator[Meter]:
         progress = self._progress
         task = progress.add_task(label, total=total, unit=unit)
-        display = self
+        display, overall = self, self._overall
+        if overall is not None:
+            overall.begin()
 
         class Bar:
             def advance(self, amount: int = 1, note: str = "") -> None:
                 display._note = note
+                if overall is not None:
+                    overall.advance(amount, unit)
                 progress.update(task, advance=amount)
 
         yield Bar()
@@ -110,7 +156,7 @@ class LiveDisplay:
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
     ) -> None:
         if final:
-            self._table = Text()
+            self._table = Group()
             self._live.console.print(Text(self._stage, style="bold"), candidate_table(pool, scores, rows=5))
         else:
             self._table = candidate_table(pool, scores, rows=8)
@@ -131,9 +177,25 @@ class LiveDisplay:
         self._matrix = score_matrix(metrics, groups, rows, f"R so far: {measure(metrics.values())}, %")
         if watched:
             self._matrix = Group(self._matrix, watched_table(groups, watched, "watched so far, %"))
+        if self._lines(self._matrix) > self._console.height // 2:
+            self._live.console.print(self._matrix)
+            self._matrix = Group()
 
     def notice(self, text: str) -> None:
-        self._live.console.print(Text.assemble(("note: ", "yellow"), text))
+        self._live.console.print(Text.assemble(("note: ", "bold"), text))
+
+
+@dataclass(frozen=True)
+class _Clipped:
+    """The first lines of a renderable."""
+
+    whole: RenderableType
+    lines: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self.whole, options, pad=False)[: self.lines]:
+            yield from line
+            yield Segment.line()
 
 
 def _progress(width: int) -> Progress:

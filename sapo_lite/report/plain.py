@@ -12,6 +12,7 @@ from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
 from sapo_lite.report.console import ForeignConsole
 from sapo_lite.report.tables import candidate_table, indicator_table, shorten
+from sapo_lite.run.workplan import RunPlan
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -75,6 +76,12 @@ class PlainDisplay:
     ) -> None:
         if final:
             self._console.print(candidate_table(pool, scores, rows=5))
+
+    def planned(self, plan: RunPlan) -> None:
+        pass
+
+    def reached(self, stage: int) -> None:
+        pass
 
     def indicated(
         self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator

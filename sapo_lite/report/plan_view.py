@@ -40,7 +40,7 @@ def plan(recipe: Recipe, tasks: Sequence[Task]) -> RenderableType:
     notes = [Text(text) for text in _not_in_the_table(recipe, planned)]
     if switches := released_switches(recipe):
         notes.append(Text(f"as in the released code (docs/faithful.md): {', '.join(switches)}"))
-    notes += [Text(f"note: {notice}", style="yellow") for notice in recipe.notices]
+    notes += [Text(f"note: {notice}", style="bold") for notice in recipe.notices]
     if prompts := planned.total.prompts:
         asked = f"{many(prompts, 'paraphrase')} to make; of fewer, less is scored and tested"
         notes.insert(0, Text(asked))

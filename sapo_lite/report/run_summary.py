@@ -62,7 +62,7 @@ def _summary_parts(
         yield _certainty_table(results)
     yield usage_line(usage)
     for notice in results.notices:
-        yield Text(f"note: {notice}", style="yellow")
+        yield Text(f"note: {notice}", style="bold")
     yield Text(f"everything is in {folder}")
 
 

@@ -17,7 +17,7 @@ from sapo_lite.report.number_table import NumberTable
 from sapo_lite.types import Candidate
 
 # Style of a leaderboard's line, by its role.
-_STYLES = {"title": "italic", "heading": "bold", "best": "bold green", "original": "cyan", "note": "dim"}
+_STYLES = {"title": "italic", "heading": "bold", "best": "bold green", "original": "magenta", "note": "dim"}
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def pool_table(
     table.add_column("from", no_wrap=True)
     table.add_column("text")  # the only column that is cut on a narrow terminal
     for candidate in candidates[-rows:] if accepted else ():
-        style = "cyan" if candidate.index == 0 else ""
+        style = "magenta" if candidate.index == 0 else ""
         text = Text(_line(candidate.text), no_wrap=True, overflow="ellipsis")
         table.add_row(f"#{candidate.index}", candidate.origin, text, style=style)
     for rejection in rejected[-rows:]:
         text = Text.assemble(
-            (f"{rejection.reason}: ", "yellow"), _line(rejection.text), no_wrap=True, overflow="ellipsis"
+            (f"{rejection.reason}: ", "bold"), _line(rejection.text), no_wrap=True, overflow="ellipsis"
         )
         table.add_row("", "rejected", text, style="dim")
     title = f"{task}: {len(candidates) - 1} paraphrases, {len(rejected)} rejected"

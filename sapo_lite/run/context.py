@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sapo_lite.learning.adapters.blocks import BlockAdapter
+from sapo_lite.learning.tracking import Tracking
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
@@ -29,6 +30,7 @@ class RunContext:
     """Recipe, backbone, adapter, the pools of candidates by task id, and tests of what is watched by name.
 
     base: keeps measurements of candidates on the untrained backbone; None if each is measured in its stage
+    tracking: the trackers of the run
     others: tasks by key, with the other run's prompts as their instructions (sapo_lite.run.other_run)
     """
 
@@ -38,6 +40,7 @@ class RunContext:
     pools: Mapping[str, Pool]
     usage: Usage
     progress: RunProgress
+    tracking: Tracking
     watched: Mapping[str, WatchTest] = field(default_factory=dict)
     base: Stage | None = None
     others: Mapping[str, Task] = field(default_factory=dict)

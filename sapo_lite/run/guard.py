@@ -33,6 +33,7 @@ _MOVED = (
     "watched",
     f"{paths.REWRITES}.json",
     f"{paths.GRADIENT}.json",
+    paths.HISTORY,
     paths.STAGE,
 )
 

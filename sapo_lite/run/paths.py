@@ -16,6 +16,7 @@
                                     rewrites.json, if training answers are rewritten;
                                     gradient.json, the norm before the first step (training.gradient_norm);
                                     watched/, answers of watched sets and tasks, in every stage;
+                                    history.jsonl, a line for each optimiser step (sapo_lite.run.history);
                                     guard.json, if tasks dropped too far, retry-1/ and first-try/, the
                                     trainings that were not kept
         02-mood/                    the last stage also gets the answers of the robustness report
@@ -24,6 +25,7 @@
         report.html                 the results as a page, written by the commands at the end; not read back
         copied.json, shown.txt      only in runs of `compare`: seconds that other runs took for the copied
                                     pieces, and the output of the run's display
+        tracking/                   curves for TensorBoard and W&B, if the recipe's section [tracking] says so
         log.txt                     output of libraries
 
     runs/compare-lab-1a2b3c4d/
@@ -61,6 +63,7 @@ ADAPTER = "adapter"
 ADAPTER_PARTIAL = "adapter.partial"
 CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
+TRACKING = "tracking"
 
 COMPARISON = "comparison.json"
 COMPARISON_TEXT = "comparison.md"
@@ -80,12 +83,14 @@ FIRST_TRY = "first-try"
 RETRY = "retry-"
 
 # Temporary names of folders and files that are being copied or saved.
-PARTIAL = re.compile(r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|(losses|indicator).*\.json)\.partial")
+PARTIAL = re.compile(
+    r"adapter\.partial|\.(candidates|[0-9]{2,}-.+|(losses|indicator).*\.json|history\.jsonl)\.partial"
+)
 
 # Entries of a run folder, besides hidden ones: what --fresh discards.
 MADE = re.compile(
     rf"{RECIPE}|{RESULTS}|{USAGE}|{ENVIRONMENT}|{COPIED}|{SHOWN}|{REPORT}|{CHAT}\.json|{CANDIDATES}"
-    r"|[0-9]{2,}-.+"
+    rf"|{TRACKING}|[0-9]{{2,}}-.+"
 )
 
 

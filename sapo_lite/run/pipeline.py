@@ -8,6 +8,7 @@ from pathlib import Path
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.evaluation.own_metrics import shown_name
 from sapo_lite.learning.methods import METHODS, TaskGroup, group_name
+from sapo_lite.learning.tracking import Tracking
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat_frame import PROBES, ChatFrame
 from sapo_lite.model.decoding import check_generation
@@ -41,6 +42,7 @@ from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.run.usage import Usage
 from sapo_lite.run.verification import verify
 from sapo_lite.run.watching import open_watched
+from sapo_lite.run.workplan import plan_of
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import Task, learned_tasks
 
@@ -76,6 +78,7 @@ def run(
     verify(folder.path, progress.notice)
     if is_finished(folder.path):
         return read_results(folder.path)
+    progress.planned(plan_of(recipe, tasks))
     reached = learn_stages(recipe, tasks, folder, progress, pull=pull)
     context, tasks, stages = reached.context, reached.tasks, reached.stages
     with context.usage.measure("evaluate"):  # its answers are written to the folder of the last stage
@@ -137,6 +140,7 @@ def learn_stages(
         progress.notice(notice)
     other_prompts(recipe.evaluation, learned_tasks(whole))  # a fault in them is found before a model loads
     check_files(recipe.model, progress.notice)
+    _tracking(recipe, folder).require()
     context, tasks = _prepare(recipe, whole, folder, progress, pull=pull)
     cut = findings_of_cuts(learned_tasks(whole), tasks)
     shorter = list(cut_further(tasks, context.others))
@@ -144,18 +148,24 @@ def learn_stages(
         progress.notice(notice)
     learned: dict[str, TrainedTask] = {}
     groups = METHODS[recipe.adapter.method].groups(tasks)[:until]
+    progress.reached(0)
     stages = [folder.stage(0, paths.UNTRAINED)]
+    known = stages[0].done
     records = [finish_stage(context, tasks, learned, stages[0])]
+    _track_scores(context, tasks, records, known=known)
     if recipe.prompt.state == "base":
         context = measured_before_training(context, groups, folder.base())
     events: list[GuardEvent] = []
     for number, group in enumerate(groups, start=1):
+        progress.reached(number)
         stages.append(folder.stage(number, group_name(group)))
+        known = stages[-1].done
         found, passed = learn_guarded(context, tasks, group, learned, stages)
         learned |= found.tasks
         events += passed
         records.append(found.record)
         _show_scores(tasks, groups, records, progress)
+        _track_scores(context, tasks, records, known=known)
     return Reached(context, tasks, learned, stages, records, events, findings + cut, shorter)
 
 
@@ -166,6 +176,21 @@ def _show_scores(
     metrics = {task.name: shown_name(task.metric) for task in tasks}
     watched = {name: found.scores for name, found in watched_scores(records).items()}
     progress.scores(metrics, list(map(group_name, groups)), rows, watched)
+
+
+def _tracking(recipe: Recipe, folder: RunFolder) -> Tracking:
+    path = folder.path.absolute()
+    return Tracking(recipe.tracking.to, path.name, path / paths.TRACKING)
+
+
+def _track_scores(
+    context: RunContext, tasks: Sequence[Task], records: Sequence[StageRecord], *, known: bool
+) -> None:
+    """Log R after a stage, unless it was `known`: finished by an earlier process."""
+    if context.tracking.to and not known:
+        names = [task.name for task in tasks]
+        rows = [dict(zip(names, task_row(record.scores), strict=True)) for record in records]
+        context.tracking.scores(dict(enumerate(rows)))
 
 
 def _prepare(
@@ -194,7 +219,10 @@ def _prepare(
         adapter = checked_adapter(recipe, backbone, tasks, pools, progress)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
-    return RunContext(recipe, backbone, adapter, pools, usage, progress, tests, others=others), tasks
+    tracking = _tracking(recipe, folder)
+    return RunContext(
+        recipe, backbone, adapter, pools, usage, progress, tracking, tests, others=others
+    ), tasks
 
 
 def paraphrase(

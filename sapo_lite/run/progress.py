@@ -8,6 +8,7 @@ from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.prompts.progress import PromptProgress
+from sapo_lite.run.workplan import RunPlan
 from sapo_lite.support.progress import Meter
 from sapo_lite.types import Candidate
 
@@ -17,7 +18,12 @@ class RunProgress(PromptProgress, Protocol):
 
     `metrics` has the tasks in order, each with the metric of its scores; `watched` has the scores of what is
     watched, by name and stage. `indicated` shows a task's candidates by an indicator other than loss.
+    `planned` gets the plan of the whole run, `reached` each stage that begins; 0 is before any training.
     """
+
+    def planned(self, plan: RunPlan) -> None: ...
+
+    def reached(self, stage: int) -> None: ...
 
     def indicated(
         self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
@@ -59,6 +65,12 @@ class Silent:
     def candidates(
         self, pool: Sequence[Candidate], scores: Sequence[CandidateLoss], final: bool = False
     ) -> None:
+        pass
+
+    def planned(self, plan: RunPlan) -> None:
+        pass
+
+    def reached(self, stage: int) -> None:
         pass
 
     def indicated(

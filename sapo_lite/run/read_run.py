@@ -3,9 +3,8 @@
 Nothing is written, no lock is taken and no torch imported, so a run of another process can be read, too.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sapo_lite.evaluation.rows import Evaluation, Row, WatchScores
 from sapo_lite.run import paths
 from sapo_lite.run.binding import is_run, read_binding
 from sapo_lite.run.folder import read_usage
+from sapo_lite.run.history import read_history
 from sapo_lite.run.stage_folder import Stage, StageRecord
 
 _FIX = "Put the file back, or run the recipe again into another folder."
@@ -111,19 +111,8 @@ def _read(path: Path) -> StageRead:
         tasks=tuple(record.choices) if record else (),
         record=record,
         seconds=read_usage(path, stage.place)["seconds"],
-        history=read_history(path / paths.HISTORY),
+        history=[asdict(step) for step in read_history(path)],
     )
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The lines of a history.jsonl; one that was cut when a process was killed is left out."""
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 def changed_rows(

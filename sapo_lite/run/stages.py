@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from sapo_lite.learning.adapters.replay import replay
 from sapo_lite.learning.gradient import joint_gradient_norm
 from sapo_lite.learning.methods import METHODS, TaskGroup
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.run import paths
 from sapo_lite.run.choosing import choose
 from sapo_lite.run.context import RunContext
+from sapo_lite.run.history import History
 from sapo_lite.run.stage_folder import Stage, Update
 from sapo_lite.run.trained_task import TrainedTask
 from sapo_lite.types import TrainingSet
@@ -111,20 +113,24 @@ def _train(
     again = "".join(f", {len(one.rows)} of them of {one.task.name}" for one in old)
     context.progress.stage(f"{heading} · training on {rows} examples{again}")
     with context.progress.work("training", context.recipe.training.steps(rows), "steps") as meter:
-        reached = 0
+        reached, history = 0, History(stage.path)
 
         def report(step: Step) -> None:
             nonlocal reached
             penalty = f" + penalty {step.penalty:.3f}" if step.penalty else ""
             meter.advance(step.number - reached, f"loss {step.loss:.3f}{penalty}")
             reached = step.number
+            history.add(step)
 
-        train(
-            context.backbone,
-            context.adapter,
-            [*new, *old],
-            context.recipe.training,
-            checkpoints=stage.checkpoints,
-            seed=context.seed(number),
-            on_step=report,
-        )
+        part = stage.path.relative_to(stage.path.parents[stage.path.name.startswith(paths.RETRY)])
+        with context.tracking.training(part.as_posix()) as tracking:
+            train(
+                context.backbone,
+                context.adapter,
+                [*new, *old],
+                context.recipe.training,
+                checkpoints=stage.checkpoints,
+                seed=context.seed(number),
+                on_step=report,
+                tracking=tracking,
+            )

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from report_pages import full_run
 
 from made_runs import made_run, two_tasks
+from report_pages import full_run
 
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 

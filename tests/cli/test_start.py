@@ -51,6 +51,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("run lab --dry-run --set prompt.strategy=rewrite", 0, "rollouts"),
         ("compare lab --dry-run", 0, "lab: 10 runs"),
         ("probe lab --dry-run", 0, "after 2 tasks"),
+        ("watch RUNS/fixed-0", 0, "everything is in"),
+        ("watch RUNS", 1, "expected the folder of a run, found a folder of something else"),
         ("compare RUNS/fixed-0 RUNS/fixed-1 RUNS/sapo-0 RUNS/sapo-1", 0, "sapo"),
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format markdown", 0, "sapo"),
         ("compare RUNS/fixed-0 RUNS/sapo-0 --format csv", 0, "sapo"),

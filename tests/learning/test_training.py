@@ -17,7 +17,8 @@ from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.checkpoints import latest_checkpoint
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, logarithmic_warmup, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import logarithmic_warmup, train
 from sapo_lite.model.attention import PackLayout
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat, EncodedRow

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from sapo_lite.errors import BackboneError, RenderError
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import ChatFormat
 from sapo_lite.prompts.pool import Pool

@@ -26,7 +26,8 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from sapo_lite.errors import BackboneError, TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, batches, in_batches, shared_prefix
 from sapo_lite.model.chat import EncodedRow

@@ -23,7 +23,8 @@ from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.adapters.ewc import fisher
 from sapo_lite.learning.adapters.replay import distances
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.generation import generate
 from sapo_lite.model.loss import answer_nll

@@ -15,7 +15,8 @@ from kept import value_of
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rows import RowBatcher
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.loss import answer_nll

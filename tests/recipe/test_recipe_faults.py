@@ -10,7 +10,9 @@ from sapo_lite.errors import RecipeError
 from sapo_lite.recipe import AdapterConfig, ParaphraseConfig, load_recipe, paraphrase_section, shipped_recipes
 from sapo_lite.recipe.toml_lines import line_numbers
 
-SECTIONS = "model, sequence, prompt, paraphrase, scoring, adapter, training, evaluation, rewrite, guard"
+SECTIONS = (
+    "model, sequence, prompt, paraphrase, scoring, adapter, training, evaluation, rewrite, guard, tracking"
+)
 
 
 def faults(spec: str | Path, *overrides: str) -> list[str]:

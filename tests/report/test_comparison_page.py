@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from pages import Element, parsed
 
 from made_runs import made_runs
+from report_pages import Element, parsed
 from sapo_lite.compare.comparison import Comparison, compare_folders
 from sapo_lite.compare.findings import statement
 from sapo_lite.report.html.comparison_page import comparison_page, write_comparison_report

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import R, full_run
 
 from made_runs import made_runs
+from report_pages import R, full_run
 from sapo_lite.compare.comparison import compare_folders
 from sapo_lite.report.html.comparison_page import write_comparison_report
 from sapo_lite.report.html.run_page import write_run_report

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from report_pages import SCRIPT, Element, R, full_run, parsed, rows
 
 from kept import put
 from made_runs import made_run, two_tasks
+from report_pages import SCRIPT, Element, R, full_run, parsed, rows
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.robustness import robustness

@@ -31,8 +31,8 @@ MOMENTS = {
     "training the second task": "02-odd_one_out/checkpoints/checkpoint-2/trainer_state.json",
     "testing under prompts held out": "02-odd_one_out/predictions/oldest-unseen-4.json",
 }
-# What may differ: the times, the machine's state, and what libraries say.
-VARYING = {"usage.json", "environment.json", "log.txt", ".lock"}
+# What may differ: times (of steps, too), the machine's state, and what libraries say.
+VARYING = {"usage.json", "history.jsonl", "environment.json", "log.txt", ".lock"}
 
 
 def kill_when(out: Path, appears: str, settings: Sequence[str] = ()) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from report_pages import parsed
 
+from report_pages import parsed
 from sapo_lite.report.verdict import verdict
 from sapo_lite.run.results import read_results
 from small import SETTINGS, call, command, small_command

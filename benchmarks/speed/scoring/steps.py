@@ -21,7 +21,8 @@ from benchmarks.speed.scoring.clock import CLOCKS, Clock, Seconds, median_ratio,
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rows import RowBatcher
-from sapo_lite.learning.trainer import Step, train
+from sapo_lite.learning.steps import Step
+from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
 from sapo_lite.types import Task, TrainingRow, TrainingSet
