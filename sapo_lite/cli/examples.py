@@ -29,11 +29,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'sapo-lite score Qwen/Qwen3-0.6B reviews.jsonl --instruction "Good or bad?" --generate 10',
     ),
     "show": (
-<<<<<<< ours
-        "sapo-lite show runs/mine",
-=======
         "sapo-lite show runs/lab-20260131-142500",
->>>>>>> theirs
         "sapo-lite show runs/compare-lab-1a2b3c4d/sapo-lorainc-0",
     ),
     "runs": (
@@ -41,24 +37,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sapo-lite runs runs/compare-lab-1a2b3c4d",
     ),
     "diff": (
-<<<<<<< ours
-        "sapo-lite diff runs/mine",
-        "sapo-lite diff runs/mine --stage 2 --stage 5 --task mood",
-=======
         "sapo-lite diff runs/lab-20260131-142500 --stage 2 --stage 5 --task mood",
         "sapo-lite diff runs/lab-20260131-142500 --stage 1 --stage 5 --task stars --json rows.json",
->>>>>>> theirs
     ),
     "report": (
         "sapo-lite report runs/lab-20260131-142500 --open",
         "sapo-lite report runs/compare-lab-1a2b3c4d --out comparison.html",
     ),
     "watch": (
-<<<<<<< ours
-        "sapo-lite watch runs/mine",
-=======
         "sapo-lite watch runs/lab-20260131-142500",
->>>>>>> theirs
         "sapo-lite watch runs/compare-lab-1a2b3c4d/sapo-lorainc-0",
     ),
     "cite": (
