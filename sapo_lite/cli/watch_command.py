@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,9 @@ def _follow(run: Path, *, live: bool) -> None:
 
     console = wide_console(sys.stderr)
     found, shown = under_way(run), ""
-    with Live(console=console, auto_refresh=False, transient=True) if live else console as screen:
+    # Not the console itself: as a context it would hold its lines back until the end.
+    display = Live(console=console, auto_refresh=False, transient=True) if live else nullcontext(console)
+    with display as screen:
         while True:
             if isinstance(screen, Live):
                 screen.update(under_way_view(run.name, found), refresh=True)

@@ -9,6 +9,8 @@ from sapo_lite.support.messages import many
 
 # A smaller loss of a task is not named, and a task that gained less counts as hardly learned, in points.
 NAMED = 5.0
+# So many tasks get a sentence of their own.
+MOST_NAMED = 3
 # A task that scored so much before any training has little left to gain, in percent.
 ALREADY_KNOWN = 90.0
 
@@ -71,9 +73,11 @@ def _forgotten(results: Results, r: Sequence[Sequence[float]]) -> Iterator[str]:
     """The tasks that lost most since they were learned, each with the stage that took most of it."""
     lost = {task: r[j + 1][j] - r[-1][j] for j, task in enumerate(results.tasks[:-1])}
     named = sorted((task for task in lost if lost[task] >= NAMED), key=lambda task: -lost[task])
-    for task in named:
+    for task in named[:MOST_NAMED]:
         column = [row[results.tasks.index(task)] for row in r]
         yield f"{task} lost {lost[task]:.1f} points{_culprit(results, column, task, lost[task])}."
+    if more := named[MOST_NAMED:]:
+        yield f"{many(len(more), 'more task')} lost {NAMED:g} points or more: {', '.join(more)}."
     rest = len(lost) - len(named)
     if rest and named:
         yield f"{many(rest, 'other task')} lost less than {NAMED:g} points."
@@ -101,10 +105,17 @@ def _culprit(results: Results, column: Sequence[float], task: str, lost: float) 
 
 def _not_learned(results: Results, r: Sequence[Sequence[float]]) -> Iterator[str]:
     """Tasks whose own training changed little: they can lose nothing, which is no merit."""
-    for j, task in enumerate(results.tasks):
-        before, after = r[j][j], r[j + 1][j]
-        if after - before < NAMED and before < ALREADY_KNOWN:
-            yield f"{task} was hardly learned: its own training took it from {before:.1f} to {after:.1f}."
+    trained = {task: (r[j][j], r[j + 1][j]) for j, task in enumerate(results.tasks)}
+    found = [t for t, (before, after) in trained.items() if after - before < NAMED and before < ALREADY_KNOWN]
+    if len(found) > MOST_NAMED:
+        yield (
+            f"{len(found)} tasks were hardly learned, their own training added less than {NAMED:g} points: "
+            f"{', '.join(found)}."
+        )
+        return
+    for task in found:
+        before, after = trained[task]
+        yield f"{task} was hardly learned: its own training took it from {before:.1f} to {after:.1f}."
 
 
 def _by_wording(results: Results) -> Iterator[str]:

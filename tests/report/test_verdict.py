@@ -108,3 +108,20 @@ def test_runs_without_a_sequence_have_a_verdict_too() -> None:
         "After its one task, the model scores 80.0 of 100 points (ROUGE-L, mean over tasks), 10.0 before.",
         "Under the original wordings it ends at 70.0 points instead of 80.0.",
     ]
+
+
+def test_of_many_tasks_three_get_sentences_of_their_own() -> None:
+    names = [f"t{n}" for n in range(7)]
+    r = [[0.0] * 7, *([90.0] * (n + 1) + [0.0] * (6 - n) for n in range(7))]
+    r[7] = [40.0, 30.0, 20.0, 10.0, 80.0, 90.0, 90.0]
+    said = verdict(found(r, names))
+    assert [sentence.split()[0] for sentence in said[1:4]] == ["t3", "t2", "t1"]
+    assert said[4:6] == [
+        "2 more tasks lost 5 points or more: t0, t4.",
+        "1 other task lost less than 5 points.",
+    ]
+    nothing = verdict(found([[10.0] * 7] * 8, names))
+    assert (
+        "7 tasks were hardly learned, their own training added less than 5 points: "
+        "t0, t1, t2, t3, t4, t5, t6."
+    ) in nothing
