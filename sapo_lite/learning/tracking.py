@@ -63,15 +63,9 @@ class Tracking:
             if "tensorboard" in self.to:
                 from torch.utils.tensorboard import SummaryWriter
 
-<<<<<<< ours
-                with SummaryWriter(os.environ["TENSORBOARD_LOGGING_DIR"]) as writer:  # type: ignore[no-untyped-call, unused-ignore]
-                    for name, score in rows[last].items():
-                        writer.add_scalar(f"R/{name}", score, last)  # type: ignore[no-untyped-call, unused-ignore]
-=======
                 with SummaryWriter(os.environ["TENSORBOARD_LOGGING_DIR"]) as writer:
                     for name, score in rows[last].items():
                         writer.add_scalar(f"R/{name}", score, last)
->>>>>>> theirs
             if "trackio" in self.to:
                 import trackio
 

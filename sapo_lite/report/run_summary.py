@@ -15,6 +15,7 @@ from sapo_lite.prompts.confidence import Difference
 from sapo_lite.report.measures import headings, measure
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import score_matrix, shorten, spaced, titled, watched_table
+from sapo_lite.report.verdict import verdict
 from sapo_lite.run.results import AnswersRewritten, Results
 from sapo_lite.types import Candidate
 
@@ -63,6 +64,7 @@ def _summary_parts(
     yield usage_line(usage)
     for notice in results.notices:
         yield Text(f"note: {notice}", style="bold")
+    yield Text("\n".join(verdict(results)), style="bold")
     yield Text(f"everything is in {folder}")
 
 
