@@ -23,7 +23,16 @@ from small import LAB, ROOT, SETTINGS, change_weights, command, small_run
 pytestmark = pytest.mark.slow
 
 # What may differ between two runs: times, the machine's state, what libraries and the run itself say.
-VARYING = {"usage.json", "history.jsonl", "environment.json", "log.txt", "shown.txt", "copied.json", ".lock"}
+VARYING = {
+    "usage.json",
+    "history.jsonl",
+    "report.html",
+    "environment.json",
+    "log.txt",
+    "shown.txt",
+    "copied.json",
+    ".lock",
+}
 ONE_TASK = ("sequence.tasks=['oldest']", "training.epochs=1")
 # Without a race, sapo and worst have losses in common; the lab's backbone has scores other than 0.
 WHOLE = (LAB, "scoring.race=false", "training.epochs=1")

@@ -71,7 +71,8 @@ def kept_files(out: Path) -> dict[str, bytes]:
     return {
         path.relative_to(out).as_posix(): path.read_bytes()
         for path in out.rglob("*")
-        if path.is_file() and path.name not in (".lock", "log.txt", "usage.json")
+        if path.is_file()
+        and path.name not in (".lock", "log.txt", "usage.json", "history.jsonl", "report.html")
     }
 
 

@@ -32,7 +32,7 @@ MOMENTS = {
     "testing under prompts held out": "02-odd_one_out/predictions/oldest-unseen-4.json",
 }
 # What may differ: times (of steps, too), the machine's state, and what libraries say.
-VARYING = {"usage.json", "history.jsonl", "environment.json", "log.txt", ".lock"}
+VARYING = {"usage.json", "history.jsonl", "report.html", "environment.json", "log.txt", ".lock"}
 
 
 def kill_when(out: Path, appears: str, settings: Sequence[str] = ()) -> None:

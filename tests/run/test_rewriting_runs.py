@@ -27,7 +27,7 @@ REWRITE = (
 )
 FOLDERS = {"oldest": "01-oldest", "odd_one_out": "02-odd_one_out"}
 # What may differ: the times, the machine's state, and what libraries say.
-VARYING = {"usage.json", "history.jsonl", "environment.json", "log.txt", ".lock"}
+VARYING = {"usage.json", "history.jsonl", "report.html", "environment.json", "log.txt", ".lock"}
 
 
 def read(path: Path) -> Any:
