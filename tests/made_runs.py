@@ -14,6 +14,7 @@ from sapo_lite.prompts.choice import Choice
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run import paths
 from sapo_lite.run.binding import Binding, write_binding
+from sapo_lite.run.history import HistoryStep
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.results import Results, write_results
 from sapo_lite.run.stage_folder import Stage, StageRecord, Watched
@@ -153,3 +154,9 @@ def made_runs(
         for strategy, scores in by_way.items()
         for seed, ap in enumerate(scores)
     ]
+
+
+def history_line(step: int, steps: int, *, loss: float, penalty: float = 0.0) -> str:
+    """A line of a stage's history.jsonl, of which step, loss and penalty matter."""
+    line = HistoryStep(step, steps, loss, penalty, 1e-3, 1.0, 100.0, 0.5, 0.1)
+    return json.dumps(asdict(line)) + "\n"

@@ -1,13 +1,12 @@
 """Runs with answers, losses and candidates for tests of reports; and pages as parsed HTML."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 from kept import put
-from made_runs import made_run
+from made_runs import history_line, made_run
 from sapo_lite.evaluation.rows import Evaluation, Row
 from sapo_lite.prompts.choice import Choice
 from sapo_lite.prompts.losses import CandidateLoss, scores_to_json
@@ -107,6 +106,6 @@ def full_run(path: Path) -> Path:
         CandidateLoss(1, (0.5, 1.0, 1.0, 1.5), (2, 2, 2, 2), (0, 1, 2, 3), 4),
     ]
     put(path / "01-stars" / "losses.json", scores_to_json(losses))
-    steps = [{"step": n, "loss": 2.0 / n, "penalty": 0.1 * n} for n in range(1, 5)]
-    (path / "01-stars" / "history.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    lines = [history_line(n, 4, loss=2.0 / n, penalty=0.1 * n) for n in range(1, 5)]
+    (path / "01-stars" / "history.jsonl").write_text("".join(lines))
     return path

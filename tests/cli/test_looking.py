@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from made_runs import made_run, made_stages, two_tasks, unfinished_run
+from made_runs import history_line, made_run, made_stages, two_tasks, unfinished_run
 
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 RIGHT = {"stars": ["00", "11", "10"], "mood": ["00", "00", "01"]}
@@ -38,8 +38,7 @@ def test_a_finished_run_is_shown_as_at_its_end_and_no_file_is_touched(typed: Typ
 
 
 def test_an_unfinished_run_is_shown_as_far_as_it_is(typed: Typed, unfinished: Path) -> None:
-    line = {"step": 12, "steps": 40, "loss": 0.5}
-    (unfinished / "02-mood/history.jsonl").write_text(json.dumps(line) + "\n")
+    (unfinished / "02-mood/history.jsonl").write_text(history_line(12, 40, loss=0.5))
     shown = typed("show", unfinished).stdout
     assert "lab: fixed on lorainc, seed 0; not finished: 2 of 3 stages are done" in shown
     assert "1 stars         100.0   0.0" in shown

@@ -1,6 +1,5 @@
 """Runs read from their folders, finished or not: stages, rows, rows that changed, and what a run is."""
 
-import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kept import put, value_of
-from made_runs import made_rows, made_run, made_stages, two_tasks, unfinished_run
+from made_runs import history_line, made_rows, made_run, made_stages, two_tasks, unfinished_run
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.rows import Evaluation
 from sapo_lite.run.overview import find_runs, read_overview
@@ -73,8 +72,8 @@ def test_rows_of_a_damaged_file_are_refused(run: Path) -> None:
 
 def test_seconds_and_history_are_those_of_the_stage(run: Path) -> None:
     put(run / "01-stars/usage.json", {"seconds": {"train": 2.5}})
-    lines = [json.dumps({"step": step, "loss": 0.5}) for step in (1, 2)]
-    (run / "01-stars/history.jsonl").write_text("\n".join([*lines, '{"step": 3, "lo']))
+    lines = [history_line(step, 3, loss=0.5) for step in (1, 2)]
+    (run / "01-stars/history.jsonl").write_text("".join([*lines, '{"step": 3, "lo']))
     zero_shot, first, _ = read_stages(run)
     assert first.seconds == {"train": 2.5}
     assert [line["step"] for line in first.history] == [1, 2]  # a killed process cuts its last line

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from sapo_lite.report.html.page import cut
 from sapo_lite.report.svg import ticks
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22  # margins in pixels
 _LINE_WIDTH, _LINE_HEIGHT = 250, 130
 _DOTS_WIDTH, _ROW, _AXIS = 520, 13, 24
+_LONGEST_NAME = 46  # characters beside a row; a dot's title has the whole name
 _MOST_POINTS = 300  # of a line; more are not told apart at its width
 
 
@@ -75,14 +77,15 @@ def dot_plot(dots: Sequence[Dot], alternative: str, *, zero: bool = True) -> Mar
     height = _ROW * len(dots) + _AXIS + _TOP
     values = [v for dot in dots for v in (dot.low, dot.value, dot.high) if v is not None]
     low, high = _padded([*values, 0.0] if zero else values)
-    left = 10 + 6 * max(len(dot.name) for dot in dots)
+    names = [cut(dot.name, _LONGEST_NAME) for dot in dots]
+    left = 10 + 6 * max(map(len, names))
     x = _scale(low, high, left, _DOTS_WIDTH - _RIGHT)
     parts = list(_x_axis(ticks(low, high, 6), x, height))
     if zero:
         parts.append(_path("mark", f"M{x(0):.1f} {_TOP}V{height - _AXIS}"))
-    for row, dot in enumerate(dots):
+    for row, (name, dot) in enumerate(zip(names, dots, strict=True)):
         middle = _TOP + _ROW * (row + 0.5)
-        parts.append(_text(left - 6, middle + 3.5, dot.name, "end"))
+        parts.append(_text(left - 6, middle + 3.5, name, "end"))
         if dot.low is not None and dot.high is not None:
             parts.append(_path(f"bar {dot.role}", f"M{x(dot.low):.1f} {middle:.1f}H{x(dot.high):.1f}"))
         parts.append(_shape(x(dot.value), middle, dot))

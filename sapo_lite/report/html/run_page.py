@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import tomlkit
 
 from sapo_lite.evaluation.metrics import TASK_METRIC
-from sapo_lite.recipe import flat
 from sapo_lite.report.html.candidates import Scored, scored_candidates
 from sapo_lite.report.html.changed import LONGEST, changed_by_stage
 from sapo_lite.report.html.curves import task_curves, training_curves, watched_curves
@@ -19,7 +21,6 @@ from sapo_lite.run.folder import read_usage
 from sapo_lite.run.read_run import StageRead, read_stages
 from sapo_lite.run.results import Results, read_results
 from sapo_lite.support.files import read_json
-from sapo_lite.support.messages import as_toml
 
 KINDS = {
     "chosen": "learned tasks asked with their chosen wording",
@@ -83,8 +84,8 @@ def run_page(run: Path) -> str:
         kinds_of_work=list(dict.fromkeys(kind for stage in stages for kind in stage.seconds)),
         usage=usage,
         environment=read_json(environment) if environment.exists() else {},
-        settings={key: as_toml(value) for key, value in flat(settings).items()},
-        command=_command(results.recipe, run),
+        recipe=as_recipe(settings),
+        command=f"sapo-lite run {shlex.quote(results.recipe)}.toml",
         diff=f"sapo-lite diff {shlex.quote(str(run))} --task TASK",
     )
 
@@ -123,6 +124,14 @@ def _candidates(run: Path, results: Results, stages: list[StageRead]) -> list[Sc
     return [one for one in found if one is not None]
 
 
-def _command(recipe: str, run: Path) -> str:
-    """The command that repeats the run, once the settings below are in a recipe file."""
-    return f"sapo-lite run {shlex.quote(recipe)} --out {shlex.quote(run.name + '-again')}"
+def as_recipe(settings: dict[str, Any]) -> str:
+    """The text of a recipe file with these settings.
+
+    A recipe is named by its file. TOML has no None, which is the default of keys that can have it.
+    """
+    known = {
+        key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if value is not None and key != "name"
+    }
+    return tomlkit.dumps(known)
