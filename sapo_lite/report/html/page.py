@@ -34,8 +34,12 @@ def write_page(path: Path, text: str) -> Path:
     """Write a page under a temporary name, then rename it. Returns its path."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     # A lone surrogate, as a model may answer it, is no character of UTF-8.
-    partial.write_text(text, encoding="utf-8", errors="replace")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    except OSError:  # a full disk: half a page would fill it further
+        partial.unlink(missing_ok=True)
+        raise
     return path
 
 
