@@ -1,6 +1,5 @@
 """Reference methods: `joint`, all tasks learned at once, and `zero`, no training."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from rich.console import Console
 from safetensors.torch import load_file
 
+from kept import value_of
 from sapo_lite.evaluation.continual import ContinualMetrics
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plan_view import plan
@@ -21,7 +21,7 @@ USAGE = {"seconds": {"train": 1.0}, "peak_memory_gb": {"cpu": 0.5}}
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return value_of(path)
 
 
 def lines_of(renderable: object) -> list[str]:

@@ -125,8 +125,8 @@ def test_tasks_that_are_learned_together_keep_a_record_each_without_which_the_ru
     with pytest.raises(RunFolderError) as refused:
         small_run(tmp_path, *settings)
     assert str(refused.value) == (
-        f"{record}: expected the decisions of a training that is finished, found none. Put the file back, or "
-        f"delete {record.parent} and the folders of later stages to have them made again."
+        f"{record} is missing. Put the file back, or delete {record.parent} and the folders of later stages: "
+        "the same command then makes them again."
     )
 
 
