@@ -24,7 +24,7 @@ from sapo_lite.recipe import ModelConfig, ParaphraseConfig, Recipe, load_recipe
 from sapo_lite.run.inputs import inputs_of
 from sapo_lite.run.progress import Silent
 from sapo_lite.types import TrainingRow
-from small import small_run
+from small import LAB, small_run
 from tiny import make_task
 
 TASK = make_task()
@@ -177,7 +177,7 @@ def test_the_answers_of_the_backbone_as_a_paraphraser_depend_on_the_template(tmp
 def test_a_run_takes_its_template_along(tmp_path: Path) -> None:
     template = tmp_path / "mine.jinja"
     template.write_text("{{ 'hello ' }}" + CHATML, encoding="utf-8")
-    settings = [f"model.chat_template={template}", "training.epochs=1"]
+    settings = [LAB, f"model.chat_template={template}", "training.epochs=1"]
     small_run(tmp_path / "run", *settings)
     assert json.loads((tmp_path / "run/chat.json").read_text())["before"].startswith("hello ")
     adapter = tmp_path / "run/02-odd_one_out/adapter"

@@ -13,7 +13,7 @@ from sapo_lite.recipe import load_recipe
 from sapo_lite.run.progress import Silent
 from sapo_lite.run.results import read_results
 from sapo_lite.run.start import run_recipe
-from small import SETTINGS, call, command, small_command, small_run
+from small import LAB, SETTINGS, call, command, small_command, small_run
 from small_disk import small_disk
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def test_without_home_and_temporary_folder_a_run_is_as_with_them(tmp_path: Path)
 def test_memory_that_runs_out_in_a_run_is_said_once_and_changes_nothing(tmp_path: Path) -> None:
     """The allocator is asked for more than any address space holds, in forward passes of many tokens."""
     said = "memory ran out: from here on, work is done in smaller batches where needed"
-    _, whole = small_run(tmp_path / "whole")
+    _, whole = small_run(tmp_path / "whole", LAB)
     forward = Qwen3DecoderLayer.forward
 
     def failing(self: object, hidden: torch.Tensor, *rest: object, **more: object) -> object:
@@ -60,7 +60,9 @@ def test_memory_that_runs_out_in_a_run_is_said_once_and_changes_nothing(tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Qwen3DecoderLayer, "forward", failing)
-        results = run_recipe(load_recipe("lab", SETTINGS), tmp_path / "short", progress=(shown := Notices()))
+        results = run_recipe(
+            load_recipe("lab", [*SETTINGS, LAB]), tmp_path / "short", progress=(shown := Notices())
+        )
     assert said not in whole
     assert [line.startswith(said) for line in shown.lines].count(True) == 1
     assert results.matrices == read_results(tmp_path / "whole").matrices
