@@ -282,7 +282,7 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
         decision.get("kept", decision.get("after")) for decision in json.loads(decisions)["value"]
     ]
     assert len(trained_with) == (3 if kind is adversarial_for else 2)
-    assert kind is adversarial_for or json.loads(decisions)["value"][0]["before"] != trained_with[0]
+    assert kind is adversarial_for or made[0]["before"] != trained_with[0]
     # Died after a decision that no checkpoint has seen; in the middle of a hold and of an epoch; twice.
     for deaths in ((5,), (6,), (3, 8)):
         name = f"killed-{deaths}"
