@@ -278,9 +278,8 @@ def test_training_killed_in_the_middle_of_a_hold_or_epoch_ends_in_the_same_bits_
         return weights(adapter), steps, (folder / "wordings.json").read_bytes()
 
     expected, whole, decisions = go("whole")
-    trained_with = [
-        decision.get("kept", decision.get("after")) for decision in json.loads(decisions)["value"]
-    ]
+    made = json.loads(decisions)["value"]
+    trained_with = [decision.get("kept", decision.get("after")) for decision in made]
     assert len(trained_with) == (3 if kind is adversarial_for else 2)
     assert kind is adversarial_for or made[0]["before"] != trained_with[0]
     # Died after a decision that no checkpoint has seen; in the middle of a hold and of an epoch; twice.
