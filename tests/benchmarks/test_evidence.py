@@ -46,7 +46,13 @@ def document_of(tmp_path: Path, **planted: Any) -> str:
 
 @pytest.mark.slow
 def test_the_documents_are_those_of_the_recorded_results(tmp_path: Path) -> None:
-    written = {path.relative_to(tmp_path): path.read_bytes() for path in write_documents(RESULTS, tmp_path)}
+    """A study that is under way has no document yet."""
+    for study in RESULTS.iterdir():
+        if not any(missing_files(study, read_study(study).settings).values()):
+            (tmp_path / "results").mkdir(exist_ok=True)
+            (tmp_path / "results" / study.name).symlink_to(study)
+    documents = write_documents(tmp_path / "results", tmp_path / "docs")
+    written = {path.relative_to(tmp_path / "docs"): path.read_bytes() for path in documents}
     assert Path("evidence/claims.json") in written
     recorded = {path.relative_to(DOCS) for path in (DOCS / "evidence").iterdir()}
     assert set(written) == recorded

@@ -1,6 +1,7 @@
 """The report of a run as a page: complete, with the numbers of results.json; texts are shown, never run."""
 
 import re
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.robustness import robustness
 from sapo_lite.recipe import load_recipe
-from sapo_lite.report.html.run_page import run_page, write_run_report
+from sapo_lite.report.html.run_page import as_recipe, run_page, write_run_report
 from sapo_lite.report.html.words import side_by_side
 from sapo_lite.report.verdict import verdict
 from sapo_lite.run.binding import read_binding
@@ -168,3 +169,9 @@ def test_runs_without_a_sequence_have_a_report(
     assert [float(cell.attributes["data-value"]) for cell in cells] == [score for row in r for score in row]
     assert not [cell for cell in cells if "learned" in cell.attributes["class"]]
     assert len(page.all("svg")) == 2 * len(lessons)
+
+
+def test_the_recipe_of_the_page_leaves_out_keys_without_a_value() -> None:
+    task = {"name": "tickets", "train": "tickets.csv", "metric": None}
+    text = as_recipe({"name": "my", "limit": None, "data": {"folder": None, "tasks": [task]}})
+    assert tomllib.loads(text) == {"data": {"tasks": [{"name": "tickets", "train": "tickets.csv"}]}}

@@ -72,7 +72,7 @@ GRID = ["--strategies", "fixed,sapo", "--seeds", "1", "--plain"]
 
 def test_a_comparison_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path) -> None:
     flags = [flag for setting in ONE_TASK for flag in ("--set", setting)]
-    with small_disk(tmp_path / "disk", 250) as disk:
+    with small_disk(tmp_path / "disk", 150) as disk:
         again = command("compare", "lab", *GRID, *flags, "--out", disk / "grid")
         done = run_program(again)
         assert done.returncode == 1

@@ -101,7 +101,7 @@ class InFlight:
                         return
                     yield answer
             finally:
-                for future in futures:
+                for future in reversed(futures):  # first those that wait: a call's end would let them begin
                     future.cancel()
 
     async def _answer(self, call: Call, keep: Keep, places: anyio.CapacityLimiter) -> str | Rejection:

@@ -129,9 +129,10 @@ def as_recipe(settings: dict[str, Any]) -> str:
 
     A recipe is named by its file. TOML has no None, which is the default of keys that can have it.
     """
-    known = {
-        key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-        for key, value in settings.items()
-        if value is not None and key != "name"
-    }
-    return tomlkit.dumps(known)
+    return tomlkit.dumps(_without_none({key: value for key, value in settings.items() if key != "name"}))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    return [_without_none(inner) for inner in value] if isinstance(value, list) else value
