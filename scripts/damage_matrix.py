@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     continue
                 outcome, said = found
                 counts[trial.damage, outcome] += 1
-                if outcome.isupper() or "--all" in sys.argv:
+                if outcome.isupper():
                     print(f"{number}/{len(trials)} {trial}: {outcome} {said}", flush=True)
     outcomes = ("made again", "unread", "refused", "SILENT", "TRACEBACK")
     print(f"{'':10}" + "".join(f"{outcome:>12}" for outcome in outcomes))

@@ -41,7 +41,7 @@ def with_adapter(model: Any, folder: Path, name: str) -> Any:
             # An adapter of another model would be used with weights that it does not have.
             warnings.filterwarnings("error", message=".*missing adapter keys")
             loaded = PeftModel.from_pretrained(model, folder)
-        _check_names(loaded, held, folder, name)
+        _check_tensors(loaded, held, folder, name)
     except BackboneError:
         raise
     except Exception as error:  # any: it may need a package, or be no file of weights
@@ -129,11 +129,13 @@ def _tensors(folder: Path) -> list[str]:
     return list(kinds)
 
 
-def _check_names(loaded: Any, held: list[str], folder: Path, name: str) -> None:
-    """Raises BackboneError if the file has weights that the model has no place for: PEFT leaves them out."""
+def _check_tensors(loaded: Any, held: list[str], folder: Path, name: str) -> None:
+    """Raises BackboneError for weights that the model has no place for (PEFT leaves them out) or not finite."""
     from peft import get_peft_model_state_dict
 
-    known = {*get_peft_model_state_dict(loaded, save_embedding_layers=False), *loaded.state_dict()}
-    if left := [tensor for tensor in held if tensor not in known]:
+    found = get_peft_model_state_dict(loaded, save_embedding_layers=False)
+    if left := [tensor for tensor in held if tensor not in {*found, *loaded.state_dict()}]:
         what = f"{many(len(left), 'tensor')} without a place in it, such as {left[0]}"
         raise _refused(folder, name, f"expected an adapter of this model, found {what}")
+    if odd := next((tensor for tensor, values in found.items() if not values.isfinite().all()), None):
+        raise _refused(folder, name, f"expected finite weights, found NaN or infinity in {odd}")

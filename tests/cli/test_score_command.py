@@ -463,6 +463,9 @@ def test_weights_that_do_not_fit_the_model_are_refused(model: str, adapter: Path
     more = {name.replace("layers.1", "layers.7"): value.clone() for name, value in held.items()}
     save_file({**held, **more}, file)
     assert "expected an adapter of this model, found 4 tensors without a place in it" in refusal()
+    first = next(iter(held))
+    save_file({**held, first: held[first] * torch.nan}, file)
+    assert f"expected finite weights, found NaN or infinity in {first}" in refusal()
     save_file({name: value.to(torch.int8) for name, value in held.items()}, file)
     assert "expected numbers of F64, F32, F16, BF16, found I8" in refusal()
     file.write_bytes(file.read_bytes()[:100])
