@@ -15,6 +15,7 @@ import pytest
 
 from forked import Program, call_on_a_terminal, run_program
 from kept import value_of
+from random_backbone import random_backbone
 from sapo_lite.compare.grid import make_grid
 from sapo_lite.compare.plan import make_plan
 from sapo_lite.compare.progress import GridProgress
@@ -217,7 +218,7 @@ def test_a_cell_is_run_anew_where_the_weights_of_the_model_have_changed(
 ) -> None:
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "cache"))
     model, out = tmp_path / "model", tmp_path / "out"
-    shutil.copytree(ROOT / "data/backbones/lab", model)
+    shutil.copytree(random_backbone(), model)
     settings = (f"model.name={model}", *ONE_TASK)
     options = ("--strategies", "fixed", "--seeds", "2", "--format", "json")
     old = json.loads(run_program(compare(out, *options, settings=settings)).stdout)

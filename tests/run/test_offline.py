@@ -92,7 +92,6 @@ COMPARE = ("compare", "lab", "--strategies", "fixed", "--seeds", "1", "--plain",
 LOCAL = {
     "run --dry-run": ("run", "lab", "--dry-run"),
     "score": (*SCORE, "--generate", "2", "--backend", "builtin", "--examples", "8"),
-    "compare": COMPARE,
     "compare --dry-run": (*COMPARE, "--dry-run"),
     "paraphrase": ("paraphrase", "Say yes or no.", "--backend", "builtin", "--plain"),
     "data show": ("data", "show", "lab", "mood"),
@@ -124,7 +123,7 @@ THERE = (
 CLOUD = ("--backend", "ollama", "--model", "x:cloud", "--set", "paraphrase.allow_cloud=true")
 OFFLINE = {
     "a model": (
-        ("run", "lab", "--set", "model.name=some-owner/some-model"),
+        ("run", "lab", "--set", "model.name=some-owner/some-model", "--set", "model.loader=transformers"),
         "some-owner/some-model is not on this disk (looked in {home}/.cache/huggingface/hub), and --offline "
         "(or SAPO_LITE_OFFLINE) forbids to download it. Leave that out, go online once and run `hf download "
         "some-owner/some-model`, copy the model folder here and name its path in model.name, or use "

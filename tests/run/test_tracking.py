@@ -1,6 +1,5 @@
 """Trackers: the curves of each training and R after each stage, and no change of the run's identity."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -8,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from sapo_lite.errors import RecipeError
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.tracking import Tracking
 from sapo_lite.recipe import load_recipe
+from sapo_lite.run.results import read_results
 from small import small_run
 
 
@@ -56,8 +57,7 @@ def test_tensorboard_gets_every_step_and_r_after_every_stage(tmp_path: Path) -> 
 
     settings = ("prompt.strategy=fixed", "evaluation.prompts=original", "tracking.to=['tensorboard']")
     small_run(tmp_path, *settings)
-    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    [matrix] = [by_metric["task"] for by_metric in results["matrices"].values()]
+    [matrix] = [by_metric[TASK_METRIC] for by_metric in read_results(tmp_path).matrices.values()]
 
     def scalars(part: str, name: str) -> list[tuple[int, float]]:
         events = EventAccumulator(str(tmp_path / "tracking/tensorboard" / part)).Reload()
@@ -76,8 +76,8 @@ def test_tensorboard_gets_every_step_and_r_after_every_stage(tmp_path: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("tracker", ["trackio", "wandb"])
 def test_the_other_trackers_take_a_run(tracker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read as trackio is imported
     pytest.importorskip(tracker)
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     settings = ("prompt.strategy=fixed", "evaluation.prompts=original", "sequence.tasks=['oldest']")
     results, _ = small_run(tmp_path / "run", *settings, f"tracking.to=['{tracker}']")
     assert results.tasks == ["oldest"]
