@@ -21,6 +21,7 @@ from benchmarks.evidence.programme import STUDIES, Study, read_settings, setting
 from benchmarks.evidence.tuning import in_task, trials, update
 from benchmarks.evidence.work import make_plan
 from forked import Program, run_program
+from random_backbone import random_backbone
 from sapo_lite.compare.execution import run_cell
 from sapo_lite.errors import DataError, RecipeError
 from sapo_lite.lab.heldout import TASKS
@@ -31,13 +32,14 @@ from sapo_lite.run.tasks import load_run_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 
-TINY = """
+TINY = f"""
 recipe = "lab"
 seeds = "0-1"
 tuning_seeds = "100-109"
 adapters = ["lorainc"]
 other_run = true
 settings = [
+    "model.name={random_backbone()}",
     "model.loader=transformers",
     "evaluation.prompts=all",
     "evaluation.matrix=true",
@@ -76,7 +78,7 @@ pairs = "1"
 
 [tuning]
 seeds = "100"
-try = [{ variant = "fixed", set = ["training.learning_rate=1e-3"] }]
+try = [{{ variant = "fixed", set = ["training.learning_rate=1e-3"] }}]
 
 [rates]
 trained_rows = 140
