@@ -25,6 +25,17 @@ COMMANDS = [
 ]
 
 
+# Whole runs are shortened.
+FEW = [
+    part
+    for setting in (
+        *("sequence.train_examples=48", "sequence.test_examples=10", "scoring.score_examples=32"),
+        *("training.epochs=1", "paraphrase.count=3"),
+    )
+    for part in ("--set", setting)
+]
+
+
 def make_target(name: str) -> str:
     """What make would run for a target, without running it."""
     # Not as part of the make that may run the tests.
@@ -92,7 +103,7 @@ def test_a_readme_command_works(
     if words[0] == "run" and words[1].startswith(("ni_seq", "trace")) and not words[1].endswith("_cpu"):
         words += ["--dry-run", "--set", "sequence.missing_train=dev"]
     elif words[0] == "run":
-        words += ["--out", str(tmp_path / "run"), "--set", "training.epochs=1", "--set", "paraphrase.count=3"]
+        words += ["--out", str(tmp_path / "run"), *FEW]
     with FileServer(published(benchmarks)) as server:
         words += ["--base-url", server.url] if words[:2] == ["data", "fetch"] else []
         done = run_program(command(*words), cwd=ROOT)
