@@ -16,7 +16,8 @@ from benchmarks.evidence.items import ADAPTER, Run
 from benchmarks.evidence.programme import Study
 from benchmarks.evidence.raw import write_compact
 from benchmarks.evidence.work import prepare, run_item
-from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.executors.do_all import do_all
+from sapo_lite.compare.executors.local import LocalWorkers
 from sapo_lite.errors import RecipeError
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.recipe.seeds import seed_list
@@ -82,7 +83,7 @@ def tune(study: Study, jobs: int, console: Console) -> None:
         execute.study_of(trial).draw(trial.run)  # written before several processes need it
     study.out.mkdir(parents=True, exist_ok=True)
     watcher = _Entries(study, execute, console)
-    workers = Workers(jobs, study.out / "workers.log", prepare)
+    workers = LocalWorkers(jobs, study.out / "workers.log", prepare)
     do_all(wanted, execute, workers, watcher, ready=lambda trial, finished: True)
     for entry in read_json(study.results / TRIED):
         means = [f"{key} {number(_mean(entry[key]), 3)}" for key in ("in_task", "update")]

@@ -19,8 +19,9 @@ from benchmarks.evidence.items import Crossed, Item, Probe, Run
 from benchmarks.evidence.probing import probe_work, run_probe
 from benchmarks.evidence.programme import Setup, Study
 from benchmarks.evidence.raw import note, without_rows, write_piece
-from sapo_lite.compare.execution import run_cell
-from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.cells import run_cell
+from sapo_lite.compare.executors.do_all import do_all
+from sapo_lite.compare.executors.local import LocalWorkers
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.recipe import SequenceConfig
 from sapo_lite.report.plain import plain_file
@@ -177,7 +178,7 @@ def run_all(plan: Plan, jobs: int, console: Console) -> int:
     if not items:
         return 0
     study.out.mkdir(parents=True, exist_ok=True)
-    workers = Workers(jobs, study.out / "workers.log", prepare)
+    workers = LocalWorkers(jobs, study.out / "workers.log", prepare)
     lines = _Lines(plan, eta, console)
     do_all(items, plan.do, workers, lines, ready=_Ready(plan))
     return lines.late

@@ -16,9 +16,11 @@ from sapo_lite.support.shipped import typed_path
 
 if TYPE_CHECKING:
     from sapo_lite.compare.comparison import Comparison
+    from sapo_lite.compare.executors.place import Place
     from sapo_lite.compare.plan import Plan
 
 _GRID = "Grid"
+_WHERE = "Where"
 
 _What = Annotated[
     list[str],
@@ -55,7 +57,21 @@ _Draw = Annotated[
     ),
 ]
 _Jobs = Annotated[
-    int, typer.Option(min=1, help="Number of runs at a time, on a CPU.", rich_help_panel=OUTPUT)
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of runs at a time.",
+        show_default="1; on a cluster, all that there is room for",
+        rich_help_panel=_WHERE,
+    ),
+]
+_On = Annotated[
+    str,
+    typer.Option(
+        metavar="PLACE",
+        help="Where to run: local, ray, ray://HOST:PORT, slurm, or slurm:KEY=VALUE,... (docs/comparing.md).",
+        rich_help_panel=_WHERE,
+    ),
 ]
 _Out = Annotated[
     Path | None,
@@ -96,7 +112,8 @@ def compare(
     seeds: _Seeds = None,
     draw: _Draw = False,
     test_with: _TestWith = None,
-    jobs: _Jobs = 1,
+    jobs: _Jobs = None,
+    on: _On = "local",
     settings: Settings = None,
     out: _Out = None,
     data: Data = None,
@@ -130,13 +147,15 @@ def compare(
         test_with=test_with,
     )
     # Imported only here: it imports torch, which takes seconds.
+    from sapo_lite.compare.executors.place import read_place
     from sapo_lite.compare.plan import make_plan
 
+    place = read_place(on)
     plan = make_plan(grid, out, data)
     if dry_run:
         _print_plan(plan)
     else:
-        _print(_run(plan, jobs, prompts, pull=pull, plain=plain), form)
+        _print(_run(plan, place, jobs, prompts, pull=pull, plain=plain), form)
 
 
 def _is_recipe(name: str) -> bool:
@@ -162,7 +181,9 @@ def _print_plan(plan: "Plan") -> None:
     wide_console(sys.stdout).print(comparison_plan(plan))
 
 
-def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: bool) -> "Comparison":
+def _run(
+    plan: "Plan", place: "Place", jobs: int | None, prompts: str | None, *, pull: bool, plain: bool
+) -> "Comparison":
     from sapo_lite.compare import execution
     from sapo_lite.compare.folders import comparison_folder
     from sapo_lite.compare.progress import GridProgress
@@ -176,7 +197,7 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
     from sapo_lite.support.library_logs import chatter_to
 
     console = ForeignConsole(sys.stderr)
-    execution.check(plan, jobs, prompts)
+    execution.check(plan, place, jobs, prompts)
     title = f"compare {plan.grid.name}"
     with (
         writing_to(plan.out),
@@ -188,10 +209,10 @@ def _run(plan: "Plan", jobs: int, prompts: str | None, *, pull: bool, plain: boo
             for note in plan.notes:
                 progress.notice(note)
             execution.make_candidates(plan, progress, pull=pull)
-        cells = GridProgress(plan, jobs)
+        cells = GridProgress(plan)
         live = console.is_terminal and not plain
         with LiveGrid(cells, console, title) if live else PlainGrid(cells, console) as watcher:
-            execution.run_cells(plan, jobs, watcher, plain_file, pull=pull)
+            execution.run_cells(plan, place, jobs, watcher, plain_file, pull=pull)
         comparison = execution.conclude(plan, prompts)
         write_comparison(comparison, plan.out)
         write_comparison_report(comparison, plan.out)

@@ -1,55 +1,77 @@
 """Runs the cells of a comparison. Each is an ordinary run, with a folder from which it resumes."""
 
+import contextlib
 import os
-import time
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
-from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import torch
 
+from sapo_lite.compare.cells import CellRunner
 from sapo_lite.compare.comparison import TIME, Comparison, require_kind
-from sapo_lite.compare.executors.local import Watcher, Workers, do_all
+from sapo_lite.compare.executors.do_all import Watcher, Workers, do_all
+from sapo_lite.compare.executors.local import LocalWorkers
+from sapo_lite.compare.executors.on_ray import RayWorkers, cluster, slots
+from sapo_lite.compare.executors.on_slurm import SlurmWorkers, require_submitit
+from sapo_lite.compare.executors.place import Place
 from sapo_lite.compare.findings import grouped
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.plan import Plan
 from sapo_lite.compare.read import other_candidates, read_run, with_own_prompts
-from sapo_lite.compare.reuse import copy_pieces, has_piece, pieces
+from sapo_lite.compare.reuse import has_piece, pieces
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.model.hub import locate_model
 from sapo_lite.model.load import load_backbone
-from sapo_lite.model.memory import shortage_noticed
 from sapo_lite.model.precision import choose_format
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.sources import SOURCES, kind_of
-from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import bind, kept_format
-from sapo_lite.run.paths import COMPARISON, LOG, SHOWN, WORKERS_LOG
-from sapo_lite.run.pipeline import paraphrase, run
+from sapo_lite.run.paths import COMPARISON, WORKERS_LOG
+from sapo_lite.run.pipeline import paraphrase
 from sapo_lite.run.progress import RunProgress
-from sapo_lite.run.results import is_finished
-from sapo_lite.run.tasks import load_run_tasks
-from sapo_lite.run.usage import Usage, forget_peaks
+from sapo_lite.run.usage import Usage
 from sapo_lite.support.checked_json import write_checked
-from sapo_lite.support.library_logs import chatter_to
 
 
-def check(plan: Plan, jobs: int, kind: str | None) -> None:
+class GridWatcher(Watcher[Cell], Protocol):
+    """Callbacks for cells, and for sentences about them."""
+
+    def notice(self, text: str) -> None: ...
+
+
+def check(plan: Plan, place: Place, jobs: int | None, kind: str | None) -> None:
     """Check the options, so that they fail before the first run.
 
     Raises:
-        SapoLiteError: several jobs on CUDA, or a kind of prompt that is not tested.
+        SapoLiteError: several jobs on this machine's CUDA device, a kind of prompt that is not tested, or
+            what cannot be run on other machines.
     """
     kinds = dict.fromkeys(kind for recipe in plan.grid.recipes.values() for kind in recipe.test_kinds)
     require_kind(kind, list(kinds))
-    if jobs > 1 and torch.cuda.is_available():
+    if place.kind == "local" and (jobs or 1) > 1 and torch.cuda.is_available():
         raise SapoLiteError(
             f"--jobs {jobs}: expected 1 on a machine with CUDA, whose memory is for one backbone at a time. "
             "Leave out --jobs, or hide the device with CUDA_VISIBLE_DEVICES=''."
         )
+    if place.kind != "local":
+        _check_elsewhere(plan, place)
+
+
+def _check_elsewhere(plan: Plan, place: Place) -> None:
+    if next(iter(plan.grid.recipes.values())).model.dtype == "auto":
+        raise SapoLiteError(
+            f'--on {place.kind}: expected model.dtype = "float32" or "bfloat16", found "auto", which each '
+            "machine would choose for itself. Add --set model.dtype=bfloat16."
+        )
+    if place.kind == "ray" and plan.grid.test_with:
+        raise SapoLiteError(
+            "--on ray: expected runs that need no other, found --test-with: a node has the files of its own "
+            "run only. Compare with --on local or slurm."
+        )
+    if place.kind == "slurm":
+        require_submitit(place.cluster)
 
 
 def begin(plan: Plan) -> None:
@@ -83,11 +105,19 @@ def make_candidates(plan: Plan, progress: PromptProgress, *, pull: bool) -> None
 
 
 def run_cells(
-    plan: Plan, jobs: int, watcher: Watcher[Cell], to_file: Callable[[TextIO], RunProgress], *, pull: bool
+    plan: Plan,
+    place: Place,
+    jobs: int | None,
+    watcher: GridWatcher,
+    to_file: Callable[[TextIO], RunProgress],
+    *,
+    pull: bool,
 ) -> None:
     """Run every unfinished cell, as soon as what it takes from other cells is finished: pieces that it
     copies, and the prompts that it is tested with.
 
+    jobs: greatest number of cells at a time; None for one on this machine, and elsewhere all that there is
+        room for
     to_file: returns a progress display that writes to a file; called in worker processes
 
     Raises:
@@ -102,12 +132,31 @@ def run_cells(
             for piece, source in plan.sources[cell].items()
         )
 
-    threads = torch.get_num_threads() // jobs if jobs > 1 and "OMP_NUM_THREADS" not in os.environ else None
-    log, fresh = plan.out / WORKERS_LOG, torch.cuda.is_available()
-    workers = Workers(jobs, log, partial(_prepare, threads), fresh=fresh)
     paths = {cell: folder.path for cell, folder in plan.folders.items()}
-    runner = _Runner(plan.grid.recipes, paths, plan.data, number_format(plan), pull, to_file)
-    do_all(unfinished, runner, workers, watcher, ready)
+    runner = CellRunner(plan.grid.recipes, paths, plan.data, number_format(plan), pull, to_file)
+    with _executor(place, jobs, runner, plan, watcher) as (do, workers):
+        do_all(unfinished, do, workers, watcher, ready)
+
+
+@contextlib.contextmanager
+def _executor(
+    place: Place, jobs: int | None, runner: CellRunner, plan: Plan, watcher: GridWatcher
+) -> Iterator[tuple[Callable[[Cell], float], Workers]]:
+    """What executes a cell, and where."""
+    log, most = plan.out / WORKERS_LOG, jobs or len(plan.unfinished)
+    if place.kind == "ray":
+        with cluster(place.address, log) as resources:
+            ray = RayWorkers(min(most, slots(resources)), log, runner, "GPU" in resources, watcher.notice)
+            yield ray, ray
+    elif place.kind == "slurm":
+        slurm = SlurmWorkers(most, log, runner, place.parameters, watcher.notice, place.cluster)
+        yield slurm, slurm
+    else:
+        jobs = jobs or 1
+        threads = (
+            torch.get_num_threads() // jobs if jobs > 1 and "OMP_NUM_THREADS" not in os.environ else None
+        )
+        yield runner, LocalWorkers(jobs, log, partial(_prepare, threads), fresh=torch.cuda.is_available())
 
 
 def number_format(plan: Plan) -> str | None:
@@ -123,60 +172,6 @@ def _prepare(threads: int | None) -> None:
     """Set the number of threads; None keeps the default, with which sums have the order of a single run."""
     if threads is not None:
         torch.set_num_threads(max(1, threads))
-
-
-@dataclass(frozen=True)
-class _Runner:
-    """Runs a cell in a worker process."""
-
-    recipes: dict[Cell, Recipe]
-    paths: dict[Cell, Path]
-    data: Path | None
-    dtype: str | None
-    pull: bool
-    to_file: Callable[[TextIO], RunProgress]
-
-    def __call__(self, cell: Cell) -> float:
-        try:
-            recipe, path, others = self.recipes[cell], self.paths[cell], self.paths.values()
-            return run_cell(recipe, path, others, self.to_file, self.data, pull=self.pull, dtype=self.dtype)
-        except SapoLiteError as error:
-            raise SapoLiteError(f"{cell.name}: {error}") from None
-
-
-def run_cell(
-    recipe: Recipe,
-    path: Path,
-    others: Iterable[Path],
-    to_file: Callable[[TextIO], RunProgress],
-    data: Path | None = None,
-    *,
-    pull: bool = False,
-    dtype: str | None = None,
-) -> float:
-    """Run a recipe in the folder `path`, or resume its run there.
-
-    others: run folders, from which pieces that would be the same are copied
-    to_file: returns a progress display that writes to a file, here one in the run folder
-    dtype: number format of all these runs, if their recipe leaves it open
-
-    Returns the seconds that this call took; 0 if the run was already finished.
-
-    Raises:
-        SapoLiteError: as in a run; also if the folder holds a run of other settings.
-    """
-    start = time.perf_counter()
-    with RunFolder(path) as folder, chatter_to(path / LOG):
-        bind(folder, recipe, load_run_tasks(recipe.sequence, data), dtype)
-        if is_finished(path):
-            return 0.0
-        copy_pieces(path, others)
-        forget_peaks()
-        with (path / SHOWN).open("a", encoding="utf-8", buffering=1) as file:
-            progress = to_file(file)
-            with shortage_noticed(progress.notice):
-                run(recipe, folder, progress, data, pull=pull)
-    return time.perf_counter() - start
 
 
 def conclude(plan: Plan, kind: str | None) -> Comparison:

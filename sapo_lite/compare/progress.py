@@ -16,15 +16,16 @@ class GridProgress:
     average: AP of every finished cell, in percent
     """
 
-    def __init__(self, plan: Plan, jobs: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.running: list[Cell] = []
         self.average = {cell: self._read(cell) for cell in plan.folders if cell not in plan.unfinished}
         self._weights = {cell: plan.work(cell).weight for cell in plan.unfinished}
-        self._eta = Eta(len(self._weights), sum(self._weights.values()), jobs)
+        self._eta = Eta(len(self._weights), sum(self._weights.values()), jobs=1)
 
     def start(self, cell: Cell) -> None:
         self.running.append(cell)
+        self._eta.jobs = max(self._eta.jobs, len(self.running))
 
     def finish(self, cell: Cell, took: float) -> None:
         self.running.remove(cell)

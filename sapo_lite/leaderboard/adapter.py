@@ -130,7 +130,7 @@ def _tensors(folder: Path) -> list[str]:
 
 
 def _check_tensors(loaded: Any, held: list[str], folder: Path, name: str) -> None:
-    """Raises BackboneError for weights that the model has no place for (PEFT leaves them out) or not finite."""
+    """Raises BackboneError for weights without a place in the model (PEFT leaves them out) or not finite."""
     from peft import get_peft_model_state_dict
 
     found = get_peft_model_state_dict(loaded, save_embedding_layers=False)

@@ -37,6 +37,9 @@ class PlainGrid:
         average = self._progress.average[cell]
         self._print(f"{self._progress.counted}: {cell.name}, AP {average:.1f} ({duration(took)})")
 
+    def notice(self, text: str) -> None:
+        self._print(f"note: {text}")
+
     def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -61,6 +64,9 @@ class LiveGrid:
 
     def finished(self, cell: Cell, took: float) -> None:
         self._progress.finish(cell, took)
+
+    def notice(self, text: str) -> None:
+        self._live.console.print(Text(f"note: {text}"))
 
     def _render(self) -> RenderableType:
         progress = self._progress

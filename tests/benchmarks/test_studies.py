@@ -22,7 +22,7 @@ from benchmarks.evidence.tuning import in_task, trials, update
 from benchmarks.evidence.work import make_plan
 from forked import Program, run_program
 from random_backbone import random_backbone
-from sapo_lite.compare.execution import run_cell
+from sapo_lite.compare.cells import run_cell
 from sapo_lite.errors import DataError, RecipeError
 from sapo_lite.lab.heldout import TASKS
 from sapo_lite.lab.wordings import PHRASINGS

@@ -18,7 +18,9 @@ from kept import put, value_of
 from made_runs import made_run, two_tasks
 from sapo_lite.compare import grid as grids
 from sapo_lite.compare.execution import check, number_format
-from sapo_lite.compare.executors.local import Workers, do_all
+from sapo_lite.compare.executors.do_all import do_all
+from sapo_lite.compare.executors.local import LocalWorkers
+from sapo_lite.compare.executors.place import Place
 from sapo_lite.compare.folders import CellFolder, check_folder, comparison_folder, find_folders, load_tasks
 from sapo_lite.compare.grid import Cell, Grid, make_grid
 from sapo_lite.compare.plan import make_plan
@@ -602,8 +604,8 @@ class Recorder:
         self.took[item] = took
 
 
-def workers(tmp_path: Path, jobs: int, *, fresh: bool = False) -> Workers:
-    return Workers(jobs, tmp_path / "workers.log", gc.collect, fresh=fresh)  # type: ignore[arg-type]
+def workers(tmp_path: Path, jobs: int, *, fresh: bool = False) -> LocalWorkers:
+    return LocalWorkers(jobs, tmp_path / "workers.log", gc.collect, fresh=fresh)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fresh", [False, True])
@@ -637,14 +639,14 @@ def test_a_worker_that_dies_is_an_error_of_its_own(tmp_path: Path) -> None:
 
 def test_one_device_is_not_for_several_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(small_grid(seeds="1"), tmp_path / "out", None)
-    check(plan, 2, None)
+    check(plan, Place(), 2, None)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    check(plan, 1, None)
+    check(plan, Place(), 1, None)
     with pytest.raises(SapoLiteError, match="--jobs 2: expected 1 on a machine with CUDA"):
-        check(plan, 2, None)
+        check(plan, Place(), 2, None)
 
 
 def test_a_kind_of_prompt_that_will_not_be_tested_is_refused_beforehand(tmp_path: Path) -> None:
     plan = make_plan(small_grid(seeds="1"), tmp_path / "out", None)
     with pytest.raises(RecipeError, match=r"--prompts: expected chosen or original .*, found unseen"):
-        check(plan, 1, "unseen")
+        check(plan, Place(), 1, "unseen")

@@ -289,7 +289,7 @@ def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.Complet
     out, done = whole
     strategies, adapters, seeds = GRID[1::2]
     grid = make_grid("lab", (*SETTINGS, *WHOLE), strategies=strategies, adapters=adapters, seeds=seeds)
-    progress = GridProgress(make_plan(grid, out, None), jobs=1)
+    progress = GridProgress(make_plan(grid, out, None))
     found = json.loads(done.stdout)["kinds"]["chosen"]["findings"]
     averages = {
         f"{one['strategy']}-{one['adapter']}-{seed}": value
