@@ -15,6 +15,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compare": (
         "sapo-lite compare lab --strategies fixed,sapo --seeds 5",
         "sapo-lite compare runs/compare-lab-1a2b3c4d --format latex",
+        "sapo-lite compare lab --seeds 10 --on ray --set model.dtype=float32",
     ),
     "probe": (
         "sapo-lite probe lab --after 2 --seeds 3",

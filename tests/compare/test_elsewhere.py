@@ -11,14 +11,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
+import psutil
 import pytest
 
 from forked import run_program
+from sapo_lite.compare.execution import run_cells
 from sapo_lite.compare.executors.cell_files import FolderSender, receive
+from sapo_lite.compare.executors.on_slurm import JOBS
 from sapo_lite.compare.executors.place import Place, read_place
+from sapo_lite.compare.grid import Cell, make_grid
+from sapo_lite.compare.plan import make_plan
 from sapo_lite.errors import SapoLiteError
-from small import SETTINGS, call, command
+from sapo_lite.report.plain import plain_file
+from small import SETTINGS, command, small_run
 
 GRID = ("--strategies", "sapo,worst", "--seeds", "1", "--format", "json", "--plain")
 WHOLE = (*SETTINGS, "model.dtype=float32", "training.epochs=1")
@@ -225,25 +232,26 @@ class Recorder:
         self.notices.append(text)
 
 
-def kill_the_first_job(folder: Path, appears: Path) -> None:
-    """Kill the process group of the job that runs, once a file is there."""
+def kill_the_job(out: Path, appears: Path) -> None:
+    """Kill the process of the job that runs, once a file is there."""
     while not appears.exists():
         time.sleep(0.05)
-    [process] = [int(p.read_text()) for p in folder.glob("*.pid")] or [0]
-    os.kill(process, signal.SIGKILL)
+    [job] = (out / JOBS).glob("*_submitted.pkl")
+    for process in psutil.Process(int(job.name.partition("_")[0])).children():
+        process.kill()
 
 
 @pytest.mark.slow
 def test_a_job_that_is_killed_goes_on_in_another(tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     settings = (*WHOLE, "training.epochs=8")
-    plan = make_plan(make_grid("lab", settings, strategies="fixed", adapters=None, seeds="1"), tmp_path / "a", None)
-    begin(plan)
+    plan = make_plan(
+        make_grid("lab", settings, strategies="fixed", adapters=None, seeds="1"), tmp_path / "a", None
+    )
     watcher = Recorder()
-    stage = tmp_path / "a/fixed-lorainc-0/01-oldest/stage.json"
-    killer = Thread(target=kill_job_with, args=(stage,), daemon=True)
-    killer.start()
-    run_cells(plan, Place("slurm", cluster="local", parameters=LOCAL_JOB), 1, watcher, plain_file, pull=False)
+    stage = plan.out / "fixed-lorainc-0/01-oldest/stage.json"
+    Thread(target=kill_the_job, args=(plan.out, stage), daemon=True).start()
+    run_cells(plan, Place("slurm", cluster="local"), 1, watcher, plain_file, pull=False)
     assert watcher.names == ["fixed-lorainc-0", "fixed-lorainc-0 finished"]
     assert watcher.notices == ["fixed-lorainc-0: its job was lost; another one goes on"]
     small_run(tmp_path / "b", "model.dtype=float32", "training.epochs=8", "prompt.strategy=fixed")

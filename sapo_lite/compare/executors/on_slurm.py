@@ -82,11 +82,11 @@ class SlurmWorkers:
                 submitted.cancel()
                 raise StoppedError
         try:
-            error = submitted.result()
+            said = submitted.result()
         except submitit.core.utils.UncompletedJobError:  # killed, out of memory, a lost node
             return False
-        if error:
-            raise SapoLiteError(error)
+        if said:
+            raise SapoLiteError(said)
         return True
 
 
