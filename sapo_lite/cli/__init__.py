@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from sapo_lite import __version__
+from sapo_lite.cli.chat_command import chat
 from sapo_lite.cli.cite_command import cite
 from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.data_command import data_app
 from sapo_lite.cli.diff_command import diff
 from sapo_lite.cli.examples import add_examples
+from sapo_lite.cli.export_command import export
 from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
+from sapo_lite.cli.predict_command import predict
 from sapo_lite.cli.probe_command import probe
 from sapo_lite.cli.recipes_command import recipes_app
 from sapo_lite.cli.report_command import report as report_command
@@ -43,6 +46,9 @@ app.command()(probe)
 app.command()(paraphrase)
 app.command()(score)
 app.command("report")(report_command)
+app.command()(export)
+app.command()(chat)
+app.command()(predict)
 app.command()(cite)
 app.command()(watch)
 app.add_typer(recipes_app, name="recipes")

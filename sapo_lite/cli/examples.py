@@ -49,6 +49,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sapo-lite watch runs/lab-20260131-142500",
         "sapo-lite watch runs/compare-lab-1a2b3c4d/sapo-lorainc-0",
     ),
+    "export": (
+        "sapo-lite export runs/lab-20260131-142500 --to adapter",
+        "sapo-lite export runs/lab-20260131-142500 --stage 2 --to ollama --quant q8_0 --create",
+    ),
+    "chat": (
+        "sapo-lite chat runs/lab-20260131-142500 --task mood",
+        "sapo-lite chat runs/lab-20260131-142500 --task stars --beside 1",
+    ),
+    "predict": (
+        "sapo-lite predict runs/lab-20260131-142500 new.csv --task mood",
+        "sapo-lite predict runs/lab-20260131-142500 new.jsonl --input text --out answers.jsonl",
+    ),
     "cite": (
         "sapo-lite cite runs/lab-20260131-142500",
         "sapo-lite cite ni_seq_c1 > papers.bib",

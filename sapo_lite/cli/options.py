@@ -47,6 +47,23 @@ DryRun = Annotated[
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", parser=typed_path)]
 
+Stage = Annotated[
+    int | None,
+    typer.Option(
+        "--stage",
+        metavar="NUMBER",
+        min=0,
+        help="Number of a stage; 0 is before any training.",
+        show_default="the last finished one",
+    ),
+]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task", metavar="NAME", help="Task of the run.", show_default="the one that was learned last"
+    ),
+]
+
 
 def _asked_offline(offline: bool) -> bool:
     if offline:

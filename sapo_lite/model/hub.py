@@ -16,8 +16,8 @@ from sapo_lite.support.shipped import shipped, typed_path
 
 EMBEDDED = ("lab", "lab-llama")  # a Qwen3 and a Llama of the same size; see docs/lab.md
 
-_TOKENIZER_FILES = [
-    "config.json",
+# Patterns of the files of a tokenizer.
+TOKENIZER_FILES = (
     "token*",
     "vocab*",
     "merges.txt",
@@ -25,7 +25,7 @@ _TOKENIZER_FILES = [
     "chat_template*",
     "special_*",
     "added_*",
-]
+)
 
 
 def locate_model(name: str, notice: Callable[[str], None] | None = None) -> Path:
@@ -121,7 +121,9 @@ def locate_tokenizer(name: str) -> Path:
     with contextlib.suppress(LocalEntryNotFoundError, HFValidationError):
         return Path(snapshot_download(name, local_files_only=True))
     offline = is_offline()
-    fetch = partial(snapshot_download, name, cache_dir=cache, allow_patterns=_TOKENIZER_FILES)
+    fetch = partial(
+        snapshot_download, name, cache_dir=cache, allow_patterns=["config.json", *TOKENIZER_FILES]
+    )
     try:
         return Path(fetch(local_files_only=offline))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -13,6 +13,7 @@ from sapo_lite.recipe import differences
 from sapo_lite.run import paths
 from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
+from sapo_lite.types import Task
 
 # Hashes of the inputs besides recipe and data: name of the input ("the model Qwen/Qwen3-8B") -> its part ->
 # hash. An input without hashes was not on the disk yet.
@@ -25,6 +26,7 @@ FRESH = "Use the recipe it was made with, another --out, or --fresh to discard t
 class Binding:
     """The resolved recipe, fingerprints of the data by task, and hashes of the inputs.
 
+    tasks: those of the run without their examples: how each is asked. Empty in runs of earlier versions
     format: version of the whole run folder; other versions are refused
     made: SHA-256 of the run's first files (chat.json, candidates), which all others depend on
     """
@@ -36,6 +38,7 @@ class Binding:
     data: dict[str, str]
     inputs: Inputs
     made: dict[str, str] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
 
 
 def is_run(path: Path) -> bool:

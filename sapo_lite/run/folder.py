@@ -7,6 +7,7 @@ exists is complete. Temporary files of a killed process are removed when the fol
 import contextlib
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from sapo_lite.run.lock import is_empty, locked
 from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.checked_json import read_checked
 from sapo_lite.support.files import sha256, write_json
+from sapo_lite.types import Task
 
 # The place of files that belong to the whole run.
 RUN = "run"
@@ -61,21 +63,26 @@ class RunFolder:
             else:
                 entry.unlink()
 
-    def bind(self, recipe: dict[str, Any], data: dict[str, str], inputs: Inputs) -> None:
+    def bind(
+        self, recipe: dict[str, Any], data: dict[str, str], inputs: Inputs, tasks: Sequence[Task] = ()
+    ) -> None:
         """Bind a new folder to a resolved recipe, data and inputs; check the binding of an old one.
 
-        Inputs that were unknown until now are added to the binding.
+        Inputs that were unknown until now are added to the binding. Of the tasks, only how they are asked is
+        kept: their examples are in the hashes of `data`.
 
         Raises:
             RunFolderError: the folder has another binding; the message names the differences.
         """
+        asked = [replace(task, train=(), test=()) for task in tasks]
         if not is_run(self.path):
-            write_binding(self.path, Binding(recipe=recipe, data=data, inputs=inputs))
+            write_binding(self.path, Binding(recipe=recipe, data=data, inputs=inputs, tasks=asked))
             return
         before = require_same(self.path, recipe, data, inputs)
-        if unknown := [what for what, parts in inputs.items() if parts and not before.inputs.get(what)]:
+        unknown = [what for what, parts in inputs.items() if parts and not before.inputs.get(what)]
+        if unknown or (asked and not before.tasks):
             known = before.inputs | {what: inputs[what] for what in unknown}
-            write_binding(self.path, replace(before, inputs=known))
+            write_binding(self.path, replace(before, inputs=known, tasks=before.tasks or asked))
 
     def stage(self, number: int, name: str) -> Stage:
         """The folder of a stage. From now on, `add_usage` also adds its seconds to this stage."""

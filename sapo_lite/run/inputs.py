@@ -85,4 +85,4 @@ def bind(folder: RunFolder, recipe: "Recipe", tasks: Sequence[Task], dtype: str 
     inputs = inputs_of(recipe, tasks)
     if dtype and recipe.model.dtype == "auto":
         inputs[_CHOICE] = {_FORMAT: dtype}
-    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs)
+    folder.bind(recipe.resolved(), data_fingerprint(tasks), inputs, tasks)

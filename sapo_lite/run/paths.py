@@ -2,7 +2,7 @@
 
     runs/lab-20260131-142500/
         recipe.json                 identity of the run: resolved recipe, hashes of data, model and file of
-                                    candidates; a run of any other is refused
+                                    candidates; a run of any other is refused; how each task is asked
         chat.json                   what the chat template rendered around turns when the run started
         environment.json            versions and machine
         candidates/<task>.json      candidate instructions

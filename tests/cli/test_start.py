@@ -65,6 +65,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("cite RUNS/sapo-0", 0, "shi2026sapo"),
         ("compare RUNS", 1, "expected the folder of a finished run"),
         ("report RUNS/fixed-0 --out RUNS/written.html", 0, "written.html"),
+        ("export --help", 0, "--push"),
+        ("export RUNS/part --to adapter", 1, "expected the instructions of the tasks, found none"),
+        ("chat RUNS/part", 1, "expected the instructions of the tasks, found none"),
+        ("predict RUNS/part new.csv --stage 7", 1, "expected a finished stage of the run"),
     ],
 )
 def test_a_command_that_needs_no_model_starts_without_torch(
