@@ -23,13 +23,17 @@ KEEP  := cat
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help lab check test lint docs install clean
+.PHONY: help lab labs check test lint docs install clean
 
 help:  ## say what can be made
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
 
 lab: $(STAMP)  ## install, then learn the five lab tasks in a row, offline
 	$(BIN)/sapo-lite run recipes/lab.toml
+
+labs: $(STAMP)  ## install, then open the notebooks of labs/ in the browser
+	$(PIP) install -q -c $(VENV)/constraints.txt -e '.[labs]'
+	cd labs && $(abspath $(BIN))/jupyter notebook
 
 check: lint  ## install, then run the fast checks: ruff, mypy, and the tests that are not slow
 	$(PYTEST) -m "not slow"

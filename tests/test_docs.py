@@ -14,7 +14,7 @@ ROOMS = "|".join(
 )
 TEXTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "recipes/*.toml", "Makefile")
+    for pattern in ("*.md", "docs/**/*.md", "labs/*.md", "benchmarks/**/*.md", "recipes/*.toml", "Makefile")
     for path in ROOT.glob(pattern)
 )
 CODE = sorted(

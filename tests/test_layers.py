@@ -82,6 +82,11 @@ def test_only_report_and_the_command_line_draw() -> None:
     assert importers("rich") == {"report", "cli"}
 
 
+def test_only_figures_of_reports_import_matplotlib() -> None:
+    users = {path.parent.as_posix() for path, tree in files() for i in imports(tree) if "matplotlib" in i}
+    assert users == {"report/figures"}
+
+
 def test_only_the_model_room_imports_unsloth() -> None:
     assert importers("unsloth") == {"model"}
 

@@ -37,13 +37,28 @@ _Tasks = Annotated[
         show_default="all tasks that are learned",
     ),
 ]
+_Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Kind of prompt that the tasks were tested with, such as original or chosen.",
+        show_default="the first that the run was tested with",
+    ),
+]
 _Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write all rows as JSON; - for stdout.", parser=typed_path),
 ]
 
 
-def diff(run: RunPath, stage: _Stages = None, task: _Tasks = None, json_file: _Json = None) -> None:
+def diff(
+    run: RunPath,
+    stage: _Stages = None,
+    task: _Tasks = None,
+    kind: _Kind = None,
+    json_file: _Json = None,
+) -> None:
     """List the test rows whose score changed between two stages of a run, the largest losses first."""
     from sapo_lite.run.overview import read_overview
     from sapo_lite.run.read_run import changed_rows, read_stages
@@ -56,22 +71,26 @@ def diff(run: RunPath, stage: _Stages = None, task: _Tasks = None, json_file: _J
     found, stages = read_overview(run), read_stages(run)
     watched = [name for read in stages[:1] if read.record for name in read.record.watched]
     for name in task or ():
-        _require_known(name, [*found.task_metrics, *watched])
-    changes = {name: changed_rows(stages, name, first, last) for name in task or found.task_metrics}
+        _require_known("--task", name, [*found.task_metrics, *watched])
+    if kind is not None:
+        kinds = {tested: None for read in stages if read.record for tested in read.record.scores}
+        _require_known("--kind", kind, list(kinds))
+    changes = {name: changed_rows(stages, name, first, last, kind) for name in task or found.task_metrics}
     if json_file is not None:
         write_json(json_file, _as_json(changes))
     if not on_stdout:
         from sapo_lite.report.looking_view import changed_rows_view
 
         since = f"from stage {first} to stage {last}" if numbers else "since it was learned"
+        since += f", {kind} prompts" if kind else ""
         wide_console(sys.stdout).print(changed_rows_view(changes, stages, since))
 
 
-def _require_known(name: str, known: Sequence[str]) -> None:
+def _require_known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         close = nearest(name, known)
         hint = f"; did you mean {close[0]}?" if close else ""
-        raise RecipeError(f"--task: expected {one_of(known)}, found {name}{hint}")
+        raise RecipeError(f"{option}: expected {one_of(known)}, found {name}{hint}")
 
 
 def _as_json(changes: "Mapping[str, Sequence[Flip]]") -> str:

@@ -39,11 +39,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "diff": (
         "sapo-lite diff runs/lab-20260131-142500 --stage 2 --stage 5 --task mood",
-        "sapo-lite diff runs/lab-20260131-142500 --stage 1 --stage 5 --task stars --json rows.json",
+        "sapo-lite diff runs/lab-20260131-142500 --task stars --kind original --json rows.json",
     ),
     "report": (
         "sapo-lite report runs/lab-20260131-142500 --open",
         "sapo-lite report runs/compare-lab-1a2b3c4d --out comparison.html",
+        "sapo-lite report runs/lab-20260131-142500 --figures figures",
     ),
     "watch": (
         "sapo-lite watch runs/lab-20260131-142500",

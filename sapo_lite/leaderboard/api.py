@@ -1,18 +1,26 @@
 """Score candidate prompts under a model in memory: `from sapo_lite import score_prompts`."""
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
 from sapo_lite.data.in_memory import as_examples
-from sapo_lite.errors import DataError, RenderError
 from sapo_lite.leaderboard.board import Leaderboard, board
 from sapo_lite.leaderboard.external_model import as_backbone, as_found, precision, reach
+from sapo_lite.leaderboard.prompt_rows import (
+    candidates,
+    chat_format,
+    cut_notice,
+    encode,
+    fit,
+    make_task,
+    require_options,
+    unseen_answers,
+)
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.chat import ChatFormat, EncodedRow
+from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.chat_frame import date_notice
 from sapo_lite.model.four_bit import is_repacked
 from sapo_lite.model.selfcheck import check_batches, check_packs, read_rows_alone, require_plain_logits
@@ -21,11 +29,7 @@ from sapo_lite.prompts.losses import lowest
 from sapo_lite.prompts.progress import PromptProgress
 from sapo_lite.prompts.scoring import measure
 from sapo_lite.run.progress import Silent
-from sapo_lite.support.messages import quoted
-from sapo_lite.types import Candidate, Example, Language, Task, TrainingRow
-
-# Tokens, where neither model nor tokenizer names a limit.
-_UNLIMITED = 10**9
+from sapo_lite.types import Candidate, Language, Task
 
 
 def score_prompts(
@@ -66,9 +70,8 @@ def score_prompts(
     """
     unshown: list[str] = []
     notices: list[str] = []
-    pairs, pool = as_examples(examples, notices.append), _candidates(prompts)
-    if language not in ("en", "zh") or limit < 1:
-        raise DataError(f'expected language "en" or "zh", and a limit above 0; found {language}, {limit}')
+    pairs, pool = as_examples(examples, notices.append), candidates(prompts)
+    require_options(language, limit)
     ranked = rank(
         model,
         tokenizer,
@@ -83,42 +86,6 @@ def score_prompts(
     for notice in unshown:
         warnings.warn(notice, stacklevel=2)
     return ranked
-
-
-def _candidates(prompts: Sequence[str]) -> list[Candidate]:
-    if isinstance(prompts, str) or not all(isinstance(prompt, str) for prompt in prompts):
-        raise DataError(f"expected prompts as a list of texts, found {quoted(prompts)}")
-    if not prompts:
-        raise DataError("expected at least one prompt, found none")
-    for index, prompt in enumerate(prompts):
-        if prompt in prompts[:index]:
-            raise DataError(
-                f"expected different prompts, found {quoted(prompt)} as {prompts.index(prompt)} and {index}"
-            )
-    return [Candidate(i, text, "given" if i else "original") for i, text in enumerate(prompts)]
-
-
-def make_task(
-    examples: Sequence[Example], instruction: str, *, suffix: str, language: Language, limit: int
-) -> Task:
-    """The first `limit` examples as a task to be scored."""
-    train = tuple(examples[:limit])
-    # Nothing is tested, but inputs of all splits are cut to the budget, and no split may be empty.
-    return Task("prompts", "", instruction, suffix, (), language, train=train, test=train[:1])
-
-
-def unseen_answers(examples: Sequence[Example], limit: int) -> list[str]:
-    """A notice where the first `limit` examples lack a common answer, as in a file sorted by label."""
-    counts = Counter(example.answer for example in examples)
-    seen = {example.answer for example in examples[:limit]}
-    # Only answers that should occur at least five times among them: labels, since free answers are rare.
-    missing = [a for a, n in counts.most_common() if a not in seen and n * limit >= 5 * len(examples)]
-    if not missing:
-        return []
-    return [
-        f"the first {limit} of {len(examples)} examples have no answer {quoted(missing[0])}, "
-        f"which {counts[missing[0]]} later ones have: shuffle the examples, or use more of them"
-    ]
 
 
 def rank(
@@ -151,11 +118,11 @@ def rank(
         notify(notice)
     with as_found(model, tokenizer):
         vocabulary = len(model.get_output_embeddings().weight)
-        chat, longest = _chat(tokenizer, vocabulary, reach(model, tokenizer), max_tokens)
+        chat, longest = chat_format(tokenizer, vocabulary, reach(model, tokenizer), max_tokens)
         notify(date_notice(tokenizer, chat.frame))
-        fitted = _fit(chat, task, [candidate.text for candidate in pool], longest)
-        notify(_cut_notice(task, fitted, longest))
-        rows = [_encode(chat, fitted, candidate) for candidate in pool]
+        fitted = fit(chat, task, [candidate.text for candidate in pool], longest)
+        notify(cut_notice(task, fitted, longest))
+        rows = [encode(chat, fitted, candidate) for candidate in pool]
         backbone = as_backbone(model, tokenizer, max(len(row.ids) for own in rows for row in own))
         notify(_check(backbone, rows))
         scores = measure(
@@ -194,45 +161,3 @@ def _check(backbone: Backbone, rows: Sequence[Sequence[EncodedRow]]) -> str | No
         )
     longest = max(rows, key=lambda own: max(len(row.ids) for row in own))
     return check_packs(backbone, longest, gradients=False)
-
-
-def _chat(
-    tokenizer: Any, vocabulary: int, reach: int | None, max_tokens: int | None
-) -> tuple[ChatFormat, int]:
-    """The chat format with its budget for prompts, and the limit in tokens of prompt and answer together."""
-    if not getattr(tokenizer, "chat_template", None):
-        raise RenderError(
-            "expected a tokenizer with a chat template, found one without: take an instruct model, or set "
-            "tokenizer.chat_template to the one that you train with"
-        )
-    longest = min((n for n in (reach, max_tokens) if n is not None), default=_UNLIMITED)
-    chat = ChatFormat(tokenizer, longest, 0, vocabulary)
-    (end,) = chat.encode(make_task([], "", suffix="", language="en", limit=0), [TrainingRow("", "", "")])
-    chat.max_source -= len(end.answer_ids)  # an answer of no words is the end of the turn
-    return chat, longest
-
-
-def _fit(chat: ChatFormat, task: Task, prompts: Sequence[str], longest: int) -> Task:
-    """Cut over-long inputs of a task. Raises RenderError if nothing would be left of an input."""
-    shells = [len(chat.encode_prompts(task, prompt, [""])[0]) for prompt in prompts]
-    widest = shells.index(max(shells))
-    alone = chat.encode(task, [TrainingRow(prompts[widest], "", example.answer) for example in task.train])
-    for number, row in enumerate(alone, start=1):
-        if len(row.ids) >= longest:
-            raise RenderError(
-                f"example {number}: expected room for its input, found none: prompt #{widest}, suffix and "
-                f"answer are {len(row.ids)} tokens, the limit is {longest}. Shorten the prompt or the answer."
-            )
-    return chat.fit(task, prompts)
-
-
-def _cut_notice(task: Task, fitted: Task, longest: int) -> str | None:
-    cut = sum(before != after for before, after in zip(task.train, fitted.train, strict=True))
-    if not cut:
-        return None
-    of = f"{cut} of {len(task.train)} inputs"
-    return f"{of} were cut at their end: with prompt and answer they are longer than {longest} tokens"
-
-
-def _encode(chat: ChatFormat, task: Task, candidate: Candidate) -> list[EncodedRow]:
-    return chat.encode(task, [TrainingRow(candidate.text, e.input, e.answer) for e in task.train])

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapo_lite.leaderboard.layout import leaderboard_lines
 from sapo_lite.prompts.confidence import Margin, statement
 from sapo_lite.prompts.losses import CandidateLoss, comparable_loss, excess, ranked
 from sapo_lite.types import Candidate
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _PRINTED = 110  # width of a leaderboard printed from Python, in characters
 
@@ -92,6 +95,12 @@ class Leaderboard:
             "statement": self.statement,
             "notices": list(self.notices),
         }
+
+    def to_pandas(self) -> "DataFrame":
+        """The rows as a table of pandas, a column for each field of `Row`, by rank."""
+        from pandas import DataFrame
+
+        return DataFrame([asdict(row) for row in self.rows]).set_index("rank")
 
     def __repr__(self) -> str:
         return "\n".join(line.text for line in leaderboard_lines(self, _PRINTED))

@@ -100,7 +100,8 @@ def _ranked(
     seed: int,
     progress: "PromptProgress",
 ) -> "Leaderboard":
-    from sapo_lite.leaderboard.api import make_task, rank, unseen_answers
+    from sapo_lite.leaderboard.api import rank
+    from sapo_lite.leaderboard.prompt_rows import make_task, unseen_answers
 
     language = language_of(pool[0].text + suffix)
     return rank(

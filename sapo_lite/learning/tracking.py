@@ -84,11 +84,13 @@ class Tracking:
 
     def _places(self, part: str) -> dict[str, str]:
         """Environment variables that the callbacks read. The user's own W&B settings are kept."""
-        own = {"WANDB_MODE": "offline", "WANDB_PROJECT": PROJECT, "WANDB_SILENT": "true"}
         places = {
             "TENSORBOARD_LOGGING_DIR": str(self.folder / "tensorboard" / part),
             "WANDB_DIR": str(self.folder),
         }
+        if "wandb" not in self.to:  # transformers prints a line wherever it finds W&B's mode
+            return places
+        own = {"WANDB_MODE": "offline", "WANDB_PROJECT": PROJECT, "WANDB_SILENT": "true"}
         return places | {name: os.environ.get(name, value) for name, value in own.items()}
 
     def _finish(self) -> None:

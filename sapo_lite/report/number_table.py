@@ -45,6 +45,10 @@ class NumberTable:
                 yield Text()
             yield self._table(block)
 
+    def is_whole(self, room: int) -> bool:
+        """Whether all columns stand beside each other in a terminal of so many characters."""
+        return len(list(self._blocks(room))) == 1
+
     def _blocks(self, room: int) -> Iterator[dict[int, int]]:
         """The blocks: for each, the width of each of its columns in characters, by column number."""
         natural = [max(map(cell_len, column)) for column in self._columns]

@@ -14,6 +14,7 @@ from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
 from sapo_lite.report.measures import headings
 from sapo_lite.report.number_table import NumberTable
+from sapo_lite.support.foreign_text import visible
 from sapo_lite.types import Candidate
 
 # Style of a leaderboard's line, by its role.
@@ -96,7 +97,8 @@ def score_matrix(
     """Table of R in percent; row 0 is before any training, row i after task group `groups[i - 1]`.
 
     `metrics` has the tasks in order, each with the metric of its scores. The score of a task
-    right after its own training is bold.
+    right after its own training is bold. In a terminal that is too narrow for the names of the tasks, columns
+    are numbered.
     """
     named: list[list[str | Text]] = []
     for i, row in enumerate(rows):
@@ -104,16 +106,46 @@ def score_matrix(
         scores = zip(metrics, row, strict=True)
         cells = [Text(f"{value:.1f}", style="bold" if task == group else "") for task, value in scores]
         named.append(["nothing" if group is None else f"{i} {group}", *cells])
-    return NumberTable(title, ["after training", *headings(metrics)], named)
+    names = headings(metrics)
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    key = ", ".join(f"{number}={name}" for number, name in zip(numbers, names, strict=True))
+    return _Matrix(title, "after training", names, numbers, key, named)
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A table of scores. If its columns do not fit under their names, they are headed by short forms of them.
+
+    first: heading of the first column
+    names, short: headings of the others
+    key: what the short ones mean
+    """
+
+    title: str
+    first: str
+    names: Sequence[str]
+    short: Sequence[str]
+    key: str
+    rows: Sequence[Sequence[str | Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        named = NumberTable(self.title, [self.first, *self.names], self.rows)
+        if named.is_whole(options.max_width):
+            yield named
+            return
+        yield NumberTable(self.title, [self.first, *self.short], self.rows)
+        yield Text(f"columns: {visible(self.key)}")
 
 
 def watched_table(groups: Sequence[str], scores: Mapping[str, Sequence[float]], title: str) -> RenderableType:
     """Table of what is watched, in percent: a row each, a column for each stage, and the change since the
     first."""
-    stages = max(map(len, scores.values()))
-    headings = ["watched", "nothing", *(f"{i} {group}" for i, group in enumerate(groups[: stages - 1], 1))]
+    after = ["nothing", *groups][: max(map(len, scores.values()))]
+    numbers = [str(number) for number in range(len(after))]
+    names = ["nothing", *(f"{number} {group}" for number, group in enumerate(after[1:], start=1))]
+    key = ", ".join(f"{number}={name}" for number, name in zip(numbers, after, strict=True))
     rows = [[name, *(f"{s:.1f}" for s in own), f"{own[-1] - own[0]:+.1f}"] for name, own in scores.items()]
-    return NumberTable(title, [*headings, "change"], rows)
+    return _Matrix(title, "watched", [*names, "change"], [*numbers, "change"], key, rows)
 
 
 def titled(title: str, table: Table) -> RenderableType:

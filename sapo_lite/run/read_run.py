@@ -116,7 +116,11 @@ def _read(path: Path) -> StageRead:
 
 
 def changed_rows(
-    stages: Sequence[StageRead], task: str, first: int | None = None, last: int | None = None
+    stages: Sequence[StageRead],
+    task: str,
+    first: int | None = None,
+    last: int | None = None,
+    kind: str | None = None,
 ) -> list[Flip]:
     """Test rows of a task, or of what is watched, whose score changed from one stage to a later one.
 
@@ -124,9 +128,10 @@ def changed_rows(
     first: number of the stage to start from; by default the one in which the task was learned, or of what is
         watched the one before any training
     last: by default the last finished stage
+    kind: of prompt, as for StageRead.rows
 
     Raises:
-        RunFolderError: there is no such task or finished stage.
+        RunFolderError: there is no such task or finished stage, or no answers under this kind of prompt.
     """
     done = [stage for stage in stages if stage.record]
     if first is None:
@@ -140,7 +145,7 @@ def changed_rows(
         raise RunFolderError(
             f"{task}: expected two finished stages of the run, out of {known}, found {first} and {last}"
         )
-    before, *later = [(stage.number, stage.rows(task)) for stage in chosen]
+    before, *later = [(stage.number, stage.rows(task, kind)) for stage in chosen]
     if not later:
         return []
     *between, (_, after) = later

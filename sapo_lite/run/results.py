@@ -2,13 +2,14 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict
 
 from sapo_lite.data.check.finding import Finding
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.continual import ContinualMetrics, Retention
+from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.robustness import Robustness
 from sapo_lite.prompts.confidence import Margin
 from sapo_lite.prompts.schedules import Rescoring
@@ -18,6 +19,9 @@ from sapo_lite.run.stage_folder import Update
 from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
 from sapo_lite.types import Candidate
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,31 @@ class Results:
         if name == "retention":
             return None if kept.retention is None else 100 * kept.retention
         return self.metrics[kind][metric][name]
+
+    def matrix(self, kind: str | None = None, metric: str = TASK_METRIC) -> "DataFrame":
+        """R in percent as a table of pandas: rows by what was trained last, columns by task.
+
+        kind: of prompt, such as "chosen" or "original"; by default the first that was tested
+        """
+        from pandas import DataFrame, Index
+
+        r = self.matrices[kind or next(iter(self.matrices))][metric]
+        after = Index(["nothing", *self.lessons][: len(r)], name="after")
+        return DataFrame(r, after, self.tasks)
+
+    def to_pandas(self) -> "DataFrame":
+        """All scores as a table of pandas, a row each: stage, after, task, kind, metric, score in percent."""
+        from pandas import DataFrame
+
+        after = ["nothing", *self.lessons]
+        rows = [
+            (stage, after[stage], task, kind, metric, score)
+            for kind, by_metric in self.matrices.items()
+            for metric, r in by_metric.items()
+            for stage, scores in enumerate(r)
+            for task, score in zip(self.tasks, scores, strict=True)
+        ]
+        return DataFrame(rows, columns=["stage", "after", "task", "kind", "metric", "score"])
 
 
 def is_finished(folder: Path) -> bool:

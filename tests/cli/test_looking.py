@@ -3,11 +3,14 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from made_runs import history_line, made_run, made_stages, two_tasks, unfinished_run
+from made_runs import history_line, made_rows, made_run, made_stages, two_tasks, unfinished_run
+from sapo_lite.evaluation.rows import Evaluation
+from sapo_lite.run.stage_folder import Stage
 
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 RIGHT = {"stars": ["00", "11", "10"], "mood": ["00", "00", "01"]}
@@ -91,6 +94,18 @@ def test_diff_without_options_has_every_task_since_it_was_learned(typed: Typed, 
     assert "mood: 0 rows lost, 0 gained since it was learned" in shown
 
 
+def test_diff_reads_the_answers_under_the_kind_of_prompt_that_is_named(typed: Typed, finished: Path) -> None:
+    for folder in ("00-zero-shot", "01-stars", "02-mood"):
+        stage = Stage(finished / folder)
+        stage.finish(replace(stage.record, scores={"chosen": [], **stage.record.scores}))
+        for task in RIGHT:
+            evaluation = Evaluation(made_rows(task, "11"), {"task_metric": 100.0})
+            stage.write(f"predictions/{task}-chosen", asdict(evaluation))
+    assert "stars: 0 rows lost, 0 gained since it was learned\n" in typed("diff", finished).stdout
+    shown = typed("diff", finished, "--kind", "original").stdout
+    assert "stars: 1 row lost, 0 gained since it was learned, original prompts\n" in shown
+
+
 def test_diff_as_json_has_whole_rows(typed: Typed, finished: Path) -> None:
     (row,) = json.loads(typed("diff", finished, "--json", "-").stdout)
     assert row == {
@@ -104,6 +119,7 @@ def test_diff_as_json_has_whole_rows(typed: Typed, finished: Path) -> None:
     [
         (["--stage", "1"], "--stage: expected it twice or not at all, found 1 of them"),
         (["--task", "star"], "--task: expected stars or mood, found star; did you mean stars?"),
+        (["--kind", "choosen"], "--kind: expected original, found choosen"),
         (["--stage", "1", "--stage", "4"], "expected two finished stages of the run, out of 0, 1, 2"),
     ],
 )

@@ -27,6 +27,23 @@ def test_a_report_goes_to_the_file_that_is_named(typed: Typed, tmp_path: Path) -
     assert not (run / "report.html").exists()
 
 
+def test_figures_are_written_beside_the_report(typed: Typed, tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+    done = typed("report", run, "--figures", tmp_path / "figures")
+    report, *figures = done.stdout.splitlines()
+    assert report == str(run / "report.html")
+    assert f"{tmp_path / 'figures' / 'tasks.svg'}" in figures
+    assert all(Path(path).stat().st_size > 500 for path in figures)
+
+
+def test_figures_that_cannot_be_written_say_so(typed: Typed, tmp_path: Path) -> None:
+    run = full_run(tmp_path / "run")
+    (tmp_path / "file").write_text("")
+    done = typed("report", run, "--figures", tmp_path / "file")
+    assert done.returncode == 1
+    assert "figures cannot be written (File exists)" in done.stderr
+
+
 def test_a_report_of_nothing_is_refused(typed: Typed, tmp_path: Path) -> None:
     done = typed("report", tmp_path / "none")
     assert done.returncode == 1

@@ -69,6 +69,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("export RUNS/part --to adapter", 1, "expected the instructions of the tasks, found none"),
         ("chat RUNS/part", 1, "expected the instructions of the tasks, found none"),
         ("predict RUNS/part new.csv --stage 7", 1, "expected a finished stage of the run"),
+        ("report RUNS/fixed-0 --figures RUNS/figures", 0, "R-original.pdf"),
+        ("diff RUNS/part --kind original", 0, "original prompts"),
     ],
 )
 def test_a_command_that_needs_no_model_starts_without_torch(

@@ -9,7 +9,7 @@ from sapo_lite.leaderboard.board import board
 from sapo_lite.prompts.losses import comparable_loss, excess, ranked
 from sapo_lite.prompts.pool import Rejection
 from sapo_lite.report.number_table import NumberTable
-from sapo_lite.report.tables import candidate_table, leaderboard_view, pool_table, score_matrix
+from sapo_lite.report.tables import candidate_table, leaderboard_view, pool_table, score_matrix, watched_table
 from sapo_lite.types import Candidate
 from tiny import candidate_score
 
@@ -109,12 +109,33 @@ def test_a_matrix_of_twelve_tasks_has_every_number_in_blocks_that_fit(width: int
     rows = [[10.0 * i + j / 10 for j in range(12)] for i in range(13)]
     lines = rendered(score_matrix(dict.fromkeys(tasks, "rougeL"), tasks, rows, "R"), width)
     assert not any("…" in line for line in lines)
-    blocks = sum(line.startswith("after training") for line in lines)
-    assert (blocks == 1) == (width >= 120)
+    named = any("odd_one_out" in line for line in lines if line.startswith("after training"))
+    assert named == (width >= 120)
+    if not named:
+        numbers = [n for line in lines if line.startswith("after training") for n in line.split()[2:]]
+        assert numbers == [str(n) for n in range(1, 13)]
+        at = next(n for n, line in enumerate(lines) if line.startswith("columns:"))
+        key = " ".join(" ".join(lines[at:]).split())
+        assert key == "columns: " + ", ".join(f"{n}={task}" for n, task in enumerate(tasks, start=1))
     for i, row in enumerate(rows):
         label = f"{i} {tasks[i - 1]}" if i else "nothing"
         found = [line[len(label) :].split() for line in lines if line.startswith(f"{label} ")]
         assert [float(number) for part in found for number in part] == row
+
+
+def test_stages_of_what_is_watched_are_numbered_where_their_names_do_not_fit() -> None:
+    groups = ["stars", "odd_one_out", "translation", "oldest"]
+    table = watched_table(groups, {"general": [50.0, 49.0, 48.0, 47.0, 46.5]}, "watched")
+    assert (
+        rendered(table, 80)[1].split()
+        == "watched nothing 1 stars 2 odd_one_out 3 translation 4 oldest change".split()
+    )
+    _, heading, numbers, *key = rendered(table, 60)
+    assert heading.split() == "watched 0 1 2 3 4 change".split()
+    assert numbers.split() == "general 50.0 49.0 48.0 47.0 46.5 -3.5".split()
+    assert (
+        " ".join(key).split() == "columns: 0=nothing, 1=stars, 2=odd_one_out, 3=translation, 4=oldest".split()
+    )
 
 
 def test_a_task_of_a_very_long_name_does_not_push_its_numbers_out() -> None:

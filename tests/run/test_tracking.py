@@ -50,6 +50,13 @@ def test_the_environment_is_as_before_after_a_training(
     assert dict(os.environ) == before
 
 
+def test_the_mode_of_wandb_is_set_for_wandb_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    with Tracking((), "run", tmp_path).training("01-mood"):
+        assert "WANDB_MODE" not in os.environ
+    assert Tracking(("wandb",), "run", tmp_path)._places("R")["WANDB_MODE"] == "offline"
+
+
 @pytest.mark.slow
 def test_tensorboard_gets_every_step_and_r_after_every_stage(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")

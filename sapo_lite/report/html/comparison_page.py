@@ -7,9 +7,10 @@ from pathlib import Path
 from sapo_lite.compare.comparison import Comparison
 from sapo_lite.compare.findings import Finding, left_out, statement
 from sapo_lite.compare.statistics import bounds
+from sapo_lite.report.dots import Dot
 from sapo_lite.report.html.curves import Figure
 from sapo_lite.report.html.page import page, write_page
-from sapo_lite.report.html.plots import Dot, dot_plot
+from sapo_lite.report.html.plots import dot_plot
 from sapo_lite.report.measures import measure
 from sapo_lite.run import paths
 from sapo_lite.support.messages import as_toml, many, number, p_value

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from sapo_lite.report.dots import Dot
 from sapo_lite.report.html.page import cut
 from sapo_lite.report.svg import ticks
 
@@ -22,21 +23,6 @@ class Line:
     name: str
     points: Sequence[tuple[float, float]]
     role: str = "first"
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A value with an interval, in a row of its own; `text` says both in words.
-
-    role: a class of the style sheet, which gives colour and shape: "best", "original", "dropped", "other"
-    """
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    role: str
-    text: str
 
 
 def line_plot(
