@@ -13,11 +13,13 @@ from sapo_lite.cli.cite_command import cite
 from sapo_lite.cli.compare_command import compare
 from sapo_lite.cli.data_command import data_app
 from sapo_lite.cli.diff_command import diff
+from sapo_lite.cli.doctor_command import doctor
 from sapo_lite.cli.examples import add_examples
 from sapo_lite.cli.export_command import export
 from sapo_lite.cli.failures import report
 from sapo_lite.cli.new_command import new
 from sapo_lite.cli.paraphrase_command import paraphrase
+from sapo_lite.cli.plan_command import plan
 from sapo_lite.cli.predict_command import predict
 from sapo_lite.cli.probe_command import probe
 from sapo_lite.cli.recipes_command import recipes_app
@@ -41,6 +43,8 @@ app.command()(runs)
 app.command()(show)
 app.command()(diff)
 app.command()(new)
+app.command()(plan)
+app.command()(doctor)
 app.command()(compare)
 app.command()(probe)
 app.command()(paraphrase)

@@ -12,6 +12,14 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sapo-lite new my.toml tickets.csv reviews.jsonl qa.json --model lab",
         "sapo-lite new news.toml hf:ag_news",
     ),
+    "plan": (
+        "sapo-lite plan lab",
+        'sapo-lite plan ni_seq_c1_4b --data FOLDER --card "RTX 4060"',
+    ),
+    "doctor": (
+        "sapo-lite doctor",
+        "sapo-lite doctor --gpu --json",
+    ),
     "compare": (
         "sapo-lite compare lab --strategies fixed,sapo --seeds 5",
         "sapo-lite compare runs/compare-lab-1a2b3c4d --format latex",

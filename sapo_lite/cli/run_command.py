@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sapo_lite.cli.options import OUTPUT, Data, DryRun, Offline, Plain, Pull, Settings
+from sapo_lite.cli.options import OUTPUT, RECIPE, Data, DryRun, Offline, Plain, Pull, Settings
 from sapo_lite.cli.terminal import wide_console, working
 from sapo_lite.support.disk import writing_to
 from sapo_lite.support.shipped import typed_path
@@ -41,6 +41,16 @@ _AcceptEdits = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+_Vram = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5,
+        metavar="GB",
+        help="Gigabytes of the GPU's memory that the run may use.",
+        show_default="all that is free",
+        rich_help_panel=RECIPE,
+    ),
+]
 
 
 def run(
@@ -51,6 +61,7 @@ def run(
     resume: _Resume = None,
     accept_edits: _AcceptEdits = False,
     pull: Pull = False,
+    vram: _Vram = None,
     offline: Offline = False,
     dry_run: DryRun = False,
     plain: Plain = False,
@@ -62,7 +73,16 @@ def run(
     if dry_run:
         _print_plan(loaded, data)
     else:
-        _run(loaded, out=out, data=data, resume=resume, accept_edits=accept_edits, pull=pull, plain=plain)
+        _run(
+            loaded,
+            out=out,
+            data=data,
+            resume=resume,
+            accept_edits=accept_edits,
+            pull=pull,
+            vram=vram,
+            plain=plain,
+        )
 
 
 def _print_plan(recipe: "Recipe", data: Path | None) -> None:
@@ -86,6 +106,7 @@ def _run(
     resume: bool | None,
     accept_edits: bool,
     pull: bool,
+    vram: float | None,
     plain: bool,
 ) -> None:
     from sapo_lite.run.folder import RunFolder, choose_folder, read_usage
@@ -97,6 +118,10 @@ def _run(
     stdout = wide_console(sys.stdout)
     results = None if fresh or accept_edits else finished_results(recipe, path, data)
     if results is None:
+        if vram is not None:
+            from sapo_lite.model.memory import cap_memory
+
+            cap_memory(vram)
         then = f"the same command with --out {path} goes on where it stopped"
         with (
             writing_to(path),

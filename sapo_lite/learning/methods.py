@@ -37,6 +37,16 @@ def all_at_once(tasks: Sequence[T]) -> list[tuple[T, ...]]:
     return [tuple(tasks)]
 
 
+def one_for_all(_tasks: int) -> int:
+    """One LoRA block, however many tasks there are."""
+    return 1
+
+
+def one_for_each(tasks: int) -> int:
+    """A LoRA block for each task."""
+    return tasks
+
+
 def nothing(_tasks: Sequence[T]) -> list[tuple[T, ...]]:
     """No group, so no training: the zero-shot lower bound."""
     return []
@@ -74,6 +84,7 @@ class Method:
 
     description: what it does, in one sentence
     build: makes its BlockAdapter
+    blocks: number of LoRA blocks for so many tasks
     groups: the task groups, each learned together, of tasks or task ids
     replay_rows: rows of earlier tasks to mix in, from (backbone, config, past sets, new sets, seed)
     replay_count: the number of these rows, from (config, numbers of rows of past tasks, number of new rows)
@@ -84,6 +95,7 @@ class Method:
 
     description: str
     build: "Callable[..., BlockAdapter]"
+    blocks: Callable[[int], int] = one_for_all
     groups: Callable[[Sequence[Any]], list[tuple[Any, ...]]] = one_by_one
     replay_rows: "Callable[[Backbone, AdapterConfig, Sets, Sets, int], list[TrainingSet]]" = no_rehearsal
     replay_count: Callable[["AdapterConfig", Sequence[int], int], int] = none_rehearsed
@@ -113,10 +125,12 @@ METHODS: dict[str, Method] = {
     "lorainc": Method(
         "a new LoRA block per task, earlier blocks frozen",
         late("sapo_lite.learning.adapters.blocks", "block_per_task"),
+        blocks=one_for_each,
     ),
     "olora": Method(
         "a new LoRA block per task, kept orthogonal to the frozen ones",
         late("sapo_lite.learning.adapters.olora", "olora"),
+        blocks=one_for_each,
         penalty=True,
         settings=("penalty_weight",),
         first_like="lorainc",  # the penalty is 0 without a past

@@ -19,7 +19,7 @@ from sapo_lite.learning.steps import Step, StepMeter
 from sapo_lite.learning.tracking import UNTRACKED
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
-from sapo_lite.model.memory import fits_in_memory
+from sapo_lite.model.memory import fits_in_memory, micro_batch
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
@@ -52,7 +52,15 @@ def train(
     pack = without_dropout if config.pack == "auto" else config.pack
     rows = RowBatcher(backbone, training_sets, pack=pack)
     _require_labels(training_sets, rows.encoded, some=backbone.chat.cut == "right")
-    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed, tracking)
+    longest = max((len(row.ids) for row in rows.encoded), default=0)
+    size = micro_batch(
+        backbone,
+        config.micro_batch_size,
+        longest,
+        checkpointing=config.gradient_checkpointing,
+        dropout=adapter.dropout > 0,
+    )
+    arguments = _sft_config(backbone, len(rows.encoded), config, size, checkpoints, seed, tracking)
     trainer = _sft_trainer(rows, adapter, arguments, on_step)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
     adapter.restore_float32(weights)
@@ -99,6 +107,7 @@ def _sft_config(
     backbone: Backbone,
     rows: int,
     config: "TrainingConfig",
+    size: int,
     checkpoints: Path,
     seed: int,
     tracking: Mapping[str, Any],
@@ -109,8 +118,8 @@ def _sft_config(
         output_dir=str(checkpoints),
         seed=seed,
         num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.micro_batch_size,
-        gradient_accumulation_steps=config.batch_size // config.micro_batch_size,
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=config.batch_size // size,
         learning_rate=config.learning_rate,
         lr_scheduler_type=_SCHEDULERS[config.schedule],
         warmup_steps=math.ceil(config.warmup * config.steps(rows)),

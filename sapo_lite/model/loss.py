@@ -13,9 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, in_batches
 from sapo_lite.model.chat import EncodedRow
-
-# Tokens whose vocabulary logits are in memory at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
-HEAD_ROWS = 256
+from sapo_lite.model.footprint import HEAD_ROWS
 
 
 def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0) -> Tensor:

@@ -8,15 +8,15 @@ from contextvars import ContextVar
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
+from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
-
-# Tokens of a forward pass if memory is large. On a CPU, more of them do not fit its caches.
-BEST_TOKENS = {"cpu": 2048, "cuda": 8192}
-
-
-# Share of the free memory that one forward pass may use.
-MEMORY_SHARE = 0.5
-
+from sapo_lite.model.footprint import (
+    BEST_TOKENS,
+    forward_bytes,
+    rows_that_fit,
+    tokens_that_fit,
+    widths_of,
+)
 
 # Out-of-memory messages that accelerate does not know: those of cuBLAS, the driver and Windows.
 _OUT_OF_MEMORY = (
@@ -45,19 +45,60 @@ def shortage_noticed(notice: Callable[[str], None]) -> Iterator[None]:
         _notice.reset(before)
 
 
+def cap_memory(gigabytes: float) -> None:
+    """Let this process reserve at most so many gigabytes of the GPU's memory. Beyond, memory runs out.
+
+    Raises:
+        BackboneError: there is no GPU, or it has less memory.
+    """
+    if not torch.cuda.is_available():
+        raise BackboneError("--vram: expected a CUDA GPU, whose memory it caps, found none. Leave it out.")
+    total = torch.cuda.get_device_properties().total_memory
+    if gigabytes * 1e9 > total:
+        raise BackboneError(
+            f"--vram: expected at most {total / 1e9:.1f}, the memory of {torch.cuda.get_device_name()} in "
+            f"gigabytes, found {gigabytes:g}."
+        )
+    torch.cuda.set_per_process_memory_fraction(gigabytes * 1e9 / total)
+
+
+def usable_bytes(device: torch.device) -> int:
+    """Bytes of a GPU that this process can still use, within its cap (`cap_memory`)."""
+    free, total = torch.cuda.mem_get_info(device)
+    reserved, used = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+    capped = int(torch.cuda.get_per_process_memory_fraction(device) * total)
+    return max(0, min(free + reserved, capped) - used)
+
+
 def token_budget(backbone: Backbone) -> int:
     """Token budget of one forward pass: the fastest number, or fewer if free memory is short."""
     best = BEST_TOKENS[backbone.device.type]
     if backbone.device.type != "cuda":
         return best
-    config = backbone.causal_lm.config.get_text_config()
-    inner = getattr(config, "intermediate_size", 0)
-    inner = max(inner) if isinstance(inner, list) else inner  # of each layer, in Gemma 3n
-    # A layer's states, queries to values and MLP, some of them in float32: a generous estimate.
-    bytes_per_token = 4 * (8 * config.hidden_size + 4 * inner)
-    free, _ = torch.cuda.mem_get_info(backbone.device)
-    cached = torch.cuda.memory_reserved(backbone.device) - torch.cuda.memory_allocated(backbone.device)
-    return max(1, min(best, int(MEMORY_SHARE * (free + cached) / bytes_per_token)))
+    per_token = forward_bytes(widths_of(backbone.causal_lm.config), backbone.dtype.itemsize)
+    return min(best, tokens_that_fit(usable_bytes(backbone.device), per_token))
+
+
+def micro_batch(backbone: Backbone, most: int, longest: int, *, checkpointing: bool, dropout: bool) -> int:
+    """Number of rows of a micro-batch: `most`, or on a GPU a part of it if free memory is short.
+
+    It divides `most`, so the rows and the gradients of an optimiser step are the same.
+
+    longest: tokens of the longest row
+    """
+    if backbone.device.type != "cuda":
+        return most
+    trained = sum(weight.numel() for weight in backbone.model.parameters() if weight.requires_grad)
+    return rows_that_fit(
+        usable_bytes(backbone.device),
+        widths_of(backbone.causal_lm.config),
+        backbone.dtype.itemsize,
+        trained=trained,
+        most=most,
+        longest=longest,
+        checkpointing=checkpointing,
+        dropout=dropout,
+    )
 
 
 def fits_in_memory(work: Callable[[], object]) -> bool:

@@ -18,6 +18,7 @@ from small import LAB, ROOT, call, command, small_command
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "ollama", "pydantic")
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [path.stem for path in shipped_recipes()]
+WHOLE_TRACE = ("trace", "trace_16gb")
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -30,7 +31,7 @@ def test_help_imports_nothing_heavy() -> None:
     done = call([sys.executable, "-c", program], cwd=ROOT)
     assert done.returncode == 0
     assert done.stderr.strip() == "[]"
-    for name in ("run", "runs", "show", "diff", "compare", "probe", "paraphrase", "score", "recipes"):
+    for name in ("run", "runs", "plan", "doctor", "show", "diff", "compare", "probe", "score", "recipes"):
         assert f" {name} " in done.stdout
 
 
@@ -59,7 +60,7 @@ def test_a_shipped_recipe_is_shown_and_copied_but_never_over_a_file(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.benchmarks_data
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "trace"])
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in WHOLE_TRACE])
 def test_every_shipped_recipe_dry_runs(name: str, benchmarks: Path, typed: Typed) -> None:
     # The published data at hand lacks some train files.
     done = typed("run", name, "--dry-run", "--data", benchmarks, "--set", "sequence.missing_train=dev")
@@ -70,9 +71,10 @@ def test_every_shipped_recipe_dry_runs(name: str, benchmarks: Path, typed: Typed
 
 @pytest.mark.slow
 @pytest.mark.benchmarks_data
-def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(benchmarks: Path) -> None:
+@pytest.mark.parametrize("name", WHOLE_TRACE)
+def test_the_trace_recipe_dry_runs_on_the_tasks_that_are_here(name: str, benchmarks: Path) -> None:
     here = "sequence.tasks=['C-STANCE','FOMC','ScienceQA','NumGLUE-cm']"
-    done = run_program(command("run", "trace", "--dry-run", "--data", benchmarks, "--set", here))
+    done = run_program(command("run", name, "--dry-run", "--data", benchmarks, "--set", here))
     assert done.returncode == 0, done.stderr
     assert "文本:" in done.stdout
 

@@ -6,14 +6,14 @@ without padding; an adapter that was trained here is the same in plain PEFT.
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -36,6 +36,7 @@ from sapo_lite.model.selfcheck import (
     read_rows_alone,
     require_plain_logits,
 )
+from sapo_lite.model.shape import shape_of
 from sapo_lite.model.targets import choose_targets
 from sapo_lite.recipe import AdapterConfig, ModelConfig, TrainingConfig
 from sapo_lite.types import TrainingRow, TrainingSet
@@ -343,3 +344,15 @@ def test_rows_are_not_packed_where_the_model_has_dropout_of_its_own(tmp_path: Pa
 def test_a_models_own_dropout_is_read_from_its_configuration(tmp_path: Path) -> None:
     told = {name: load(save(name, tmp_path / name)).dropout for name in ("gpt2", "opt", "llama", "gpt-neox")}
     assert told == {"gpt2": "resid_pdrop 0.1", "opt": "dropout 0.1", "llama": None, "gpt-neox": None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_the_shape_of_a_model_has_the_numbers_of_the_model(name: str) -> None:
+    model = build(name)
+    shape = shape_of(model.config, name)
+    assert shape.weights == sum(weight.numel() for weight in model.parameters())
+    assert all(width > 0 for width in asdict(shape.widths).values())
+    targets = choose_targets(model, "auto")
+    lora = LoraConfig(r=4, target_modules=list(targets.names), task_type="CAUSAL_LM", **targets.options)
+    assert shape.lora(4) == get_peft_model(model, lora).get_nb_trainable_parameters()[0]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,14 +32,16 @@ from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, batches, in_batches, shared_prefix
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.footprint import BEST_TOKENS, MEMORY_SHARE
 from sapo_lite.model.generation import generate, sample
 from sapo_lite.model.loss import answer_nll
 from sapo_lite.model.memory import (
-    BEST_TOKENS,
-    MEMORY_SHARE,
+    cap_memory,
     fits_in_memory,
+    micro_batch,
     shortage_noticed,
     token_budget,
+    usable_bytes,
 )
 from sapo_lite.recipe import TrainingConfig
 from sapo_lite.types import TrainingRow, TrainingSet
@@ -327,10 +330,10 @@ GIB = 2**30
     ("free", "reserved", "allocated", "expected"),
     [
         (60 * GIB, 0, 0, BEST_TOKENS["cuda"]),
-        # Tiny Qwen3: 4 x (8 x 64 + 4 x 128) = 4096 bytes a token.
-        (2**20, 0, 0, int(MEMORY_SHARE * 2**20) // 4096),
+        # Tiny Qwen3 in float32: 4 x (2 x 64 + 3 x 128) + 8 x 64 = 2560 bytes a token.
+        (2**20, 0, 0, int(MEMORY_SHARE * 2**20) // 2560),
         # What torch holds and does not use is free too.
-        (2**19, 3 * 2**19, 2**20, int(MEMORY_SHARE * 2**20) // 4096),
+        (2**19, 3 * 2**19, 2**20, int(MEMORY_SHARE * 2**20) // 2560),
         (0, 0, 0, 1),
     ],
 )
@@ -344,15 +347,74 @@ def test_the_budget_of_a_card_is_what_its_free_memory_has_room_for(
 ) -> None:
     backbone = make_backbone("qwen3")
     assert token_budget(backbone) == BEST_TOKENS["cpu"]
-    fake_card = torch.device("cuda", 0)
+    fake_card(monkeypatch, backbone, free=free, reserved=reserved, allocated=allocated)
+    assert token_budget(backbone) == expected
+
+
+def fake_card(
+    monkeypatch: pytest.MonkeyPatch,
+    backbone: Backbone,
+    *,
+    free: int,
+    reserved: int = 0,
+    allocated: int = 0,
+    fraction: float = 1.0,
+) -> None:
+    """From now on, torch answers as on a card of 80 GiB with so much memory."""
     for name, answer in (
         ("mem_get_info", (free, 80 * GIB)),
         ("memory_reserved", reserved),
         ("memory_allocated", allocated),
+        ("get_per_process_memory_fraction", fraction),
     ):
         monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
-    backbone.device = fake_card
-    assert token_budget(backbone) == expected
+    backbone.device = torch.device("cuda", 0)
+
+
+def test_a_cap_counts_what_the_process_has_allocated(
+    make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = make_backbone("qwen3")
+    capped = (2**20 + 2**21) / (80 * GIB)
+    fake_card(monkeypatch, backbone, free=60 * GIB, reserved=2**21, allocated=2**20, fraction=capped)
+    assert usable_bytes(backbone.device) == pytest.approx(2**21, abs=1)
+    assert token_budget(backbone) == int(MEMORY_SHARE * usable_bytes(backbone.device)) // 2560
+
+
+@pytest.mark.parametrize(("free", "expected"), [(60 * GIB, 8), (2**23, 4), (2**22, 1)])
+def test_a_micro_batch_of_a_card_is_what_its_free_memory_has_room_for(
+    make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, free: int, expected: int
+) -> None:
+    backbone = make_backbone("qwen3")
+    choose = partial(micro_batch, backbone, 8, 200, checkpointing=False, dropout=False)
+    assert choose() == 8  # on a CPU, whatever is free
+    fake_card(monkeypatch, backbone, free=free)
+    assert choose() == expected
+
+
+def test_a_cap_is_a_share_of_the_cards_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(total_memory=8 * 10**9))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    cap_memory(6)
+    assert shares == [0.75]
+    with pytest.raises(BackboneError) as refused:
+        cap_memory(12)
+    assert str(refused.value) == (
+        "--vram: expected at most 8.0, the memory of a card in gigabytes, found 12."
+    )
+    assert shares == [0.75]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_memory_of_no_gpu_cannot_be_capped() -> None:
+    with pytest.raises(BackboneError) as refused:
+        cap_memory(6)
+    assert str(refused.value) == (
+        "--vram: expected a CUDA GPU, whose memory it caps, found none. Leave it out."
+    )
 
 
 # --- training

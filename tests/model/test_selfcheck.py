@@ -18,8 +18,8 @@ from sapo_lite.model.attention import Chunks
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import shared_prefix
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.footprint import BEST_TOKENS
 from sapo_lite.model.loss import answer_nll
-from sapo_lite.model.memory import BEST_TOKENS
 from sapo_lite.model.selfcheck import (
     ROWS,
     check_batches,

@@ -23,8 +23,11 @@ from sapo_lite.recipe import (
     shipped_recipes,
 )
 
-SHIPPED = ["lab", "lab_long", "lab_mixed", "ni_seq_c1", "ni_seq_c1_4b", "ni_seq_c1_cpu", "ni_seq_c1_llama"]
-SHIPPED += ["ni_seq_c1_smollm2", "ni_seq_g1", "ni_seq_g1_smollm2", "ni_seq_m1", "trace", "trace_smollm2"]
+SHIPPED = """
+    lab lab_long lab_mixed ni_seq_c1 ni_seq_c1_12gb ni_seq_c1_4b ni_seq_c1_6gb ni_seq_c1_cpu
+    ni_seq_c1_llama ni_seq_c1_llama_12gb ni_seq_c1_llama_6gb ni_seq_c1_llama_8gb ni_seq_c1_small_6gb
+    ni_seq_c1_smollm2 ni_seq_g1 ni_seq_g1_smollm2 ni_seq_m1 trace trace_16gb trace_smollm2
+""".split()
 
 
 # --- what is accepted

@@ -116,11 +116,19 @@ class OllamaServer:
 
         If answers were saved, it is called before `version`, which is the one that says what is wrong.
         """
+        if is_forbidden(self.url):
+            return None
+        return next((m.digest for m in self._listed() if _same(m.model, model)), None)
+
+    def models(self) -> list[str]:
+        """Names of the models that the server has; none where it does not say."""
+        return [name for own in self._listed() if (name := own.model)]
+
+    def _listed(self) -> Sequence[ollama.ListResponse.Model]:
+        """The models of the server; none where no server answers, or not as one."""
         import httpx
         import ollama
 
-        if is_forbidden(self.url):
-            return None
         limit = HEALTH_TIMEOUT / 2
 
         async def ask() -> Sequence[ollama.ListResponse.Model]:
@@ -128,7 +136,7 @@ class OllamaServer:
                 return (await client.list()).models
 
         try:
-            listed = within(limit, ask)
+            return within(limit, ask)
         except (
             ConnectionError,
             TimeoutError,
@@ -137,10 +145,9 @@ class OllamaServer:
             httpx.InvalidURL,
             *GARBAGE,
         ):
-            return None
+            return ()
         except ImportError:  # a SOCKS proxy lacks its package: `version` reports it
-            return None
-        return next((m.digest for m in listed if _same(m.model, model)), None)
+            return ()
 
     def pull(self, model: str) -> Iterator[tuple[str, int, int]]:
         """Let the server download the model; yields (layer digest, bytes done, total bytes) for each report.

@@ -1,0 +1,156 @@
+"""Memory that a model needs, by part, from its shape: the one estimate of `plan` and of a run.
+
+`plan` adds the parts up; a run takes its token budgets and micro-batches from the same figures. What is
+allocated once and stays (weights, adapter, gradients, optimiser, logits) is exact to a few percent, which
+tests/model/test_footprint.py measures in a process of its own. Activations are an estimate.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+# Tokens whose vocabulary logits are in memory at once: 256 x 151,936 x 4 bytes = 156 MB for Qwen3.
+HEAD_ROWS = 256
+# Tokens of a forward pass if memory is large. On a CPU, more of them do not fit its caches.
+BEST_TOKENS = {"cpu": 2048, "cuda": 8192}
+# Share of the free memory that a forward pass may use, and that all of training may.
+MEMORY_SHARE, TRAINING_SHARE = 0.5, 0.9
+# bitsandbytes' NF4: half a byte a weight; a byte for the scale of each 64; with double quantisation a float32
+# for each 256 scales, and two tables.
+_BLOCK, _SCALES, _TABLES = 64, 256, 16 * 4 + 256 * 4
+# float32 numbers by LoRA weight in training: the weight, its gradient, Adam's two means, and three copies (of
+# the weights before TRL casts them, of frozen blocks to compare, of the gradient before a micro-batch).
+WEIGHT, GRADIENT, ADAM, COPIES = 1, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Widths:
+    """What the memory of a forward pass depends on.
+
+    layers: their number
+    hidden, inner: width of the states and of the MLP
+    queries, keys: width of all queries, and of all keys (and of all values)
+    """
+
+    layers: int
+    hidden: int
+    inner: int
+    queries: int
+    keys: int
+    vocabulary: int
+
+
+def widths_of(config: Any) -> Widths:
+    """The widths of a model; where its layers differ, those of the widest.
+
+    config: transformers' configuration, of the whole model or of its text part
+    """
+    text = config.get_text_config()
+    hidden = _number(text, "hidden_size", 1)
+    heads = _number(text, "num_attention_heads", 1)
+    head = _number(text, "head_dim", max(1, hidden // heads))
+    return Widths(
+        layers=_number(text, "num_hidden_layers", 1),
+        hidden=hidden,
+        inner=_number(text, "intermediate_size", 4 * hidden),
+        queries=heads * head,
+        keys=_number(text, "num_key_value_heads", heads) * head,
+        vocabulary=_number(text, "vocab_size", 1),
+    )
+
+
+def _number(config: Any, name: str, default: int) -> int:
+    """A field of a configuration, or the largest of its numbers; the default where it has none."""
+    found = getattr(config, name, None)
+    numbers = found if isinstance(found, list | tuple) else [found]
+    return max((number for number in numbers if isinstance(number, int)), default=default) or default
+
+
+def four_bit(weights: int) -> int:
+    """Bytes of a linear layer's weights in 4 bits, with double quantisation."""
+    scales = -(-weights // _BLOCK)
+    return -(-weights // 2) + scales + 4 * -(-scales // _SCALES) + _TABLES
+
+
+def adapter_bytes(lora: int, number: int) -> int:
+    """Bytes of an adapter of `lora` weights in float32, and as autocast multiplies with them."""
+    return lora * (4 * WEIGHT + (number if number < 4 else 0))
+
+
+def training_state(lora: int) -> int:
+    """Bytes that training keeps besides the weights: gradients, copies and the optimiser's means."""
+    return 4 * lora * (GRADIENT + ADAM + COPIES)
+
+
+def forward_bytes(widths: Widths, number: int) -> int:
+    """Bytes a token of a forward pass without gradients, at its peak in one layer.
+
+    number: bytes of a number in the format that the model computes in
+    """
+    states = 2 * widths.hidden  # the states that come in, and the normed ones
+    attention = 3 * widths.queries + 2 * widths.keys
+    mlp = 3 * widths.inner
+    return number * (states + max(attention, mlp)) + 8 * widths.hidden  # norms are computed in float32
+
+
+def layer_bytes(widths: Widths, number: int, *, dropout: bool) -> int:
+    """Bytes a token of one layer that autograd keeps from the forward pass to the backward pass.
+
+    dropout: of a LoRA on two of its linear layers
+    """
+    norms = 4 * (2 * widths.hidden + widths.queries + widths.keys)  # their inputs, in float32
+    kept = widths.hidden + 2 * widths.queries + 2 * widths.keys + 3 * widths.inner
+    dropped = 2 * widths.hidden * (number + 1) if dropout else 0  # what is left, and a mask of bytes
+    return norms + number * kept + dropped
+
+
+def training_bytes(widths: Widths, number: int, *, checkpointing: bool, dropout: bool) -> int:
+    """Bytes a token of a micro-batch in training.
+
+    checkpointing: only the states between layers are kept, and one layer at a time is computed again
+    """
+    one = layer_bytes(widths, number, dropout=dropout)
+    if not checkpointing:
+        return widths.layers * one
+    gradients = number * (2 * widths.hidden + 3 * widths.inner)
+    return number * widths.layers * widths.hidden + one + gradients
+
+
+def cache_bytes(widths: Widths, number: int) -> int:
+    """Bytes of keys and values of one token in all layers."""
+    return number * 2 * widths.layers * widths.keys
+
+
+def logits_bytes(widths: Widths, number: int, rows: int, *, training: bool) -> int:
+    """Bytes of the logits of one chunk of `rows` answer tokens, at most HEAD_ROWS.
+
+    They are divided by the temperature and normalised in float32; the backward pass has three such tensors.
+    """
+    return min(rows, HEAD_ROWS) * widths.vocabulary * (12 if training else number + 8)
+
+
+def tokens_that_fit(free: int, bytes_per_token: int) -> int:
+    """Number of tokens of one pass that fits into `free` bytes; one at least."""
+    return max(1, int(MEMORY_SHARE * max(0, free)) // max(1, bytes_per_token))
+
+
+def rows_that_fit(
+    free: int,
+    widths: Widths,
+    number: int,
+    *,
+    trained: int,
+    most: int,
+    longest: int,
+    checkpointing: bool,
+    dropout: bool,
+) -> int:
+    """Number of rows of a micro-batch that fits into `free` bytes: a divisor of `most`, 1 at least.
+
+    free: with the weights and the adapter in memory already
+    trained: number of LoRA weights
+    longest: tokens of the longest row
+    """
+    logits = logits_bytes(widths, number, HEAD_ROWS, training=True)
+    left = int(TRAINING_SHARE * free) - training_state(trained) - logits
+    row = longest * training_bytes(widths, number, checkpointing=checkpointing, dropout=dropout)
+    return next((size for size in range(most, 0, -1) if most % size == 0 and size * row <= left), 1)
