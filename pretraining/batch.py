@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.model.backbone import only_at
-from sapo_lite.model.batching import packed, shared_prefix
+from sapo_lite.model.batching import Group, packed, shared_prefix
 from sapo_lite.model.chat import EncodedRow
 
 
@@ -37,7 +37,7 @@ class PackBatch:
 
 def pack_batch(encoded: Sequence[EncodedRow], groups: Sequence[Sequence[int]]) -> PackBatch:
     """Pack the numbered examples; the examples of a group have a common beginning and share a row."""
-    packs = [packed(encoded, group, shared_prefix([encoded[n] for n in group])) for group in groups]
+    packs = [packed(encoded, [Group(shared_prefix([encoded[n] for n in own]), own)]) for own in groups]
     size = (len(packs), max(pack.ids.shape[1] for pack in packs))
     ids, positions = torch.zeros(size, dtype=torch.long), torch.zeros(size, dtype=torch.long)
     sees = torch.zeros(size[0], 1, size[1], size[1], dtype=torch.bool)
@@ -46,7 +46,7 @@ def pack_batch(encoded: Sequence[EncodedRow], groups: Sequence[Sequence[int]]) -
         assert pack.layout is not None
         length = pack.ids.shape[1]
         ids[row, :length] = pack.ids[0]
-        positions[row, :length] = pack.layout.positions()[0]
+        positions[row, :length] = pack.layout.positions[0]
         sees[row, :, :length, :length] = pack.layout.mask()[0]
     return PackBatch(
         ids,

@@ -28,7 +28,7 @@ FILES: list[Path] = NOTEBOOKS.notebooks()
 
 # In place of what the cell with parameters says: a run of a second or two.
 SMALL = {
-    "1": "WORDINGS, EXAMPLES, TEST, EPOCHS, SEEDS = 3, 16, 8, 1, [0]",
+    "1": "WORDINGS, EXAMPLES, TEST, EPOCHS, SEEDS = 3, 16, 8, 1, [0, 1]",
     "2": 'TASKS, WORDINGS, EXAMPLES, TEST, EPOCHS = ["stars", "odd_one_out"], 2, 16, 8, 1',
     "3": 'TASKS, EXAMPLES, TEST, EPOCHS, WEIGHTS = ["stars", "oldest"], 16, 8, 1, [0.5]',
     "4": "ROWS, EPOCHS = 40, 1",

@@ -4,7 +4,8 @@ It compares the released loop, exact scoring, races and packed training.
 
     python -m benchmarks.gpu.scoring --json scoring.json
 
-It needs no data: rows are made of the lab's words, in three lengths. Not yet measured on a GPU.
+It needs no data: rows are made of the lab's words, in three lengths. What was measured is written after every
+length. Not yet measured on a GPU.
 """
 
 import argparse
@@ -40,18 +41,17 @@ ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"short": 0.06, "medium": 0.2, "long": 0.6}
 
 
-def main() -> None:
+def main() -> int:
     options = _options()
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 180)
     temporary = tempfile.TemporaryDirectory(prefix="sapo-lite-scoring-")
     with temporary as folder, chatter_to(Path(folder) / "log.txt"):
         content = run(options, Path(folder), console)
-    if options.json:
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(scored["agrees"] for scored in content["scoring"]) else 1
 
 
 def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str, Any]:
-    """Measure, print, and return everything as JSON values."""
+    """Measure, print, and return everything as JSON values, which are also written as they come."""
     shape = SHAPES[options.shape]
     backbone = _load(shape, options, (options.folder or folder / "model").absolute())
     clock = main_clock()
@@ -61,11 +61,16 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
     # Before scoring: the released loop's Trainer refuses a 4-bit model without an adapter.
     adapter = attach(backbone, checkpointing=True)
     loop = ReleasedLoop(backbone, folder / "evaluation")
+    settings = {key: value for key, value in vars(options).items() if key not in ("folder", "json")}
+    content: dict[str, Any] = {"machine": machine(), "clock": clock, "rates": {options.dtype: rate}}
+    content |= {"settings": settings, "scoring": [], "training": [], "share": {}}
     scored, trained = [], []
     for name in LENGTHS:
         task, pool = _task(backbone, shape, name, options)
         sizes = {"examples": options.examples, "rounds": options.rounds, "races": options.races, "rate": rate}
         scored.append(compare(loop, task, pool, **sizes))
+        content["scoring"].append(scored[-1].to_json(clock))
+        _write(content, options.json)
         sizes = {"steps": options.steps, "rounds": options.rounds, "batch_size": options.batch_size}
         # With checkpoints, as published: the activations of eight of the longest rows fill a card of 80 GB.
         places: dict[str, Any] = {
@@ -74,19 +79,17 @@ def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str
             "checkpointing": True,
         }
         trained.append(compare_steps(backbone, adapter, task, **sizes, **places))
-    pairs = zip(scored, trained, strict=True)
-    shares = {s.task: tables.share_of_training(s, t, clock) for s, t in pairs}
+        content["training"].append(trained[-1].to_json())
+        content["share"][name] = tables.share_of_training(scored[-1], trained[-1], clock)
+        _write(content, options.json)
     console.print(tables.scoring_table(scored, clock), tables.racing_table(scored, clock))
-    console.print(tables.training_table(trained, clock), tables.share_table(shares))
-    return {
-        "machine": machine(),
-        "clock": clock,
-        "rates": {options.dtype: rate},
-        "settings": {key: value for key, value in vars(options).items() if key not in ("folder", "json")},
-        "scoring": [s.to_json(clock) for s in scored],
-        "training": [t.to_json() for t in trained],
-        "share": shares,
-    }
+    console.print(tables.training_table(trained, clock), tables.share_table(content["share"]))
+    return content
+
+
+def _write(content: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def _load(shape: Shape, options: argparse.Namespace, folder: Path) -> Backbone:
@@ -133,4 +136,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -41,6 +41,7 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     gpu = torch.cuda.is_available()
     add("--shape", choices=list(SHAPES), default="qwen3-8b" if gpu else "tiny")
+    add("--loader", choices=["unsloth", "transformers"], default="unsloth", help="(default unsloth)")
     add("--dtype", choices=["bfloat16", "float32"], default="bfloat16" if gpu else "float32")
     add("--micro-batch", type=int, default=8, metavar="ROWS", help="rows a training step (default 8)")
     add("--steps", type=int, default=20, help="training steps on the first task (default 20)")

@@ -77,12 +77,12 @@ class Smoke:
         self.record.note("were", _python("benchmarks.gpu.shapes", self.options.shape, str(self.model)))
 
     def load(self) -> None:
-        """Quantised to NF4 by the loader that a run uses on a GPU, also where there is none."""
+        """Quantised to NF4 by the loader that a run uses on a GPU, or by the other one."""
         config = ModelConfig(
             name=str(self.model),
             quantization="nf4",
             dtype=self.options.dtype,
-            loader="unsloth",
+            loader=self.options.loader,
             max_source_tokens=self.shape.source,
             max_answer_tokens=self.shape.answer,
         )
@@ -146,6 +146,7 @@ class Smoke:
             losses[packs] = self._losses()
             seconds[packs] = time.perf_counter() - start
         self.backbone.packs = found is None
+        self.untrained = self._losses()  # in the batches of the steps that compare with it
         self.compare.same("packed and padded", losses[True], losses[False])
         self.record.note("seconds packed", seconds[True])
         self.record.note("seconds padded", seconds[False])

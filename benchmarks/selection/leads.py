@@ -145,7 +145,9 @@ def drawn(population: Population, n: int, seed: int, *, raced: bool) -> list[Can
     order: tuple[int, ...] = tuple(range(n))
     measured: Mapping[int, Sequence[float]] = dict(enumerate(losses.tolist()))
     if raced:
-        finished = race(range(len(losses)), n, lambda c, places: losses[c].take(places).tolist(), seed=seed)
+        finished = race(
+            range(len(losses)), n, lambda c, places: losses[np.ix_(c, places)].tolist(), seed=seed
+        )
         order, measured = finished.order, finished.losses
     lengths = tokens[list(order)].tolist()
     return [

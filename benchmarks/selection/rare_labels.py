@@ -49,9 +49,9 @@ def simulate(examples: int, deviation: float, races: int, *, stratified: bool) -
         matrix = losses(examples, deviation, seed)
 
         def measure(
-            candidate: int, positions: Sequence[int], matrix: NDArray[np.float64] = matrix
-        ) -> list[float]:
-            found: list[float] = matrix[candidate].take(positions).tolist()
+            candidates: Sequence[int], positions: Sequence[int], matrix: NDArray[np.float64] = matrix
+        ) -> list[list[float]]:
+            found: list[list[float]] = matrix[np.ix_(candidates, positions)].tolist()
             return found
 
         finished = race(range(CANDIDATES), EXAMPLES, measure, seed=seed, strata=kinds)

@@ -94,8 +94,8 @@ def simulate(matrix: Matrix, orders: int) -> Simulation:
     """Race the matrix in the orders of the seeds 0, 1, 2, ..."""
     candidates, examples = matrix.losses.shape
 
-    def measure(candidate: int, positions: Sequence[int]) -> list[float]:
-        losses: list[float] = matrix.losses[candidate].take(positions).tolist()
+    def measure(candidates: Sequence[int], positions: Sequence[int]) -> list[list[float]]:
+        losses: list[list[float]] = matrix.losses[np.ix_(candidates, positions)].tolist()
         return losses
 
     best, kept, saved, kinds = matrix.best, 0, [], matrix.strata.tolist()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sapo_lite.cli.options import Offline, Plain, RunPath, Stage, TaskName
-from sapo_lite.cli.terminal import interruptible, show, working
+from sapo_lite.cli.terminal import interruptible, show, wide_console, working
 from sapo_lite.errors import RecipeError, SapoLiteError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Talk:
     stages: "Sequence[Snapshot]"
 
     def go_on(self) -> None:
-        """Answer line by line, until the input ends. Of several stages, each answer has its stage's name."""
+        """Answer line by line, until the input ends."""
         snapshot = self.answers.snapshot
         show(f"{snapshot.label}, tasks: {', '.join(snapshot.tasks)}; {_HELP}", err=True)
         for line in self._lines():
@@ -85,9 +85,22 @@ class _Talk:
         elif command == "/prompt":
             show(chat.prompt(self.task, snapshot.prompts[self.task.key], rest))
         else:
-            for stage in self.stages:
-                (given,) = self.answers.answer(self.task, [line], stage.number)
-                show(given if len(self.stages) == 1 else f"{stage.label}: {given}")
+            given = {
+                stage.label: self.answers.answer(self.task, [line], stage.number)[0] for stage in self.stages
+            }
+            self._show(given)
+
+    def _show(self, given: dict[str, str]) -> None:
+        """Answers by stage: one alone; several side by side on a terminal, else a line for each."""
+        if len(given) == 1:
+            show(*given.values())
+        elif sys.stdout.isatty():
+            from sapo_lite.report.beside_view import beside
+
+            wide_console(sys.stdout).print(beside(given))
+        else:
+            for label, answer in given.items():
+                show(f"{label}: {answer}")
 
     def _lines(self) -> Iterator[str]:
         """Lines that are not empty: typed behind the task's name, or from a pipe or file."""

@@ -29,9 +29,11 @@ _Out = Annotated[
     ),
 ]
 _Quant = Annotated[
-    str,
+    str | None,
     typer.Option(
-        metavar="TYPE", help="Number format of a GGUF: f16, q8_0, or one of llama-quantize, such as q4_k_m."
+        metavar="TYPE",
+        help="Number format of a GGUF: f16, q8_0, or one of llama-quantize, such as q4_k_m.",
+        show_default="f16",
     ),
 ]
 _Check = Annotated[
@@ -51,7 +53,7 @@ def export(
     to: _To,
     stage: Stage = None,
     out: _Out = None,
-    quant: _Quant = "f16",
+    quant: _Quant = None,
     check: _Check = 50,
     create: _Create = False,
     push: _Push = None,
@@ -72,7 +74,7 @@ def export(
         progress.stage("starting")
         from sapo_lite.run.export.export import export as write
 
-        made = write(snapshot, to, folder, progress, quant=quant.lower(), check=check, create=create)
+        made = write(snapshot, to, folder, progress, quant=quant, check=check, create=create)
         address = upload(folder, push) if push is not None else None
     from sapo_lite.report.export_view import export_view
 

@@ -129,10 +129,10 @@ def _run(
             working(recipe.name, plain, then=then, log=path / LOG) as progress,
         ):
             progress.stage("starting")
-            from sapo_lite.model.memory import shortage_noticed
+            from sapo_lite.model.notices import noticed
             from sapo_lite.run.pipeline import run as run_pipeline
 
-            with shortage_noticed(progress.notice):
+            with noticed(progress.notice):
                 results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
             from sapo_lite.cli.report_command import write_report
 

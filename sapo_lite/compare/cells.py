@@ -10,7 +10,7 @@ from typing import TextIO
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.reuse import copy_pieces
 from sapo_lite.errors import SapoLiteError
-from sapo_lite.model.memory import shortage_noticed
+from sapo_lite.model.notices import noticed
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import bind
@@ -84,7 +84,7 @@ def run_cell(
         forget_peaks()
         with (path / SHOWN).open("a", encoding="utf-8", buffering=1) as file:
             progress = to_file(file)
-            with shortage_noticed(progress.notice):
+            with noticed(progress.notice):
                 run(recipe, folder, progress, data, pull=pull)
     return time.perf_counter() - start
 

@@ -78,11 +78,11 @@ def score_files(
         pool = _generated(original, suffix, generate, backend, paraphraser, file, seed, progress)
     progress.stage(f"loading {model}")
     from sapo_lite.leaderboard.from_disk import load
-    from sapo_lite.model.memory import shortage_noticed
+    from sapo_lite.model.notices import noticed
 
     loaded = load(model, adapter, quantization, dtype, loader, max_tokens, progress.notice, chat_template)
     progress.stage(f"scoring {len(pool)} prompts")
-    with shortage_noticed(progress.notice):
+    with noticed(progress.notice):
         board = _ranked(loaded, file, pool, suffix, limit, race, max_tokens, seed, progress)
     columns = {"file": str(examples), "input": file.input_name, "answer": file.answer_name}
     how = {"suffix": suffix, "max_tokens": max_tokens, "race": race, "seed": seed}

@@ -4,13 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from sapo_lite.errors import TrainingError
+from sapo_lite.learning.passes import add_up_gradients
 from sapo_lite.learning.rows import RowBatcher
-from sapo_lite.model.memory import fits_in_memory
+from sapo_lite.model.memory import training_budget
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
@@ -44,8 +46,15 @@ def joint_gradient_norm(
     weights = [weight for pair in adapter.pairs for weight in pair]
     numbers = range(len(rows.encoded))
     with gradients_without_dropout(backbone, weights):
-        for start in numbers[::batch_size]:
-            _backward(rows, weights, numbers[start : start + batch_size])
+        add_up_gradients(
+            rows,
+            numbers,
+            weights,
+            partial(_backward, rows),
+            most=batch_size,
+            budget=training_budget(backbone, checkpointing=False, dropout=False, packed=True),
+            too_long=_no_memory_for,
+        )
         # Hooks of the adapter have zeroed what does not belong to the open block.
         squares = [
             weight.grad.double().square().sum().item() for weight in weights if weight.grad is not None
@@ -60,20 +69,17 @@ def joint_gradient_norm(
     return norm
 
 
-def _backward(rows: RowBatcher, weights: Sequence[nn.Parameter], numbers: Sequence[int]) -> None:
-    """Add the gradient of these rows' summed loss; if memory does not suffice, one half after the other."""
-    before = [None if weight.grad is None else weight.grad.clone() for weight in weights]
-    if fits_in_memory(lambda: rows.nll(numbers).backward()):
-        return
-    if len(numbers) == 1:
-        raise TrainingError(
-            f"Memory does not suffice for the gradient of training row {numbers[0]} (0-based). Set "
-            "training.gradient_norm = false, or lower model.max_source_tokens."
-        )
-    _put_back(weights, before)
-    half = len(numbers) // 2
-    _backward(rows, weights, numbers[:half])
-    _backward(rows, weights, numbers[half:])
+def _backward(rows: RowBatcher, part: Sequence[int]) -> Tensor:
+    loss = rows.nll(part)
+    loss.backward()
+    return loss.detach()
+
+
+def _no_memory_for(row: int) -> TrainingError:
+    return TrainingError(
+        f"Memory does not suffice for the gradient of training row {row} (0-based). Set "
+        "training.gradient_norm = false, or lower model.max_source_tokens."
+    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Training rows of one task group, which the trainer addresses by number."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.batching import batches
+from sapo_lite.model.batching import batch_tokens, batches, first_batch, grouped
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import answer_nll, token_nll
 from sapo_lite.types import TrainingSet
@@ -26,8 +26,10 @@ class RowBatcher:
             for training_set in training_sets
             for e in backbone.chat.encode(training_set.task, training_set.rows)
         ]
-        # Scheduled instructions of the latest optimiser step, by the id of their training set.
+        # Of the latest optimiser step, where a schedule chooses: instructions by the id of their training
+        # set, and the rows under them by number.
         self._scheduled: dict[int, str] = {}
+        self._under_schedule: dict[int, EncodedRow] = {}
 
     def tokens(self, numbers: Sequence[int]) -> int:
         """Number of answer tokens of these rows in the latest optimiser step.
@@ -36,20 +38,23 @@ class RowBatcher:
         """
         if self.backbone.chat.cut == "input":
             return sum(len(self.encoded[n].answer_ids) for n in numbers)
-        return sum(len(row.answer_ids) for rows in self._groups(numbers) for row in rows)
+        return sum(len(self._row(n).answer_ids) for n in numbers)
 
     def length(self, numbers: Sequence[int]) -> int:
         """Number of tokens of these rows in the latest optimiser step, prompts and answers."""
-        return sum(len(row.ids) for rows in self._groups(numbers) for row in rows)
+        return sum(len(self._row(n).ids) for n in numbers)
 
     def begin(self, step: int, epoch: int, numbers: Sequence[int]) -> None:
         """Start optimiser step `step` (from 0) of epoch `epoch` (from 0): schedules choose candidates."""
+        self._under_schedule = {}
         by_set: dict[int, list[int]] = defaultdict(list)
         for n in numbers:
             by_set[id(self._rows[n][0])].append(n)
         for key, own in by_set.items():
             if schedule := self._rows[own[0]][0].schedule:
                 self._scheduled[key] = schedule.at(step, partial(self._loss, own), epoch)
+                encoded = self._encoded_under(own, self._scheduled[key])
+                self._under_schedule |= dict(zip(own, encoded, strict=True))
 
     def _loss(self, numbers: Sequence[int], instruction: str) -> float:
         """Mean loss of rows of one training set under an instruction, in nats per answer token."""
@@ -63,31 +68,52 @@ class RowBatcher:
     def nll(self, numbers: Sequence[int]) -> Tensor:
         """Summed answer NLL of these rows in the latest optimiser step, in nats.
 
-        Rows with the same instruction share a pack.
+        Rows with the same instruction share a prefix of a pack.
         """
+        rows = [self._row(n) for n in numbers]
         losses = [
             token_nll(self.backbone, batch).sum()
-            for rows in self._groups(numbers)
-            for batch in batches(self.backbone, rows, pack=self.pack)
+            for batch in batches(self.backbone, rows, groups=self._groups(numbers), pack=self.pack)
         ]
         if not losses:  # rows that were cut on the right to their last answer token
             return torch.zeros((), device=self.backbone.device, requires_grad=True)
         return torch.stack(losses).sum()
 
-    def _groups(self, numbers: Sequence[int]) -> list[list[EncodedRow]]:
-        """Rows that may share a batch: all of them without packs, those of one instruction with packs."""
-        numbers_of: dict[tuple[int, str], list[int]] = defaultdict(list)
-        for n in numbers:
+    def passes(self, numbers: Sequence[int], most: int, budget: int) -> Iterator[list[int]]:
+        """These rows in the latest optimiser step, in parts for one forward and backward pass each.
+
+        A part has at most `most` rows and at most `budget` tokens (fewer once memory has run out), or one
+        row. Its rows are of like lengths; with packs, they have the same instruction, if enough rows do.
+        """
+        rows, pack = [self._row(n) for n in numbers], self._packs
+        todo = grouped(rows, groups=self._groups(numbers), pack=pack)
+        if not todo:  # rows that were cut on the right to their last answer token: a step of loss 0
+            yield list(numbers)
+        while todo:
+            limit = self.backbone.training_share * budget
+            chosen, todo = first_batch(rows, todo, limit, pack=pack, most=most)
+            yield [numbers[i] for group in chosen for i in group.rows]
+
+    def halve(self, part: Sequence[int], budget: int) -> None:
+        """From now on, parts have half the tokens of this one, for which memory did not suffice."""
+        rows, pack = [self._row(n) for n in part], self._packs
+        tokens = batch_tokens(rows, grouped(rows, groups=self._groups(part), pack=pack), pack=pack)
+        self.backbone.training_share = 0.5 * min(self.backbone.training_share, tokens / budget)
+
+    @property
+    def _packs(self) -> bool:
+        return self.pack and self.backbone.packs
+
+    def _row(self, number: int) -> EncodedRow:
+        """A row in the latest optimiser step."""
+        return self._under_schedule.get(number, self.encoded[number])
+
+    def _groups(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Places among the numbers of rows that have the same instruction in the latest optimiser step."""
+        places: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for place, n in enumerate(numbers):
             training_set, row = self._rows[n]
-            numbers_of[id(training_set), self._scheduled.get(id(training_set), row.instruction)].append(n)
-        groups = [
-            self._encoded_under(own, instruction)
-            if training_set in self._scheduled
-            else [self.encoded[n] for n in own]
-            for (training_set, instruction), own in numbers_of.items()
-        ]
-        if not self.pack:
-            return [[row for group in groups for row in group]]
-        # Rows with an instruction of their own form one pack: they share the chat template's beginning.
-        alone = [group[0] for group in groups if len(group) == 1]
-        return [group for group in groups if len(group) > 1] + ([alone] if alone else [])
+            places[id(training_set), self._scheduled.get(id(training_set), row.instruction)].append(place)
+        # Rows with an instruction of their own form one group: they share the chat template's beginning.
+        alone = [place for own in places.values() if len(own) == 1 for place in own]
+        return [own for own in places.values() if len(own) > 1] + ([alone] if alone else [])

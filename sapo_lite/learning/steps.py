@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -31,12 +32,12 @@ class Step:
 class StepMeter:
     """Measures the step that is under way, and reports it to `on_step`.
 
-    losses: (loss, penalty) of its micro-batches so far
+    losses: [loss, penalty] of each of its passes
     tokens: of its rows, prompts and answers
     """
 
     on_step: Callable[[Step], None]
-    losses: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
     tokens: int = 0
     _began: float = 0.0
 
@@ -47,7 +48,7 @@ class StepMeter:
         """Report the step that the Trainer logs, if it logs one, and return what is to be logged besides."""
         if not self.losses:  # at the end of a training it logs the whole of it
             return {}
-        loss, penalty = (float(sum(part)) for part in zip(*self.losses, strict=True))
+        loss, penalty = torch.stack(self.losses).sum(0).tolist()
         self.losses.clear()
         seconds = time.perf_counter() - self._began
         rate, norm = logs["learning_rate"], logs.get("grad_norm")

@@ -14,12 +14,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.checkpoints import WriteChecksums, latest_checkpoint
+from sapo_lite.learning.passes import Passes, add_up_gradients
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.learning.steps import Step, StepMeter
 from sapo_lite.learning.tracking import UNTRACKED
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
-from sapo_lite.model.memory import fits_in_memory, micro_batch
+from sapo_lite.model.memory import training_budget
 from sapo_lite.types import TrainingSet
 
 if TYPE_CHECKING:
@@ -52,16 +53,8 @@ def train(
     pack = without_dropout if config.pack == "auto" else config.pack
     rows = RowBatcher(backbone, training_sets, pack=pack)
     _require_labels(training_sets, rows.encoded, some=backbone.chat.cut == "right")
-    longest = max((len(row.ids) for row in rows.encoded), default=0)
-    size = micro_batch(
-        backbone,
-        config.micro_batch_size,
-        longest,
-        checkpointing=config.gradient_checkpointing,
-        dropout=adapter.dropout > 0,
-    )
-    arguments = _sft_config(backbone, len(rows.encoded), config, size, checkpoints, seed, tracking)
-    trainer = _sft_trainer(rows, adapter, arguments, on_step)
+    arguments = _sft_config(backbone, len(rows.encoded), config, checkpoints, seed, tracking)
+    trainer = _sft_trainer(rows, adapter, arguments, on_step, config)
     # TRL casts the LoRA of quantised models to bfloat16 on construction, frozen blocks included.
     adapter.restore_float32(weights)
     if not any(p.requires_grad for p in backbone.model.parameters()):
@@ -107,7 +100,6 @@ def _sft_config(
     backbone: Backbone,
     rows: int,
     config: "TrainingConfig",
-    size: int,
     checkpoints: Path,
     seed: int,
     tracking: Mapping[str, Any],
@@ -118,8 +110,9 @@ def _sft_config(
         output_dir=str(checkpoints),
         seed=seed,
         num_train_epochs=config.epochs,
-        per_device_train_batch_size=size,
-        gradient_accumulation_steps=config.batch_size // size,
+        # AnswerTrainer.training_step divides them into passes.
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=1,
         learning_rate=config.learning_rate,
         lr_scheduler_type=_SCHEDULERS[config.schedule],
         warmup_steps=math.ceil(config.warmup * config.steps(rows)),
@@ -150,12 +143,16 @@ def _sft_config(
 
 
 def _sft_trainer(
-    rows: RowBatcher, adapter: BlockAdapter, arguments: Any, on_step: Callable[[Step], None]
+    rows: RowBatcher,
+    adapter: BlockAdapter,
+    arguments: Any,
+    on_step: Callable[[Step], None],
+    config: "TrainingConfig",
 ) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback
 
-    trainer = _answer_trainer(rows, adapter, StepMeter(on_step))(
+    trainer = _answer_trainer(rows, adapter, StepMeter(on_step), config)(
         model=rows.backbone.model,
         args=arguments,
         train_dataset=Dataset.from_dict({"row": list(range(len(rows.encoded)))}),
@@ -168,21 +165,25 @@ def _sft_trainer(
     return trainer
 
 
-def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, meter: StepMeter) -> Any:
+def _answer_trainer(
+    rows: RowBatcher, adapter: BlockAdapter, meter: StepMeter, config: "TrainingConfig"
+) -> Any:
     """SFTTrainer with the answers' loss plus the adapter's penalty, its steps measured by `meter`."""
     from trl import SFTTrainer  # after the backbone, so that Unsloth's version is the one imported
 
+    limits = _limits(rows, adapter, config)
+
     class AnswerTrainer(SFTTrainer):  # type: ignore[misc, unused-ignore]
         def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-            """The micro-batches of one optimiser step and the number of their answer tokens."""
+            """The rows of one optimiser step, in one batch, and the number of their answer tokens."""
             meter.begin()
-            micro_batches = list(itertools.islice(epoch_iterator, num_batches))
-            numbers = [n for batch in micro_batches for n in batch["row"].tolist()]
+            step_rows = list(itertools.islice(epoch_iterator, num_batches))
+            numbers = [n for batch in step_rows for n in batch["row"].tolist()]
             step = self.state.global_step
             rows.begin(step, step * int(self.args.num_train_epochs) // self.state.max_steps, numbers)
             meter.tokens = rows.length(numbers)
             # At least 1: rows that are cut on the right may have lost all their answers.
-            return micro_batches, max(1, rows.tokens(numbers))
+            return step_rows, max(1, rows.tokens(numbers))
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             """The scheduler of transformers, but with a logarithmic warm-up before a constant rate."""
@@ -196,38 +197,48 @@ def _answer_trainer(rows: RowBatcher, adapter: BlockAdapter, meter: StepMeter) -
             self.model.save_pretrained(output_dir or self.args.output_dir, save_embedding_layers=False)
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
-            """Gradients of one micro-batch; if memory does not suffice, of one half after the other."""
-            trainable = [p for p in model.parameters() if p.requires_grad]
-            before = [None if p.grad is None else p.grad.clone() for p in trainable]
-            counted = len(meter.losses)
-            done: list[Tensor] = []
+            """Gradients of an optimiser step: of one pass after another, as many rows each as fit."""
             step = super().training_step
-            if fits_in_memory(lambda: done.append(step(model, inputs, num_items_in_batch))):
-                return done[0]
-            if len(inputs["row"]) == 1:
-                raise _no_memory_for(inputs["row"].item())
-            del meter.losses[counted:]
-            for p, grad in zip(trainable, before, strict=True):
-                p.grad = grad
-            halves = [{"row": half} for half in inputs["row"].tensor_split(2)]
-            return torch.stack([self.training_step(model, h, num_items_in_batch) for h in halves]).sum()
+
+            def backward(part: list[int]) -> Tensor:
+                step(model, {"row": part}, num_items_in_batch)
+                return self._of_pass
+
+            weights = [p for p in model.parameters() if p.requires_grad]
+            passes = add_up_gradients(rows, inputs["row"].tolist(), weights, backward, **limits)
+            if not passes.finite:
+                raise _not_finite(passes, self.state.global_step + 1)
+            meter.losses = passes.losses
+            return torch.stack(passes.losses).sum()
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Tensor:
-            numbers = inputs["row"].tolist()
-            # Per token of the whole effective batch, so the losses of micro-batches add up.
-            loss = rows.nll(numbers) / num_items_in_batch
-            share = rows.tokens(numbers) / num_items_in_batch
+            # Per token of the whole step, so the losses of passes add up.
+            loss = rows.nll(inputs["row"]) / num_items_in_batch
+            share = rows.tokens(inputs["row"]) / num_items_in_batch
             penalty = torch.zeros_like(loss) if adapter.penalty is None else adapter.penalty() * share
-            _require_finite(loss, penalty, self.state.global_step + 1, numbers)
-            meter.losses.append((loss.detach(), penalty.detach()))
+            self._of_pass = torch.stack([loss.detach(), penalty.detach()])
             return loss + penalty
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             super().log(logs | meter.report(self.state, logs), start_time)
 
     return AnswerTrainer
+
+
+def _limits(rows: RowBatcher, adapter: BlockAdapter, config: "TrainingConfig") -> dict[str, Any]:
+    """How large a pass may be, for all of a training.
+
+    What memory has room for depends on the time, and dropout's masks depend on the rows of a pass.
+    """
+    budget = training_budget(
+        rows.backbone,
+        checkpointing=config.gradient_checkpointing,
+        dropout=adapter.dropout > 0,
+        packed=rows.pack,
+    )
+    return {"most": config.micro_batch_size, "budget": budget, "too_long": _no_memory_for}
 
 
 def _no_memory_for(row: int) -> TrainingError:
@@ -237,9 +248,15 @@ def _no_memory_for(row: int) -> TrainingError:
     )
 
 
-def _require_finite(loss: Tensor, penalty: Tensor, step: int, rows: Sequence[int]) -> None:
-    if not torch.isfinite(loss + penalty):
-        raise TrainingError(
-            f"The loss became {loss.item()} (penalty {penalty.item()}) in step {step}, at training rows "
-            f"{rows} (0-based). Expected a finite loss: lower training.learning_rate, or look at these rows."
-        )
+def _not_finite(passes: Passes, step: int) -> TrainingError:
+    for rows, (loss, penalty) in zip(passes.rows, (losses.tolist() for losses in passes.losses), strict=True):
+        if not math.isfinite(loss + penalty):
+            return TrainingError(
+                f"The loss became {loss} (penalty {penalty}) in step {step}, at training rows {sorted(rows)} "
+                "(0-based). Expected a finite loss: lower training.learning_rate, or look at these rows."
+            )
+    rows = sorted(row for part in passes.rows for row in part)
+    return TrainingError(
+        f"The gradient is not finite in step {step}, at training rows {rows} (0-based), although their loss "
+        "is. Lower training.learning_rate, or look at these rows."
+    )

@@ -1,15 +1,16 @@
 """Attention within a pack: every suffix sees the shared prefix and itself.
 
 A dense mask costs the square of the pack's length, most of it for pairs that may not see each other. Here the
-suffixes are processed in chunks: a chunk's queries attend to the prefix and the chunk only. The function
+suffixes are processed in chunks: a chunk's queries attend to the prefix and the chunk only. A pack may hold
+several prefixes with their suffixes, one after another, which do not see each other. The function
 replaces a model's `sdpa` attention through transformers' attention interface. So every decoder that uses the
 interface accepts packs, and all other batches go to `sdpa` unchanged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,59 +22,105 @@ CHUNKED = "sapo_lite_chunked"
 CHUNK_TOKENS = {"cpu": 128, "cuda": 512}
 
 
-@dataclass(frozen=True)
-class PackLayout:
-    """Lengths, in tokens, of the prefix and the suffixes of a row `[prefix | suffix 1 | suffix 2 | ...]`."""
+class PackGroup(NamedTuple):
+    """Lengths, in tokens, of one prefix and of the suffixes behind it."""
 
     prefix: int
     suffixes: tuple[int, ...]
 
+    @property
+    def tokens(self) -> int:
+        return self.prefix + sum(self.suffixes)
+
+
+@dataclass(frozen=True, eq=False)
+class PackLayout:
+    """Layout of a row of T tokens: `[prefix | suffix 1 | suffix 2 | ... | next prefix | ...]`.
+
+    places: int64 [3, T], what is known of every token: its position, the number of its group, and the number
+        of its suffix (counted through all groups; -1 in a prefix)
+    """
+
+    groups: tuple[PackGroup, ...]
+    places: Tensor
+
+    @property
     def positions(self) -> Tensor:
-        """Position ids, int64 [1, T]; every suffix starts over after the prefix."""
-        parts = [torch.arange(self.prefix)]
-        parts += [torch.arange(self.prefix, self.prefix + length) for length in self.suffixes]
-        return torch.cat(parts)[None]
+        """Position ids, int64 [1, T]; every suffix starts over after its prefix."""
+        return self.places[:1]
 
     def mask(self) -> Tensor:
         """Attention mask, bool [1, 1, T, T], true = may see."""
-        prefix = torch.ones(self.prefix, self.prefix, dtype=torch.bool).tril()
-        seen = F.pad(prefix, (0, sum(self.suffixes)))
-        return torch.cat([seen, _sees(self.prefix, self.suffixes)])[None, None]
+        _, group, suffix = self.places
+        seen = (suffix[:, None] == suffix[None]) | (suffix[None] == -1)
+        return ((group[:, None] == group[None]) & seen).tril()[None, None]
 
-    def chunks(self, device: torch.device, dtype: torch.dtype) -> "Chunks":
-        """The layout as input of `chunked_attention`."""
-        limit = CHUNK_TOKENS[device.type]
+    def chunks(self, dtype: torch.dtype) -> "Chunks":
+        """The layout as input of `chunked_attention`, made where `places` are."""
+        limit = CHUNK_TOKENS[self.places.device.type]
         made = []
-        for start, lengths in _runs(self.suffixes, limit):
-            mask = torch.zeros(sum(lengths), self.prefix + sum(lengths), dtype=dtype)
-            mask = mask.masked_fill(~_sees(self.prefix, lengths), torch.finfo(dtype).min)
-            made.append((self.prefix + start, self.prefix + start + len(mask), mask.to(device)))
-        return Chunks(self.prefix, made)
+        first = 0
+        for group in self.groups:
+            stop = first + group.prefix
+            runs = []
+            for before, count in _runs(group.suffixes, limit):
+                begin, end = stop + before, stop + before + count
+                runs.append((begin, end, _chunk_mask(self.places[2, begin:end], group.prefix, dtype)))
+            made.append(GroupChunks(first, stop, runs))
+            first += group.tokens
+        return Chunks(made)
+
+
+def _chunk_mask(suffix: Tensor, prefix: int, dtype: torch.dtype) -> Tensor:
+    """Additive mask of n tokens over their prefix and themselves, from the numbers of their suffixes."""
+    sees = F.pad((suffix[:, None] == suffix[None]).tril(), (prefix, 0), value=True)
+    mask = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
+    return mask.masked_fill(~sees, torch.finfo(dtype).min)
+
+
+def pack_layout(groups: Iterable[PackGroup]) -> PackLayout:
+    """The layout of groups that follow one another, on the CPU."""
+    groups = tuple(groups)
+    pieces: list[tuple[int, int, int, int]] = []  # tokens, position of the first one, group, suffix
+    suffixes = 0
+    for number, (prefix, lengths) in enumerate(groups):
+        pieces.append((prefix, 0, number, -1))
+        pieces += [(length, prefix, number, suffixes + n) for n, length in enumerate(lengths)]
+        suffixes += len(lengths)
+    tokens, first, group, suffix = torch.tensor(pieces).T
+    piece = torch.repeat_interleave(tokens)
+    within = torch.arange(len(piece)) - (tokens.cumsum(0) - tokens)[piece]
+    return PackLayout(groups, torch.stack([first[piece] + within, group[piece], suffix[piece]]))
+
+
+class GroupChunks(NamedTuple):
+    """A group of a pack: first token of its prefix, the token after that, and runs of its suffixes.
+
+    runs: (first token, token after the last, additive mask [n, prefix + n])
+    """
+
+    first: int
+    stop: int
+    runs: list[tuple[int, int, Tensor]]
 
 
 @dataclass(frozen=True)
 class Chunks:
-    """Runs of suffixes of one pack: (first token, token after the last, additive mask [n, prefix + n])."""
+    """The groups of a pack in their order."""
 
-    prefix: int
-    runs: list[tuple[int, int, Tensor]]
-
-
-def _runs(lengths: tuple[int, ...], limit: int) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Runs of consecutive suffixes of at most `limit` tokens, or of one: (tokens before, lengths)."""
-    first = before = 0
-    for last in range(1, len(lengths) + 1):
-        if last == len(lengths) or sum(lengths[first : last + 1]) > limit:
-            yield before, lengths[first:last]
-            before += sum(lengths[first:last])
-            first = last
+    groups: list[GroupChunks]
 
 
-def _sees(prefix: int, lengths: tuple[int, ...]) -> Tensor:
-    """Mask of the n suffix tokens over prefix and suffixes: bool [n, prefix + n], true = may see."""
-    owner = torch.repeat_interleave(torch.tensor(lengths, dtype=torch.long))
-    own = (owner[:, None] == owner[None]).tril()
-    return F.pad(own, (prefix, 0), value=True)
+def _runs(lengths: tuple[int, ...], limit: int) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive suffixes of at most `limit` tokens, or of one: (tokens before, tokens)."""
+    before = tokens = 0
+    for length in lengths:
+        if tokens and tokens + length > limit:
+            yield before, tokens
+            before, tokens = before + tokens, 0
+        tokens += length
+    if tokens:
+        yield before, tokens
 
 
 def chunked_attention(
@@ -115,15 +162,16 @@ def chunked_attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **passed)
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    prefix_key, prefix_value = key[:, :, : pack.prefix], value[:, :, : pack.prefix]
     attend = partial(F.scaled_dot_product_attention, scale=scaling, dropout_p=dropout)
     parts = []
-    if pack.prefix:
-        parts.append(attend(query[:, :, : pack.prefix], prefix_key, prefix_value, is_causal=True))
-    for start, stop, mask in pack.runs:
-        keys = torch.cat([prefix_key, key[:, :, start:stop]], dim=2)
-        values = torch.cat([prefix_value, value[:, :, start:stop]], dim=2)
-        parts.append(attend(query[:, :, start:stop], keys, values, attn_mask=mask.to(query.dtype)))
+    for first, stop, runs in pack.groups:
+        prefix_key, prefix_value = key[:, :, first:stop], value[:, :, first:stop]
+        if stop > first:
+            parts.append(attend(query[:, :, first:stop], prefix_key, prefix_value, is_causal=True))
+        for begin, end, mask in runs:
+            keys = torch.cat([prefix_key, key[:, :, begin:end]], dim=2)
+            values = torch.cat([prefix_value, value[:, :, begin:end]], dim=2)
+            parts.append(attend(query[:, :, begin:end], keys, values, attn_mask=mask.to(query.dtype)))
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
 

@@ -1,8 +1,10 @@
 """The backbone: a loaded model and the few operations on it that the method needs."""
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,8 +13,10 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.attention import PackLayout, sees_everything, use_chunked_attention
+from sapo_lite.model.copying import moved
 from sapo_lite.model.head import decoder_of, is_projection, own_logits, projection
 from sapo_lite.model.hub import is_hub_name
+from sapo_lite.model.notices import notice_once
 from sapo_lite.model.targets import choose_targets
 from sapo_lite.model.tokenizer import chat_format
 
@@ -33,7 +37,9 @@ class Backbone:
     `decoding` is the way in which prompts are answered together: after a prefix that is computed once, padded
     on the left only, or each alone; the start-up check chooses it (sapo_lite.model.decoding).
     `budget_share` scales the tokens of a forward pass: it is halved when memory runs out, and 0 when every
-    row must be computed alone.
+    row must be computed alone. `training_share` does the same in training, whose backward pass needs more.
+    `answer_tokens` are those that prompts and answers generated together may have at most: no limit until
+    memory runs out.
     `unused_weights` is a notice for the user if the model's files hold weights that the model does not use;
     `unusual_targets`, if the LoRA is on other modules than the published ones without being asked to;
     `notice`, about this machine and model.
@@ -63,6 +69,8 @@ class Backbone:
         longest = config.max_source_tokens + config.max_answer_tokens
         self.packs = sees_everything(self.causal_lm.config, longest)
         self.budget_share = 1.0
+        self.training_share = 1.0
+        self.answer_tokens = math.inf
         self.unusual_targets: str | None = None
         self.decoding: Way = WAYS[0]
 
@@ -96,6 +104,14 @@ class Backbone:
                 yield
         finally:
             self.model.train(was_training)
+
+    def stop_packing(self) -> None:
+        """Use padded batches from now on: a pack gave something that is not finite. Notifies the user."""
+        self.packs = False
+        notice_once(
+            "a pack gave a loss or gradient that is not finite, and padded batches do not: from here on "
+            "batches are padded, which is slower"
+        )
 
     @property
     def dropout(self) -> str | None:
@@ -132,15 +148,15 @@ class Backbone:
         arguments: dict[str, Any] = {}
         if layout is not None and use_chunked_attention(self.causal_lm):
             # Any four-dimensional mask keeps transformers from building its own.
-            arguments = {"pack": layout.chunks(self.device, self.dtype), "attention_mask": ids[None, None]}
+            arguments = {"pack": layout.chunks(self.dtype), "attention_mask": ids[None, None]}
         elif layout is not None:
             # An additive mask: every attention implementation adds it to the scores, but not all accept
             # booleans.
-            mask = layout.mask().to(self.device)
+            mask = layout.mask()
             dense = torch.zeros_like(mask, dtype=self.dtype)
             arguments = {"attention_mask": dense.masked_fill(~mask, torch.finfo(self.dtype).min)}
         if layout is not None:
-            arguments["position_ids"] = layout.positions().to(self.device)
+            arguments["position_ids"] = layout.positions
         hidden: Tensor = self.decoder(input_ids=ids, use_cache=False, **arguments).last_hidden_state
         return hidden
 
@@ -148,10 +164,7 @@ class Backbone:
         """Hidden states from Unsloth's own forward, whose shared-prefix kernel accepts a pack."""
         arguments: dict[str, Any] = {}
         if layout is not None:
-            from unsloth.utils.prefix_grouper_kernel import build_seg_info_multigroup
-
-            segments, _ = build_seg_info_multigroup([(layout.prefix, list(layout.suffixes))], self.device)
-            arguments = {"prefix_seg_info": segments, "position_ids": layout.positions().to(self.device)}
+            arguments = {"prefix_seg_info": segments(layout), "position_ids": layout.positions}
         # Unsloth reads this switch at every call; the states then come back under the name `logits`.
         with _environment("UNSLOTH_RETURN_HIDDEN_STATES", "1"):
             hidden: Tensor = self.model(input_ids=ids, use_cache=False, **arguments).logits
@@ -173,8 +186,13 @@ class Backbone:
     def _logits(self) -> Callable[[Any, Tensor], Tensor]:
         return projection if is_projection(self.causal_lm) else own_logits
 
-    def attach_lora(self, config: "AdapterConfig", *, rank: int, alpha: int, checkpointing: bool) -> None:
-        """Wrap the model in ONE PEFT LoRA of the given total rank. Called once per loaded model."""
+    def attach_lora(
+        self, config: "AdapterConfig", *, rank: int, alpha: int, checkpointing: bool, offload: bool = True
+    ) -> None:
+        """Wrap the model in ONE PEFT LoRA of the given total rank. Called once per loaded model.
+
+        offload: with checkpointing, let Unsloth move the inputs of layers to the host's memory and back
+        """
         targets = choose_targets(self.causal_lm, config.target_modules)
         self.unusual_targets = targets.notice
         options: dict[str, Any] = {
@@ -187,8 +205,9 @@ class Backbone:
         if self.config.loader == "unsloth":
             from unsloth import FastLanguageModel
 
+            kind = "unsloth" if checkpointing and offload else checkpointing
             self.model = FastLanguageModel.get_peft_model(
-                self.model, use_gradient_checkpointing="unsloth" if checkpointing else False, **options
+                self.model, use_gradient_checkpointing=kind, **options
             )
         else:
             from peft import LoraConfig, get_peft_model
@@ -197,6 +216,21 @@ class Backbone:
         if is_hub_name(self.config.name):
             # Saved with the adapter: on another machine the hub name is valid, our local path is not.
             self.model.peft_config["default"].base_model_name_or_path = self.config.name
+
+
+def segments(layout: PackLayout) -> Any:
+    """A pack as input of Unsloth's shared-prefix kernel (`PrefixSegInfo`), where the layout is.
+
+    Unsloth makes it of many small tensors, of several for each suffix: that is done on the CPU, and what they
+    add up to is copied at once.
+    """
+    from unsloth.utils.prefix_grouper_kernel import build_seg_info_multigroup
+
+    groups = [(group.prefix, list(group.suffixes)) for group in layout.groups]
+    found, _ = build_seg_info_multigroup(groups, torch.device("cpu"))
+    names = ("group_of_kv", "is_prefix", "suffix_of_kv")
+    group, prefix, suffix = moved([getattr(found, name).long() for name in names], layout.places.device)
+    return replace(found, group_of_kv=group, is_prefix=prefix.bool(), suffix_of_kv=suffix)
 
 
 @contextlib.contextmanager

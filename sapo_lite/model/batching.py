@@ -4,20 +4,22 @@ All rows of a task begin with the same instruction. A pack is one sequence `[pre
 suffix 2 | ...]`: positions start over after the prefix, and a suffix sees the prefix and itself.
 So the prefix is computed once, nothing is padded, and losses and gradients are exactly those of the rows
 alone (at LoRA dropout 0; with dropout, a pack draws one mask for the prefix where separate rows would draw
-one each).
+one each). A pack may hold several such groups of rows, one after another: all candidates of a race's round.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sapo_lite.errors import BackboneError
-from sapo_lite.model.attention import PackLayout
+from sapo_lite.model.attention import PackGroup, PackLayout, pack_layout
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
+from sapo_lite.model.copying import moved
 from sapo_lite.model.memory import fits_in_memory, token_budget
 
 
@@ -29,7 +31,7 @@ class AnswerBatch:
     rows, columns: int64 [A], where in `ids` each answer token is predicted
     targets: int64 [A], the answer tokens
     owners: int64 [A], the example of each answer token: an index into the examples of the batch
-    layout: lengths of the prefix and the suffixes of a pack; None for a padded batch
+    layout: the groups of a pack; None for a padded batch
     """
 
     ids: Tensor
@@ -39,9 +41,24 @@ class AnswerBatch:
     owners: Tensor
     layout: PackLayout | None = None
 
+    @property
+    def count(self) -> int:
+        """Number of its rows that have answers, known without asking the device."""
+        return len(self.ids) if self.layout is None else sum(len(g.suffixes) for g in self.layout.groups)
+
     def to(self, device: torch.device) -> "AnswerBatch":
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return AnswerBatch(**moved, layout=self.layout)
+        tensors = [self.ids, self.rows, self.columns, self.targets, self.owners]
+        of_pack = [] if self.layout is None else [self.layout.places]
+        ids, rows, columns, targets, owners, *places = moved([*tensors, *of_pack], device)
+        layout = None if self.layout is None else replace(self.layout, places=places[0])
+        return AnswerBatch(ids, rows, columns, targets, owners, layout)
+
+
+class Group(NamedTuple):
+    """Rows, by number, that begin with the same `prefix` tokens."""
+
+    prefix: int
+    rows: Sequence[int]
 
 
 def batches(
@@ -49,22 +66,77 @@ def batches(
     examples: Sequence[EncodedRow],
     rows: Sequence[int] | None = None,
     *,
+    groups: Sequence[Sequence[int]] | None = None,
     pack: bool = True,
     tokens: int | None = None,
 ) -> Iterator[AnswerBatch]:
     """Batches of the rows (all, or those numbered) of at most `tokens` tokens, or of one row.
 
     Packs are used if `pack` is true and the backbone accepts them. Rows without answer tokens are left out.
+    groups: numbers of rows that share a beginning, for packs; all rows are one group unless it is given
     """
-    learned = [i for i in (range(len(examples)) if rows is None else rows) if examples[i].answer_ids]
-    todo = sorted(learned, key=lambda i: len(examples[i].ids))
-    prefix = shared_prefix(examples) if pack and backbone.packs else None
+    allowed, packs = tokens or token_budget(backbone), pack and backbone.packs
+    todo = grouped(examples, rows, groups, pack=packs)
     while todo:
-        budget = backbone.budget_share * (tokens or token_budget(backbone))
-        chosen = _that_fit(examples, todo, budget, prefix)
-        batch = padded(examples, chosen) if prefix is None else packed(examples, chosen, prefix)
+        chosen, todo = first_batch(examples, todo, backbone.budget_share * allowed, pack=packs)
+        batch = packed(examples, chosen) if packs else padded(examples, chosen[0].rows)
         yield batch.to(backbone.device)
-        todo = todo[len(chosen) :]
+
+
+def grouped(
+    examples: Sequence[EncodedRow],
+    rows: Sequence[int] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+    *,
+    pack: bool,
+) -> list[Group]:
+    """The rows that have answer tokens in groups, sorted by length; in one group without packs."""
+    wanted = set(range(len(examples)) if rows is None else rows)
+    members = [range(len(examples))] if groups is None else groups
+    found = []
+    for own in members:
+        learned = [i for i in own if i in wanted and examples[i].answer_ids]
+        if learned:
+            found.append(Group(shared_prefix([examples[i] for i in own]) if pack else 0, learned))
+    if not pack:
+        found = [Group(0, [i for group in found for i in group.rows])] if found else []
+    return [Group(prefix, sorted(own, key=lambda i: len(examples[i].ids))) for prefix, own in found]
+
+
+def first_batch(
+    examples: Sequence[EncodedRow],
+    groups: Sequence[Group],
+    budget: float,
+    *,
+    pack: bool,
+    most: int | None = None,
+) -> tuple[list[Group], list[Group]]:
+    """The rows of the first batch, `most` at most, and those that are left.
+
+    It has at most `budget` tokens, or one row. A group that fits into a batch is not split, so that its
+    prefix is computed once.
+    """
+    chosen: list[Group] = []
+    used = rows = 0
+    for number, group in enumerate(groups):
+        used += batch_tokens(examples, [group], pack=pack)
+        rows += len(group.rows)
+        if used > budget or (most is not None and rows > most):
+            if chosen:
+                return chosen, list(groups[number:])
+            prefix, own = group
+            fitting = _that_fit(examples, own[:most], budget, prefix if pack else None)
+            if len(fitting) < len(own):
+                return [Group(prefix, fitting)], [Group(prefix, own[len(fitting) :]), *groups[number + 1 :]]
+        chosen.append(group)
+    return chosen, []
+
+
+def batch_tokens(examples: Sequence[EncodedRow], groups: Sequence[Group], *, pack: bool) -> int:
+    """Tokens of a batch of the groups, whose rows are sorted by length."""
+    if not pack:
+        return sum(len(rows) * (len(examples[rows[-1]].ids) - 1) for _, rows in groups)
+    return sum(prefix + sum(len(examples[i].ids) - 1 - prefix for i in rows) for prefix, rows in groups)
 
 
 def in_batches(
@@ -72,24 +144,30 @@ def in_batches(
     examples: Sequence[EncodedRow],
     use: Callable[[AnswerBatch], None],
     *,
+    rows: Sequence[int] | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+    pack: bool = True,
     tokens: int | None = None,
 ) -> None:
-    """Call `use` on batches that together hold every row with answer tokens once.
+    """Call `use` on batches that together hold every row (or those numbered) with answer tokens once.
 
     If memory runs out for a batch, its rows come again in batches of half the size, and later batches keep
     that size. So `use` must not have an effect before the point at which it can still fail.
 
+    groups, pack: as for `batches`
+
     Raises:
         BackboneError: memory does not suffice for a single row.
     """
-    todo = list(range(len(examples)))
+    # Once for all batches: the answer depends on what else is in memory at the time.
+    allowed = tokens or token_budget(backbone)
+    todo = list(range(len(examples)) if rows is None else rows)
     while todo:
         failed: list[int] = []
-        for batch in batches(backbone, examples, todo, tokens=tokens):
+        for batch in batches(backbone, examples, todo, groups=groups, pack=pack, tokens=allowed):
             if fits_in_memory(partial(use, batch)):
                 continue
             failed += batch.owners.unique().tolist()
-            allowed = tokens or token_budget(backbone)
             backbone.budget_share = 0.5 * min(backbone.budget_share, batch.ids.numel() / allowed)
             if len(batch.owners.unique()) == 1:
                 raise BackboneError(
@@ -129,20 +207,25 @@ def padded(examples: Sequence[EncodedRow], chosen: Sequence[int]) -> AnswerBatch
     return AnswerBatch(ids, torch.tensor(rows), torch.tensor(columns), *_targets(examples, chosen))
 
 
-def packed(examples: Sequence[EncodedRow], chosen: Sequence[int], prefix: int) -> AnswerBatch:
-    """The chosen rows as a pack after their first `prefix` tokens."""
-    ids = list(examples[chosen[0]].ids[:prefix])
+def packed(examples: Sequence[EncodedRow], groups: Sequence[Group]) -> AnswerBatch:
+    """The rows of the groups as a pack: each group behind its prefix."""
+    ids: list[int] = []
     columns: list[int] = []
-    for i in chosen:
-        suffix = examples[i].ids[prefix:-1]
-        columns += range(len(ids) + examples[i].answer_start - 1 - prefix, len(ids) + len(suffix))
-        ids += suffix
+    for prefix, own in groups:
+        ids += examples[own[0]].ids[:prefix]
+        for i in own:
+            suffix = examples[i].ids[prefix:-1]
+            columns += range(len(ids) + examples[i].answer_start - 1 - prefix, len(ids) + len(suffix))
+            ids += suffix
+    lengths = [
+        PackGroup(prefix, tuple(len(examples[i].ids) - 1 - prefix for i in own)) for prefix, own in groups
+    ]
     return AnswerBatch(
         torch.tensor([ids]),
         torch.zeros(len(columns), dtype=torch.long),
         torch.tensor(columns),
-        *_targets(examples, chosen),
-        layout=PackLayout(prefix, tuple(len(examples[i].ids) - 1 - prefix for i in chosen)),
+        *_targets(examples, [i for group in groups for i in group.rows]),
+        layout=pack_layout(lengths),
     )
 
 

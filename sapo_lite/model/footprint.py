@@ -92,23 +92,26 @@ def forward_bytes(widths: Widths, number: int) -> int:
     return number * (states + max(attention, mlp)) + 8 * widths.hidden  # norms are computed in float32
 
 
-def layer_bytes(widths: Widths, number: int, *, dropout: bool) -> int:
+def layer_bytes(widths: Widths, number: int, *, dropout: bool, packed: bool) -> int:
     """Bytes a token of one layer that autograd keeps from the forward pass to the backward pass.
 
     dropout: of a LoRA on two of its linear layers
+    packed: rows are in packs, whose attention is computed in chunks, each with a copy of the prefix
     """
     norms = 4 * (2 * widths.hidden + widths.queries + widths.keys)  # their inputs, in float32
     kept = widths.hidden + 2 * widths.queries + 2 * widths.keys + 3 * widths.inner
+    if packed:
+        kept += 4 * widths.queries  # of a chunk; keys and values are repeated for each head
     dropped = 2 * widths.hidden * (number + 1) if dropout else 0  # what is left, and a mask of bytes
     return norms + number * kept + dropped
 
 
-def training_bytes(widths: Widths, number: int, *, checkpointing: bool, dropout: bool) -> int:
+def training_bytes(widths: Widths, number: int, *, checkpointing: bool, dropout: bool, packed: bool) -> int:
     """Bytes a token of a micro-batch in training.
 
     checkpointing: only the states between layers are kept, and one layer at a time is computed again
     """
-    one = layer_bytes(widths, number, dropout=dropout)
+    one = layer_bytes(widths, number, dropout=dropout, packed=packed)
     if not checkpointing:
         return widths.layers * one
     gradients = number * (2 * widths.hidden + 3 * widths.inner)
@@ -129,28 +132,39 @@ def logits_bytes(widths: Widths, number: int, rows: int, *, training: bool) -> i
 
 
 def tokens_that_fit(free: int, bytes_per_token: int) -> int:
-    """Number of tokens of one pass that fits into `free` bytes; one at least."""
-    return max(1, int(MEMORY_SHARE * max(0, free)) // max(1, bytes_per_token))
+    """Number of tokens of one forward pass that fits into `free` bytes; one at least.
+
+    A power of two: small differences in what is free must not make other batches, which round elsewhere.
+    """
+    return _power_of_two(int(MEMORY_SHARE * max(0, free)) // max(1, bytes_per_token))
 
 
-def rows_that_fit(
+def tokens_that_train(
     free: int,
     widths: Widths,
     number: int,
     *,
     trained: int,
-    most: int,
-    longest: int,
     checkpointing: bool,
     dropout: bool,
+    packed: bool,
 ) -> int:
-    """Number of rows of a micro-batch that fits into `free` bytes: a divisor of `most`, 1 at least.
+    """Number of tokens of one forward and backward pass that fits into `free` bytes, as `tokens_that_fit`.
 
     free: with the weights and the adapter in memory already
     trained: number of LoRA weights
-    longest: tokens of the longest row
     """
     logits = logits_bytes(widths, number, HEAD_ROWS, training=True)
     left = int(TRAINING_SHARE * free) - training_state(trained) - logits
-    row = longest * training_bytes(widths, number, checkpointing=checkpointing, dropout=dropout)
-    return next((size for size in range(most, 0, -1) if most % size == 0 and size * row <= left), 1)
+    per_token = training_bytes(widths, number, checkpointing=checkpointing, dropout=dropout, packed=packed)
+    return _power_of_two(left // per_token)
+
+
+def rows_of_a_pass(tokens: int, longest: int, most: int) -> int:
+    """Rows of one pass of training: at most `most`, and at most `tokens` in all; one at least."""
+    return max(1, min(most, tokens // max(1, longest)))
+
+
+def _power_of_two(number: int) -> int:
+    """The largest power of two that is not above a number; 1 at least."""
+    return 1 << max(0, number.bit_length() - 1) if number > 0 else 1

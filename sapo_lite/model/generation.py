@@ -32,7 +32,8 @@ def generate(
 ) -> list[str]:
     """Greedy answers, as text, in the order of `prompts` (token ids). `on_done` gets batch sizes.
 
-    If memory runs out, the batch comes again in halves, and later batches keep that size.
+    If memory runs out, the batch comes again in halves, and later batches, also of other calls, have as few
+    tokens.
 
     Raises:
         BackboneError: memory does not suffice for a single prompt.
@@ -44,10 +45,12 @@ def generate(
         prefix = None if backbone.fused else read_prefix(backbone, prompts)
         decode = generate_fused if backbone.fused else partial(generate_cached, prefix=prefix)
         while order:
-            chosen, decoded = order[:batch_size], list[list[int]]()
+            longest = len(prompts[order[0]]) + max_new_tokens
+            count = int(max(1, min(batch_size, backbone.answer_tokens / longest)))
+            chosen, decoded = order[:count], list[list[int]]()
             batch = [prompts[i] for i in chosen]
             if not fits_in_memory(lambda: decoded.extend(decode(backbone, batch, max_new_tokens))):  # noqa: B023
-                batch_size = _half(batch)
+                backbone.answer_tokens = longest * _half(batch)
                 continue
             order = order[len(chosen) :]
             for i, ids in zip(chosen, decoded, strict=True):
@@ -100,13 +103,12 @@ def _sample(
     temperature: float,
     max_new_tokens: int,
 ) -> list[tuple[str, bool]]:
+    pick = _drawn(seeds, temperature) if temperature else _greedy
     with backbone.inference():
         if backbone.fused:
-            rows = zip(prompts, seeds, strict=True)
-            decoded = [sample_fused(backbone, p, seed, temperature, max_new_tokens) for p, seed in rows]
+            decoded = sample_fused(backbone, prompts, max_new_tokens, pick)
         else:
             prefix = read_prefix(backbone, prompts)
-            pick = _drawn(seeds, temperature) if temperature else _greedy
             decoded = generate_cached(backbone, prompts, max_new_tokens, prefix, pick)
     return [(backbone.chat.decode(ids), len(ids) < max_new_tokens) for ids in decoded]
 

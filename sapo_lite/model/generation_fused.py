@@ -1,11 +1,12 @@
 """Generation on Unsloth's CUDA path, by its own `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.generation_inputs import TOP_K, left_padded, stop_tokens
+from sapo_lite.model.generation_inputs import left_padded, stop_tokens
 
 # On Unsloth's CUDA path rows cannot leave a batch in mid-generation. Most answers are labels of a few
 # tokens, so all rows get this many first and only the unfinished ones a second, full round.
@@ -40,21 +41,30 @@ def generate_fused(backbone: Backbone, prompts: Sequence[Sequence[int]], limit: 
 
 
 def sample_fused(
-    backbone: Backbone, prompt: Sequence[int], seed: int, temperature: float, limit: int
-) -> list[int]:
-    """One sampled answer from Unsloth's `generate`, which uses torch's global generator."""
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    choose: Callable[[Tensor, Sequence[int]], Tensor],
+) -> list[list[int]]:
+    """Answers from Unsloth's `generate`, all in one batch.
+
+    choose: picks the next tokens from logits [B, vocabulary] of these rows: int64 [B]
+    """
     stop = stop_tokens(backbone)
-    drawn = {"do_sample": True, "temperature": temperature, "top_k": TOP_K, "top_p": 1.0}
-    ids, mask = left_padded(backbone, [prompt])
-    with torch.random.fork_rng(devices=[backbone.device]):
-        torch.manual_seed(seed)
-        output = backbone.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            max_new_tokens=limit,
-            pad_token_id=backbone.tokenizer.pad_token_id,
-            eos_token_id=sorted(stop),
-            **(drawn if temperature else {"do_sample": False}),
-        )
-    new: list[int] = output[0, ids.shape[1] :].tolist()
-    return new[: next((n for n, token in enumerate(new) if token in stop), len(new))]
+    ids, mask = left_padded(backbone, prompts)
+
+    def only_chosen(_: Tensor, logits: Tensor) -> Tensor:
+        chosen = choose(logits, range(len(logits)))[:, None]
+        return torch.full_like(logits, -torch.inf).scatter(1, chosen, 0.0)
+
+    output = backbone.model.generate(
+        input_ids=ids,
+        attention_mask=mask,
+        max_new_tokens=limit,
+        do_sample=False,
+        logits_processor=[only_chosen],
+        pad_token_id=backbone.tokenizer.pad_token_id,
+        eos_token_id=sorted(stop),
+    )
+    answers: list[list[int]] = output[:, ids.shape[1] :].tolist()
+    return [new[: next((n for n, token in enumerate(new) if token in stop), len(new))] for new in answers]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.copying import moved
 
 # Only the most likely tokens are sampled: a small model at the published temperature drifts off otherwise.
 TOP_K = 40
@@ -37,4 +38,5 @@ def left_padded(backbone: Backbone, prompts: Sequence[Sequence[int]]) -> tuple[T
     for row, prompt in enumerate(prompts):
         ids[row, length - len(prompt) :] = torch.tensor(prompt)
         mask[row, length - len(prompt) :] = 1
-    return ids.to(backbone.device), mask.to(backbone.device)
+    ids, mask = moved([ids, mask], backbone.device)
+    return ids, mask

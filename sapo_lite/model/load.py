@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from sapo_lite.recipe import ModelConfig
 
 
+# Set unless they are set: to measure what they are for, or should a later version need them no more.
+_FOR_CUDA = (
+    # cuDNN's attention comes first on cards of compute capability 9.0 and 10.0, and takes tens of
+    # milliseconds to plan every new shape: every pack, and every token of an answer.
+    ("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1"),
+    # Unsloth keeps inputs of checkpointed layers in bfloat16 otherwise, also in training in float32.
+    ("UNSLOTH_OFFLOAD_FP32", "exact"),
+    # It compiles every layer for training otherwise: the first step takes a minute, and training rounds in
+    # other places than scoring.
+    ("UNSLOTH_BLOCK_COMPILE_LEGACY", "0"),
+)
+
+
 def load_backbone(config: "ModelConfig") -> Backbone:
     """Load model and tokenizer as the recipe says, with or without NF4 quantisation (double quantisation).
 
@@ -196,7 +209,10 @@ def _prepare_environment() -> None:
         TOKENIZERS_PARALLELISM="false",
         UNSLOTH_DISABLE_STATISTICS="1",
     )
-    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(cache / "unsloth_compiled"))
+    for name, value in (*_FOR_CUDA, ("UNSLOTH_COMPILE_LOCATION", str(cache / "unsloth_compiled"))):
+        os.environ.setdefault(name, value)
+    # Where torch has read the variable already.
+    torch.backends.cuda.enable_cudnn_sdp(os.environ["TORCH_CUDNN_SDPA_DEPRIORITIZED"] != "1")
     from huggingface_hub import constants
 
     constants.HF_HUB_OFFLINE = True  # the environment variable is read only at import

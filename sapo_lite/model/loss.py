@@ -3,12 +3,15 @@
 The vocabulary projection is computed in chunks and at answer tokens only, the cross-entropy in float32.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, in_batches
@@ -30,45 +33,96 @@ def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0
 
     pieces = [
         # In training, logits are recomputed in the backward pass and not kept.
-        checkpoint(head_nll, h, t, use_reentrant=False) if torch.is_grad_enabled() else head_nll(h, t)
+        _checkpoint(head_nll, h, t) if torch.is_grad_enabled() else head_nll(h, t)
         for h, t in zip(answers.split(HEAD_ROWS), batch.targets.split(HEAD_ROWS), strict=True)
     ]
     return torch.cat(pieces)
 
 
+def _checkpoint(work: Callable[..., Tensor], *given: Tensor) -> Tensor:
+    """The result of `work`, computed again in the backward pass instead of kept.
+
+    Unsloth replaces torch's function by one that offloads and is reentrant, so that `autograd.grad` raises.
+    """
+    ours = torch.utils.checkpoint
+    function: Any = getattr(ours, "_unsloth_pristine_checkpoint", ours.checkpoint)
+    result: Tensor = function(work, *given, use_reentrant=False)
+    return result
+
+
 def answer_nll(
-    backbone: Backbone, encoded: Sequence[EncodedRow], batch_tokens: int | None = None
+    backbone: Backbone,
+    encoded: Sequence[EncodedRow],
+    batch_tokens: int | None = None,
+    *,
+    groups: Sequence[Sequence[int]] | None = None,
+    on_rows: Callable[[int], None] = lambda _: None,
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """Summed answer NLL in nats and number of answer tokens of each row, in the given order."""
-    sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
+    """Summed answer NLL in nats and number of answer tokens of each row, in the given order.
 
-    def add(batch: AnswerBatch) -> None:
-        sums.index_add_(0, batch.owners, token_nll(backbone, batch).double())
+    groups: numbers of rows that share a beginning, as for `batches`
+    on_rows: called with the number of rows of every batch once its pass is begun: a GPU may still be at it
+    """
 
-    with backbone.inference():
-        in_batches(backbone, encoded, add, tokens=batch_tokens)
-    return tuple(sums.tolist()), tuple(len(e.answer_ids) for e in encoded)
+    def measure(batch: AnswerBatch) -> Tensor:
+        return token_nll(backbone, batch)[None]
+
+    (sums,) = _row_sums(backbone, encoded, measure, 1, batch_tokens, groups, on_rows)
+    return tuple(sums), tuple(len(e.answer_ids) for e in encoded)
 
 
 def greedy_answer_nll(
     backbone: Backbone, encoded: Sequence[EncodedRow]
 ) -> tuple[tuple[float, ...], tuple[bool, ...]]:
     """Summed answer NLL in nats of each row, and whether all its answer tokens are the most likely ones."""
-    sums = torch.zeros(len(encoded), dtype=torch.float64, device=backbone.device)
-    missed = torch.zeros_like(sums)
 
-    def add(batch: AnswerBatch) -> None:
+    def measure(batch: AnswerBatch) -> Tensor:
         states = backbone.answer_states(batch.ids, batch.rows, batch.columns, batch.layout)
         pieces = []
         for h, targets in zip(states.split(HEAD_ROWS), batch.targets.split(HEAD_ROWS), strict=True):
             with backbone.autocast():
                 logits = backbone.head(h).float()
             nll = F.cross_entropy(logits, targets, reduction="none")
-            pieces.append(torch.stack([nll.double(), (logits.argmax(-1) != targets).double()]))
-        nll, misses = torch.cat(pieces, dim=1)
-        sums.index_add_(0, batch.owners, nll)
-        missed.index_add_(0, batch.owners, misses)
+            pieces.append(torch.stack([nll, (logits.argmax(-1) != targets).float()]))
+        return torch.cat(pieces, dim=1)
+
+    nll, missed = _row_sums(backbone, encoded, measure, 2)
+    return tuple(nll), tuple(count == 0 for count in missed)
+
+
+def _row_sums(
+    backbone: Backbone,
+    encoded: Sequence[EncodedRow],
+    measure: Callable[[AnswerBatch], Tensor],
+    kinds: int,
+    tokens: int | None = None,
+    groups: Sequence[Sequence[int]] | None = None,
+    on_rows: Callable[[int], None] = lambda _: None,
+) -> list[list[float]]:
+    """Sums for each row of what `measure` finds at the A answer tokens of a batch: [kinds, A].
+
+    Where packs give something that is no number and padded batches do, packs are switched off: a kernel may
+    fail at some lengths only, which the start-up check does not meet.
+    """
+    if without := sum(not row.answer_ids for row in encoded):  # no batch has them
+        on_rows(without)
+    sums = torch.zeros(kinds, len(encoded), dtype=torch.float64, device=backbone.device)
+
+    def add(batch: AnswerBatch, notify: bool = True) -> None:
+        sums.index_add_(1, batch.owners, measure(batch).double())
+        if notify:
+            on_rows(batch.count)
 
     with backbone.inference():
-        in_batches(backbone, encoded, add)
-    return tuple(sums.tolist()), tuple(count == 0 for count in missed.tolist())
+        in_batches(backbone, encoded, add, groups=groups, tokens=tokens)
+        found: list[list[float]] = sums.tolist()
+        wrong = [
+            n for n, column in enumerate(zip(*found, strict=True)) if not all(map(math.isfinite, column))
+        ]
+        if wrong and backbone.packs:
+            sums[:, wrong] = 0
+            in_batches(backbone, encoded, partial(add, notify=False), rows=wrong, pack=False, tokens=tokens)
+            found = sums.tolist()
+            if all(math.isfinite(row[n]) for row in found for n in wrong):
+                backbone.stop_packing()
+    return found

@@ -1,9 +1,7 @@
-"""Memory: the token budget of a forward pass, and what to do if memory runs out."""
+"""Memory: the token budget of a pass, and what to do if memory runs out."""
 
-import contextlib
 import gc
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -13,10 +11,14 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.footprint import (
     BEST_TOKENS,
     forward_bytes,
-    rows_that_fit,
     tokens_that_fit,
+    tokens_that_train,
     widths_of,
 )
+from sapo_lite.model.notices import notice_once
+
+# Share of the free memory up to which the inputs of all layers stay on the card.
+INPUTS_SHARE = 0.125
 
 # Out-of-memory messages that accelerate does not know: those of cuBLAS, the driver and Windows.
 _OUT_OF_MEMORY = (
@@ -26,23 +28,10 @@ _OUT_OF_MEMORY = (
 )
 
 
-# Where `fits_in_memory` reports that memory ran out.
-_notice: ContextVar[Callable[[], None]] = ContextVar("notice", default=lambda: None)
 _RAN_OUT = (
     "memory ran out: from here on, work is done in smaller batches where needed; results are those of larger "
     "ones, and training.batch_size stays"
 )
-
-
-@contextlib.contextmanager
-def shortage_noticed(notice: Callable[[str], None]) -> Iterator[None]:
-    """Context manager: the first time that memory runs out, `notice` gets a line for the user."""
-    lines = [_RAN_OUT]
-    before = _notice.set(lambda: notice(lines.pop()) if lines else None)
-    try:
-        yield
-    finally:
-        _notice.reset(before)
 
 
 def cap_memory(gigabytes: float) -> None:
@@ -79,26 +68,36 @@ def token_budget(backbone: Backbone) -> int:
     return min(best, tokens_that_fit(usable_bytes(backbone.device), per_token))
 
 
-def micro_batch(backbone: Backbone, most: int, longest: int, *, checkpointing: bool, dropout: bool) -> int:
-    """Number of rows of a micro-batch: `most`, or on a GPU a part of it if free memory is short.
+def training_budget(backbone: Backbone, *, checkpointing: bool, dropout: bool, packed: bool) -> int:
+    """Token budget of one forward and backward pass, as `token_budget`.
 
-    It divides `most`, so the rows and the gradients of an optimiser step are the same.
-
-    longest: tokens of the longest row
+    checkpointing: whether layers keep nothing but their inputs for the backward pass
+    dropout, packed: of the rows (see footprint.layer_bytes)
     """
+    best = BEST_TOKENS[backbone.device.type]
     if backbone.device.type != "cuda":
-        return most
-    trained = sum(weight.numel() for weight in backbone.model.parameters() if weight.requires_grad)
-    return rows_that_fit(
-        usable_bytes(backbone.device),
-        widths_of(backbone.causal_lm.config),
-        backbone.dtype.itemsize,
-        trained=trained,
-        most=most,
-        longest=longest,
-        checkpointing=checkpointing,
-        dropout=dropout,
+        return best
+    return min(
+        best,
+        tokens_that_train(
+            usable_bytes(backbone.device),
+            widths_of(backbone.causal_lm.config),
+            backbone.dtype.itemsize,
+            trained=sum(weight.numel() for weight in backbone.model.parameters() if weight.requires_grad),
+            checkpointing=checkpointing,
+            dropout=dropout,
+            packed=packed,
+        ),
     )
+
+
+def holds_layer_inputs(backbone: Backbone) -> bool:
+    """Whether a card has ample room for the inputs of all layers, which checkpointing keeps in training."""
+    if backbone.device.type != "cuda":
+        return False
+    widths = widths_of(backbone.causal_lm.config)
+    inputs = widths.layers * widths.hidden * backbone.dtype.itemsize * BEST_TOKENS["cuda"]
+    return bool(inputs <= INPUTS_SHARE * usable_bytes(backbone.device))
 
 
 def fits_in_memory(work: Callable[[], object]) -> bool:
@@ -110,7 +109,7 @@ def fits_in_memory(work: Callable[[], object]) -> bool:
             raise
     else:
         return True
-    _notice.get()()
+    notice_once(_RAN_OUT)
     # Free memory here and not in the handler: there the traceback still holds the failed pass's tensors.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

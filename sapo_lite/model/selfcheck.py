@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.batching import AnswerBatch, batches, packed, padded, shared_prefix
+from sapo_lite.model.batching import AnswerBatch, Group, batches, packed, padded, shared_prefix
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import token_nll
 from sapo_lite.model.memory import out_of_memory, token_budget
@@ -146,8 +146,8 @@ def _loss_difference(
     prefix = shared_prefix(rows)
     chosen = _filled(backbone, rows, compared, prefix)
     together = []
-    for order in (chosen, _shortest_second(chosen)):
-        batch = packed(order, range(len(order)), prefix).to(backbone.device)
+    for order, groups in ((chosen, 1), (_shortest_second(chosen), 2)):
+        batch = packed(order, _in_groups(len(order), groups, prefix)).to(backbone.device)
         own = [next(n for n, row in enumerate(order) if row is one) for one in compared]
         with torch.no_grad():
             together.append(_summed(backbone, batch, len(order))[own])
@@ -155,11 +155,17 @@ def _loss_difference(
         return _apart(backbone, torch.cat(together), lambda: _alone(backbone, compared).repeat(2))
 
 
+def _in_groups(rows: int, groups: int, prefix: int) -> list[Group]:
+    """Rows 0, 1, ... in groups of like size, each with the prefix of its own: a pack may hold several."""
+    count = math.ceil(rows / groups)
+    return [Group(prefix, range(start, min(start + count, rows))) for start in range(0, rows, count)]
+
+
 def _filled(
     backbone: Backbone, rows: Sequence[EncodedRow], compared: Sequence[EncodedRow], prefix: int
 ) -> list[EncodedRow]:
     """The compared rows and as many others as a pack holds, in the pack's order (by length)."""
-    room = backbone.budget_share * token_budget(backbone) - prefix
+    room = backbone.budget_share * token_budget(backbone) - 2 * prefix  # once for each of two groups
     room -= sum(len(row.ids) - 1 - prefix for row in compared)
     chosen = list(compared)
     for row in rows:
@@ -196,7 +202,7 @@ def _leak(backbone: Backbone, rows: Sequence[EncodedRow]) -> str | None:
     others = [EncodedRow(row.ids[:prefix] + row.ids[prefix:][::-1], row.answer_start) for row in order]
     losses = []
     for beside in (order, others):
-        batch = packed([*beside[:own], rows[0], *beside[own + 1 :]], range(len(rows)), prefix)
+        batch = packed([*beside[:own], rows[0], *beside[own + 1 :]], [Group(prefix, range(len(rows)))])
         with torch.no_grad():
             losses.append(_summed(backbone, batch.to(backbone.device), len(rows))[own])
     leak = ((losses[0] - losses[1]).abs() / losses[0].abs().clamp(min=1.0)).item()
@@ -220,8 +226,10 @@ def _gradient(
 ) -> Tensor:
     """The gradient of the summed NLL of all rows as one vector."""
     losses = torch.zeros((), device=backbone.device)
+    half = math.ceil(len(rows) / 2)
+    groups = [range(half), range(half, len(rows))]  # a pack may hold several
     # If packs are off: one row a batch.
-    for batch in batches(backbone, rows, pack=pack, tokens=None if pack else 1):
+    for batch in batches(backbone, rows, groups=groups, pack=pack, tokens=None if pack else 1):
         losses = losses + token_nll(backbone, batch).sum()
     gradients = torch.autograd.grad(losses, weights, allow_unused=True)
     return torch.cat([g.flatten().float().cpu() for g in gradients if g is not None])

@@ -67,12 +67,13 @@ def probe_run(
     found = {learned: finished_probe(recipe, tasks, path, measure) for learned, path in folders.items()}
     missing = {learned: folders[learned] for learned, results in found.items() if results is None}
     if missing:
-        from sapo_lite.model.memory import free_memory, shortage_noticed
+        from sapo_lite.model.memory import free_memory
+        from sapo_lite.model.notices import noticed
         from sapo_lite.probe.trainings import probe_states
 
         orders, accuracy = measure.orders, measure.accuracy
-        noticed = shortage_noticed(progress.notice)
-        with RunFolder(run) as folder, chatter_to(run / LOG), noticed:
+        listening = noticed(progress.notice)
+        with RunFolder(run) as folder, chatter_to(run / LOG), listening:
             bind(folder, recipe, tasks, dtype)
             found |= probe_states(
                 recipe,

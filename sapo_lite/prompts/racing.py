@@ -6,8 +6,8 @@ is beyond chance are dropped, and the others go on. The order is stratified by
 answer, so that no label is missing when candidates are dropped. Answer tokens are equal for
 all candidates of a task, so the lowest sum of losses is the lowest token-weighted mean.
 
-    measured = race(range(21), total=250, measure=losses_of, seed=0)
-    measured.winner
+    finished = race(range(21), total=250, measure=losses_of, seed=0)
+    finished.winner
 
 To find the highest loss, negate the losses.
 """
@@ -67,7 +67,7 @@ class Race:
 def race(
     candidates: Sequence[int],
     total: int,
-    measure: Callable[[int, Sequence[int]], Sequence[float]],
+    measure: Callable[[Sequence[int], Sequence[int]], Sequence[Sequence[float]]],
     *,
     seed: int | str,
     strata: Sequence[int] = (),
@@ -77,9 +77,10 @@ def race(
 
     `strata` has a number for every example (sapo_lite.prompts.strata); without, all are of one kind.
 
-    `measure(candidate, positions)` returns the losses at these positions, in their order. It is called at
-    most once for a pair of candidate and position, and not at all for a single candidate. `on_round` is
-    called at the end of every round.
+    `measure(candidates, positions)` returns the losses of these candidates at these positions, both in their
+    order. It is called once a round, so that the candidates can be measured together; never twice for a pair
+    of candidate and position, and not at all for a single candidate. `on_round` is called at the end of every
+    round.
     """
     kinds = strata or (0,) * total
     order = stratified_order(kinds, seed)
@@ -90,8 +91,8 @@ def race(
     for number, end in enumerate(ends, start=1):
         if len(left) < 2:
             break
-        for candidate in left:
-            losses[candidate].extend(measure(candidate, order[done:end]))
+        for candidate, own in zip(left, measure(left, order[done:end]), strict=True):
+            losses[candidate].extend(own)
         measured = {c: losses[c] for c in left}
         groups = _groups([kinds[position] for position in order], end)
         kept = tuple(survivors(measured, total, comparisons=comparisons, groups=groups))

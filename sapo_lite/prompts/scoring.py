@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import answer_nll
 from sapo_lite.prompts.losses import RELEASED_BATCH, CandidateLoss, Reduction
 from sapo_lite.prompts.progress import PromptProgress
@@ -25,15 +26,17 @@ def score(
     examples: int,
     reduction: Reduction = "token_mean",
     on_score: Callable[[CandidateLoss], None] = lambda _: None,
+    on_rows: Callable[[int], None] = lambda _: None,
 ) -> list[CandidateLoss]:
     """Answer losses of every candidate on the first `examples` training examples of `task`.
 
-    `on_score` is called after each candidate. An attached LoRA is active at full scale, with dropout off.
+    `on_score` is called after each candidate, `on_rows` with the number of rows of every batch.
+    An attached LoRA is active at full scale, with dropout off.
     """
     everything = range(len(task.train[:examples]))
     scores = []
     for candidate in candidates:
-        nll_sum, tokens = _losses(backbone, task, candidate, everything)
+        ((nll_sum, tokens),) = _losses(backbone, task, [candidate], everything, on_rows)
         _require_answers(task, candidate, tokens, reduction)
         scores.append(
             CandidateLoss(candidate.index, nll_sum, tokens, tuple(everything), len(everything), reduction)
@@ -51,28 +54,31 @@ def race_scores(
     seed: int,
     on_score: Callable[[CandidateLoss], None] = lambda _: None,
     on_round: Callable[[Round], None] = lambda _: None,
+    on_rows: Callable[[int], None] = lambda _: None,
 ) -> list[CandidateLoss]:
     """Like `score`, but stops scoring candidates that are clearly not the best (sapo_lite.prompts.racing).
 
-    The losses of dropped candidates stay partial. `on_score` is called whenever a candidate has new losses.
-    A single candidate is scored in full.
+    The candidates of a round share batches. The losses of dropped candidates stay partial. `on_score` is
+    called whenever a candidate has new losses, `on_rows` with the number of rows of every batch. A single
+    candidate is scored in full.
     """
     if len(candidates) < 2:
-        return score(backbone, task, candidates, examples=examples, on_score=on_score)
+        return score(backbone, task, candidates, examples=examples, on_score=on_score, on_rows=on_rows)
     by_index = {candidate.index: candidate for candidate in candidates}
     total, kinds = len(task.train[:examples]), _kinds(backbone, task, examples)
     measured: dict[int, CandidateLoss] = {}
 
-    def measure(index: int, positions: Sequence[int]) -> Sequence[float]:
-        nll_sum, tokens = _losses(backbone, task, by_index[index], positions)
-        before = measured.get(index, CandidateLoss(index, (), (), (), total))
-        places = (*before.examples, *positions)
-        parts = weights(kinds, places) if len(places) < total else ()
-        measured[index] = CandidateLoss(
-            index, before.nll_sum + nll_sum, before.tokens + tokens, places, total, weights=parts
-        )
-        on_score(measured[index])
-        return nll_sum
+    def measure(indices: Sequence[int], positions: Sequence[int]) -> list[Sequence[float]]:
+        found = _losses(backbone, task, [by_index[index] for index in indices], positions, on_rows)
+        for index, (nll_sum, tokens) in zip(indices, found, strict=True):
+            before = measured.get(index, CandidateLoss(index, (), (), (), total))
+            places = (*before.examples, *positions)
+            parts = weights(kinds, places) if len(places) < total else ()
+            measured[index] = CandidateLoss(
+                index, before.nll_sum + nll_sum, before.tokens + tokens, places, total, weights=parts
+            )
+            on_score(measured[index])
+        return [nll_sum for nll_sum, _ in found]
 
     race(list(by_index), total, measure, seed=seed, strata=kinds, on_round=on_round)
     return [measured[index] for index in by_index]
@@ -85,12 +91,22 @@ def _kinds(backbone: Backbone, task: Task, examples: int) -> list[int]:
 
 
 def _losses(
-    backbone: Backbone, task: Task, candidate: Candidate, positions: Sequence[int]
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    backbone: Backbone,
+    task: Task,
+    candidates: Sequence[Candidate],
+    positions: Sequence[int],
+    on_rows: Callable[[int], None],
+) -> list[tuple[tuple[float, ...], tuple[int, ...]]]:
+    """Losses and numbers of answer tokens at these positions under each candidate, measured together."""
     chosen = [task.train[position] for position in positions]
-    rows = [TrainingRow(candidate.text, example.input, example.answer) for example in chosen]
-    nll_sum, tokens = answer_nll(backbone, backbone.chat.encode(task, rows))
-    return nll_sum, tokens
+    rows: list[EncodedRow] = []
+    for candidate in candidates:
+        under = [TrainingRow(candidate.text, example.input, example.answer) for example in chosen]
+        rows += backbone.chat.encode(task, under)
+    count = len(chosen)
+    groups = [range(n * count, (n + 1) * count) for n in range(len(candidates))]
+    nll_sum, tokens = answer_nll(backbone, rows, groups=groups, on_rows=on_rows)
+    return [(nll_sum[own.start : own.stop], tokens[own.start : own.stop]) for own in groups]
 
 
 def _require_answers(task: Task, candidate: Candidate, tokens: Sequence[int], reduction: Reduction) -> None:
@@ -130,8 +146,17 @@ def measure(
                 seed=seed,
                 on_score=counter.scored,
                 on_round=counter.round_ended,
+                on_rows=counter.measured,
             )
-        return score(backbone, task, pool, examples=examples, reduction=reduction, on_score=counter.scored)
+        return score(
+            backbone,
+            task,
+            pool,
+            examples=examples,
+            reduction=reduction,
+            on_score=counter.scored,
+            on_rows=counter.measured,
+        )
 
 
 class _Counter:
@@ -144,11 +169,12 @@ class _Counter:
         self._scores: dict[int, CandidateLoss] = {}
         self._note = ""
 
+    def measured(self, rows: int) -> None:
+        self._meter.advance(rows, self._note)
+
     def scored(self, score: CandidateLoss) -> None:
-        before = self._scores.get(score.index)
         self._scores[score.index] = score
         self._progress.candidates(self._pool, list(self._scores.values()))
-        self._meter.advance(len(score.examples) - (len(before.examples) if before else 0), self._note)
 
     def round_ended(self, ended: Round) -> None:
         self._note = f"{len(ended.left)} of {len(self._pool)} in the race after {ended.examples} examples"

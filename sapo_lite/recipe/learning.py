@@ -50,7 +50,8 @@ class AdapterConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Fine-tuning on one task. `batch_size` is effective: micro batches are accumulated to it.
+    """Fine-tuning on one task. An optimiser step has `batch_size` rows. It is computed in passes of at most
+    `micro_batch_size` rows, and of fewer tokens where memory is short: that is a matter of speed alone.
 
     `pack` puts rows of one prompt after one copy of it; "auto" does so if that is exact, which it is without
     dropout of the LoRA or of the model. `checkpoint_every` is in optimiser steps, 0 for no checkpoints.

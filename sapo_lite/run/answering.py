@@ -105,13 +105,18 @@ def load_answers(snapshot: Snapshot, progress: Progress, others: Sequence[Snapsh
     locate_model(snapshot.model.name, progress.notice)
     progress.stage("loading the model")
     backbone = load_backbone(snapshot.model)
-    backbone.chat = backbone.chat.with_frame(ChatFrame(**snapshot.frame))
     for number, folder in {one.number: one.adapter for one in (snapshot, *others)}.items():
         if folder is not None:
             put_adapter(backbone, folder, str(number))
+    prepare_answers(backbone, snapshot, progress)
+    return Answers(snapshot, backbone)
+
+
+def prepare_answers(backbone: Backbone, snapshot: Snapshot, progress: Progress) -> None:
+    """Let a loaded model answer as in the run: in the run's chat frame, by the fastest exact way."""
+    backbone.chat = backbone.chat.with_frame(ChatFrame(**snapshot.frame))
     if slower := check_generation(backbone, [backbone.chat.encode_turn(turn) for turn, _ in PROBES]):
         progress.notice(slower)
-    return Answers(snapshot, backbone)
 
 
 def put_adapter(backbone: Backbone, folder: Path, name: str) -> None:

@@ -56,9 +56,9 @@ def run_recipe(
     suites = None if data is None else Path(data)
     if not (fresh or accept_edits) and (found := finished_results(recipe, path, suites)):
         return found
-    from sapo_lite.model.memory import shortage_noticed
+    from sapo_lite.model.notices import noticed
     from sapo_lite.run.pipeline import run
 
     shown = progress or Silent(warnings.warn)
-    with RunFolder(path, fresh=fresh) as folder, shortage_noticed(shown.notice):
+    with RunFolder(path, fresh=fresh) as folder, noticed(shown.notice):
         return run(recipe, folder, shown, suites, pull=pull, accept_edits=accept_edits)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sapo_lite.report.beside_view import beside
+from sapo_lite.report.console import ForeignConsole
 from sapo_lite.run.snapshot import read_snapshot
 from sapo_lite.support.foreign_text import visible
 from small import small_run
@@ -81,6 +83,17 @@ def test_two_stages_answer_the_same_text(typed: Typed, run: Path, say: Callable[
     assert done.stdout == "".join(
         visible(f"stage 2 (mood): {row.answer}\nstage 1 (oldest): {earlier.answer}\n")
         for row, earlier in rows
+    )
+
+
+def test_on_a_terminal_answers_stand_side_by_side() -> None:
+    shown = io.StringIO()
+    ForeignConsole(shown, width=60).print(
+        beside({"stage 2 (mood)": "bright", "stage 1 (oldest)": "dark\x1b[2J"})
+    )
+    assert shown.getvalue() == (
+        "stage 2 (mood)                stage 1 (oldest)              \n"
+        "bright                        dark␛[2J                      \n"
     )
 
 

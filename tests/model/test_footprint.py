@@ -77,9 +77,16 @@ def test_what_a_process_holds_is_what_was_predicted(folder: Path, quantization: 
     assert {name: found[name] for name in predicted} == pytest.approx(predicted, rel=0.1)
     estimated = {
         "forward": LONG * forward_bytes(shape.widths, number) + cast,
-        "backward": LONG * training_bytes(shape.widths, number, checkpointing=True, dropout=False) + cast,
+        "backward": LONG * trained(shape.widths, number, checkpointing=True) + cast,
     }
     assert {name: found[name] for name in estimated} == pytest.approx(estimated, rel=0.3)
+
+
+def trained(
+    widths: Widths, number: int, *, checkpointing: bool = False, dropout: bool = False, packed: bool = False
+) -> int:
+    """Bytes a token in training."""
+    return training_bytes(widths, number, checkpointing=checkpointing, dropout=dropout, packed=packed)
 
 
 def shape_in(folder: Path) -> ModelShape:
@@ -161,23 +168,30 @@ def test_logits_of_more_answers_than_a_chunk_take_no_more() -> None:
     assert chunk == many == HEAD_ROWS * 1000 * 12
 
 
-def test_checkpointing_lowers_memory_and_dropout_raises_it() -> None:
-    plain, checkpointed, dropping = (
-        training_bytes(WIDTHS, 2, checkpointing=checkpointing, dropout=dropout)
-        for checkpointing, dropout in ((False, False), (True, False), (False, True))
-    )
-    assert checkpointed < plain < dropping
+def test_checkpointing_lowers_memory_dropout_and_packs_raise_it() -> None:
+    plain = trained(WIDTHS, 2)
+    assert trained(WIDTHS, 2, checkpointing=True) < plain
+    assert trained(WIDTHS, 2, dropout=True) - plain == 4 * 2 * 64 * (2 + 1)
+    assert trained(WIDTHS, 2, packed=True) - plain == 4 * 2 * 4 * 64
 
 
 @pytest.mark.parametrize("most", [1, 6, 8, 12])
 def test_a_micro_batch_is_the_largest_part_that_fits(most: int) -> None:
-    row = 100 * training_bytes(WIDTHS, 2, checkpointing=True, dropout=False)
+    row = 100 * trained(WIDTHS, 2, checkpointing=True)
     kept = training_state(5000) + logits_bytes(WIDTHS, 2, HEAD_ROWS, training=True)
 
     def rows(room: float) -> int:
         free = int((kept + room * row) / 0.9) + 1
         return rows_that_fit(
-            free, WIDTHS, 2, trained=5000, most=most, longest=100, checkpointing=True, dropout=False
+            free,
+            WIDTHS,
+            2,
+            trained=5000,
+            most=most,
+            longest=100,
+            checkpointing=True,
+            dropout=False,
+            packed=False,
         )
 
     found = [rows(room) for room in range(most + 2)]

@@ -15,7 +15,7 @@ from sapo_lite.model import generation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import common_prefix
 from sapo_lite.model.generation import generate, generate_cached
-from sapo_lite.model.generation_fused import FIRST_ROUND, generate_fused
+from sapo_lite.model.generation_fused import FIRST_ROUND, generate_fused, sample_fused
 from sapo_lite.model.generation_inputs import stop_tokens
 from tiny import FAMILIES, adapter_config, fill_blocks, load, make_task
 
@@ -341,3 +341,31 @@ def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_bac
     backbone.model.train()
     assert generate(backbone, prompts(backbone), max_new_tokens=LIMIT, batch_size=4) == texts
     assert backbone.model.training
+
+
+@families
+def test_sampled_answers_of_the_fused_path_are_those_of_our_own_generation_all_in_one_batch(
+    answering: Callable[..., tuple[Backbone, list[list[int]]]], family: str
+) -> None:
+    # Unsloth's `generate` is transformers' with other kernels.
+    backbone, _ = answering(family)
+    rows = prompts(backbone)
+    seeds = list(range(len(rows)))
+    calls: list[tuple[int, ...]] = []
+    own = backbone.model.generate
+
+    def counted(**given: Any) -> Any:
+        calls.append(tuple(given["input_ids"].shape))
+        return own(**given)
+
+    with backbone.inference(), pytest.MonkeyPatch.context() as patch:
+        expected = generate_cached(backbone, rows, LIMIT, None, generation._drawn(seeds, 1.5))
+        patch.setattr(backbone.model, "generate", counted)
+        found = sample_fused(backbone, rows, LIMIT, generation._drawn(seeds, 1.5))
+        assert [shape[0] for shape in calls] == [len(rows)]
+        other = sample_fused(backbone, rows[::-1], LIMIT, generation._drawn(seeds[::-1], 1.5))
+    assert found == expected == other[::-1]
+    assert len({tuple(answer) for answer in found}) > 1
+    with backbone.inference():
+        greedy = sample_fused(backbone, rows, LIMIT, generation._greedy)
+    assert greedy == generate_fused(backbone, rows, LIMIT)

@@ -19,13 +19,14 @@ from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.attention import (
     CHUNK_TOKENS,
     CHUNKED,
-    PackLayout,
+    PackGroup,
     chunked_attention,
+    pack_layout,
     sees_everything,
     use_chunked_attention,
 )
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.batching import batches, packed, shared_prefix
+from sapo_lite.model.batching import Group, batches, packed, shared_prefix
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import answer_nll, token_nll
 from sapo_lite.types import TrainingRow
@@ -122,12 +123,12 @@ def test_losses_are_those_of_each_row_alone_for_any_budget_and_order(
 
 def test_attention_that_is_trained_in_bfloat16_on_a_cpu_computes_in_float32() -> None:
     torch.manual_seed(0)
-    layout = PackLayout(3, (2, 4))
+    layout = pack_layout([PackGroup(3, (2, 4))])
     rough = [torch.randn(1, 2, 9, 8).bfloat16().requires_grad_() for _ in range(3)]
     exact = [tensor.detach().float().requires_grad_() for tensor in rough]
     results = []
     for tensors in (rough, exact):
-        chunks = layout.chunks(torch.device("cpu"), tensors[0].dtype)
+        chunks = layout.chunks(tensors[0].dtype)
         with torch.autocast("cpu", torch.bfloat16, enabled=tensors is rough):
             attended, _ = chunked_attention(torch.nn.Identity(), *tensors, None, pack=chunks)
         attended.float().sum().backward()
@@ -153,10 +154,11 @@ def test_a_loss_does_not_change_by_a_bit_with_what_other_rows_of_the_pack_say(
     rows = rows_of(backbone, TASK.instruction, make_task(4))
     (pack,) = batches(backbone, rows)
     assert pack.layout is not None
-    prefix, stop = pack.layout.prefix, pack.layout.prefix
+    ((prefix, suffixes),) = pack.layout.groups
+    stop = prefix
     with backbone.inference():
         losses = token_nll(backbone, pack)
-        for row, length in zip(pack.owners.unique_consecutive(), pack.layout.suffixes, strict=True):
+        for row, length in zip(pack.owners.unique_consecutive(), suffixes, strict=True):
             start, stop = stop, stop + length
             others = pack.ids.clone()
             others[:, prefix:start] = others[:, stop:] = 77
@@ -174,20 +176,24 @@ def test_losses_and_gradients_do_not_depend_on_the_size_of_chunks(
     backbone = make_backbone(family)
     adapter = learned(backbone)
     rows = rows_of(backbone, TASK.instruction, TASK)
-    layout = packed(rows, range(len(rows)), shared_prefix(rows)).layout
+    layout = packed(rows, [Group(shared_prefix(rows), range(len(rows)))]).layout
     assert layout is not None
-    runs = len(layout.chunks(torch.device("cpu"), torch.float32).runs)
-    assert runs == {1: 8, 7: 8, 10**9: 1}[chunk_tokens]
+    (group,) = layout.chunks(torch.float32).groups
+    assert len(group.runs) == {1: 8, 7: 8, 10**9: 1}[chunk_tokens]
     assert_exact(backbone, adapter, rows)
 
 
 def test_suffixes_shorter_than_a_chunk_share_it() -> None:
-    runs = PackLayout(5, (3, 4, 9, 2, 2, 2)).chunks(torch.device("cpu"), torch.float32).runs
-    assert [(start, stop) for start, stop, _ in runs] == [(5, 27)]
+    layout = pack_layout([PackGroup(5, (3, 4, 9, 2, 2, 2)), PackGroup(2, (3, 3))])
+    runs = [group.runs for group in layout.chunks(torch.float32).groups]
+    assert [[(start, stop) for start, stop, _ in own] for own in runs] == [[(5, 27)], [(29, 35)]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(CHUNK_TOKENS, "cpu", 7)
-        runs = PackLayout(5, (3, 4, 9, 2, 2, 2)).chunks(torch.device("cpu"), torch.float32).runs
-    assert [(start, stop) for start, stop, _ in runs] == [(5, 12), (12, 21), (21, 27)]
+        runs = [group.runs for group in layout.chunks(torch.float32).groups]
+    assert [[(start, stop) for start, stop, _ in own] for own in runs] == [
+        [(5, 12), (12, 21), (21, 27)],
+        [(29, 35)],
+    ]
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 7, 10**9])
@@ -196,17 +202,23 @@ def test_chunks_hold_the_rows_of_the_dense_mask(
     monkeypatch: pytest.MonkeyPatch, prefix: int, chunk_tokens: int
 ) -> None:
     monkeypatch.setitem(CHUNK_TOKENS, "cpu", chunk_tokens)
-    layout = PackLayout(prefix, (3, 1, 12, 2, 4))
+    layout = pack_layout([PackGroup(prefix, (3, 1, 12, 2, 4)), PackGroup(4, (2,)), PackGroup(prefix, (9, 1))])
+    length = 2 * prefix + 38
     dense = layout.mask()[0, 0]
-    assert dense.shape == (prefix + 22, prefix + 22)
-    done = prefix
-    for start, stop, mask in layout.chunks(torch.device("cpu"), torch.float32).runs:
-        seen = torch.zeros(stop - start, prefix + 22, dtype=torch.bool)
-        seen[:, :prefix], seen[:, start:stop] = mask[:, :prefix] == 0, mask[:, prefix:] == 0
-        assert torch.equal(seen, dense[start:stop])
-        assert start == done
-        done = stop
-    assert done == prefix + 22
+    assert dense.shape == (length, length)
+    done = 0
+    for first, end, runs in layout.chunks(torch.float32).groups:
+        assert first == done
+        assert torch.equal(dense[first:end, first:end], torch.ones(end - first, end - first).bool().tril())
+        assert not dense[first:end, :first].any()
+        done = end
+        for start, stop, mask in runs:
+            seen = torch.zeros(stop - start, length, dtype=torch.bool)
+            seen[:, first:end], seen[:, start:stop] = mask[:, : end - first] == 0, mask[:, end - first :] == 0
+            assert torch.equal(seen, dense[start:stop])
+            assert start == done
+            done = stop
+    assert done == length
 
 
 def test_no_mask_and_no_scores_over_a_whole_pack_are_ever_made(make_backbone: MAKE) -> None:
@@ -525,9 +537,9 @@ def rows_of_logits(shapes: Iterable[tuple[int, ...]]) -> int:
 
 def test_attention_of_a_pack_is_a_masked_softmax_of_grouped_heads() -> None:
     torch.manual_seed(0)
-    layout = PackLayout(3, (2, 4))
+    layout = pack_layout([PackGroup(3, (2, 4))])
     query, key, value = torch.randn(1, 4, 9, 8), torch.randn(1, 2, 9, 8), torch.randn(1, 2, 9, 8)
-    pack = layout.chunks(torch.device("cpu"), torch.float32)
+    pack = layout.chunks(torch.float32)
     found, _ = chunked_attention(torch.nn.Module(), query, key, value, None, pack=pack, scaling=0.3)
     key, value = key.repeat_interleave(2, dim=1), value.repeat_interleave(2, dim=1)
     scores = 0.3 * query @ key.transpose(2, 3)

@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 from sapo_lite.errors import BackboneError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.model.attention import Chunks
+from sapo_lite.model.attention import Chunks, GroupChunks
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import shared_prefix
 from sapo_lite.model.chat import EncodedRow
@@ -115,7 +115,8 @@ def test_the_shortest_the_longest_and_the_first_rows_are_compared_in_full_packs(
     prefix = shared_prefix(encoded)
     check_packs(backbone, encoded, gradients=False)
     full, swapped, *alone, once, again = shapes
-    assert full == swapped == (1, sum(lengths) - prefix * (len(lengths) - 1))
+    assert full == (1, sum(lengths) - prefix * (len(lengths) - 1))
+    assert swapped == (1, full[1] + prefix)  # in two groups
     shortest, second, *_, longest = sorted(range(len(lengths)), key=lengths.__getitem__)
     first = next(n for n in range(len(lengths)) if n not in (shortest, second, longest))
     assert alone == [(1, length) for length in sorted(lengths[n] for n in (shortest, second, longest, first))]
@@ -170,8 +171,11 @@ def each_chunk(change: Callable[[Tensor, int], Tensor]) -> Change:
         pack = given.get("pack")
         if pack is None:
             return given
-        runs = [(start, stop, change(mask, pack.prefix)) for start, stop, mask in pack.runs]
-        return given | {"pack": Chunks(pack.prefix, runs)}
+        groups = [
+            GroupChunks(first, end, [(start, stop, change(mask, end - first)) for start, stop, mask in runs])
+            for first, end, runs in pack.groups
+        ]
+        return given | {"pack": Chunks(groups)}
 
     return changed
 
@@ -185,7 +189,8 @@ def later(given: dict[str, Any]) -> dict[str, Any]:
     if "pack" not in given:
         return given
     positions = given["position_ids"].clone()
-    positions[:, given["pack"].prefix :] += 1
+    for _, end, runs in given["pack"].groups:
+        positions[:, end : runs[-1][1]] += 1
     return given | {"position_ids": positions}
 
 

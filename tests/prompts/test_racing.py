@@ -43,8 +43,8 @@ def run(losses: Matrix, seed: int = 0) -> Race:
     return race(range(len(losses)), len(losses[0]), lookup(losses), seed=seed)
 
 
-def lookup(losses: Matrix) -> Callable[[int, Sequence[int]], list[float]]:
-    return lambda candidate, positions: [losses[candidate][i] for i in positions]
+def lookup(losses: Matrix) -> Callable[[Sequence[int], Sequence[int]], Matrix]:
+    return lambda candidates, positions: [[losses[c][i] for i in positions] for c in candidates]
 
 
 # --- rounds
@@ -158,10 +158,10 @@ def test_nothing_is_measured_twice_or_after_elimination(losses: Matrix, seed: in
     asked: list[tuple[int, int]] = []
     dropped: set[int] = set()
 
-    def measure(candidate: int, positions: Sequence[int]) -> list[float]:
-        assert candidate not in dropped
-        asked.extend((candidate, position) for position in positions)
-        return [losses[candidate][i] for i in positions]
+    def measure(candidates: Sequence[int], positions: Sequence[int]) -> Matrix:
+        assert not dropped & set(candidates)
+        asked.extend((candidate, position) for candidate in candidates for position in positions)
+        return lookup(losses)(candidates, positions)
 
     total = len(losses[0])
     result = race(range(len(losses)), total, measure, seed=seed, on_round=lambda r: dropped.update(r.dropped))
@@ -214,7 +214,7 @@ def test_exact_ties_race_to_the_end_and_the_earlier_index_wins() -> None:
 
 
 def test_a_lone_candidate_is_not_measured() -> None:
-    def refuse(candidate: int, positions: Sequence[int]) -> list[float]:
+    def refuse(candidates: Sequence[int], positions: Sequence[int]) -> Matrix:
         raise AssertionError("measured")
 
     result = race([7], 250, refuse, seed=0)
@@ -232,15 +232,15 @@ def test_the_order_is_that_of_the_seed() -> None:
 
 def test_a_display_is_told_the_end_of_every_round() -> None:
     losses = noisy(5, 100, seed=4, step=0.2)
-    reported: list[Round | tuple[int, int]] = []
+    reported: list[Round | tuple[tuple[int, ...], int]] = []
 
-    def measure(candidate: int, positions: Sequence[int]) -> list[float]:
-        reported.append((candidate, len(positions)))
-        return [losses[candidate][i] for i in positions]
+    def measure(candidates: Sequence[int], positions: Sequence[int]) -> Matrix:
+        reported.append((tuple(candidates), len(positions)))
+        return lookup(losses)(candidates, positions)
 
     result = race(range(5), 100, measure, seed=0, on_round=reported.append)
     first, *later = [entry for entry in reported if isinstance(entry, Round)]
-    assert reported[:6] == [(0, 32), (1, 32), (2, 32), (3, 32), (4, 32), first]
+    assert reported[:2] == [((0, 1, 2, 3, 4), 32), first]  # all candidates of a round at once
     assert (first.number, first.of, first.examples) == (1, 4, 32)
     assert first.dropped
     left = set(range(5))

@@ -15,7 +15,7 @@ from sapo_lite.lab.wordings import wordings
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.model.backbone import Backbone
-from sapo_lite.model.batching import packed, padded, shared_prefix
+from sapo_lite.model.batching import Group, packed, padded, shared_prefix
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.load import load_backbone
 from sapo_lite.model.loss import answer_nll
@@ -232,10 +232,10 @@ def test_a_padded_batch_and_a_pack_spelled_out() -> None:
     assert batch.ids.tolist() == [[1, 2, 5, 7], [1, 2, 6, 8]]
     assert (batch.rows.tolist(), batch.columns.tolist()) == ([0, 0, 1], [2, 3, 3])
     assert (batch.targets.tolist(), batch.owners.tolist()) == ([7, 9, 7], [0, 0, 1])
-    pack = packed(rows, [0, 1], shared_prefix(rows))
+    pack = packed(rows, [Group(shared_prefix(rows), [0, 1])])
     assert pack.ids.tolist() == [[1, 2, 5, 7, 6, 8]]
     assert pack.layout is not None
-    assert pack.layout.positions().tolist() == [[0, 1, 2, 3, 2, 3]]
+    assert pack.layout.positions.tolist() == [[0, 1, 2, 3, 2, 3]]
     assert (pack.rows.tolist(), pack.columns.tolist()) == ([0, 0, 0], [2, 3, 5])
     assert (pack.targets.tolist(), pack.owners.tolist()) == ([7, 9, 7], [0, 0, 1])
     assert pack.layout.mask()[0, 0].int().tolist() == [

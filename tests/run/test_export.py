@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def test_the_card_has_a_block_for_the_hub_and_what_was_measured(write: Write, ru
     _, front, card = text.split("---\n", maxsplit=2)
     about = yaml.safe_load(front)
     assert about["license"] == "apache-2.0"
-    assert (about["library_name"], about["base_model_relation"]) == ("peft", "adapter")
+    assert about["library_name"] == "peft"
+    assert "base_model" not in about  # a folder of this machine says nothing to the hub
     assert {"sapo-lite", "continual-learning", "lorainc", "prompt-sapo"} <= set(about["tags"])
     record = read_snapshot(run).record
     scores = [row["task_metric"] for row in record.scores["chosen"]]
@@ -173,6 +175,7 @@ def test_what_answers_otherwise_is_counted_and_shown(run: Path) -> None:
         ("adapter", 0, {}, r"stage 0 \(before any training\) has no adapter to export"),
         ("hub", None, {}, "expected a model of the Hugging Face hub under the adapter, found lab"),
         ("adapter", None, {"create": True}, "--create: expected --to ollama, found --to adapter"),
+        ("merged", None, {"quant": "q8_0"}, "--quant: expected --to gguf or --to ollama, found --to merged"),
         ("gguf", None, {}, "expected llama.cpp's converter, convert_hf_to_gguf.py, found none"),
         ("ollama", None, {"create": True}, "expected the program ollama on the PATH, found none"),
     ],
@@ -204,6 +207,39 @@ def test_a_converter_that_fails_is_said_in_its_words_and_leaves_nothing(
     with pytest.raises(SapoLiteError, match=r"convert_hf_to_gguf.py failed: NotImplementedError: this token"):
         write("gguf")
     assert [path.name for path in tmp_path.iterdir()] == ["convert_hf_to_gguf.py"]
+
+
+def test_k_quants_are_made_from_f16_by_llama_quantize(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both programs are played here: they write their arguments."""
+    programs = tmp_path / "llama.cpp"
+    (programs / "build/bin").mkdir(parents=True)
+    (programs / "convert_hf_to_gguf.py").write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "model, _, out, _, kind = sys.argv[1:]\n"
+        "assert Path(model, 'model.safetensors').is_file()\n"
+        "Path(out).write_text(f'converted to {kind}')\n"
+    )
+    quantise = programs / "build/bin/llama-quantize"
+    quantise.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n"
+        "source, out, kind = sys.argv[1:]\n"
+        "Path(out).write_text(f'{Path(source).read_text()}, then to {kind}')\n"
+    )
+    quantise.chmod(0o755)
+    monkeypatch.setenv("SAPO_LITE_LLAMA_CPP", str(programs))
+    monkeypatch.setenv("PATH", "")
+    notices: list[str] = []
+    out = tmp_path / "out"
+    done = export(read_snapshot(run), "gguf", out, Silent(notices.append), quant="Q4_K_M")
+    assert (out / "lab-2-q4_k_m.gguf").read_text() == "converted to f16, then to Q4_K_M"
+    assert sorted(path.name for path in out.iterdir()) == ["README.md", "lab-2-q4_k_m.gguf", "prompts.json"]
+    assert done.agreement is None
+    assert [notice for notice in notices if "not verified" in notice] == [
+        "not verified: what was exported could not be asked here (expected llama.cpp's program llama-server "
+        "on the PATH or in a folder of SAPO_LITE_LLAMA_CPP, found none)"
+    ]
 
 
 def test_an_upload_needs_a_name_a_network_and_a_token(

@@ -49,7 +49,7 @@ def run(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def is_tie(answers: Answers, row: StoredAnswer, found: str) -> bool:
-    """Whether two answers part at tokens of almost equal logits, which the arithmetic of a program decides."""
+    """Whether two answers part at tokens of almost equal logits: rounding decides there."""
     backbone = answers.backbone
     task = answers.snapshot.tasks[row.task]
     (prompt,) = backbone.chat.encode_prompts(task, row.instruction, [row.text])

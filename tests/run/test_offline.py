@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ollama_server import FakeOllama
-from small import ROOT, SETTINGS, call, command, small_command
+from small import ROOT, SETTINGS, call, command, small_command, small_run
 
 # Python imports this module first of all: it notes every attempt to reach something, and refuses it. The hook
 # sees all that goes through Python's sockets, also name look-ups, whoever has imported them before.
@@ -106,6 +106,20 @@ def test_commands_reach_for_nothing_unless_they_are_told_to(
     done = call(command(*arguments), cwd=tmp_path / "elsewhere", env=guarded)
     assert done.returncode == 0, done.stderr
     assert not written(tmp_path)  # the guard's note neither
+
+
+@pytest.mark.slow
+def test_what_leaves_a_run_reaches_for_nothing_and_writes_what_it_says(
+    tmp_path: Path, guarded: dict[str, str]
+) -> None:
+    small_run(tmp_path / "run", "training.epochs=1", "evaluation.prompts=chosen")
+    here = tmp_path / "elsewhere"
+    (here / "new.csv").write_text("text\nkate : 41 years\n")
+    for words in (("export", "../run", "--to", "adapter"), ("predict", "../run", "new.csv")):
+        done = call(command(*words, "--plain"), cwd=here, env=guarded)
+        assert done.returncode == 0, done.stderr
+    assert not written(tmp_path)  # the guard's note neither
+    assert {path.name for path in here.iterdir()} == {"new.csv", "new-odd_one_out.csv", "exports"}
 
 
 def test_the_guard_sees_what_python_sends_and_looks_up(tmp_path: Path, guarded: dict[str, str]) -> None:

@@ -1,6 +1,11 @@
-"""The peak of a whole run on this CPU is the one that `plan` predicts."""
+"""The peak of a whole run on this CPU is the one that `plan` predicts.
+
+Freed memory goes back to the system at once here. By default, the C library keeps some of it, and the peak
+of a run is higher by what lies unused (docs/gpus.md).
+"""
 
 import json
+import os
 import random
 import textwrap
 from pathlib import Path
@@ -41,6 +46,9 @@ RECIPE = """
 """
 
 
+AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
 def test_the_peak_of_a_run_is_within_ten_percent_of_the_plan(smollm2: Path, tmp_path: Path) -> None:
     words = "the river was high and boats lay still under old trees while it rained on".split()
     draw = random.Random(0)
@@ -55,7 +63,9 @@ def test_the_peak_of_a_run_is_within_ten_percent_of_the_plan(smollm2: Path, tmp_
     assert planned.returncode == 0, planned.stderr
     predicted = json.loads(planned.stdout)
     assert predicted["memory"]["100"]["phases"]["training"]["activations"] > 0.4 * predicted["peak"]
-    done = call(command("run", recipe, "--offline", "--plain", "--out", tmp_path / "run"))
+    done = call(
+        command("run", recipe, "--offline", "--plain", "--out", tmp_path / "run"), env=os.environ | AT_ONCE
+    )
     assert done.returncode == 0, done.stderr
     peak = read_usage(tmp_path / "run")["peak_memory_gb"]["cpu"]
     assert peak == pytest.approx(predicted["peak"] / 1e9, rel=0.1)

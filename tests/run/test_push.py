@@ -114,7 +114,7 @@ def test_an_export_for_the_hub_is_uploaded_as_it_is(
     settings = json.loads((out / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == NAME
     card = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
-    assert card["base_model"] == NAME
+    assert (card["base_model"], card["base_model_relation"]) == (NAME, "adapter")
     assert json.loads((out / "results.json").read_text())["recipe"] == "lab"
 
     assert push(out, "me/mine") == f"{hub.url}/me/mine"

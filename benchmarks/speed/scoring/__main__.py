@@ -36,7 +36,7 @@ from sapo_lite.types import Candidate, Task
 TRAINED_ROWS = 1000  # of a task, as published
 
 
-def main() -> None:
+def main() -> int:
     options = _options()
     torch.set_num_threads(options.threads)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own announcements
@@ -46,6 +46,7 @@ def main() -> None:
         content = run(options, Path(folder), console)
     if options.json:
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(scored["agrees"] for scored in content["scoring"]) else 1
 
 
 def run(options: argparse.Namespace, folder: Path, console: Console) -> dict[str, Any]:
@@ -137,4 +138,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,6 +22,7 @@ class Scored:
 
     limit: seconds that the arithmetic takes at the machine's rate
     difference: largest relative difference between losses of the loop and of exact scoring
+    agrees: whether that may come from rounding
     saved: share of example-scores that the race skipped
     """
 
@@ -34,6 +35,7 @@ class Scored:
     exact: tuple[Seconds, ...]
     races: tuple[Seconds, ...]
     difference: float
+    agrees: bool
     saved: float
     same_choice: bool
 
@@ -76,9 +78,6 @@ def compare(
     other. A race scores all of them, and follows each of the first `races` rounds.
 
     rate: floating point operations a second, for the limit.
-
-    Raises:
-        AssertionError: the losses differ by more than rounding.
     """
     backbone, rounds = loop.backbone, min(rounds, len(candidates))
     _warm_up(loop, task, candidates[:1])
@@ -99,6 +98,8 @@ def compare(
     scores = [ours for ours, _ in losses]
     raced = raced or scores
     needed = work(backbone, task, candidates, examples)
+    # Other kernels round in other places: a difference is part of what is measured, and ends nothing.
+    difference = max(abs(ours.batch_mean - theirs) / theirs for ours, theirs in losses)
     return Scored(
         task=task.name,
         candidates=len(candidates),
@@ -108,7 +109,8 @@ def compare(
         released=tuple(released),
         exact=tuple(exact),
         races=tuple(of_races),
-        difference=_difference(losses, SAME[backbone.config.dtype]),
+        difference=difference,
+        agrees=difference <= SAME[backbone.config.dtype],
         saved=1 - sum(len(s.examples) for s in raced) / sum(len(s.examples) for s in scores),
         same_choice=lowest(raced).index == lowest(scores).index,
     )
@@ -117,10 +119,3 @@ def compare(
 def _warm_up(loop: ReleasedLoop, task: Task, candidates: Sequence[Candidate]) -> None:
     loop.score(task, candidates, RELEASED_BATCH)
     score(loop.backbone, task, candidates, examples=RELEASED_BATCH)
-
-
-def _difference(losses: Sequence[tuple[CandidateLoss, float]], limit: float) -> float:
-    """The largest relative difference between both methods' means of batch means."""
-    largest = max(abs(ours.batch_mean - theirs) / theirs for ours, theirs in losses)
-    assert largest <= limit, f"losses differ by {largest:.2g}, expected at most {limit:g}"
-    return largest

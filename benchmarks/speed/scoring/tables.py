@@ -41,7 +41,7 @@ def scoring_table(found: Sequence[Scored], clock: Clock) -> Table:
             f"{total(s.released).on(clock) / s.limit:.2f}",
             f"{s.limit_share(clock):.0%}",
             f"{LIMIT_GOAL:.0%}",
-            f"{s.difference:.1e}",
+            f"{s.difference:.1e}" + ("" if s.agrees else ": MORE THAN ROUNDING"),
         )
     return table
 

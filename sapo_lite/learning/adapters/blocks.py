@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sapo_lite.errors import RunFolderError, TrainingError
 from sapo_lite.model.chat_template import FILE as TEMPLATE
+from sapo_lite.model.memory import holds_layer_inputs
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
 
@@ -67,7 +68,11 @@ class BlockAdapter:
         # The method's state between tasks besides the blocks; saved and loaded with them.
         self.memory: dict[str, Tensor] = {}
         backbone.attach_lora(
-            config, rank=config.rank * blocks, alpha=config.alpha * blocks, checkpointing=checkpointing
+            config,
+            rank=config.rank * blocks,
+            alpha=config.alpha * blocks,
+            checkpointing=checkpointing,
+            offload=not holds_layer_inputs(backbone),
         )
         self.model = backbone.model
         # A chat template that is not the model's own; saved with the adapter.

@@ -16,8 +16,9 @@ from sapo_lite.model.footprint import (
     forward_bytes,
     four_bit,
     logits_bytes,
-    rows_that_fit,
+    rows_of_a_pass,
     tokens_that_fit,
+    tokens_that_train,
     training_bytes,
 )
 from sapo_lite.model.shape import ModelShape
@@ -54,7 +55,7 @@ class Sizes:
 class Memory:
     """Bytes by phase and part; the phases do not overlap.
 
-    micro_batch, batch: rows of a micro-batch and of a batch of answers, chosen to fit
+    micro_batch, batch: rows of a pass of training and of a batch of answers, chosen to fit
     tokens: of one forward pass in scoring
     """
 
@@ -69,6 +70,12 @@ class Memory:
     @property
     def peak(self) -> int:
         return max(map(self.total, self.phases))
+
+
+def trains_on_packs(recipe: Recipe) -> bool:
+    """Whether training puts the rows of a micro-batch behind one copy of their prefix."""
+    pack = recipe.training.pack
+    return pack is True or (pack == "auto" and not recipe.adapter.dropout)
 
 
 def blocks_of(recipe: Recipe, tasks: int) -> int:
@@ -103,7 +110,7 @@ def memory_of(
     }
     free = None if room is None else int(room) - sum(fixed.values())
     unpacked = number * max(shape.quantised, default=0) if recipe.model.quantization == "nf4" else 0
-    training, micro_batch = _training(recipe, shape, sizes, lora, number, free)
+    training, micro_batch = _training(recipe, shape, sizes, lora, number, device, free)
     scoring, tokens = _scoring(shape, sizes, number, device, free)
     answers, batch = _answers(recipe, shape, sizes, number, free)
     phases = {TRAINING: training, SCORING: scoring, ANSWERS: answers}
@@ -114,23 +121,35 @@ def memory_of(
 
 
 def _training(
-    recipe: Recipe, shape: ModelShape, sizes: Sizes, lora: int, number: int, free: int | None
+    recipe: Recipe,
+    shape: ModelShape,
+    sizes: Sizes,
+    lora: int,
+    number: int,
+    device: Device,
+    free: int | None,
 ) -> tuple[dict[str, int], int]:
-    """Parts of training, and the rows of a micro-batch."""
+    """Parts of training, and the rows of a pass."""
     size, checkpointing = recipe.training.micro_batch_size, recipe.training.gradient_checkpointing
-    dropout = recipe.adapter.dropout > 0
+    dropout, packed = recipe.adapter.dropout > 0, trains_on_packs(recipe)
+    tokens = BEST_TOKENS[device]
     if free is not None:
-        size = rows_that_fit(
-            free,
-            shape.widths,
-            number,
-            trained=lora,
-            most=size,
-            longest=sizes.row,
-            checkpointing=checkpointing,
-            dropout=dropout,
+        tokens = min(
+            tokens,
+            tokens_that_train(
+                free,
+                shape.widths,
+                number,
+                trained=lora,
+                checkpointing=checkpointing,
+                dropout=dropout,
+                packed=packed,
+            ),
         )
-    per_token = training_bytes(shape.widths, number, checkpointing=checkpointing, dropout=dropout)
+    size = rows_of_a_pass(tokens, sizes.row, size)
+    per_token = training_bytes(
+        shape.widths, number, checkpointing=checkpointing, dropout=dropout, packed=packed
+    )
     return {
         "gradients and copies": 4 * (GRADIENT + COPIES) * lora,
         "optimiser": 4 * ADAM * lora,

@@ -15,14 +15,13 @@ from sapo_lite.recipe import Recipe
 from sapo_lite.run.costs.advice import Change, changes_that_fit
 from sapo_lite.run.costs.lengths import TaskLengths, all_rows, lengths_of, longest_allowed, percentiles
 from sapo_lite.run.costs.machine import Machine
-from sapo_lite.run.costs.memory import Memory, Sizes, blocks_of, memory_of
+from sapo_lite.run.costs.memory import Memory, Sizes, blocks_of, memory_of, trains_on_packs
 from sapo_lite.run.costs.times import (
     Rates,
     StageCost,
     rates_of,
     run_folder_bytes,
     stage_costs,
-    trains_on_packs,
 )
 from sapo_lite.run.workplan import RunPlan, plan_of
 from sapo_lite.support.disk import free_bytes

@@ -10,7 +10,7 @@ from sapo_lite.model.shape import ModelShape
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.costs.cards import Card
 from sapo_lite.run.costs.lengths import TaskLengths
-from sapo_lite.run.costs.memory import blocks_of
+from sapo_lite.run.costs.memory import blocks_of, trains_on_packs
 from sapo_lite.run.workplan import Piece, RunPlan
 
 # Assumptions about a card, none of them measured here: the share of the data sheet's products and of its
@@ -81,12 +81,6 @@ def rates_of(card: Card, recipe: Recipe, shape: ModelShape, number: int) -> Rate
     head = number * shape.widths.vocabulary * shape.widths.hidden
     moved = (layers + head) / (card.bandwidth * 1e9 * BANDWIDTH)
     return Rates(forward, forward / passes, max(moved, LAUNCH * shape.widths.layers))
-
-
-def trains_on_packs(recipe: Recipe) -> bool:
-    """Whether training puts the rows of a micro-batch behind one copy of their prefix."""
-    pack = recipe.training.pack
-    return pack is True or (pack == "auto" and not recipe.adapter.dropout)
 
 
 def stage_costs(

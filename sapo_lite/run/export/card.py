@@ -12,7 +12,9 @@ from sapo_lite import __version__
 from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.evaluation.own_metrics import shown_name
+from sapo_lite.model.hub import is_hub_name
 from sapo_lite.run import paths
+from sapo_lite.run.export import Form
 from sapo_lite.run.export.snippets import Exported, fenced, snippet
 from sapo_lite.run.export.verify import Agreement
 from sapo_lite.run.snapshot import Snapshot
@@ -21,6 +23,14 @@ from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import markdown, number
 
 FILE = "README.md"
+# How the model comes from its base, in the hub's words, and the library that loads it.
+_RELATIONS: dict[Form, tuple[str, str | None]] = {
+    "adapter": ("adapter", "peft"),
+    "hub": ("adapter", "peft"),
+    "merged": ("finetune", "transformers"),
+    "gguf": ("quantized", None),
+    "ollama": ("quantized", None),
+}
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", flags=re.DOTALL)
 
 
@@ -36,15 +46,12 @@ def _front(snapshot: Snapshot, of: Exported) -> str:
     content: dict[str, Any] = {}
     if licence := base_licence(of.located):
         content["license"] = licence
-    content |= {"base_model": of.base, "pipeline_tag": "text-generation"}
-    if of.form in ("adapter", "hub"):
-        content["library_name"] = "peft"
-        content["base_model_relation"] = "adapter"
-    elif of.form == "merged":
-        content["library_name"] = "transformers"
-        content["base_model_relation"] = "finetune"
-    else:
-        content["base_model_relation"] = "quantized"
+    relation, library = _RELATIONS[of.form]
+    if is_hub_name(of.base):  # the hub refuses others
+        content |= {"base_model": of.base, "base_model_relation": relation}
+    content["pipeline_tag"] = "text-generation"
+    if library:
+        content["library_name"] = library
     if languages := sorted({task.language for task in snapshot.tasks.values()}):
         content["language"] = languages
     content["tags"] = [
@@ -70,11 +77,12 @@ def _parts(snapshot: Snapshot, of: Exported, agreement: Agreement | None) -> Ite
     recipe = snapshot.binding.recipe
     learned = ", ".join(snapshot.tasks[key].name for key in snapshot.learned)
     yield f"# {visible(recipe['name'])}, after {visible(snapshot.label)}"
+    method, wording = recipe["adapter"], recipe["prompt"]["strategy"]
     yield (
-        f"`{of.base}`, trained by sapo-lite {__version__} on {len(snapshot.learned)} of "
-        f"{len(snapshot.tasks)} tasks in this order: {visible(learned)}. Wording of the instructions: "
-        f"`{recipe['prompt']['strategy']}`; adapter: `{recipe['adapter']['method']}`, rank "
-        f"{recipe['adapter']['rank']}; seed {recipe['seed']}."
+        f"`{visible(recipe['model']['name'])}`, trained by sapo-lite {__version__} on "
+        f"{len(snapshot.learned)} of {len(snapshot.tasks)} tasks in this order: {visible(learned)}. "
+        f"Wording of the instructions: `{wording}`; adapter: `{method['method']}`, rank {method['rank']}; "
+        f"seed {recipe['seed']}."
     )
     yield "## How to ask it\n\n" + _usage(snapshot, of)
     yield "## Tasks\n\n" + _tasks(snapshot)
@@ -127,7 +135,8 @@ def _made(snapshot: Snapshot, of: Exported) -> str:
     commit = "".join(f", {what} {value}" for what, value in _identity(snapshot).items())
     licence = base_licence(of.located) or "see the base model"
     lines = [
-        f"- Base: `{of.base}`, loaded with quantization `{recipe['model']['quantization']}`{commit}",
+        f"- Base: `{visible(recipe['model']['name'])}`, loaded with quantization "
+        f"`{recipe['model']['quantization']}`{commit}",
         f"- Data: {visible(recipe['sequence']['suite'])}: {data}; at most "
         f"{recipe['sequence']['train_examples']} training rows of each task",
         f"- Licence: {licence}, as of the base model; the data have their own",

@@ -40,13 +40,13 @@ def export(
     out: Path,
     progress: Progress,
     *,
-    quant: str = "f16",
+    quant: str | None = None,
     check: int = 50,
     create: bool = False,
 ) -> Export:
     """Write a stage of a run in one form to a new folder, ask stored answers again, and write the card.
 
-    quant: number format of a GGUF file
+    quant: number format of a GGUF file; F16 by default
     check: number of stored answers to ask again
     create: create the models in Ollama, too
 
@@ -54,6 +54,9 @@ def export(
         RunFolderError: the stage has no adapter, or the folder holds something.
         BackboneError, SapoLiteError: the model or a program cannot be used.
     """
+    if quant and form not in ("gguf", "ollama"):
+        raise SapoLiteError(f"--quant: expected --to gguf or --to ollama, found --to {form}")
+    quant = (quant or "f16").lower()
     _require(snapshot, form, out, quant, create=create)
     chat = forms.chat_of(snapshot)
     partial = out.with_name(f".{out.name}.partial")
@@ -69,16 +72,15 @@ def export(
     of = Exported(form, forms.base_name(snapshot), locate_model(snapshot.model.name), weights)
     write_card(out, snapshot, of, None)
     names = {key: ollama.model_name(str(snapshot.binding.recipe["name"]), key) for key in snapshot.learned}
-    for key in snapshot.learned if create else ():
-        progress.stage(f"creating {names[key]} in Ollama")
-        ollama.create(out, names[key], forms.modelfile_name(key))
+    created = names if create else {}
+    for key, name in created.items():
+        progress.stage(f"creating {name} in Ollama")
+        ollama.create(out, name, forms.modelfile_name(key))
     rows = verify.stored_answers(snapshot, check)
-    agreement = _verified(out, snapshot, form, chat, rows, weights, names if create else {}, progress)
+    agreement = _verified(out, snapshot, form, chat, rows, weights, created, progress)
     write_card(out, snapshot, of, agreement)
-    commands = (
-        _commands(form, out, names) if not create else [f"ollama run {name}" for name in names.values()]
-    )
-    return Export(out, form, agreement, names if create else {}, tuple(commands))
+    commands = [f"ollama run {name}" for name in created.values()] or _commands(form, out, names)
+    return Export(out, form, agreement, created, tuple(commands))
 
 
 def _require(snapshot: Snapshot, form: Form, out: Path, quant: str, *, create: bool) -> None:
@@ -139,7 +141,12 @@ def _verified(
         return None
     progress.stage(f"asking {len(rows)} stored answers again")
     if names:
-        return verify.by_ollama(rows, names, ollama.require_reachable(), progress)
+        # The wording of a Modelfile is the chosen one; a recipe may have had the original tested only.
+        same = [row for row in rows if row.instruction == snapshot.prompts[row.task]]
+        if not same:
+            progress.notice("not verified: the run stored no answers under the chosen wordings")
+            return None
+        return verify.by_ollama(same, names, ollama.require_reachable(), progress)
     try:
         if weights.endswith(".gguf"):
             return verify.by_llama_cpp(snapshot, rows, chat, out / weights, progress)
@@ -156,7 +163,7 @@ def _by_transformers(
     folder: Path, snapshot: Snapshot, form: Form, rows: Sequence[StoredAnswer], progress: Progress
 ) -> Agreement:
     from sapo_lite.model.load import load_backbone
-    from sapo_lite.run.answering import put_adapter
+    from sapo_lite.run.answering import prepare_answers, put_adapter
 
     settings = snapshot.model
     if form in ("adapter", "hub"):
@@ -165,7 +172,7 @@ def _by_transformers(
     else:
         merged = {"name": str(folder.absolute()), "quantization": "none", "chat_template": "model"}
         backbone = load_backbone(settings.model_copy(update=merged))
-    backbone.chat = backbone.chat.with_frame(forms.chat_of(snapshot).frame)
+    prepare_answers(backbone, snapshot, progress)
     found = verify.by_transformers(snapshot, rows, backbone, folder, progress)
     del backbone
     gc.collect()

@@ -1,6 +1,6 @@
 """The check of an export: stored answers of the run are asked again from what was exported."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -104,7 +104,7 @@ def by_llama_cpp(
 
 
 def by_ollama(
-    rows: Sequence[StoredAnswer], names: "dict[str, str]", url: str, progress: Progress
+    rows: Sequence[StoredAnswer], names: Mapping[str, str], url: str, progress: Progress
 ) -> Agreement:
     """Ask the models in Ollama, given by task, which put the wording around the input by themselves."""
     return _one_by_one(rows, lambda row: ollama.ask(url, names[row.task], row.text), "Ollama", progress)
