@@ -57,8 +57,8 @@ def _fit(recipe: Recipe, costs: Costs) -> Iterator[str]:
             yield "take a smaller model"
     if memory.micro_batch < recipe.training.micro_batch_size:
         yield (
-            f"the run takes micro-batches of {memory.micro_batch} rows in place of "
-            f"{recipe.training.micro_batch_size} by itself; gradients are the same"
+            f"the longest rows are trained in passes of {memory.micro_batch} in place of "
+            f"{recipe.training.micro_batch_size}; gradients are the same"
         )
     if memory.batch < recipe.evaluation.batch_size:
         yield (

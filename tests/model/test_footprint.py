@@ -21,8 +21,9 @@ from sapo_lite.model.footprint import (
     forward_bytes,
     four_bit,
     logits_bytes,
-    rows_that_fit,
+    rows_of_a_pass,
     tokens_that_fit,
+    tokens_that_train,
     training_bytes,
     training_state,
 )
@@ -175,32 +176,23 @@ def test_checkpointing_lowers_memory_dropout_and_packs_raise_it() -> None:
     assert trained(WIDTHS, 2, packed=True) - plain == 4 * 2 * 4 * 64
 
 
-@pytest.mark.parametrize("most", [1, 6, 8, 12])
-def test_a_micro_batch_is_the_largest_part_that_fits(most: int) -> None:
-    row = 100 * trained(WIDTHS, 2, checkpointing=True)
+def test_a_pass_of_training_has_the_tokens_that_fit_beside_its_state() -> None:
+    token = trained(WIDTHS, 2, checkpointing=True)
     kept = training_state(5000) + logits_bytes(WIDTHS, 2, HEAD_ROWS, training=True)
 
-    def rows(room: float) -> int:
-        free = int((kept + room * row) / 0.9) + 1
-        return rows_that_fit(
-            free,
-            WIDTHS,
-            2,
-            trained=5000,
-            most=most,
-            longest=100,
-            checkpointing=True,
-            dropout=False,
-            packed=False,
-        )
+    def tokens(room: float) -> int:
+        free = int((kept + room * token) / 0.9) + 1
+        flags = {"checkpointing": True, "dropout": False, "packed": False}
+        return tokens_that_train(free, WIDTHS, 2, trained=5000, **flags)
 
-    found = [rows(room) for room in range(most + 2)]
-    assert found == [
-        max((size for size in range(1, most + 1) if most % size == 0 and size <= room), default=1)
-        for room in range(most + 2)
-    ]
+    # Powers of two.
+    assert [tokens(room) for room in (-1, 0, 1, 2, 3, 4, 500, 512)] == [1, 1, 1, 2, 2, 4, 256, 512]
+
+
+def test_a_pass_has_at_most_so_many_rows_and_one_at_least() -> None:
+    assert [rows_of_a_pass(tokens, 100, 8) for tokens in (10, 100, 450, 8192)] == [1, 1, 4, 8]
 
 
 def test_a_forward_pass_may_use_half_of_what_is_free() -> None:
-    assert tokens_that_fit(10_000, 10) == 500
+    assert tokens_that_fit(10_240, 10) == 512
     assert tokens_that_fit(-5, 10) == tokens_that_fit(3, 10) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from sapo_lite.errors import BackboneError, RecipeError
 from sapo_lite.learning.methods import METHODS
+from sapo_lite.model.footprint import BEST_TOKENS, rows_of_a_pass
 from sapo_lite.model.tokenizer import load_chat_format
 from sapo_lite.recipe import Recipe, load_recipe, recipe_text, shipped_recipes
 from sapo_lite.run.costs.cards import CARDS, _most_like, find_card
@@ -55,8 +56,10 @@ def test_the_memory_in_a_recipes_header_is_what_plan_predicts(name: str) -> None
     found = predicted(load_recipe(name), **machine)
     assert f"{found.peak / 1e9:.1f}" == peak
     assert found.fits
-    # What the recipe asks for is what the run takes: nothing has to be made smaller.
-    assert found.memory[LONGEST].micro_batch == load_recipe(name).training.micro_batch_size
+    # Nothing has to be made smaller than in any memory.
+    most = load_recipe(name).training.micro_batch_size
+    longest = found.lengths["training rows"][LONGEST]
+    assert found.memory[LONGEST].micro_batch == rows_of_a_pass(BEST_TOKENS["cuda"], longest, most)
     assert found.memory[LONGEST].batch == load_recipe(name).evaluation.batch_size
 
 
@@ -83,7 +86,7 @@ def test_in_less_memory_a_run_takes_smaller_micro_batches_until_it_does_not_fit(
     by_room = {room: predicted(load_recipe("ni_seq_c1"), vram=room) for room in (8, 10, 12, 16, 24)}
     rows = [found.memory[LONGEST].micro_batch for found in by_room.values()]
     assert rows == sorted(rows)
-    assert rows[-1] == 8
+    assert rows[-1] == 4  # of the longest rows, in a pass of 8,192 tokens
     assert [found.fits for found in by_room.values()] == [False, True, True, True, True]
 
 
