@@ -54,7 +54,7 @@ def test_the_peak_of_a_run_is_within_ten_percent_of_the_plan(smollm2: Path, tmp_
     draw = random.Random(0)
     rows = [
         {"input": " ".join([*draw.choices(words, k=150), colour]), "output": colour}
-        for colour in ("red", "green", "blue", "white") * 5
+        for colour in ("red", "green", "blue", "white") * 3
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     recipe = tmp_path / "own.toml"
