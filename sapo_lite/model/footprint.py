@@ -17,9 +17,9 @@ MEMORY_SHARE, TRAINING_SHARE = 0.5, 0.9
 # bitsandbytes' NF4: half a byte a weight; a byte for the scale of each 64; with double quantisation a float32
 # for each 256 scales, and two tables.
 _BLOCK, _SCALES, _TABLES = 64, 256, 16 * 4 + 256 * 4
-# float32 numbers by LoRA weight in training: the weight, its gradient, Adam's two means, and three copies (of
-# the weights before TRL casts them, of frozen blocks to compare, of the gradient before a micro-batch).
-WEIGHT, GRADIENT, ADAM, COPIES = 1, 1, 2, 3
+# float32 numbers by LoRA weight in training: the weight, its gradient, Adam's two means, and two copies (of
+# the weights before TRL casts them, of frozen blocks to compare).
+WEIGHT, GRADIENT, ADAM, COPIES = 1, 1, 2, 2
 
 
 @dataclass(frozen=True)

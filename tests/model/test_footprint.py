@@ -156,7 +156,7 @@ def test_a_weight_in_four_bits_takes_half_a_byte_and_its_share_of_the_scales() -
 def test_the_parts_of_an_adapter_are_counted_by_its_copies() -> None:
     assert adapter_bytes(100, 4) == 400
     assert adapter_bytes(100, 2) == 600  # in bfloat16, autocast keeps what it multiplies with
-    assert training_state(100) == 400 * 6
+    assert training_state(100) == 400 * 5
 
 
 def test_a_cache_holds_keys_and_values_of_all_layers() -> None:
