@@ -16,7 +16,7 @@ from kept import value_of
 from sapo_lite.data.tasks import load_sequence
 from sapo_lite.errors import ParaphraseError
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.model import generation, generation_fused
+from sapo_lite.model import generation
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.generation import TOP_K, _drawn, generate, sample
 from sapo_lite.model.load import load_backbone
@@ -285,7 +285,7 @@ def test_the_models_own_generate_is_sampled_alike(
     assert drawn(backbone, turns(backbone)[::-1], range(4, -1, -1)) == answers[::-1]
     assert drawn(backbone, turns(backbone), range(5, 10)) != answers
     assert torch.equal(torch.get_rng_state(), randomness)
-    monkeypatch.setattr(generation_fused, "TOP_K", 1)
+    monkeypatch.setattr(generation, "TOP_K", 1)
     assert drawn(backbone, turns(backbone), range(5), temperature=9.0) == greedy
 
 

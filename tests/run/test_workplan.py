@@ -65,9 +65,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
         stages.joint_gradient_norm,
     )
 
-    def counting_nll(backbone: Any, rows: Any) -> Any:
+    def counting_nll(backbone: Any, rows: Any, **options: Any) -> Any:
         found.forwards += len(rows)
-        return nll(backbone, rows)
+        return nll(backbone, rows, **options)
 
     def counting_begin(self: RowBatcher, step: int, epoch: int, numbers: Any) -> None:
         found.steps += 1
