@@ -600,7 +600,7 @@ def test_a_cache_that_cannot_be_written_ends_it_at_once_though_other_calls_hang(
     monkeypatch.setenv("SAPO_LITE_CACHE", str(tmp_path / "file"))
     with FakeOllama(in_turn([*[GOOD[0]], *[Trouble.HANG] * 3])) as server:
         done = say(*with_ollama(server, "-n", "4"))
-        assert server.routes[-1] == UNLOAD
+        assert UNLOAD in server.routes  # a busy machine may come to a call that hangs after it
     assert done.code == 1
     assert done.err.splitlines()[-1].endswith(
         "paraphrases are kept here, and the file cannot be written (Not a directory). "
