@@ -30,7 +30,7 @@ _OUT_OF_MEMORY = (
 
 _RAN_OUT = (
     "memory ran out: from here on, work is done in smaller batches where needed; results are those of larger "
-    "ones, and training.batch_size stays"
+    "ones but for rounding and the masks of dropout, and training.batch_size stays"
 )
 
 

@@ -155,7 +155,7 @@ def test_a_shortage_is_noticed_once() -> None:
     assert not fits_in_memory(too_much)  # nobody asks any more
     assert lines == [
         "memory ran out: from here on, work is done in smaller batches where needed; results are those of "
-        "larger ones, and training.batch_size stays"
+        "larger ones but for rounding and the masks of dropout, and training.batch_size stays"
     ]
     with noticed(lines.append):  # the next run
         assert not fits_in_memory(too_much)
