@@ -161,7 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({})
 
     def do_POST(self) -> None:
-        self._answer(json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0)))))
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:
+            raise ConnectionAbortedError("the client has left in the middle of its request")
+        self._answer(json.loads(content))
 
     def _answer(self, body: dict[str, Any]) -> None:
         """Raises ConnectionError, which ends the connection, where it is to break or has broken."""

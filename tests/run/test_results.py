@@ -151,12 +151,13 @@ def test_values_of_a_stage_are_read_strictly(tmp_path: Path) -> None:
         stage.cached_as(list[CandidateLoss], "losses", lambda: None)
 
 
-def test_reading_results_and_all_of_the_public_names_but_the_scorer_bring_no_torch() -> None:
+def test_reading_results_and_all_of_the_public_names_but_two_bring_no_torch() -> None:
     programme = """
 import sys, sapo_lite
-from sapo_lite import Leaderboard, continual_metrics, load_recipe, load_sequence, read_results, run_recipe
+from sapo_lite import Frames, Leaderboard, Results, continual_metrics, load_recipe, load_sequence
+from sapo_lite import read_frames, read_results, run_recipe
 import sapo_lite.report.run_summary
-assert set(sapo_lite.__all__) <= {"score_prompts", "__version__", *globals()}
+assert set(sapo_lite.__all__) <= {"score_prompts", "PromptChoice", "__version__", *globals()}
 print([name for name in ("torch", "transformers", "unsloth", "scipy") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", programme], capture_output=True, text=True)

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TextIO
 
 from sapo_lite.compare.cells import CellRunner, run_cell
 from sapo_lite.compare.executors.cell_files import FileUpdate, FolderSender, receive
@@ -171,15 +171,21 @@ def cluster(address: str, log: Path) -> Iterator[dict[str, float]]:
             '--on ray: expected the package ray, found none: pip install "sapo-lite[ray]"'
         ) from None
     where = f"ray://{address}" if address else "auto"
+    # Ray writes about lost nodes to stdout, at any time: that is for the tables.
+    with log.open("a", encoding="utf-8", buffering=1) as file, contextlib.redirect_stdout(file):
+        _connect(ray, where, file)
+        try:
+            yield ray.cluster_resources()
+        finally:
+            ray.shutdown()
+
+
+def _connect(ray: Any, where: str, file: TextIO) -> None:
     try:
-        with log.open("a", encoding="utf-8") as file, contextlib.redirect_stderr(file):
+        with contextlib.redirect_stderr(file):
             ray.init(where, log_to_driver=False, logging_level="error", namespace="sapo-lite")
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
         start = "Start one with `ray start --head`, on further machines with `ray start --address=HOST:6379`."
         raise SapoLiteError(
             f"--on ray: expected a Ray cluster at {where}, found none ({error}). {start}"
         ) from None
-    try:
-        yield ray.cluster_resources()
-    finally:
-        ray.shutdown()
