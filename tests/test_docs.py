@@ -87,6 +87,7 @@ def test_every_file_of_a_room_in_the_architecture_exists() -> None:
     assert sorted(path for path in named if not (ROOT / "sapo_lite" / path).exists()) == []
 
 
+@pytest.mark.slow
 def test_every_path_and_module_in_docstrings_and_comments_exists() -> None:
     missing = {
         name: found

@@ -261,6 +261,7 @@ def test_a_run_takes_its_paraphrases_from_a_new_source(suffixed: str, tmp_path: 
 # --- a metric
 
 
+@pytest.mark.slow
 def test_a_metric_is_in_the_results_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(
         METRICS, "one_word", lambda prediction, reference, labels: float(len(prediction.split()) == 1)

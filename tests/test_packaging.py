@@ -78,6 +78,7 @@ def test_one_version_of_unsloth_is_named_everywhere() -> None:
         assert set(named) <= {version}, path
 
 
+@pytest.mark.slow
 def test_every_imported_distribution_is_declared() -> None:
     declared = requirements(PROJECT["dependencies"], *(EXTRAS[name] for name in EXTRAS if name != "dev"))
     distributions = packages_distributions()

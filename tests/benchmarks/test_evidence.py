@@ -267,6 +267,7 @@ def test_the_claims_say_what_came_out_and_the_surprising_first(
     assert places == sorted(places)
 
 
+@pytest.mark.slow
 def test_the_document_has_all_of_a_study(tmp_path: Path) -> None:
     text = document_of(tmp_path, effect=5.0, slope=-3.0, orders=2, crossed={"new": 1.0, "old": 2.0})
     assert text.index("## Claims") < text.index("## The paper's three claims")
@@ -301,6 +302,7 @@ def test_nothing_is_concluded_from_two_seeds(tmp_path: Path) -> None:
     assert " found |" not in text
 
 
+@pytest.mark.slow
 def test_a_study_that_is_not_complete_names_what_is_missing(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "results" / "made", effect=3.0)
     (folder / "runs/sapo-lorainc-4.json").unlink()
@@ -312,6 +314,7 @@ def test_a_study_that_is_not_complete_names_what_is_missing(tmp_path: Path) -> N
     assert "5 seeds" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["runs", "probes"])
 def test_a_study_may_have_one_part_only(tmp_path: Path, part: str) -> None:
     folder = write_study(tmp_path / "results" / "made")

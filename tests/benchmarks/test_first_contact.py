@@ -61,6 +61,7 @@ def test_a_job_that_fails_or_hangs_costs_only_itself_and_those_that_need_it(tmp_
     assert json.loads((tmp_path / "results" / RECORD).read_text())["bad"]["state"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_killed_job_leaves_no_process(tmp_path: Path) -> None:
     child = "import subprocess, time; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); "
     found = runner(tmp_path)
@@ -70,6 +71,7 @@ def test_a_killed_job_leaves_no_process(tmp_path: Path) -> None:
     assert not status.exists() or "\nState:\tZ" in status.read_text()
 
 
+@pytest.mark.slow
 def test_what_was_interrupted_or_left_out_is_tried_again_and_nothing_else(tmp_path: Path) -> None:
     once = f"p = open({str(tmp_path / 'count')!r}, 'a'); p.write('x'); p.close()"
     slow = "import time; time.sleep(600)"

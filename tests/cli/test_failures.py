@@ -129,6 +129,7 @@ def test_stdout_may_be_closed() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_characters_that_stdout_does_not_know_are_replaced() -> None:
     instruction = "Classify the café review as good or bad."
     options = ["--labels", "good,bad", "--backend", "builtin", "-n", "2"]

@@ -284,6 +284,7 @@ def test_answers_are_used_again_without_a_server_until_fresh_ones_are_asked_for(
     assert len(other.bodies(CHAT)) == 2
 
 
+@pytest.mark.slow
 def test_another_seed_or_temperature_asks_anew(say: Callable[..., Done]) -> None:
     with FakeOllama() as server:
         for options in ((), ("--seed", "1"), ("--temperature", "1.5"), ("--unlike",), ()):
@@ -667,6 +668,7 @@ def test_a_process_gives_the_same_without_escape_codes() -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     shell = " ".join([*command("paraphrase", "lab", "-n", "20"), "2>err.txt", "|", "head", "-n", "1"])
     assert call(["sh", "-c", shell]).stdout == "# stars\n"

@@ -27,6 +27,7 @@ def test_a_report_goes_to_the_file_that_is_named(typed: Typed, tmp_path: Path) -
     assert not (run / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_figures_are_written_beside_the_report(typed: Typed, tmp_path: Path) -> None:
     run = full_run(tmp_path / "run")
     done = typed("report", run, "--figures", tmp_path / "figures")

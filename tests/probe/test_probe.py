@@ -76,6 +76,7 @@ def kept_files(out: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -126,6 +127,7 @@ def test_every_training_starts_from_the_same_weights(tmp_path: Path) -> None:
         assert all(torch.equal(one, two) for one, two in zip(pair, other, strict=True))
 
 
+@pytest.mark.slow
 def test_orders_and_accuracies_are_added_to_a_probe_that_is_there(tmp_path: Path) -> None:
     recipe = small_recipe("prompt.strategy=fixed")
     first = small_probe(recipe, tmp_path, Measure(orders=1))

@@ -557,6 +557,7 @@ def make(
     return make_pools(tasks, config, SourceContext(progress or RecordingDisplay(), fresh=fresh))
 
 
+@pytest.mark.slow
 def test_a_server_is_not_needed_for_what_it_has_said(cache: Path) -> None:
     with FakeOllama() as server:
         first = make(TASK, OTHER, backend="ollama", host=server.url)

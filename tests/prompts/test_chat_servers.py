@@ -322,6 +322,7 @@ def test_the_deadline_cuts_calls_short_and_keeps_what_is_there(
     assert saved(cache) == [GOOD]
 
 
+@pytest.mark.slow
 def test_answers_that_overtook_a_silent_call_are_kept_at_the_deadline(
     chat: ChatProtocol, cache: Path
 ) -> None:

@@ -246,6 +246,7 @@ def test_an_instruction_beyond_any_model_has_no_rewordings() -> None:
     assert some(task("Sort the words. " * 10_000)) == []
 
 
+@pytest.mark.slow
 def test_hundreds_of_labels_in_one_another_are_kept() -> None:
     labels = tuple(f"label{number}" for number in range(400))
     about = task(f"Choose one of {', '.join(labels)}.", *labels, language="en")

@@ -330,6 +330,7 @@ def test_a_race_has_the_losses_and_the_winner_of_a_full_score(
     assert all(len(s.examples) == dropped.get(s.index, ends[-1].examples) for s in raced)
 
 
+@pytest.mark.slow
 def test_a_race_is_the_same_for_the_same_seed(make_backbone: Callable[..., Backbone]) -> None:
     backbone = make_backbone("qwen3")
     first, again, other = (race_scores(backbone, MANY, RACERS, examples=70, seed=seed) for seed in (3, 3, 4))

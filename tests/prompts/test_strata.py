@@ -74,6 +74,7 @@ def test_frequent_strata_have_their_shares(measured: int) -> None:
         assert all(abs(first[i] - measured * size / 250) <= 2 for i, size in Counter(found).items())
 
 
+@pytest.mark.slow
 def test_every_example_of_a_stratum_is_as_likely_to_come_first() -> None:
     found = [0] * 30 + [1] * 6
     came = Counter(stratified_order(found, seed)[p] for seed in range(3000) for p in range(14))

@@ -25,6 +25,7 @@ def texts(svg: Path) -> list[str]:
     return re.findall(r"<text[^>]*>([^<]*)</text>", svg.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_run_has_its_figures_in_three_formats(tmp_path: Path) -> None:
     written = write_figures(full_run(tmp_path / "run"), tmp_path / "figures")
     names = ["R-chosen", "R-original", "tasks", "training", "candidates-stars"]
@@ -33,6 +34,7 @@ def test_a_run_has_its_figures_in_three_formats(tmp_path: Path) -> None:
         assert path.read_bytes().startswith(BEGINNINGS[path.suffix[1:]])
 
 
+@pytest.mark.slow
 def test_the_numbers_of_a_heat_map_are_those_of_r(tmp_path: Path) -> None:
     write_figures(full_run(tmp_path / "run"), tmp_path)
     found = texts(tmp_path / "R-original.svg")
@@ -41,12 +43,14 @@ def test_the_numbers_of_a_heat_map_are_those_of_r(tmp_path: Path) -> None:
     assert "ROUGE-L in percent, original prompts" in found
 
 
+@pytest.mark.slow
 def test_the_same_figure_twice_is_the_same_file(tmp_path: Path) -> None:
     run = full_run(tmp_path / "run")
     once, again = (write_figures(run, tmp_path / name) for name in ("once", "again"))
     assert [a.read_bytes() for a in once] == [b.read_bytes() for b in again]
 
 
+@pytest.mark.slow
 def test_candidates_are_marked_as_in_the_report(tmp_path: Path) -> None:
     write_figures(full_run(tmp_path / "run"), tmp_path)
     assert {"#1", "original"} <= set(texts(tmp_path / "candidates-stars.svg"))
