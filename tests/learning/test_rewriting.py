@@ -21,7 +21,7 @@ from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.learning.rewriting import Rewriting, RewrittenRow, extracted_scores, rollouts
 from sapo_lite.learning.rewriting.request import encode_requests, rewrite_request
-from sapo_lite.learning.rewriting.reward import alignment, diversities, judge
+from sapo_lite.learning.rewriting.reward import alignment, diversities, judge, repeats_itself
 from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.generation import stop_tokens
@@ -257,6 +257,34 @@ def test_the_reward_is_0_with_a_closed_gate_and_alignment_and_diversity_with_an_
     assert second == pytest.approx(aligned[own[1]] + 0.25 * (0.8 + 1) / 2)
     assert (wrong, cut_off) == (0.0, 0.0)
     assert same == [aligned[own[3]]] * 2  # exactly: identical rollouts add nothing
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "reference", "repeats"),
+    [
+        ("The answer is positive. The answer is positive.", "positive", True),
+        ("positive, positive, positive", "positive", True),
+        ("答案是好的。答案是好的。", "好的", True),
+        ("The answer is positive.", "positive", False),
+        ("It is good, it is very good, and I would buy it again.", "good", False),
+        ("no no no no", "no no no no", False),  # the reference does so itself
+        ("", "good", False),
+    ],
+)
+def test_a_rewrite_may_not_say_the_same_again(rewrite: str, reference: str, repeats: bool) -> None:
+    assert repeats_itself(rewrite, reference) == repeats
+
+
+def test_a_rewrite_that_repeats_itself_has_no_reward(make_backbone: MAKE) -> None:
+    texts = ["The answer is positive.", "The answer is positive. The answer is positive."]
+    rows = [replace(ROWS[0], answer="positive")]
+    backbone = make_backbone("qwen3")
+    learned(backbone)
+    config = RewriteConfig(rollouts=2)
+    once, twice = judge(backbone, TASK, SENTIMENT, rows, said(*texts), config)
+    assert once.passed
+    assert once.reward > 0
+    assert (twice.passed, twice.reward) == (False, 0.0)
 
 
 # --- what the policy is asked for

@@ -20,6 +20,10 @@ from sapo_lite.types import Task, TrainingRow
 if TYPE_CHECKING:
     from sapo_lite.recipe import RewriteConfig
 
+# The least share of different ones among a rewrite's pairs of neighbouring words. "The answer is A. The answer
+# is A." has 0.57, a fluent sentence 0.9 or more.
+VARIETY = 0.7
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -40,13 +44,14 @@ def judge(
 ) -> list[Judged]:
     """Rewards of the rollouts of these rows: the first `config.rollouts` are the first row's, and so on.
 
-    A rewrite that was cut off fails the gate.
+    A rewrite that was cut off, or that repeats itself, fails the gate.
     """
     size = config.rollouts
     groups = [(row, rollouts[n * size : (n + 1) * size]) for n, row in enumerate(rows)]
 
     def passes(row: TrainingRow, rollout: Rollout) -> bool:
-        return rollout.finished and answers.consistent(rollout.text, row.answer, config.threshold)
+        right = answers.consistent(rollout.text, row.answer, config.threshold)
+        return rollout.finished and right and not repeats_itself(rollout.text, row.answer)
 
     passing = [replace(row, answer=one.text) for row, group in groups for one in group if passes(row, one)]
     aligned = alignment(backbone, task, passing)
@@ -58,6 +63,15 @@ def judge(
                 reward = aligned[replace(row, answer=one.text)] + config.diversity_weight * diversity
             judged.append(Judged(one.text, passed, reward))
     return judged
+
+
+def repeats_itself(text: str, reference: str) -> bool:
+    """Whether the text says more pairs of neighbouring words again than `VARIETY` and the reference allow.
+
+    Ours: the alignment is a mean over tokens, and what is said again is likely, so an answer that is said two
+    or three times would have the highest reward.
+    """
+    return _variety(text) < min(VARIETY, _variety(reference))
 
 
 def alignment(backbone: Backbone, task: Task, rows: Sequence[TrainingRow]) -> dict[TrainingRow, float]:
@@ -93,6 +107,12 @@ def diversities(texts: Sequence[str]) -> list[float]:
         else 1.0 - sum(_similarity(own, other) for m, other in enumerate(grams) if m != n) / (len(texts) - 1)
         for n, own in enumerate(grams)
     ]
+
+
+def _variety(text: str) -> float:
+    """Share of different ones among the pairs of neighbouring words (in Chinese, characters)."""
+    pairs = list(pairwise(words_of(text)))
+    return len(set(pairs)) / len(pairs) if pairs else 1.0
 
 
 def _grams(text: str) -> frozenset[tuple[str, ...]]:
