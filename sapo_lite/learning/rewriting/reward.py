@@ -20,8 +20,8 @@ from sapo_lite.types import Task, TrainingRow
 if TYPE_CHECKING:
     from sapo_lite.recipe import RewriteConfig
 
-# The least share of different ones among a rewrite's pairs of neighbouring words. "The answer is A. The answer
-# is A." has 0.57, a fluent sentence 0.9 or more.
+# The least share of different ones among a rewrite's pairs of neighbouring words. "The answer is A. The
+# answer is A." has 0.57, a fluent sentence 0.9 or more.
 VARIETY = 0.7
 
 
