@@ -29,8 +29,9 @@ class FakeOpenAI(LoopbackServer):
     """Answers chat calls with `replies` in turn, then with a new good paraphrase each time.
 
     `url` is the base URL, prefix and all. With a `key`, calls that do not bear it are refused, and the
-    refusal quotes the ends of what they bear. It has `models`, `model` alone if none are named. It does not
-    stream: stream=true is refused.
+    refusal quotes the ends of what they bear. It has `models`, `model` alone if none are named, and says
+    `files` of each, as llama.cpp and vLLM do in fields of their own. It does not stream: stream=true is
+    refused.
     """
 
     chat_route = f"POST {PREFIX}/chat/completions"
@@ -42,10 +43,12 @@ class FakeOpenAI(LoopbackServer):
         model: str = "tiny",
         models: Iterable[str] | None = None,
         key: str | None = None,
+        files: Mapping[str, Any] | None = None,
         troubles: Mapping[str, Reply] | None = None,
     ) -> None:
         super().__init__(replies, troubles)
         self.url += PREFIX
+        self.files = dict(files or {})
         self.model = model
         self.models = [model] if models is None else list(models)
         self.key = key
@@ -55,7 +58,7 @@ class FakeOpenAI(LoopbackServer):
         if refusal := self._refusal(call):
             return refusal
         if call.route == f"GET {PREFIX}/models":
-            more = {"object": "model", "created": 1686935002, "owned_by": "openai"}
+            more = {"object": "model", "created": 1686935002, "owned_by": "openai", **self.files}
             return Response(({"object": "list", "data": [{"id": name, **more} for name in self.models]},))
         if call.route != self.chat_route:
             error = f"Invalid URL ({call.route})"

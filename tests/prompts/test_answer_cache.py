@@ -691,6 +691,43 @@ def test_no_key_is_saved(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert make(TASK, backend="openai", base_url=server.url) == [first]
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"meta": {"n_params": 134515008, "n_ctx": 4096}}, {"meta": {"n_params": 596049920, "n_ctx": 4096}}),
+        ({"root": "/models/qwen3-0.6b"}, {"root": "/models/qwen3-8b"}),
+    ],
+    ids=["llama.cpp", "vLLM"],
+)
+def test_another_model_behind_the_same_name_is_asked_anew(
+    cache: Path, before: dict[str, Any], now: dict[str, Any]
+) -> None:
+    progress = RecordingDisplay()
+    with FakeOpenAI(files=before) as server:
+        make(TASK, backend="openai", base_url=server.url)
+        server.files = now
+        make(TASK, backend="openai", base_url=server.url, progress=progress)
+        assert len(server.bodies("POST /v1/chat/completions")) == 6
+    assert progress.notices == ["task273: openai has changed since its paraphrases were saved: asking again"]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {"meta": {"n_params": 134515008, "n_ctx": 8192}},  # a setting of the server, not of the file
+        {"meta": None},
+        {"meta": [1], "root": 7},
+        {},
+    ],
+)
+def test_a_server_that_says_the_same_or_nothing_is_not_asked_again(cache: Path, now: dict[str, Any]) -> None:
+    with FakeOpenAI(files={"meta": {"n_params": 134515008, "n_ctx": 4096}}) as server:
+        made = make(TASK, backend="openai", base_url=server.url)
+        server.files = now
+        assert make(TASK, backend="openai", base_url=server.url) == made
+        assert len(server.bodies("POST /v1/chat/completions")) == 3
+
+
 def test_the_answers_of_two_endpoints_are_kept_apart() -> None:
     for _ in range(2):
         with FakeOpenAI() as server:

@@ -204,8 +204,9 @@ class RememberedModel:
         if self._fresh:
             return memory
         memory.load()
-        before, now = memory.source.get("digest"), self._model.digest() if memory.answers else None
-        if before and now and before != now:
+        before = memory.source.get("digest")
+        now = self._model.digest() if before else None
+        if now and before != now:
             self._notify(
                 f"{task.name}: {self._name} has changed since its paraphrases were saved: asking again"
             )

@@ -5,6 +5,8 @@ The key is read from OPENAI_API_KEY at every call, and is never written to a fil
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,7 @@ class OpenAIModel:
         self._config = config
         self._options: dict[str, Any] = {"temperature": config.temperature, "max_tokens": MAX_TOKENS}
         self._refused: set[str] = set()  # options that this model does not accept
+        self._files: tuple[str | None] | None = None  # the digest, once the server was asked for it
         self._calls = InFlight(
             self._ask,
             self.url,
@@ -66,7 +69,27 @@ class OpenAIModel:
         return {"source": "openai", "url": self.url, "model": self._model, "options": self._options}
 
     def digest(self) -> str | None:
-        return None  # the protocol has no hash of the weights
+        """Hash of what the server says of the model's files; the protocol has no hash of the weights.
+
+        llama.cpp names their size and shape, vLLM their folder; of other servers it is None. It is None where
+        no server answers, too: `_check`, which is called before anything is asked, says what is wrong.
+        """
+        import httpx
+
+        if self._files is None:
+            try:
+                answer = self._list(CONNECT_TIMEOUT)
+            except (
+                ParaphraseError,
+                TimeoutError,
+                httpx.HTTPError,
+                httpx.InvalidURL,
+                ImportError,
+                ValueError,
+            ):
+                return None
+            self._files = (_files_digest(answer, self._model),)
+        return self._files[0]
 
     def complete(self, calls: Sequence[Call], keep: Keep) -> Answers:
         return self._calls.answers(calls, keep)
@@ -79,14 +102,8 @@ class OpenAIModel:
         import httpx
 
         patience = max(CONNECT_TIMEOUT, self._config.timeout)  # some servers load a model before they answer
-
-        async def ask() -> httpx.Response:
-            limit = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
-            async with httpx.AsyncClient(timeout=limit, **client_options(self.url)) as client:
-                return await client.get(f"{self.url}/models", headers=_headers())
-
         try:
-            answer = within(patience, ask)
+            answer = self._list(patience)
         except httpx.DecodingError:
             return  # a server answers; what it says here is not needed
         except (TimeoutError, httpx.ReadTimeout):
@@ -105,6 +122,18 @@ class OpenAIModel:
             ) from None
         if answer.status_code in {401, 403}:
             raise self._key_refused(answer.status_code)
+        self._files = (_files_digest(answer, self._model),)
+
+    def _list(self, patience: float) -> httpx.Response:
+        """The answer to /models within `patience` seconds."""
+        import httpx
+
+        async def ask() -> httpx.Response:
+            limit = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
+            async with httpx.AsyncClient(timeout=limit, **client_options(self.url)) as client:
+                return await client.get(f"{self.url}/models", headers=_headers())
+
+        return within(patience, ask)
 
     async def _ask(self, call: Call) -> str | Rejection:
         """Make one call. Raises the errors that `InFlight` handles."""
@@ -175,6 +204,23 @@ class OpenAIModel:
         # Not the server's message: some servers repeat the key in it.
         which = f"the key in {KEY}" if _key() else f"calls without a key; set {KEY}"
         return ParaphraseError(f"{self.url} refuses {which} (HTTP {status}).")
+
+
+def _files_digest(answer: httpx.Response, model: str) -> str | None:
+    """Hash of what a list of models says of this one's files; None if it says nothing of them."""
+    try:
+        listed = answer.json()["data"]
+        # A server of one model may call it otherwise, and answers to any name.
+        said = next((each for each in listed if each["id"] == model), listed[0] if len(listed) == 1 else {})
+        shape = {name: value for name, value in (said.get("meta") or {}).items() if name in _SHAPE}
+        facts = {**shape, **({"root": said["root"]} if said.get("root") else {})}
+    except (LookupError, *GARBAGE):
+        return None
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest() if facts else None
+
+
+# Fields of llama.cpp's `meta` that depend on the file alone.
+_SHAPE = ("ftype", "n_ctx_train", "n_embd", "n_params", "n_vocab", "size")
 
 
 def _key() -> str:
