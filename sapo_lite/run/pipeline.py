@@ -35,6 +35,7 @@ from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.results import GuardEvent, Results, is_finished, read_results, write_results
 from sapo_lite.run.right_cut import notice_of_lost_answers
 from sapo_lite.run.robustness import measure_robustness
+from sapo_lite.run.room import notice_of_room, run_folder_bytes
 from sapo_lite.run.stage_folder import Stage, StageRecord
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.run.testing import finish_stage
@@ -201,6 +202,7 @@ def _prepare(
     Returns the tasks that are learned; those that are watched are in the context.
     """
     usage = Usage(folder)
+    answers = plan_of(recipe, tasks).total.answers.most
     watched = [task for task in tasks if task.watched]
     load = cache(partial(_load, recipe, folder, partial(bind, folder, recipe, tasks), progress))
     tasks = learned_tasks(tasks)
@@ -217,6 +219,10 @@ def _prepare(
             if notice := notice_of_lost_answers(backbone.chat, task, pools[task.id]):
                 progress.notice(notice)
         adapter = checked_adapter(recipe, backbone, tasks, pools, progress)
+        lora = sum(weights.numel() for pair in adapter.pairs for weights in pair)
+        needed = run_folder_bytes(recipe, lora, tasks=len(tasks), answers=answers)
+        if notice := notice_of_room(folder.path, needed):
+            progress.notice(notice)
         folder.note_environment(environment(backbone))
         tests = open_watched(recipe, backbone, watched)
     tracking = _tracking(recipe, folder)

@@ -2,6 +2,7 @@
 
 import io
 import random
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ MAKE = Callable[..., Backbone]
 TASK = make_task(6)
 ROWS = [TrainingRow(TASK.instruction, e.input, e.answer) for e in TASK.train]
 PART = TrainingSet(TASK, ROWS)
+SCRATCH = Path(tempfile.gettempdir()) / "sapo-lite-tests-scratch"  # TRL makes it, and writes nothing there
 
 pytestmark = pytest.mark.usefixtures("quick_collections")
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -343,7 +345,7 @@ def rewrite_lab(task: str, *overrides: str, learned: bool = False) -> Rewriting:
     (loaded,) = load_sequence(recipe.sequence)
     rows = [TrainingRow(loaded.instruction, e.input, e.answer) for e in loaded.train]
     show = PlainDisplay(Console(file=io.StringIO()))
-    return rewrite(backbone, TrainingSet(loaded, rows), recipe, seed=0, scratch=Path("unused"), progress=show)
+    return rewrite(backbone, TrainingSet(loaded, rows), recipe, seed=0, scratch=SCRATCH, progress=show)
 
 
 @pytest.mark.slow

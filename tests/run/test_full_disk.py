@@ -36,12 +36,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+LARGE = ("adapter.rank=64", "training.checkpoint_every=1")  # adapters of 60 kB
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with room."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    done = run_program(small_command(out, "training.checkpoint_every=1"))
+    done = run_program(small_command(out, *LARGE))
     assert done.returncode == 0, done.stderr
+    assert "this run will write about" not in done.stderr
     return out
 
 
@@ -49,13 +53,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path, whole: Path, kilobytes: int) -> None:
     """Full as it starts, and at the first checkpoint."""
     with small_disk(tmp_path / "disk", kilobytes) as disk:
-        again = small_command(disk / "run", "training.checkpoint_every=1")
+        again = small_command(disk / "run", *LARGE)
         done = run_program(again)
         *_, error = done.stderr.splitlines()
         assert done.returncode == 1
         assert (said := FULL.fullmatch(error)), done.stderr
         assert said["where"].startswith(str(disk / "run"))
         assert "Traceback" not in done.stderr
+        assert ("this run will write about" in done.stderr) == (kilobytes == 300)  # once the model is loaded
         there = contents(disk / "run").items()
         before = {name: text for name, text in there if not re.search(r"checkpoints/|(^|/)\.", name)}
         before.pop("recipe.json", None)  # hashes of the first files are added to it

@@ -20,9 +20,9 @@ from sapo_lite.run.costs.times import (
     Rates,
     StageCost,
     rates_of,
-    run_folder_bytes,
     stage_costs,
 )
+from sapo_lite.run.room import run_folder_bytes
 from sapo_lite.run.workplan import RunPlan, plan_of
 from sapo_lite.support.disk import free_bytes
 from sapo_lite.types import Task, learned_tasks
@@ -122,7 +122,12 @@ def costs_of(
         stages=stages,
         measured=measured,
         download=0 if model_identity(recipe.model.name) else shape.stored,
-        folder=run_folder_bytes(recipe, shape, tasks=learned, answers=plan.total.answers.most),
+        folder=run_folder_bytes(
+            recipe,
+            shape.lora(recipe.adapter.rank * blocks_of(recipe, learned)),
+            tasks=learned,
+            answers=plan.total.answers.most,
+        ),
         free=free_bytes(Path.cwd()),
         fits=predicted.fits(recipe),
         changes=changes,

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from sapo_lite.learning.methods import METHODS
-from sapo_lite.model.footprint import ADAM
 from sapo_lite.model.shape import ModelShape
 from sapo_lite.recipe import Recipe
 from sapo_lite.run.costs.cards import Card
 from sapo_lite.run.costs.lengths import TaskLengths
-from sapo_lite.run.costs.memory import blocks_of, trains_on_packs
+from sapo_lite.run.costs.memory import trains_on_packs
 from sapo_lite.run.workplan import Piece, RunPlan
 
 # Assumptions about a card, none of them measured here: the share of the data sheet's products and of its
@@ -20,8 +18,6 @@ PRODUCTS, BANDWIDTH, LAUNCH = 0.4, 0.7, 0.9e-3
 _UNPACKING = 0.5 + 2 + 2
 # Tokens of a choice of a watch set: a question and an answer.
 _CHOICE = 100
-# Bytes of an answer in the files of a run, with its input and its score.
-_ANSWER = 600
 
 
 @dataclass(frozen=True)
@@ -138,15 +134,3 @@ def _average(lengths: list[TaskLengths]) -> TaskLengths:
 def _seconds(tokens: Tokens, steps: float, rates: Rates) -> float:
     read = (tokens.scored + tokens.read) / rates.scored
     return read + tokens.trained / rates.trained + steps * rates.step
-
-
-def run_folder_bytes(recipe: Recipe, shape: ModelShape, *, tasks: int, answers: int) -> int:
-    """Bytes of a run's folder: an adapter for each stage, two checkpoints, and the answers.
-
-    tasks: number of learned tasks
-    answers: number of answers of all stages
-    """
-    adapter = 4 * shape.lora(recipe.adapter.rank * blocks_of(recipe, tasks))
-    stages = len(METHODS[recipe.adapter.method].groups(range(tasks)))
-    checkpoints = 2 * (1 + ADAM) * adapter if recipe.training.checkpoint_every else 0
-    return stages * adapter + checkpoints + answers * _ANSWER
