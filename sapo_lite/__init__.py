@@ -11,7 +11,8 @@ begins, and trains on the best.
     results = run_recipe(load_recipe("lab"), "runs/mine")
 
 is `sapo-lite run lab --out runs/mine`; `read_results("runs/mine")` reads the results of a finished run, and
-`read_frames` all of it as tables of pandas.
+`read_frames` all of it as tables of pandas, and `write_report` writes its page; `compare_folders` compares
+finished runs.
 `load_sequence` reads the tasks of a recipe, `continual_metrics` gives AP, BWT and FWT of a score matrix.
 """
 
@@ -19,23 +20,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sapo_lite.compare.comparison import Comparison, compare_folders
     from sapo_lite.data.tasks import load_sequence
     from sapo_lite.evaluation.continual import continual_metrics
     from sapo_lite.leaderboard.api import score_prompts
     from sapo_lite.leaderboard.board import Leaderboard
     from sapo_lite.leaderboard.prompt_choice import PromptChoice
     from sapo_lite.recipe import load_recipe
+    from sapo_lite.report.write_report import write_report
     from sapo_lite.run.frames import Frames, read_frames
     from sapo_lite.run.results import Results, read_results
     from sapo_lite.run.start import run_recipe
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "Frames",
     "Leaderboard",
     "PromptChoice",
     "Results",
     "__version__",
+    "compare_folders",
     "continual_metrics",
     "load_recipe",
     "load_sequence",
@@ -43,14 +48,17 @@ __all__ = [
     "read_results",
     "run_recipe",
     "score_prompts",
+    "write_report",
 ]
 
 # Imported at their first use: some bring torch and transformers. `run` is a package, so not among them.
 _HOMES = {
+    "Comparison": "compare.comparison",
     "Frames": "run.frames",
     "Leaderboard": "leaderboard.board",
     "PromptChoice": "leaderboard.prompt_choice",
     "Results": "run.results",
+    "compare_folders": "compare.comparison",
     "continual_metrics": "evaluation.continual",
     "load_recipe": "recipe",
     "load_sequence": "data.tasks",
@@ -58,6 +66,7 @@ _HOMES = {
     "read_results": "run.results",
     "run_recipe": "run.start",
     "score_prompts": "leaderboard.api",
+    "write_report": "report.write_report",
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from file_server import FileServer
 from forked import run_program
-from sapo_lite.recipe import recipe_text, shipped_recipes
+from sapo_lite.recipe import load_recipe, recipe_text, shipped_recipes
 from small import ROOT, call, command
 
 OWN = "my.toml"
@@ -45,6 +45,12 @@ def make_target(name: str) -> str:
 
 def test_the_readme_starts_with_two_commands() -> None:
     assert [c for c in COMMANDS if c.startswith("make")][:2] == ["make lab", "make test"]
+
+
+def test_the_matrix_of_the_readme_is_that_of_the_first_run_and_its_tasks_are_in_the_recipes_order() -> None:
+    (matrix,) = re.findall(r"```text\n(R: .*?)```", README, flags=re.DOTALL)
+    assert matrix in (ROOT / "docs/first-run.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\d (\w+)", matrix, flags=re.MULTILINE) == list(load_recipe("lab").sequence.tasks)
 
 
 def test_make_lab_runs_the_lab_recipe_and_make_test_this_suite() -> None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sapo_lite.cli.failures import show_error
 from sapo_lite.cli.options import OUTPUT, Data, Offline, Plain, Settings
 from sapo_lite.cli.terminal import is_stdout, wide_console, working, write_json
 from sapo_lite.errors import BackboneError, SapoLiteError
-from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import many
 from sapo_lite.support.shipped import typed_path
 
@@ -75,7 +75,7 @@ def check(
                 progress.stage(f"checked {task.task}")
                 checked.append(task)
     except SapoLiteError as error:
-        typer.secho(f"error: {visible(str(error))}", fg="red", err=True)
+        show_error(str(error))
         raise typer.Exit(2) from None
     from sapo_lite.report.check_view import check_view
 

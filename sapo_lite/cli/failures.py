@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sapo_lite.errors import DataError, GuardError, RecipeError, SapoLiteError
+from sapo_lite.report.colours import BAD
 from sapo_lite.report.console import ForeignConsole
 from sapo_lite.support.disk import FULL, free_bytes, in_words
 from sapo_lite.support.foreign_text import visible
@@ -62,10 +63,14 @@ def report(error: Exception) -> int:
             lines, code = [f"Memory did not suffice ({_first_line(error)}). {_SMALLER} {_GOES_ON}"], 1
         case _:
             lines, code = list(_fault(error)), 1
-    console = ForeignConsole(sys.stderr, soft_wrap=True)
-    with contextlib.suppress(OSError):  # the disk behind stderr is full, too
-        console.print("error: " + _without_secrets("\n".join(lines)), style="red")
+    show_error("\n".join(lines))
     return code
+
+
+def show_error(text: str) -> None:
+    """Print an error to stderr, without secrets of the environment."""
+    with contextlib.suppress(OSError):  # the disk behind stderr is full, too
+        ForeignConsole(sys.stderr, soft_wrap=True).print(f"error: {_without_secrets(text)}", style=BAD)
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -33,6 +33,8 @@ _Open = Annotated[bool, typer.Option("--open", help="Show the report in the brow
 
 def report(folder: _Folder, out: _Out = None, figures: _Figures = None, browser: _Open = False) -> None:
     """Write the report of a finished run or comparison: one HTML file that loads nothing."""
+    from sapo_lite.report.write_report import write_report
+
     try:
         path = write_report(folder, out)
     except OSError as error:
@@ -49,17 +51,3 @@ def report(folder: _Folder, out: _Out = None, figures: _Figures = None, browser:
             typer.echo(file)
     if browser:
         typer.launch(path.absolute().as_uri())
-
-
-def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the report of a run or comparison, by default into its folder. Returns the path of the file."""
-    from sapo_lite.run.paths import COMPARISON
-
-    if (folder / COMPARISON).exists():
-        from sapo_lite.compare.comparison import compare_folders
-        from sapo_lite.report.html.comparison_page import write_comparison_report
-
-        return write_comparison_report(compare_folders([folder], None), out or folder)
-    from sapo_lite.report.html.run_page import write_run_report
-
-    return write_run_report(folder, out)

@@ -134,7 +134,7 @@ def _run(
 
             with noticed(progress.notice):
                 results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
-            from sapo_lite.cli.report_command import write_report
+            from sapo_lite.report.write_report import write_report
 
             try:
                 write_report(path)

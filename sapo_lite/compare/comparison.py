@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sapo_lite.compare.findings import Finding, Group, findings, grouped
 from sapo_lite.compare.read import METRICS, Run, other_candidates, read_folders, under_way
 from sapo_lite.errors import RecipeError
 from sapo_lite.support.messages import one_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 TIME = "Time is that of a run as if alone: its own, and that of the pieces it copied from other runs."
 
@@ -60,20 +63,42 @@ class Comparison:
         known = {one.metric for found in self.found.values() for one in found}
         return {metric: meaning for metric, meaning in METRICS.items() if metric in known}
 
+    def to_pandas(self) -> "DataFrame":
+        """The metrics of all runs as a table of pandas, a row each.
 
-def compare_folders(folders: Sequence[Path], kind: str | None) -> Comparison:
+        Columns: strategy, adapter, settings (in which groups differ, as text), seed, kind, metric, value. A
+        value is in percent, and NaN where the metric is not defined for the run.
+        """
+        from pandas import DataFrame
+
+        rows = [
+            (group.strategy, group.adapter, group.details, seed, kind, metric, value)
+            for group in self.groups
+            for seed, run in group.runs.items()
+            for kind, by_metric in run.values.items()
+            for metric, value in by_metric.items()
+        ]
+        columns = ["strategy", "adapter", "settings", "seed", "kind", "metric", "value"]
+        return DataFrame(rows, columns=columns).astype({"value": float})
+
+
+def compare_folders(folders: Sequence[Path | str], kind: str | None = None) -> Comparison:
     """Compare finished runs; of a comparison that is under way, those that are finished.
+
+    folders: of runs, and of comparisons
+    kind: kind of prompt that is shown if only one can be; by default the first that was tested
 
     Raises:
         RunFolderError: a folder holds no finished run, or a run cannot be compared; a line for each.
         RecipeError: the runs were not tested with prompts of this kind.
     """
-    runs = read_folders(folders)
+    paths = [Path(folder) for folder in folders]
+    runs = read_folders(paths)
     groups, first = grouped(runs), runs[0]
     require_kind(kind, list(dict.fromkeys(tested for run in runs for tested in run.values)))
     shared = {k: v for k, v in first.settings.items() if all(run.settings.get(k) == v for run in runs)}
     name = ", ".join(dict.fromkeys(run.name for run in runs))
-    notes = [*under_way(folders), *filter(None, [other_candidates(runs)]), TIME]
+    notes = [*under_way(paths), *filter(None, [other_candidates(runs)]), TIME]
     return Comparison(name, shared, runs, groups, kind or next(iter(first.values)), notes=notes)
 
 

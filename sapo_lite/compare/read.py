@@ -16,7 +16,7 @@ from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import trains
 from sapo_lite.recipe import flat
 from sapo_lite.run import paths
-from sapo_lite.run.binding import Inputs, changed_inputs, is_run, read_binding
+from sapo_lite.run.binding import Inputs, changed_inputs, instead_of_a_run, is_run, read_binding
 from sapo_lite.run.folder import read_usage
 from sapo_lite.run.inputs import OTHER_RUN
 from sapo_lite.run.other_run import prompts_hash
@@ -89,9 +89,9 @@ class Run:
 def read_run(path: Path, command: str | None = None) -> Run:
     """Read the finished run in a folder. Raises RunFolderError if there is none."""
     if not is_run(path):
-        what = "a folder of something else" if path.is_dir() else "no such folder"
         raise RunFolderError(
-            f"{path}: expected the folder of a finished run or of a comparison, found {what}"
+            f"{path}: expected the folder of a finished run or of a comparison, "
+            f"found {instead_of_a_run(path)}"
         )
     results, about, usage = read_results(path), read_binding(path), read_usage(path)
     return Run(

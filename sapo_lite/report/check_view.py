@@ -7,12 +7,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sapo_lite.data.check.facts import SplitFacts
+from sapo_lite.report.colours import BAD, CARE
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.tables import spaced
 from sapo_lite.run.data_check import CheckedTask
 from sapo_lite.support.messages import many, quoted
 
-_STYLES = {"unusable": "bold red", "fault": "yellow", "caution": ""}
+_STYLES = {"unusable": f"bold {BAD}", "fault": CARE, "caution": ""}
 # Answers of a task without labels can be long.
 _LONGEST_ANSWERS = 60
 

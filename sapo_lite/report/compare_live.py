@@ -10,6 +10,8 @@ from rich.text import Text
 
 from sapo_lite.compare.grid import Cell
 from sapo_lite.compare.progress import GridProgress
+from sapo_lite.report.colours import ACTIVE, GOOD
+from sapo_lite.report.console import print_above
 from sapo_lite.support.messages import duration
 
 _MOST_MARKS = 10  # with more seeds, their number is shown instead of a mark for each
@@ -66,13 +68,13 @@ class LiveGrid:
         self._progress.finish(cell, took)
 
     def notice(self, text: str) -> None:
-        self._live.console.print(Text(f"note: {text}"))
+        print_above(self._live, Text(f"note: {text}"))
 
     def _render(self) -> RenderableType:
         progress = self._progress
         bar = Table.grid(padding=(0, 2))
         bar.add_row(ProgressBar(total=1.0, completed=progress.share, width=40), Text(progress.counted))
-        running = [Text.assemble((c.name, "cyan"), "  ", progress.stage(c)) for c in list(progress.running)]
+        running = [Text.assemble((c.name, ACTIVE), "  ", progress.stage(c)) for c in list(progress.running)]
         return Group(Text(self._title, style="bold"), self._grid(), *running, bar)
 
     def _grid(self) -> RenderableType:
@@ -94,7 +96,7 @@ class LiveGrid:
         marks = "".join(self._mark(cell) for cell in cells)
         if len(cells) > _MOST_MARKS:
             marks = f"{len(known)}/{len(cells)}"
-        return Text.assemble((marks, "green"), f"  {fmean(known):.1f}" if known else "")
+        return Text.assemble((marks, GOOD), f"  {fmean(known):.1f}" if known else "")
 
     def _mark(self, cell: Cell) -> str:
         if cell in self._progress.average:

@@ -1,13 +1,17 @@
 """The console that all output for people goes through. Foreign text is shown there, and never obeyed."""
 
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from sapo_lite.report.colours import THEME
 from sapo_lite.support.foreign_text import visible
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 
 class ForeignConsole(Console):
@@ -18,7 +22,7 @@ class ForeignConsole(Console):
     """
 
     def __init__(self, file: TextIO, **options: Any) -> None:
-        super().__init__(file=file, markup=False, emoji=False, highlight=False, **options)
+        super().__init__(file=file, markup=False, emoji=False, highlight=False, theme=THEME, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         if isinstance(renderable, Text) and (signs := visible(renderable.plain)) != renderable.plain:
@@ -28,3 +32,13 @@ class ForeignConsole(Console):
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(visible(text), style)
+
+
+def print_above(live: "Live", *parts: RenderableType) -> None:
+    """Print above a live display, under its lock.
+
+    Rich itself holds the lock only while it reckons how many lines to go up. The display's own thread could
+    then redraw it in another height, and the print would erase lines above, or leave a part of the display.
+    """
+    with live._lock:
+        live.console.print(*parts)

@@ -6,9 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sapo_lite.report.colours import BAD, CARE, GOOD
 from sapo_lite.run.doctor.check import Check
 
-_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_STYLES = {"ok": GOOD, "warn": CARE, "fail": f"bold {BAD}"}
 
 
 def doctor_view(checks: Sequence[Check]) -> RenderableType:

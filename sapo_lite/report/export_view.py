@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sapo_lite.report.colours import CARE
 from sapo_lite.report.tables import shorten
 from sapo_lite.support.disk import in_words
 from sapo_lite.support.messages import many
@@ -30,7 +31,7 @@ def _lines(made: "Export", snapshot: "Snapshot") -> Iterator[RenderableType]:
     if made.agreement is None:
         yield Text("not verified")
     else:
-        yield Text(str(made.agreement), style="" if not made.agreement.other else "yellow")
+        yield Text(str(made.agreement), style="" if not made.agreement.other else CARE)
         for row, found in made.agreement.other[:3]:
             yield Text(
                 f"  {row.task}: {shorten(row.text, 60)}: expected {shorten(row.answer, 40)}, found "

@@ -24,11 +24,12 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.table import Column
 from rich.text import Text
-from rich.theme import Theme
 
 from sapo_lite.prompts.indicators import CandidateValue, Indicator
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection
+from sapo_lite.report.colours import ACTIVE
+from sapo_lite.report.console import print_above
 from sapo_lite.report.measures import measure
 from sapo_lite.report.overall import Overall
 from sapo_lite.report.tables import candidate_table, indicator_table, pool_table, score_matrix, watched_table
@@ -47,9 +48,6 @@ class _Rate(ProgressColumn):
         amount = f"{speed:.3g}" if speed and speed < 1000 else f"{speed or 0:.0f}"
         return Text(f"{amount} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
-
-# Yellow and cyan, rich's own choices here, cannot be read on a light ground.
-_THEME = Theme({"progress.elapsed": "", "progress.remaining": "", "progress.data.speed": "magenta"})
 
 # Width of a terminal, in characters, from which on a progress line also shows its speed and the time left.
 _ROOMY = 75
@@ -73,7 +71,6 @@ class LiveDisplay:
         self._table: RenderableType = Group()
         self._matrix: RenderableType = Group()
         self._progress = _progress(console.width)
-        console.push_theme(_THEME)
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> "LiveDisplay":
@@ -86,9 +83,9 @@ class LiveDisplay:
     def _render(self) -> RenderableType:
         heading = Text(self._title, style="bold", no_wrap=True, overflow="ellipsis")
         heading.append("  ").append(self._where(), style="not bold")
-        stage = Text(self._stage, style="magenta", no_wrap=True, overflow="ellipsis")
+        stage = Text(self._stage, style=ACTIVE, no_wrap=True, overflow="ellipsis")
         if not self._progress.task_ids:  # nothing to count: a spinner and the seconds show that it works
-            stage.append(f"  {time.monotonic() - self._began:.0f} s", style="not magenta")
+            stage.append(f"  {time.monotonic() - self._began:.0f} s", style="default")
             self._spinner.update(text=stage)
             return self._fitted([heading, self._spinner], [])
         note = Text(self._note, style="dim", no_wrap=True, overflow="ellipsis")
@@ -157,7 +154,7 @@ class LiveDisplay:
     ) -> None:
         if final:
             self._table = Group()
-            self._live.console.print(Text(self._stage, style="bold"), candidate_table(pool, scores, rows=5))
+            print_above(self._live, Text(self._stage, style="bold"), candidate_table(pool, scores, rows=5))
         else:
             self._table = candidate_table(pool, scores, rows=8)
 
@@ -165,7 +162,7 @@ class LiveDisplay:
         self, pool: Sequence[Candidate], values: Sequence[CandidateValue], indicator: Indicator
     ) -> None:
         table = indicator_table(pool, values, indicator, rows=5)
-        self._live.console.print(Text(self._stage, style="bold"), table)
+        print_above(self._live, Text(self._stage, style="bold"), table)
 
     def scores(
         self,
@@ -174,15 +171,18 @@ class LiveDisplay:
         rows: Sequence[Sequence[float]],
         watched: Mapping[str, Sequence[float]],
     ) -> None:
-        self._matrix = score_matrix(metrics, groups, rows, f"R so far: {measure(metrics.values())}, %")
+        matrix: RenderableType = score_matrix(
+            metrics, groups, rows, f"R so far: {measure(metrics.values())}, %"
+        )
         if watched:
-            self._matrix = Group(self._matrix, watched_table(groups, watched, "watched so far, %"))
-        if self._lines(self._matrix) > self._console.height // 2:
-            self._live.console.print(self._matrix)
-            self._matrix = Group()
+            matrix = Group(matrix, watched_table(groups, watched, "watched so far, %"))
+        if self._lines(matrix) > self._console.height // 2:
+            print_above(self._live, matrix)
+            matrix = Group()
+        self._matrix = matrix
 
     def notice(self, text: str) -> None:
-        self._live.console.print(Text.assemble(("note: ", "bold"), text))
+        print_above(self._live, Text.assemble(("note: ", "bold"), text))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sapo_lite.evaluation.flips import Flip
 from sapo_lite.evaluation.metrics import TASK_METRIC
+from sapo_lite.report.colours import BAD, CARE, GOOD
 from sapo_lite.report.measures import measure
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.report.run_summary import chosen_table, usage_line
@@ -90,7 +91,7 @@ def list_of_runs(parent: Path, runs: Sequence[Overview], faults: Sequence[str]) 
     headings = ["run", "recipe", "model", "strategy", "adapter", "seed", "stages", "AP", "BWT", "changed"]
     title = f"runs in {parent}, the newest last"
     table = NumberTable(title, headings, rows, texts=5, fold=True) if runs else Text(f"no run in {parent}")
-    return Group(table, *(Text(f"note: {fault}", style="yellow") for fault in faults))
+    return Group(table, *(Text(f"note: {fault}", style=CARE) for fault in faults))
 
 
 def changed_rows_view(
@@ -112,7 +113,7 @@ def changed_rows_view(
 
 
 def _flip(flip: Flip, stage: str) -> RenderableType:
-    what, style = ("lost", "red") if flip.lost else ("gained", "green")
+    what, style = ("lost", BAD) if flip.lost else ("gained", GOOD)
     heading = Text(
         f"row {flip.row}, {what} in {stage}: {flip.score_before:.1f} -> {flip.score_after:.1f}", style
     )

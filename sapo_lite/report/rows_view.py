@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sapo_lite.model.chat import user_turn
+from sapo_lite.report.colours import CARE
 from sapo_lite.support.foreign_text import visible
 from sapo_lite.support.messages import quoted
 from sapo_lite.types import Example, Task
@@ -30,6 +31,6 @@ def rows_view(
         ]
         if len(text) < len(row.input):
             cut = f"{len(text):,} of {len(row.input):,} characters are read (model.max_source_tokens)"
-            parts.append(Text(f"── cut: {cut}", style="yellow"))
+            parts.append(Text(f"── cut: {cut}", style=CARE))
         parts += [Text("── answer", style="dim"), Text(visible(row.answer))]
     return Group(*parts, Text())

@@ -12,13 +12,20 @@ from sapo_lite.leaderboard.layout import Line, candidate_lines, leaderboard_line
 from sapo_lite.prompts.indicators import CandidateValue, Indicator, best_first
 from sapo_lite.prompts.losses import CandidateLoss
 from sapo_lite.prompts.pool import Rejection, tally
+from sapo_lite.report.colours import GOOD, ORIGINAL
 from sapo_lite.report.measures import headings
 from sapo_lite.report.number_table import NumberTable
 from sapo_lite.support.foreign_text import visible
 from sapo_lite.types import Candidate
 
 # Style of a leaderboard's line, by its role.
-_STYLES = {"title": "italic", "heading": "bold", "best": "bold green", "original": "magenta", "note": "dim"}
+_STYLES = {
+    "title": "italic",
+    "heading": "bold",
+    "best": f"bold {GOOD}",
+    "original": ORIGINAL,
+    "note": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def pool_table(
     table.add_column("from", no_wrap=True)
     table.add_column("text")  # the only column that is cut on a narrow terminal
     for candidate in candidates[-rows:] if accepted else ():
-        style = "magenta" if candidate.index == 0 else ""
+        style = ORIGINAL if candidate.index == 0 else ""
         text = Text(_line(candidate.text), no_wrap=True, overflow="ellipsis")
         table.add_row(f"#{candidate.index}", candidate.origin, text, style=style)
     for rejection in rejected[-rows:]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from sapo_lite.report.colours import ACTIVE
 from sapo_lite.report.tables import score_matrix
 from sapo_lite.run.under_way import UnderWay
 from sapo_lite.support.messages import duration
@@ -27,7 +28,7 @@ def under_way_view(name: str, found: UnderWay) -> RenderableType:
 
 def _parts(name: str, found: UnderWay) -> Iterator[RenderableType]:
     yield Text(heading(name, found), style="bold", no_wrap=True, overflow="ellipsis")
-    yield Text(found.doing, style="magenta", no_wrap=True, overflow="ellipsis")
+    yield Text(found.doing, style=ACTIVE, no_wrap=True, overflow="ellipsis")
     if found.idle > _QUIET:
         yield Text(f"nothing has changed for {duration(found.idle)}: the run may have stopped", style="bold")
     if found.r:

@@ -46,6 +46,14 @@ def is_run(path: Path) -> bool:
     return (path / paths.RECIPE).exists()
 
 
+def instead_of_a_run(path: Path) -> str:
+    """What is found at a path where a run was expected, with what to do if that is a comparison."""
+    if (path / paths.COMPARISON).exists():
+        runs = sorted(file.parent.name for file in path.glob(f"*/{paths.RECIPE}"))
+        return "a comparison; name one of its runs" + (f", such as {path / runs[0]}" if runs else "")
+    return "a folder of something else" if path.is_dir() else "no such folder"
+
+
 def is_ours(path: Path) -> bool:
     """Whether the folder's recipe.json is that of a run, or a damaged one beside what else a run makes."""
     try:

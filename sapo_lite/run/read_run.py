@@ -12,7 +12,7 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.flips import Flip, flips
 from sapo_lite.evaluation.rows import Evaluation, Row, WatchScores
 from sapo_lite.run import paths
-from sapo_lite.run.binding import is_run, read_binding
+from sapo_lite.run.binding import instead_of_a_run, is_run, read_binding
 from sapo_lite.run.folder import read_usage
 from sapo_lite.run.history import read_history
 from sapo_lite.run.stage_folder import Stage, StageRecord
@@ -95,8 +95,7 @@ def read_stages(run: Path | str) -> list[StageRead]:
 def require_run(run: Path) -> None:
     """Raises RunFolderError unless the folder holds a run, finished or not, of this version."""
     if not is_run(run):
-        what = "a folder of something else" if run.is_dir() else "no such folder"
-        raise RunFolderError(f"{run}: expected the folder of a run, found {what}")
+        raise RunFolderError(f"{run}: expected the folder of a run, found {instead_of_a_run(run)}")
     read_binding(run)
 
 

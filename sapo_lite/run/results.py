@@ -14,7 +14,7 @@ from sapo_lite.evaluation.robustness import Robustness
 from sapo_lite.prompts.confidence import Margin
 from sapo_lite.prompts.schedules import Rescoring
 from sapo_lite.run import paths
-from sapo_lite.run.binding import is_run
+from sapo_lite.run.binding import instead_of_a_run, is_run
 from sapo_lite.run.stage_folder import Update
 from sapo_lite.support.checked_json import write_checked
 from sapo_lite.support.typed_json import read_typed
@@ -198,8 +198,9 @@ def read_results(folder: Path | str) -> Results:
     """
     folder = Path(folder)
     if not is_run(folder):
-        what = "a folder of something else" if folder.is_dir() else "no such folder"
-        raise RunFolderError(f"{folder}: expected the folder of a finished run, found {what}")
+        raise RunFolderError(
+            f"{folder}: expected the folder of a finished run, found {instead_of_a_run(folder)}"
+        )
     if not is_finished(folder):
         raise RunFolderError(f"{folder}: expected a finished run, found an unfinished one; finish it first")
     fix = f"Delete the file and repeat the run with --out {folder}, which makes it again."

@@ -12,7 +12,7 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.metrics import TASK_METRIC
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.run import paths
-from sapo_lite.run.binding import is_run, read_binding
+from sapo_lite.run.binding import instead_of_a_run, is_run, read_binding
 from sapo_lite.run.history import HistoryStep, read_history
 from sapo_lite.run.stage_folder import Stage
 from sapo_lite.support.messages import duration
@@ -47,8 +47,7 @@ def under_way(run: Path) -> UnderWay:
         RunFolderError: the folder holds no run, or one of another version, or a file is damaged.
     """
     if not is_run(run):
-        what = "a folder of something else" if run.is_dir() else "no such folder"
-        raise RunFolderError(f"{run}: expected the folder of a run, found {what}")
+        raise RunFolderError(f"{run}: expected the folder of a run, found {instead_of_a_run(run)}")
     binding = read_binding(run)
     folders = [Stage(path) for path in paths.stages(run)]
     done = [stage for stage in folders if stage.done]

@@ -56,6 +56,19 @@ def test_metrics_are_those_of_the_matrix(tmp_path: Path) -> None:
     assert means == {"AP": 75.0, "BWT": -20.0, "FWT": 10.0, "in-task": 85.0, "retention": 75.0}
 
 
+def test_as_a_table_of_pandas_it_has_the_metrics_of_every_run(tmp_path: Path) -> None:
+    runs = made_runs(tmp_path / "a", {"fixed": FIXED, "sapo": SAPO})
+    zero = made_run(tmp_path / "zero", [[1.0, 3.0]], adapter="zero", seed=2)
+    rows = compared(*runs, zero).to_pandas()
+    ap = rows[(rows.metric == "AP") & (rows.kind == "chosen")]
+    table = ap.pivot(index="seed", columns=["strategy", "adapter"], values="value")
+    assert table["fixed", "lorainc"].tolist() == FIXED
+    assert table["sapo", "lorainc"].tolist() == SAPO
+    assert table["-", "zero"].dropna().to_dict() == {2: 2.0}
+    assert rows[(rows.adapter == "zero") & (rows.metric == "BWT")].value.isna().all()
+    assert set(rows.kind) == {"chosen", "original"}
+
+
 def test_means_deviations_and_paired_differences_are_those_of_scipy(tmp_path: Path) -> None:
     comparison = compared(*made_runs(tmp_path, {"fixed": FIXED, "sapo": SAPO}))
     base, sapo = (finding(comparison, f"{s} on lorainc", "AP") for s in ("fixed", "sapo"))

@@ -4,12 +4,15 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 import pyte
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from sapo_lite.recipe import load_recipe
+from sapo_lite.report.console import print_above
 from sapo_lite.report.live import LiveDisplay
 from sapo_lite.report.overall import Overall
 from sapo_lite.run.tasks import load_run_tasks
@@ -143,6 +146,29 @@ def test_a_finished_leaderboard_and_notes_stay_above_the_live_part() -> None:
     after = terminal.screen()
     assert after[:live] == lines[:live]
     assert not any(line.startswith("lab  ") for line in after)  # only what stays is left
+
+
+def test_a_redraw_at_the_same_moment_erases_nothing_above() -> None:
+    terminal = Terminal(80, 24)
+    live = terminal.display._live
+
+    class Interrupted:
+        """A text; while it is drawn, the display's own thread comes to redraw."""
+
+        def __rich_console__(self, *_: object) -> Iterator[Text]:
+            redraw = Thread(target=live.refresh, daemon=True)
+            redraw.start()
+            redraw.join(0.2)
+            yield Text("the second")
+
+    with terminal.showing() as display:
+        display.notice("the first")
+        display.candidates(POOL, SCORES)
+        terminal.screen()
+        display.stage("task 1 of 5: oldest · training on 64 examples")  # of fewer lines
+        print_above(live, Interrupted())
+        lines = terminal.screen()
+    assert lines[:2] == ["note: the first", "the second"]
 
 
 def test_no_color_means_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:

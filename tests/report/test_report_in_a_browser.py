@@ -84,6 +84,23 @@ def test_its_own_script_runs_under_the_policy_and_filters_rows(
     page.close()
 
 
+def test_on_paper_tables_are_open_but_those_of_every_step_are_left_out(
+    browser: Any, reports: dict[str, Path]
+) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(reports["run"].as_uri())
+    page.evaluate("addEventListener('beforeprint', () => (window.open_on_paper = opened()))")
+    page.evaluate("window.opened = () => document.querySelectorAll('details[open]').length")
+    assert page.pdf().startswith(b"%PDF")
+    every = page.locator("details").count()
+    assert page.evaluate("window.open_on_paper") == every - 1 > 0
+    assert page.evaluate("opened()") == 0  # as it was on the screen
+    page.emulate_media(media="print")
+    assert not page.locator("details.screen").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.close()
+
+
 def test_the_heat_map_shows_the_numbers(browser: Any, reports: dict[str, Path]) -> None:
     page = browser.new_page()
     page.goto(reports["run"].as_uri())

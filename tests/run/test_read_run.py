@@ -1,5 +1,6 @@
 """Runs read from their folders, finished or not: stages, rows, rows that changed, and what a run is."""
 
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from sapo_lite.errors import RunFolderError
 from sapo_lite.evaluation.rows import Evaluation
 from sapo_lite.run.overview import find_runs, read_overview
 from sapo_lite.run.read_run import changed_rows, read_stages
+from sapo_lite.run.results import read_results
 from sapo_lite.run.stage_folder import Stage
 from small import small_run
 
@@ -154,3 +156,12 @@ def test_rows_of_a_real_run_have_the_scores_of_its_matrix(tmp_path: Path) -> Non
                 found = [one.score for one in stage.rows(task, kind)]
                 assert sum(found) / len(found) == pytest.approx(score)
     assert stages[2].seconds["train"] > 0
+
+
+def test_a_comparison_in_place_of_a_run_is_refused_with_a_run_to_name(tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text("{}", encoding="utf-8")
+    made_run(tmp_path / "fixed-lorainc-0", two_tasks(50.0))
+    expected = f"found a comparison; name one of its runs, such as {tmp_path / 'fixed-lorainc-0'}"
+    for read in (read_stages, read_results):
+        with pytest.raises(RunFolderError, match=re.escape(expected)):
+            read(tmp_path)

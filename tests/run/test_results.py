@@ -155,10 +155,13 @@ def test_reading_results_and_all_of_the_public_names_but_two_bring_no_torch() ->
     programme = """
 import sys, sapo_lite
 from sapo_lite import Frames, Leaderboard, Results, continual_metrics, load_recipe, load_sequence
-from sapo_lite import read_frames, read_results, run_recipe
+from sapo_lite import read_frames, read_results, run_recipe, write_report
 import sapo_lite.report.run_summary
+heavy = ["torch", "transformers", "unsloth"]
+assert not {*heavy, "scipy"} & {*sys.modules}
+from sapo_lite import Comparison, compare_folders
 assert set(sapo_lite.__all__) <= {"score_prompts", "PromptChoice", "__version__", *globals()}
-print([name for name in ("torch", "transformers", "unsloth", "scipy") if name in sys.modules])
+print([name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", programme], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from sapo_lite import __version__
 from sapo_lite.support.messages import duration, many, number
@@ -23,7 +24,13 @@ def page(template: str, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"duration": duration, "many": many, "number": number, "cut": cut}
+    templates.filters |= {
+        "duration": duration,
+        "many": many,
+        "number": number,
+        "cut": cut,
+        "breakable": breakable,
+    }
     style, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return templates.get_template(template).render(
         **content, version=__version__, style=style, script=script, script_hash=_hash(script)
@@ -46,6 +53,11 @@ def write_page(path: Path, text: str) -> Path:
 def cut(text: str, length: int) -> str:
     """At most `length` characters of a text, and a mark if there are more."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def breakable(name: str) -> Markup:
+    """A name that a narrow table may break behind its underscores."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _hash(script: str) -> str:

@@ -11,7 +11,7 @@ from sapo_lite.report.svg import ticks
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 10, 8, 22  # margins in pixels
 _LINE_WIDTH, _LINE_HEIGHT = 250, 130
-_DOTS_WIDTH, _ROW, _AXIS = 520, 13, 24
+_DOTS_AREA, _ROW, _AXIS = 340, 13, 24  # without the names of the rows
 _LONGEST_NAME = 46  # characters beside a row; a dot's title has the whole name
 _MOST_POINTS = 300  # of a line; more are not told apart at its width
 
@@ -65,7 +65,7 @@ def dot_plot(dots: Sequence[Dot], alternative: str, *, zero: bool = True) -> Mar
     low, high = _padded([*values, 0.0] if zero else values)
     names = [cut(dot.name, _LONGEST_NAME) for dot in dots]
     left = 10 + 6 * max(map(len, names))
-    x = _scale(low, high, left, _DOTS_WIDTH - _RIGHT)
+    x = _scale(low, high, left, left + _DOTS_AREA)
     parts = list(_x_axis(ticks(low, high, 6), x, height))
     if zero:
         parts.append(_path("mark", f"M{x(0):.1f} {_TOP}V{height - _AXIS}"))
@@ -75,7 +75,7 @@ def dot_plot(dots: Sequence[Dot], alternative: str, *, zero: bool = True) -> Mar
         if dot.low is not None and dot.high is not None:
             parts.append(_path(f"bar {dot.role}", f"M{x(dot.low):.1f} {middle:.1f}H{x(dot.high):.1f}"))
         parts.append(_shape(x(dot.value), middle, dot))
-    return _svg(_DOTS_WIDTH, height, alternative, parts)
+    return _svg(left + _DOTS_AREA + _RIGHT, height, alternative, parts, smallest=0.85)
 
 
 def _shape(x: float, y: float, dot: Dot) -> Markup:
@@ -89,9 +89,13 @@ def _shape(x: float, y: float, dot: Dot) -> Markup:
     return Markup('<path class="dot {}" d="{}"><title>{}</title></path>').format(dot.role, drawn, dot.text)
 
 
-def _svg(width: int, height: int, alternative: str, parts: Sequence[Markup]) -> Markup:
-    head = Markup('<svg role="img" viewBox="0 0 {} {}" style="max-width:{}px" aria-label="{}">')
-    return head.format(width, height, width * 1.4, alternative) + Markup("").join(parts) + Markup("</svg>")
+def _svg(width: int, height: int, alternative: str, parts: Sequence[Markup], smallest: float = 0.0) -> Markup:
+    """smallest: share of the width below which it is scrolled rather than shrunk"""
+    head = Markup(
+        '<svg role="img" viewBox="0 0 {} {}" style="min-width:{:.0f}px;max-width:{:.0f}px" aria-label="{}">'
+    )
+    start = head.format(width, height, width * smallest, width * 1.4, alternative)
+    return start + Markup("").join(parts) + Markup("</svg>")
 
 
 def _y_axis(at: Sequence[float], y: Callable[[float], float]) -> Iterator[Markup]:

@@ -78,6 +78,7 @@ def run_page(run: Path) -> str:
         watched=list(watched_curves(results)),
         candidates=_candidates(run, results, stages),
         training=list(training_curves(stages)),
+        penalised=any(step["penalty"] for stage in stages for step in stage.history),
         changed=changed,
         longest=LONGEST,
         stages=stages,

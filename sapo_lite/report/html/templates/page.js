@@ -20,5 +20,7 @@ if (form) {
   form.hidden = false;
   apply();
 }
-// On paper everything is open.
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => (d.open = true)));
+// On paper everything is open that is printed, and as it was before on the screen afterwards.
+const closed = [...document.querySelectorAll("details:not(.screen)")].filter((d) => !d.open);
+window.addEventListener("beforeprint", () => closed.forEach((d) => (d.open = true)));
+window.addEventListener("afterprint", () => closed.forEach((d) => (d.open = false)));
