@@ -41,6 +41,15 @@ _AcceptEdits = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+_Processes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Processes that compute together, each on a GPU of its own where there are any.",
+        rich_help_panel=RECIPE,
+    ),
+]
 _Vram = Annotated[
     float | None,
     typer.Option(
@@ -61,6 +70,7 @@ def run(
     resume: _Resume = None,
     accept_edits: _AcceptEdits = False,
     pull: Pull = False,
+    processes: _Processes = 1,
     vram: _Vram = None,
     offline: Offline = False,
     dry_run: DryRun = False,
@@ -80,6 +90,7 @@ def run(
             resume=resume,
             accept_edits=accept_edits,
             pull=pull,
+            processes=processes,
             vram=vram,
             plain=plain,
         )
@@ -106,6 +117,7 @@ def _run(
     resume: bool | None,
     accept_edits: bool,
     pull: bool,
+    processes: int,
     vram: float | None,
     plain: bool,
 ) -> None:
@@ -133,7 +145,15 @@ def _run(
             from sapo_lite.run.pipeline import run as run_pipeline
 
             with noticed(progress.notice):
-                results = run_pipeline(recipe, folder, progress, data, pull=pull, accept_edits=accept_edits)
+                results = run_pipeline(
+                    recipe,
+                    folder,
+                    progress,
+                    data,
+                    pull=pull,
+                    accept_edits=accept_edits,
+                    processes=processes,
+                )
             from sapo_lite.report.write_report import write_report
 
             try:

@@ -12,8 +12,8 @@ from sapo_lite.compare.cells import CellRunner
 from sapo_lite.compare.comparison import TIME, Comparison, require_kind
 from sapo_lite.compare.executors.do_all import Watcher, Workers, do_all
 from sapo_lite.compare.executors.local import LocalWorkers
-from sapo_lite.compare.executors.on_ray import RayWorkers, cluster, slots
-from sapo_lite.compare.executors.on_slurm import SlurmWorkers, require_submitit
+from sapo_lite.compare.executors.on_ray import cluster, on_ray, slots
+from sapo_lite.compare.executors.on_slurm import on_slurm, require_submitit
 from sapo_lite.compare.executors.place import Place
 from sapo_lite.compare.findings import grouped
 from sapo_lite.compare.grid import Cell
@@ -29,7 +29,7 @@ from sapo_lite.prompts.sources import SOURCES, kind_of
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.paths import COMPARISON, WORKERS_LOG
-from sapo_lite.run.pipeline import paraphrase
+from sapo_lite.run.prepare import paraphrase
 from sapo_lite.run.progress import RunProgress
 from sapo_lite.run.usage import Usage
 from sapo_lite.support.checked_json import write_checked
@@ -146,10 +146,16 @@ def _executor(
     log, most = plan.out / WORKERS_LOG, jobs or len(plan.unfinished)
     if place.kind == "ray":
         with cluster(place.address, log) as resources:
-            ray = RayWorkers(min(most, slots(resources)), log, runner, "GPU" in resources, watcher.notice)
+            size, gpus = min(most, slots(resources)), "GPU" in resources
+            ray = on_ray(size, log, runner, gpus=gpus, notice=watcher.notice)
             yield ray, ray
     elif place.kind == "slurm":
-        slurm = SlurmWorkers(most, log, runner, place.parameters, watcher.notice, place.cluster)
+        slurm = on_slurm(
+            *(most, log, runner),
+            parameters=place.parameters,
+            cluster=place.cluster,
+            notice=watcher.notice,
+        )
         yield slurm, slurm
     else:
         jobs = jobs or 1

@@ -1,8 +1,8 @@
 """Training rows of one task group, which the trainer addresses by number."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -13,6 +13,18 @@ from sapo_lite.model.batching import batch_tokens, batches, first_batch, grouped
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.loss import answer_nll, token_nll
 from sapo_lite.types import TrainingSet
+
+
+@dataclass(frozen=True)
+class RowPart:
+    """Rows of an optimiser step, by number, on their way to another process.
+
+    alike: equal for rows that have the same instruction
+    """
+
+    rows: dict[int, EncodedRow]
+    alike: dict[int, Hashable]
+    pack: bool
 
 
 class RowBatcher:
@@ -30,6 +42,39 @@ class RowBatcher:
         # set, and the rows under them by number.
         self._scheduled: dict[int, str] = {}
         self._under_schedule: dict[int, EncodedRow] = {}
+        self._alike_elsewhere: dict[int, Hashable] = {}
+        self.own_tokens = 1
+
+    @classmethod
+    def of_part(cls, backbone: Backbone, part: "RowPart") -> "RowBatcher":
+        """Some rows of an optimiser step of another process."""
+        rows = cls(backbone, (), pack=part.pack)
+        rows._under_schedule, rows._alike_elsewhere = part.rows, part.alike
+        return rows
+
+    def part(self, numbers: Sequence[int]) -> "RowPart":
+        """These rows in the latest optimiser step, for another process."""
+        rows = {n: self._row(n) for n in numbers}
+        return RowPart(rows, {n: self._alike(n) for n in numbers}, self.pack)
+
+    def divided(self, numbers: Sequence[int]) -> list[list[int]]:
+        """These rows of the latest optimiser step by rank of this run: those that have answer tokens.
+
+        Rows with the same instruction stay together as far as possible. Answer tokens of the first part are
+        then `own_tokens`.
+        """
+        parts = self._divided(numbers)
+        self.own_tokens = max(1, self.tokens(parts[0]))  # a cut on the right may have taken all of them
+        return parts
+
+    def _divided(self, numbers: Sequence[int]) -> list[list[int]]:
+        learned = [n for n in numbers if self._row(n).answer_ids]
+        ranks = self.backbone.ranks
+        if ranks is None or not learned:
+            return [list(numbers)]
+        together = [learned[place] for group in self._groups(learned) for place in group]
+        whose = ranks.divide([len(self._row(n).ids) for n in together])
+        return [[together[place] for place in own] for own in whose]
 
     def tokens(self, numbers: Sequence[int]) -> int:
         """Number of answer tokens of these rows in the latest optimiser step.
@@ -106,14 +151,20 @@ class RowBatcher:
 
     def _row(self, number: int) -> EncodedRow:
         """A row in the latest optimiser step."""
-        return self._under_schedule.get(number, self.encoded[number])
+        return self._under_schedule[number] if number in self._under_schedule else self.encoded[number]
+
+    def _alike(self, number: int) -> Hashable:
+        """Equal for rows that have the same instruction in the latest optimiser step."""
+        if number in self._alike_elsewhere:
+            return self._alike_elsewhere[number]
+        training_set, row = self._rows[number]
+        return id(training_set), self._scheduled.get(id(training_set), row.instruction)
 
     def _groups(self, numbers: Sequence[int]) -> list[list[int]]:
         """Places among the numbers of rows that have the same instruction in the latest optimiser step."""
-        places: dict[tuple[int, str], list[int]] = defaultdict(list)
+        places: dict[Hashable, list[int]] = defaultdict(list)
         for place, n in enumerate(numbers):
-            training_set, row = self._rows[n]
-            places[id(training_set), self._scheduled.get(id(training_set), row.instruction)].append(place)
+            places[self._alike(n)].append(place)
         # Rows with an instruction of their own form one group: they share the chat template's beginning.
         alone = [place for own in places.values() if len(own) == 1 for place in own]
         return [own for own in places.values() if len(own) > 1] + ([alone] if alone else [])

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from sapo_lite.errors import TrainingError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.checkpoints import WriteChecksums, latest_checkpoint
-from sapo_lite.learning.passes import Passes, add_up_gradients
+from sapo_lite.learning.passes import Passes
+from sapo_lite.learning.rank_gradients import add_up_over_ranks
 from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.learning.steps import Step, StepMeter
 from sapo_lite.learning.tracking import UNTRACKED
@@ -106,7 +107,7 @@ def _sft_config(
 ) -> Any:
     from trl import SFTConfig
 
-    return SFTConfig(
+    arguments = SFTConfig(
         output_dir=str(checkpoints),
         seed=seed,
         num_train_epochs=config.epochs,
@@ -140,6 +141,9 @@ def _sft_config(
         logging_steps=1,
         **tracking,
     )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # else the Trainer wraps the model in DataParallel; ranks have GPUs of their own
+    return arguments
 
 
 def _sft_trainer(
@@ -204,8 +208,8 @@ def _answer_trainer(
                 step(model, {"row": part}, num_items_in_batch)
                 return self._of_pass
 
-            weights = [p for p in model.parameters() if p.requires_grad]
-            passes = add_up_gradients(rows, inputs["row"].tolist(), weights, backward, **limits)
+            numbers, seed = inputs["row"].tolist(), f"{self.args.seed}/{self.state.global_step}"
+            passes = add_up_over_ranks(rows, numbers, adapter, backward, num_items_in_batch, seed, limits)
             if not passes.finite:
                 raise _not_finite(passes, self.state.global_step + 1)
             meter.losses = passes.losses
@@ -216,7 +220,7 @@ def _answer_trainer(
         ) -> Tensor:
             # Per token of the whole step, so the losses of passes add up.
             loss = rows.nll(inputs["row"]) / num_items_in_batch
-            share = rows.tokens(inputs["row"]) / num_items_in_batch
+            share = rows.tokens(inputs["row"]) / rows.own_tokens  # all of the penalty is added here
             penalty = torch.zeros_like(loss) if adapter.penalty is None else adapter.penalty() * share
             self._of_pass = torch.stack([loss.detach(), penalty.detach()])
             return loss + penalty

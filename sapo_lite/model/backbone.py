@@ -21,6 +21,7 @@ from sapo_lite.model.targets import choose_targets
 from sapo_lite.model.tokenizer import chat_format
 
 if TYPE_CHECKING:
+    from sapo_lite.model.ranks import Ranks
     from sapo_lite.recipe import AdapterConfig, ModelConfig
 
 # Ways to answer several prompts, the fastest first.
@@ -43,6 +44,7 @@ class Backbone:
     `unused_weights` is a notice for the user if the model's files hold weights that the model does not use;
     `unusual_targets`, if the LoRA is on other modules than the published ones without being asked to;
     `notice`, about this machine and model.
+    `ranks` are other processes that compute a part of what this one is asked for, or None.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Backbone:
         self.answer_tokens = math.inf
         self.unusual_targets: str | None = None
         self.decoding: Way = WAYS[0]
+        self.ranks: Ranks | None = None
 
     @property
     def causal_lm(self) -> Any:

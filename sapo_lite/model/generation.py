@@ -17,6 +17,7 @@ from sapo_lite.model.batching import common_prefix
 from sapo_lite.model.generation_fused import generate_fused, sample_fused
 from sapo_lite.model.generation_inputs import TOP_K, left_padded, stop_tokens
 from sapo_lite.model.memory import fits_in_memory
+from sapo_lite.model.ranks import LEAST
 
 # Picks the next tokens: logits [B, vocabulary] and the B indices of the answers -> ids, int64 [B].
 Pick = Callable[[Tensor, Sequence[int]], Tensor]
@@ -38,6 +39,31 @@ def generate(
     Raises:
         BackboneError: memory does not suffice for a single prompt.
     """
+    ranks = backbone.ranks
+    whose = [] if ranks is None else ranks.divide([len(prompt) for prompt in prompts], LEAST)
+    if ranks is None or len(whose) == 1:
+        return _generate(backbone, prompts, max_new_tokens, batch_size, on_done)
+    parts = [([prompts[n] for n in own], max_new_tokens, batch_size) for own in whose]
+    found, _ = ranks.map(_on_a_rank, parts, partial(_on_a_rank, backbone, parts[0], on_done))
+    on_done(len(prompts) - len(whose[0]))
+    return [answer for own in found for answer in own]
+
+
+def _on_a_rank(
+    backbone: Backbone,
+    part: tuple[Sequence[Sequence[int]], int, int],
+    on_done: Callable[[int], None] = lambda _: None,
+) -> tuple[list[str], None]:
+    return _generate(backbone, *part, on_done), None
+
+
+def _generate(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    batch_size: int,
+    on_done: Callable[[int], None],
+) -> list[str]:
     answers = [""] * len(prompts)
     # Longest first: a batch that does not fit in memory fails at once rather than at the end.
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))

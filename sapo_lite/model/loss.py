@@ -5,7 +5,9 @@ The vocabulary projection is computed in chunks and at answer tokens only, the c
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.batching import AnswerBatch, in_batches
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.footprint import HEAD_ROWS
+from sapo_lite.model.ranks import LEAST
 
 
 def token_nll(backbone: "Backbone", batch: AnswerBatch, temperature: float = 1.0) -> Tensor:
@@ -63,7 +66,46 @@ def answer_nll(
     groups: numbers of rows that share a beginning, as for `batches`
     on_rows: called with the number of rows of every batch once its pass is begun: a GPU may still be at it
     """
+    ranks = backbone.ranks
+    whose = [] if ranks is None else ranks.divide([len(row.ids) for row in encoded], LEAST)
+    if ranks is None or len(whose) == 1:
+        return _answer_nll(backbone, encoded, batch_tokens, groups, on_rows)
+    parts = [_Part([encoded[n] for n in own], _within(groups, own), batch_tokens) for own in whose]
+    found, _ = ranks.map(_on_a_rank, parts, partial(_on_a_rank, backbone, parts[0], on_rows))
+    on_rows(len(encoded) - len(whose[0]))
+    nll_sum, tokens = zip(*found, strict=True)
+    return tuple(chain(*nll_sum)), tuple(chain(*tokens))
 
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows that a rank scores, as for `answer_nll`."""
+
+    encoded: list[EncodedRow]
+    groups: list[list[int]] | None
+    batch_tokens: int | None
+
+
+def _within(groups: Sequence[Sequence[int]] | None, own: range) -> list[list[int]] | None:
+    """The groups among a part of the rows."""
+    if groups is None:
+        return None
+    return [[n - own.start for n in group if n in own] for group in groups]
+
+
+def _on_a_rank(
+    backbone: Backbone, part: _Part, on_rows: Callable[[int], None] = lambda _: None
+) -> tuple[Any, None]:
+    return _answer_nll(backbone, part.encoded, part.batch_tokens, part.groups, on_rows), None
+
+
+def _answer_nll(
+    backbone: Backbone,
+    encoded: Sequence[EncodedRow],
+    batch_tokens: int | None,
+    groups: Sequence[Sequence[int]] | None,
+    on_rows: Callable[[int], None],
+) -> tuple[tuple[float, ...], tuple[int, ...]]:
     def measure(batch: AnswerBatch) -> Tensor:
         return token_nll(backbone, batch)[None]
 

@@ -4,7 +4,6 @@ import gc
 from collections.abc import Callable
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.model.backbone import Backbone
@@ -125,4 +124,6 @@ def free_memory() -> None:
 
 def out_of_memory(error: Exception) -> bool:
     """Whether this error of PyTorch means that memory ran out."""
+    from accelerate.utils.memory import should_reduce_batch_size  # half a second that a check need not spend
+
     return should_reduce_batch_size(error) or any(words in str(error) for words in _OUT_OF_MEMORY)

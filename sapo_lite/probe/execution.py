@@ -61,7 +61,7 @@ def _make_candidates(plan: ProbePlan, seeds: Collection[int], progress: RunProgr
     If the backbone itself paraphrases, they are made later, by the run that has loaded it.
     """
     from sapo_lite.model.load import load_backbone
-    from sapo_lite.run.pipeline import paraphrase
+    from sapo_lite.run.prepare import paraphrase
     from sapo_lite.run.usage import Usage
 
     for seed in seeds:

@@ -1,13 +1,16 @@
 """The adapter of a run, and the self-check of the backbone with it before any work."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from sapo_lite.errors import BackboneError
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
+from sapo_lite.learning.rank_gradients import learner
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.model.chat import EncodedRow
 from sapo_lite.model.decoding import check_generation
+from sapo_lite.model.ranks import Ranks
 from sapo_lite.model.selfcheck import check_batches, check_packs, require_plain_logits
 from sapo_lite.prompts.pool import Pool
 from sapo_lite.recipe import Recipe
@@ -41,6 +44,15 @@ def checked_adapter(
             "the rows of a pack would share its masks"
         )
     return adapter
+
+
+def share_work(ranks: Ranks, recipe: Recipe, backbone: Backbone, adapter: BlockAdapter) -> None:
+    """Have the other ranks load the same backbone; from then on, it shares its work with them."""
+    checkpointing = recipe.training.gradient_checkpointing
+    ranks.open(
+        partial(learner, backbone.config, recipe.adapter, blocks=adapter.blocks, checkpointing=checkpointing),
+        backbone,
+    )
 
 
 def _extreme_rows(backbone: Backbone, task: Task, pool: Pool) -> list[EncodedRow]:

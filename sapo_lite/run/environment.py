@@ -28,6 +28,7 @@ def environment(backbone: Backbone) -> dict[str, Any]:
         "machine": platform.platform(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": 1 if backbone.ranks is None else backbone.ranks.size,
         "dtype": backbone.config.dtype,
         "device": torch.cuda.get_device_name() if backbone.device.type == "cuda" else "cpu",
     }

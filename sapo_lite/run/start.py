@@ -38,6 +38,7 @@ def run_recipe(
     fresh: bool = False,
     accept_edits: bool = False,
     pull: bool = False,
+    processes: int = 1,
     progress: RunProgress | None = None,
 ) -> Results:
     """Run a recipe (sapo_lite.load_recipe), or resume its run in the folder `out`, and return the results.
@@ -47,6 +48,8 @@ def run_recipe(
     fresh: discard the run in `out`, once the new one can begin
     accept_edits: take candidates that were edited by hand, and make again what was made from the old ones
     pull: have Ollama download the paraphrasing model if it lacks it
+    processes: that compute together, each on a GPU of its own where there are any; as with multiprocessing, a
+        script that asks for several needs `if __name__ == "__main__":`
     progress: display of the work; by default nothing is shown, and notices become warnings
 
     Raises:
@@ -61,4 +64,4 @@ def run_recipe(
 
     shown = progress or Silent(warnings.warn)
     with RunFolder(path, fresh=fresh) as folder, noticed(shown.notice):
-        return run(recipe, folder, shown, suites, pull=pull, accept_edits=accept_edits)
+        return run(recipe, folder, shown, suites, pull=pull, accept_edits=accept_edits, processes=processes)

@@ -29,7 +29,7 @@ from sapo_lite.prompts.sources import ollama_server
 from sapo_lite.prompts.sources.chat_prompt import paraphrase_request
 from sapo_lite.recipe import load_recipe
 from sapo_lite.report.plain import PlainDisplay
-from sapo_lite.run import pipeline
+from sapo_lite.run import prepare
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.tasks import load_run_tasks
 from sapo_lite.types import Task
@@ -381,7 +381,7 @@ def test_after_it_a_run_needs_no_server_for_its_candidates(
     shown = io.StringIO()
     with RunFolder(tmp_path / "run") as folder:
         progress = PlainDisplay(Console(file=shown, width=110))
-        pipeline.paraphrase(loaded, tasks, folder, progress, pipeline.load_backbone, pull=False)  # type: ignore[arg-type]
+        prepare.paraphrase(loaded, tasks, folder, progress, prepare.load_backbone, pull=False)  # type: ignore[arg-type]
         kept = [value_of(folder.path / f"candidates/{t.file_name}.json") for t in tasks]
     assert kept == value_of(Path("out.json"))["pools"]
     assert shown.getvalue().count("are used again") == 2
@@ -396,7 +396,7 @@ def test_the_model_has_left_the_memory_when_the_backbone_is_loaded(
         seen.append((server.loaded, server.routes[-1]))
         raise BackboneError("far enough")
 
-    monkeypatch.setattr(pipeline, "load_backbone", load)
+    monkeypatch.setattr(prepare, "load_backbone", load)
     with FakeOllama(by_seed, polls_until_gone=3) as server:
         done = say("run", recipe, "--set", f"paraphrase.host={server.url}", "--out", "run")
     assert done.err.endswith("== loading the backbone\nerror: far enough\n")

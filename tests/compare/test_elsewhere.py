@@ -18,6 +18,7 @@ import pytest
 
 from forked import run_program
 from sapo_lite.compare.execution import run_cells
+from sapo_lite.compare.executors import on_slurm
 from sapo_lite.compare.executors.cell_files import FolderSender, receive
 from sapo_lite.compare.executors.on_slurm import JOBS
 from sapo_lite.compare.executors.place import Place, read_place
@@ -202,7 +203,7 @@ def test_a_comparison_on_a_cluster_that_loses_a_node_has_the_results_of_one_here
     cluster.end(cluster.second, signal.SIGKILL)
     shown, said = program.communicate()
     assert program.returncode == 0, said
-    assert "its node was lost; it goes on elsewhere" in said
+    assert "its node was lost; another one goes on" in said
     assert [stage.stat().st_mtime_ns for stage in stages] == before  # the first stage was not made again
     local = run_program(compare(here, settings=longer))
     assert local.returncode == 0, local.stderr
@@ -230,6 +231,22 @@ class Recorder:
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
+
+
+def test_slurm_is_asked_which_jobs_it_has_and_silence_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 7\necho 9\n")
+    squeue.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(on_slurm, "_ASK", 0.0)
+    queue, before = on_slurm._Queue(), time.monotonic()
+    assert queue.has("9", before)
+    assert not queue.has("8", before)
+    squeue.write_text("#!/bin/sh\nexit 1\n")  # the controller is away
+    assert queue.has("9", before)
+    assert queue.has("8", time.monotonic())  # it was submitted after the last answer
 
 
 def kill_the_job(out: Path, appears: Path) -> None:

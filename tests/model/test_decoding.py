@@ -18,7 +18,7 @@ from sapo_lite.model.decoding import check_generation
 from sapo_lite.model.generation import generate, generate_cached, read_prefix
 from sapo_lite.model.generation_inputs import stop_tokens
 from sapo_lite.run import adapter as run_adapter
-from sapo_lite.run import pipeline
+from sapo_lite.run import prepare
 from small import small_run
 from tiny import load
 
@@ -178,7 +178,7 @@ def test_a_run_tries_the_shortest_and_the_longest_prompt(
         tried.append(sorted(map(len, prompts)))
         return own(backbone, prompts)
 
-    monkeypatch.setattr(pipeline, "check_generation", spy)
+    monkeypatch.setattr(prepare, "check_generation", spy)
     monkeypatch.setattr(run_adapter, "check_generation", spy)
     _, shown = small_run(tmp_path / "run", "training.epochs=1")
     at_load, of_rows = tried

@@ -18,7 +18,7 @@ from sapo_lite.model.decoding import check_generation
 from sapo_lite.model.files import _base_of
 from sapo_lite.model.load import check_files
 from sapo_lite.recipe import load_recipe
-from sapo_lite.run import pipeline
+from sapo_lite.run import prepare
 from small import small_run
 from tiny import load
 
@@ -175,7 +175,7 @@ def test_a_run_looks_at_the_files_before_it_paraphrases(
 ) -> None:
     source = make_backbone("qwen3").config.name
     folder = changed(source, tmp_path / "model", CONFIG, num_hidden_layers="two")
-    monkeypatch.setattr(pipeline, "make_pools", lambda *_: pytest.fail("paraphrased"))
+    monkeypatch.setattr(prepare, "make_pools", lambda *_: pytest.fail("paraphrased"))
     with pytest.raises(BackboneError, match="expected int, got str"):
         small_run(tmp_path / "run", f"model.name={folder}")
 

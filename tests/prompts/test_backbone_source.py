@@ -28,7 +28,7 @@ from sapo_lite.prompts.sources.backbone import MAX_NEW_TOKENS, OwnModel
 from sapo_lite.prompts.sources.openers import SourceContext
 from sapo_lite.recipe import ModelConfig, ParaphraseConfig, load_recipe
 from sapo_lite.report.plain import PlainDisplay
-from sapo_lite.run import pipeline
+from sapo_lite.run import prepare
 from sapo_lite.types import Task
 from small import small_run
 from tiny import FAMILIES, adapter_config, fill_blocks
@@ -443,7 +443,7 @@ def test_a_run_with_self_loads_the_backbone_once_and_goes_on_with_the_originals(
         loads.append(config.name)
         return load_backbone(config)
 
-    monkeypatch.setattr(pipeline, "load_backbone", load)
+    monkeypatch.setattr(prepare, "load_backbone", load)
     settings = ["paraphrase.backend=self", "paraphrase.minimum=0", "paraphrase.attempts=1"]
     results, shown = small_run(tmp_path / "run", "model.name=lab", *settings, "training.epochs=1")
     assert loads == ["lab"]

@@ -8,98 +8,73 @@ import contextlib
 import multiprocessing
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, TextIO
 
 from sapo_lite.compare.cells import CellRunner, run_cell
 from sapo_lite.compare.executors.cell_files import FileUpdate, FolderSender, receive
-from sapo_lite.compare.executors.local import begin_worker
-from sapo_lite.compare.executors.threads import StoppedError, waiting_threads
+from sapo_lite.compare.executors.elsewhere import Elsewhere, StoppedError, Try
 from sapo_lite.compare.grid import Cell
-from sapo_lite.errors import SapoLiteError, WorkerError
+from sapo_lite.errors import SapoLiteError
 from sapo_lite.run.paths import LOG
+from sapo_lite.support.worker import begin_worker
 
-LOSSES = 3  # of nodes, by one cell, before the comparison ends
 _POLL = 1.0  # seconds
+_PATIENCE = 10.0  # seconds that a node has to remove a cell's files
 
 
-@dataclass(frozen=True)
-class RayWorkers:
-    """Cells on a Ray cluster: each takes a GPU, or a CPU where the cluster has no GPU.
+def on_ray(
+    jobs: int, log: Path, runner: CellRunner, *, gpus: bool, notice: Callable[[str], None]
+) -> Elsewhere:
+    """Workers on a Ray cluster: each cell takes a GPU, or a CPU where the cluster has none."""
+    return Elsewhere(jobs, log, runner, partial(_tries, gpus), "node", lambda folder: folder / LOG, notice)
 
-    jobs: greatest number of cells at a time
-    log: names the folder of the comparison
-    notice: takes sentences about lost nodes
-    """
 
-    jobs: int
-    log: Path
-    runner: CellRunner
-    gpus: bool
-    notice: Callable[[str], None]
-    fresh: bool = False
-    _stop: Event = field(default_factory=Event)
+@contextlib.contextmanager
+def _tries(gpus: bool, runner: CellRunner, cell: Cell, stop: Event) -> Iterator[Try]:
+    try:
+        with runner.prepared(cell) as folder:
+            yield lambda _: _ran_on_a_node(runner, cell, folder, gpus, stop)
+    except SapoLiteError as error:
+        raise SapoLiteError(f"{cell.name}: {error}") from None
 
-    @contextlib.contextmanager
-    def pool(self, size: int) -> Iterator[Executor]:
-        with waiting_threads(size, self._stop) as pool:
-            yield pool
 
-    def __call__(self, cell: Cell) -> float:
-        """Run a cell on the cluster. Returns the seconds that this took.
+def _ran_on_a_node(runner: CellRunner, cell: Cell, folder: Path, gpus: bool, stop: Event) -> bool:
+    """Returns whether the run has ended; if not, its node was lost."""
+    import ray
 
-        Raises:
-            SapoLiteError: as in a run; also if the cell has lost too many nodes.
-        """
-        start = time.perf_counter()
-        try:
-            with self.runner.prepared(cell) as folder:
-                for lost in range(LOSSES + 1):
-                    if lost:
-                        self.notice(f"{cell.name}: its node was lost; it goes on elsewhere")
-                    if self._run_on_a_node(cell, folder):
-                        return time.perf_counter() - start
-        except SapoLiteError as error:
-            raise SapoLiteError(f"{cell.name}: {error}") from None
-        raise WorkerError(
-            f"{cell.name}: {LOSSES + 1} nodes were lost, one after the other (out of memory?). Look into "
-            f"{folder / LOG}; the same command goes on where it stopped."
-        )
+    actor = ray.remote(_CellOnANode).options(num_cpus=1, num_gpus=int(gpus), max_restarts=0)
+    node = actor.remote(cell, runner, FolderSender(folder).update())
+    try:
+        while True:
+            state: _State = _wait_for(node.state.remote(), stop)
+            receive(state.files, folder)
+            if state.error:
+                raise SapoLiteError(state.error)
+            if not state.runs:
+                return True
+            stop.wait(_POLL)
+    except ray.exceptions.RayActorError:
+        return False
+    finally:
+        with contextlib.suppress(ray.exceptions.RayError):  # its node was lost, or does not answer
+            ray.get(node.close.remote(), timeout=_PATIENCE)
+        ray.kill(node)
 
-    def _run_on_a_node(self, cell: Cell, folder: Path) -> bool:
-        """Returns whether the run has ended; if not, its node was lost."""
-        import ray
 
-        actor = ray.remote(_CellOnANode).options(num_cpus=1, num_gpus=int(self.gpus), max_restarts=0)
-        node = actor.remote(cell, self.runner, FolderSender(folder).update())
-        try:
-            while True:
-                state: _State = self._wait_for(node.state.remote())
-                receive(state.files, folder)
-                if state.error:
-                    raise SapoLiteError(state.error)
-                if not state.runs:
-                    return True
-                self._stop.wait(_POLL)
-        except ray.exceptions.RayActorError:
-            return False
-        finally:
-            ray.kill(node)
+def _wait_for(reference: Any, stop: Event) -> Any:
+    import ray
 
-    def _wait_for(self, reference: Any) -> Any:
-        import ray
-
-        while not ray.wait([reference], timeout=_POLL)[0]:
-            if self._stop.is_set():
-                raise StoppedError
-        if self._stop.is_set():
+    while not ray.wait([reference], timeout=_POLL)[0]:
+        if stop.is_set():
             raise StoppedError
-        return ray.get(reference)
+    if stop.is_set():
+        raise StoppedError
+    return ray.get(reference)
 
 
 @dataclass(frozen=True)
@@ -136,6 +111,12 @@ class _CellOnANode:
                 "of its folder; the same command goes on where it stopped."
             )
         return _State(files, runs, error)
+
+    def close(self) -> None:
+        """End the run, and remove its files from the node."""
+        self._process.kill()
+        self._process.join()
+        self._home.cleanup()
 
 
 def _work(cell: Cell, runner: CellRunner, folder: Path, error_file: Path, parent: int) -> None:
@@ -186,6 +167,8 @@ def _connect(ray: Any, where: str, file: TextIO) -> None:
             ray.init(where, log_to_driver=False, logging_level="error", namespace="sapo-lite")
     except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
         start = "Start one with `ray start --head`, on further machines with `ray start --address=HOST:6379`."
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = lines[-1]  # before it may stand a traceback of the server
         raise SapoLiteError(
-            f"--on ray: expected a Ray cluster at {where}, found none ({error}). {start}"
+            f"--on ray: expected a Ray cluster at {where}, found none ({reason}). {start}"
         ) from None

@@ -2,92 +2,118 @@
 
 import contextlib
 import dataclasses
+import getpass
+import math
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from sapo_lite.compare.cells import CellRunner
-from sapo_lite.compare.executors.threads import StoppedError, waiting_threads
+from sapo_lite.compare.executors.elsewhere import Elsewhere, StoppedError, Try
 from sapo_lite.compare.grid import Cell
-from sapo_lite.errors import SapoLiteError, WorkerError
+from sapo_lite.errors import SapoLiteError
 from sapo_lite.run.paths import LOCK
 
-LOSSES = 3  # of jobs, by one cell, before the comparison ends
 JOBS = "slurm"  # folder, in that of the comparison, with what submitit writes
-_POLL = 2.0  # seconds
+_POLL, _ASK = 2.0, 10.0  # seconds between looks for a job's result, and between questions to Slurm
+_LATE = 30.0  # seconds until what a job wrote is seen here
 # What a job asks for unless the command line says otherwise.
 _DEFAULTS = {"timeout_min": 24 * 60, "gpus_per_node": 1, "cpus_per_task": 4, "mem_gb": 32}
 
 
-@dataclass(frozen=True)
-class SlurmWorkers:
-    """Cells as jobs.
+def on_slurm(
+    jobs: int,
+    log: Path,
+    runner: CellRunner,
+    *,
+    parameters: Mapping[str, Any],
+    cluster: str,
+    notice: Callable[[str], None],
+) -> Elsewhere:
+    """Workers as jobs.
 
-    jobs: greatest number of jobs at a time
-    log: names the folder of the comparison, where submitit keeps its files
     parameters: of submitit's AutoExecutor, such as slurm_partition or timeout_min
-    notice: takes sentences about lost jobs
     cluster: "slurm"; "local" runs the jobs as processes of this machine
     """
+    files = log.parent / JOBS  # of submitit
+    queue = _Queue() if cluster == "slurm" else None
+    tries = partial(_tries, files, {**_DEFAULTS, **parameters}, cluster, queue)
+    return Elsewhere(jobs, log, runner, tries, "job", lambda _: files, notice)
 
-    jobs: int
-    log: Path
-    runner: CellRunner
-    parameters: Mapping[str, Any]
-    notice: Callable[[str], None]
-    cluster: str = "slurm"
-    fresh: bool = False
-    _stop: Event = field(default_factory=Event)
 
-    @contextlib.contextmanager
-    def pool(self, size: int) -> Iterator[Executor]:
-        with waiting_threads(size, self._stop) as pool:
-            yield pool
+class _Queue:
+    """Which jobs of this user Slurm has, pending or running.
 
-    def __call__(self, cell: Cell) -> float:
-        """Run a cell as a job, again if it is lost. Returns the seconds until it ended.
+    submitit asks `sacct`, which knows nothing on a cluster without accounting: there, a lost job would never
+    end.
+    """
 
-        Raises:
-            SapoLiteError: as in a run; also if Slurm refuses the job, or has lost too many.
-        """
-        start = time.perf_counter()
-        for lost in range(LOSSES + 1):
-            if lost:
-                self.notice(f"{cell.name}: its job was lost; another one goes on")
-            if self._run_as_a_job(_Job(self.runner, cell, goes_on=lost > 0)):
-                return time.perf_counter() - start
-        raise WorkerError(
-            f"{cell.name}: {LOSSES + 1} jobs were lost, one after the other (time or memory?). Look into "
-            f"{self.log.parent / JOBS}; the same command goes on where it stopped."
-        )
+    def __init__(self) -> None:
+        self._lock, self._asked, self._jobs = Lock(), -math.inf, frozenset[str]()
 
-    def _run_as_a_job(self, job: "_Job") -> bool:
-        """Returns whether the run has ended; if not, its job was lost."""
-        import submitit
+    def has(self, job: str, since: float) -> bool:
+        """Whether a job that was submitted at `since` (time.monotonic) is there, or may be."""
+        with self._lock:
+            if time.monotonic() - self._asked > _ASK:
+                asked = time.monotonic()
+                command = ["squeue", "--noheader", "--format=%A", f"--user={getpass.getuser()}"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode == 0:  # the controller may be away for a while
+                    self._asked, self._jobs = asked, frozenset(done.stdout.split())
+            return self._asked <= since or job in self._jobs
 
-        executor = submitit.AutoExecutor(folder=self.log.parent / JOBS, cluster=self.cluster)
-        try:
-            executor.update_parameters(
-                name=f"sapo-lite {job.cell.name}", **(_DEFAULTS | dict(self.parameters))
-            )
-            submitted = executor.submit(job)
-        except (submitit.core.utils.FailedJobError, TypeError, ValueError, NameError) as error:
-            raise SapoLiteError(f"--on slurm: the job was refused: {error}") from None
-        while not submitted.done():
-            if self._stop.wait(_POLL):
-                submitted.cancel()
-                raise StoppedError
-        try:
-            said = submitted.result()
-        except submitit.core.utils.UncompletedJobError:  # killed, out of memory, a lost node
-            return False
-        if said:
-            raise SapoLiteError(said)
-        return True
+
+@contextlib.contextmanager
+def _tries(
+    files: Path,
+    parameters: Mapping[str, Any],
+    cluster: str,
+    queue: _Queue | None,
+    runner: CellRunner,
+    cell: Cell,
+    stop: Event,
+) -> Iterator[Try]:
+    import submitit
+
+    executor = submitit.AutoExecutor(folder=files, cluster=cluster)
+    try:
+        executor.update_parameters(name=f"sapo-lite {cell.name}", **parameters)
+    except (TypeError, ValueError, NameError) as error:
+        raise SapoLiteError(f"--on slurm: the job was refused: {error}") from None
+    yield lambda lost: _ran_as_a_job(_Job(runner, cell, goes_on=lost), executor, queue, stop)
+
+
+def _ran_as_a_job(job: "_Job", executor: Any, queue: _Queue | None, stop: Event) -> bool:
+    """Returns whether the run has ended; if not, its job was lost."""
+    import submitit
+
+    try:
+        submitted, since = executor.submit(job), time.monotonic()
+    except (submitit.core.utils.FailedJobError, TypeError, ValueError, NameError) as error:
+        raise SapoLiteError(f"--on slurm: the job was refused: {error}") from None
+    result, gone = submitted.paths.result_pickle, math.inf
+    while not result.exists() and time.monotonic() < gone + _LATE:
+        if stop.wait(_POLL):
+            submitted.cancel()
+            raise StoppedError
+        if queue is None and submitted.done():
+            break
+        if queue is not None and not queue.has(str(submitted.job_id), since):
+            gone = min(gone, time.monotonic())
+    if queue is not None and not result.exists():
+        return False
+    try:
+        said = submitted.result()
+    except submitit.core.utils.UncompletedJobError:  # killed, out of memory, a lost node
+        return False
+    if said:
+        raise SapoLiteError(said)
+    return True
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sapo_lite.errors import RunFolderError, TrainingError
 from sapo_lite.model.chat_template import FILE as TEMPLATE
+from sapo_lite.model.lora import clear, lora_layers, lora_pairs
 from sapo_lite.model.memory import holds_layer_inputs
 from sapo_lite.support.progress import Progress
 from sapo_lite.types import TrainingSet
@@ -79,20 +80,16 @@ class BlockAdapter:
         self._template = (
             None if backbone.config.chat_template == "model" else backbone.tokenizer.chat_template
         )
+        clear(self.model)
+        pairs = lora_pairs(self.model)
         # pairs[i] = (A: [total rank, d_in], B: [d_out, total rank]) of one adapted layer
-        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        self.pairs: list[tuple[nn.Parameter, nn.Parameter]] = list(pairs.values())
         # names of these layers in the model, in the same order
-        self.layers: list[str] = []
-        for name, module in self.model.named_modules():
-            if hasattr(module, "lora_A") and "default" in module.lora_A:
-                self.pairs.append((module.lora_A["default"].weight, module.lora_B["default"].weight))
-                self.layers.append(name.removeprefix("base_model.model."))
+        self.layers: list[str] = [name.removeprefix("base_model.model.") for name in pairs]
         # Hooks hold these rows alone: the garbage collector does not see hooks of tensors, so one that held
         # the adapter, and with it the model, would keep both for ever.
         rows = self._open
         for a, b in self.pairs:
-            a.data = torch.zeros_like(a, dtype=torch.float32)
-            b.data = torch.zeros_like(b, dtype=torch.float32)
             a.register_post_accumulate_grad_hook(lambda p: rows.keep_alone(p, dim=0))
             b.register_post_accumulate_grad_hook(lambda p: rows.keep_alone(p, dim=1))
 
@@ -154,7 +151,7 @@ class BlockAdapter:
     @contextlib.contextmanager
     def scaled(self, factor: float) -> Iterator[None]:
         """Context in which all blocks act at `factor` times their scale alpha / rank."""
-        layers = [module for module in self.model.modules() if hasattr(module, "lora_A")]
+        layers = list(lora_layers(self.model).values())
         before = [dict(layer.scaling) for layer in layers]
         for layer in layers:
             layer.scaling["default"] *= factor

@@ -27,6 +27,7 @@ from sapo_lite.learning.rewriting.reward import Judged, judge
 from sapo_lite.learning.rewriting.rollouts import Rollout, roll_out
 from sapo_lite.learning.rollout_counts import TRIED, policy_steps
 from sapo_lite.model.backbone import Backbone
+from sapo_lite.model.ranks import alone
 from sapo_lite.types import Task, TrainingRow, TrainingSet
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def rewrite(
     lora: AbstractContextManager[Any] = base_alone(backbone)
     if policy:
         lora = policy_lora(backbone, rank=config.rank, alpha=config.alpha, seed=seed)
-    with undisturbed(backbone), lora as parameters:
+    with alone(backbone), undisturbed(backbone), lora as parameters:
         shown = agent.choose_request()
         rewards = agent.train(parameters, scratch, seed, progress) if policy else []
         rows = agent.rewrite(progress)

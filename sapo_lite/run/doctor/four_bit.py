@@ -4,6 +4,8 @@ Importing bitsandbytes takes seconds, in which other checks go on. And where its
 the machine, the process may end without an error.
 """
 
+import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -60,5 +62,15 @@ def four_bit() -> Check:
     return ok(NAME, f"a layer of 4 bits on {device}: products are off by {100 * error:.0f} %")
 
 
+def _without_compiler() -> None:
+    """Keep bitsandbytes from compiling: as it is imported, it would load torch's compiler, for seconds."""
+    import torch
+
+    torch.compile = lambda *_, **__: lambda function: function  # type: ignore[assignment]
+
+
 if __name__ == "__main__":
+    gc.disable()  # among a million objects of imported modules
+    with contextlib.suppress(Exception):  # the check says what is wrong with torch
+        _without_compiler()
     print(json.dumps(asdict(four_bit())))
