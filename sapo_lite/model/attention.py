@@ -9,7 +9,7 @@ interface accepts packs, and all other batches go to `sdpa` unchanged.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -61,12 +61,12 @@ class PackLayout:
         made = []
         first = 0
         for group in self.groups:
-            stop = first + group.prefix
-            runs = []
+            masks = []
             for before, count in _runs(group.suffixes, limit):
-                begin, end = stop + before, stop + before + count
-                runs.append((begin, end, _chunk_mask(self.places[2, begin:end], group.prefix, dtype)))
-            made.append(GroupChunks(first, stop, runs))
+                begin = first + group.prefix + before
+                suffix = self.places[2, begin : begin + count]
+                masks.append(_chunk_mask(suffix, group.prefix, dtype))
+            made.append(GroupChunks(group.prefix, masks))
             first += group.tokens
         return Chunks(made)
 
@@ -94,14 +94,10 @@ def pack_layout(groups: Iterable[PackGroup]) -> PackLayout:
 
 
 class GroupChunks(NamedTuple):
-    """A group of a pack: first token of its prefix, the token after that, and runs of its suffixes.
+    """A group of a pack: tokens of its prefix, and additive masks [n, prefix + n] of its runs of suffixes."""
 
-    runs: (first token, token after the last, additive mask [n, prefix + n])
-    """
-
-    first: int
-    stop: int
-    runs: list[tuple[int, int, Tensor]]
+    prefix: int
+    masks: list[Tensor]
 
 
 @dataclass(frozen=True)
@@ -109,6 +105,11 @@ class Chunks:
     """The groups of a pack in their order."""
 
     groups: list[GroupChunks]
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each prefix and of each run, in their order."""
+        return [n for group in self.groups for n in (group.prefix, *map(len, group.masks))]
 
 
 def _runs(lengths: tuple[int, ...], limit: int) -> Iterator[tuple[int, int]]:
@@ -163,15 +164,17 @@ def chunked_attention(
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     attend = partial(F.scaled_dot_product_attention, scale=scaling, dropout_p=dropout)
+    # Not slices: the gradient of each would be a tensor of the whole pack, and all of these be added up.
+    queries, keys, values = (iter(x.split(pack.lengths, dim=2)) for x in (query, key, value))
     parts = []
-    for first, stop, runs in pack.groups:
-        prefix_key, prefix_value = key[:, :, first:stop], value[:, :, first:stop]
-        if stop > first:
-            parts.append(attend(query[:, :, first:stop], prefix_key, prefix_value, is_causal=True))
-        for begin, end, mask in runs:
-            keys = torch.cat([prefix_key, key[:, :, begin:end]], dim=2)
-            values = torch.cat([prefix_value, value[:, :, begin:end]], dim=2)
-            parts.append(attend(query[:, :, begin:end], keys, values, attn_mask=mask.to(query.dtype)))
+    for group in pack.groups:
+        prefix_query, prefix_key, prefix_value = next(queries), next(keys), next(values)
+        if group.prefix:
+            parts.append(attend(prefix_query, prefix_key, prefix_value, is_causal=True))
+        for mask in group.masks:
+            seen_keys = torch.cat([prefix_key, next(keys)], dim=2)
+            seen_values = torch.cat([prefix_value, next(values)], dim=2)
+            parts.append(attend(next(queries), seen_keys, seen_values, attn_mask=mask.to(query.dtype)))
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
 

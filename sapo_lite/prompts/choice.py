@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sapo_lite.prompts.confidence import Margin, certainty, resolution
-from sapo_lite.prompts.leads import Rule
 from sapo_lite.prompts.losses import CandidateLoss, highest, lowest
 from sapo_lite.prompts.strategies import STRATEGIES
 from sapo_lite.types import Candidate
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
+    from sapo_lite.prompts.leads import Rule
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def describe_choice(
     )
 
 
-def _rule(strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> Rule:
+def _rule(strategy: str, chosen: Candidate, scores: Sequence[CandidateLoss]) -> "Rule":
     """How losses made the choice: not if the strategy keeps the original, or another rank was asked for."""
     if STRATEGIES[strategy].keeps_original:
         return "given"

@@ -15,13 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sapo_lite.prompts.leads import Floats, Indices, Leads, Rule, splits
 from sapo_lite.prompts.losses import CandidateLoss, shared
 
 if TYPE_CHECKING:
     from sapo_lite.model.backbone import Backbone
+    from sapo_lite.prompts.leads import Floats, Indices, Leads, Rule
 
 # Times that the examples are split into thirds. Other splits change a lead by about 3 % of its error.
 ROUNDS = 700
@@ -63,7 +61,7 @@ def certainty(
     scores: Sequence[CandidateLoss],
     chosen: int,
     *,
-    rule: Rule = "lowest",
+    rule: "Rule" = "lowest",
     resolution: float = 0.0,
     seed: int = 0,
     rounds: int = ROUNDS,
@@ -89,6 +87,10 @@ def certainty(
     Raises:
         ValueError: there is no rival, or two candidates were scored on different examples.
     """
+    import numpy as np  # here and below, since finished runs are read without it
+
+    from sapo_lite.prompts.leads import splits
+
     by_index = {score.index: score for score in sorted(scores, key=lambda score: score.index)}
     if len(by_index) < 2:
         raise ValueError(f"expected at least two candidates to compare, found only #{chosen}")
@@ -126,12 +128,16 @@ def _common(ours: CandidateLoss, theirs: CandidateLoss) -> int:
 
 
 def _leads(
-    scores: Mapping[int, CandidateLoss], columns: Sequence[int], chosen: int, left_out: Floats
-) -> Leads:
+    scores: Mapping[int, CandidateLoss], columns: Sequence[int], chosen: int, left_out: "Floats"
+) -> "Leads":
     """The losses of these candidates on the first examples, as many as `left_out` has.
 
     Those of the chosen one are subtracted, so that small differences of large losses stay exact.
     """
+    import numpy as np
+
+    from sapo_lite.prompts.leads import Leads
+
     n = left_out.shape[1]
     ours, last = scores[chosen], scores[columns[-1]]
     weights = np.asarray(shared(ours, last)[1] or (1.0,) * n)
@@ -140,9 +146,11 @@ def _leads(
 
 
 def _difference(
-    leads: Leads, measured: tuple[int, int], first: Indices, second: Indices, other: int
+    leads: "Leads", measured: tuple[int, int], first: "Indices", second: "Indices", other: int
 ) -> Difference:
     """The lead of the pairs that the splits chose; of the measured pair if no split has a pair to measure."""
+    import numpy as np
+
     n = len(leads.tokens)
     if n == 1:
         return Difference(other, float(leads.means[measured[0]] - leads.means[measured[1]]), None, n)

@@ -90,3 +90,21 @@ def test_what_reads_a_finished_run_starts_without_torch() -> None:
     code = f"import sys; {imports}; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_plans_and_summaries_start_without_numpy(finished: Path) -> None:
+    commands = ["run lab --dry-run", "compare lab --dry-run", f"show {finished}/fixed-0", f"runs {finished}"]
+    code = """
+import sys
+from sapo_lite.cli import main
+for command in sys.argv[1:]:
+    sys.argv = ["sapo-lite", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, command
+assert "numpy" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "plan of lab" in done.stdout

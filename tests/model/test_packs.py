@@ -179,21 +179,16 @@ def test_losses_and_gradients_do_not_depend_on_the_size_of_chunks(
     layout = packed(rows, [Group(shared_prefix(rows), range(len(rows)))]).layout
     assert layout is not None
     (group,) = layout.chunks(torch.float32).groups
-    assert len(group.runs) == {1: 8, 7: 8, 10**9: 1}[chunk_tokens]
+    assert len(group.masks) == {1: 8, 7: 8, 10**9: 1}[chunk_tokens]
     assert_exact(backbone, adapter, rows)
 
 
 def test_suffixes_shorter_than_a_chunk_share_it() -> None:
     layout = pack_layout([PackGroup(5, (3, 4, 9, 2, 2, 2)), PackGroup(2, (3, 3))])
-    runs = [group.runs for group in layout.chunks(torch.float32).groups]
-    assert [[(start, stop) for start, stop, _ in own] for own in runs] == [[(5, 27)], [(29, 35)]]
+    assert layout.chunks(torch.float32).lengths == [5, 22, 2, 6]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(CHUNK_TOKENS, "cpu", 7)
-        runs = [group.runs for group in layout.chunks(torch.float32).groups]
-    assert [[(start, stop) for start, stop, _ in own] for own in runs] == [
-        [(5, 12), (12, 21), (21, 27)],
-        [(29, 35)],
-    ]
+        assert layout.chunks(torch.float32).lengths == [5, 7, 9, 6, 2, 6]
 
 
 @pytest.mark.parametrize("chunk_tokens", [1, 7, 10**9])
@@ -207,16 +202,16 @@ def test_chunks_hold_the_rows_of_the_dense_mask(
     dense = layout.mask()[0, 0]
     assert dense.shape == (length, length)
     done = 0
-    for first, end, runs in layout.chunks(torch.float32).groups:
-        assert first == done
+    for group in layout.chunks(torch.float32).groups:
+        first, end = done, done + group.prefix
         assert torch.equal(dense[first:end, first:end], torch.ones(end - first, end - first).bool().tril())
         assert not dense[first:end, :first].any()
         done = end
-        for start, stop, mask in runs:
+        for mask in group.masks:
+            start, stop = done, done + len(mask)
             seen = torch.zeros(stop - start, length, dtype=torch.bool)
             seen[:, first:end], seen[:, start:stop] = mask[:, : end - first] == 0, mask[:, end - first :] == 0
             assert torch.equal(seen, dense[start:stop])
-            assert start == done
             done = stop
     assert done == length
 

@@ -172,8 +172,7 @@ def each_chunk(change: Callable[[Tensor, int], Tensor]) -> Change:
         if pack is None:
             return given
         groups = [
-            GroupChunks(first, end, [(start, stop, change(mask, end - first)) for start, stop, mask in runs])
-            for first, end, runs in pack.groups
+            GroupChunks(prefix, [change(mask, prefix) for mask in masks]) for prefix, masks in pack.groups
         ]
         return given | {"pack": Chunks(groups)}
 

@@ -32,16 +32,22 @@ class Seconds:
 
 def timed(work: Callable[[], T]) -> tuple[T, Seconds]:
     """The result of the work, and its time until the device has finished."""
-    _wait_for_gpu()
-    cpu, wall = time.process_time(), time.perf_counter()
+    begin = now()
     result = work()
-    _wait_for_gpu()
-    return result, Seconds(time.process_time() - cpu, time.perf_counter() - wall)
+    return result, since(begin)
 
 
-def _wait_for_gpu() -> None:
+def now() -> Seconds:
+    """The time on both clocks, once the device has finished."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
+    return Seconds(time.process_time(), time.perf_counter())
+
+
+def since(begin: Seconds) -> Seconds:
+    """What has passed since `begin`, a time of `now`."""
+    end = now()
+    return Seconds(end.cpu - begin.cpu, end.wall - begin.wall)
 
 
 def main_clock() -> Clock:

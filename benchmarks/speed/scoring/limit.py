@@ -1,15 +1,17 @@
-"""Lower limit of the time of scoring: its unavoidable arithmetic at the machine's own rate.
+"""Lower limit of the time of scoring and of training: the unavoidable arithmetic at the machine's own rate.
 
-Floating point operations are 2 x parameters x unique tokens, and those of attention over pairs of tokens
-that may see each other. Unique tokens are the prefix, once for every candidate, and the suffixes; the
-vocabulary projection counts at answer rows only. The rate is that of matrix products of the model's own
-shapes, measured in the same call.
+Floating point operations of scoring are 2 x parameters x unique tokens, and those of attention over pairs of
+tokens that may see each other. Unique tokens are the prefix, once for every candidate, and the suffixes; the
+vocabulary projection counts at answer rows only. Training takes 4 x parameters, since the gradients of inputs
+take another 2 (the weights are frozen, and LoRA's own are few), and three times the attention; its prefix
+counts once for every optimiser step. The rate is that of matrix products of the model's own shapes, measured
+in the same call.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +24,7 @@ from sapo_lite.prompts.losses import RELEASED_BATCH
 from sapo_lite.types import Candidate, Task, TrainingRow
 
 RATE_ROWS = {"cpu": 1024, "cuda": 8192}  # tokens of a product that is timed
-RATE_TRIES = 9
+RATE_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,15 @@ class Work:
     needed: float
 
 
+def head_width(config: Any) -> int:
+    """Width of one attention head."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
 def projections(config: Any) -> dict[str, tuple[int, int]]:
     """(inputs, outputs) of the linear layers of one decoder layer."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    heads, groups = config.num_attention_heads * config.head_dim, config.num_key_value_heads * config.head_dim
+    hidden, inner, width = config.hidden_size, config.intermediate_size, head_width(config)
+    heads, groups = config.num_attention_heads * width, config.num_key_value_heads * width
     return {
         "q": (hidden, heads),
         "k": (hidden, groups),
@@ -65,23 +72,53 @@ def work(backbone: Backbone, task: Task, candidates: Sequence[Candidate], exampl
     return Work(*(sum(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
+def training_operations(backbone: Backbone, rows: Sequence[EncodedRow], steps: int) -> float:
+    """Floating point operations of training on these rows, which have one instruction, in so many steps."""
+    counts = _counts(rows, prefixes=steps)
+    linear, attention, head = _forward(backbone.causal_lm.config, counts)
+    return 2 * linear + 3 * attention + 2 * head
+
+
+class _Counts(NamedTuple):
+    """Unique tokens, pairs of them that may see each other, and answer tokens."""
+
+    unique: int
+    pairs: int
+    answers: int
+
+
+def _counts(rows: Sequence[EncodedRow], prefixes: int = 1) -> _Counts:
+    """prefixes: how often the prefix of all rows is computed"""
+    prefix = shared_prefix(rows)
+    suffixes = [len(row.ids) - 1 - prefix for row in rows]
+    pairs = sum(n * prefix + n * (n + 1) // 2 for n in suffixes)
+    return _Counts(
+        prefixes * prefix + sum(suffixes),
+        prefixes * prefix * (prefix + 1) // 2 + pairs,
+        sum(len(row.answer_ids) for row in rows),
+    )
+
+
+def _forward(config: Any, counts: _Counts) -> tuple[float, float, float]:
+    """Operations of a forward pass: of linear layers, of attention and of the vocabulary projection."""
+    layers = config.num_hidden_layers
+    layer = sum(inputs * outputs for inputs, outputs in projections(config).values())
+    return (
+        2 * counts.unique * layers * layer,
+        4 * counts.pairs * layers * config.num_attention_heads * head_width(config),
+        2 * counts.answers * config.vocab_size * config.hidden_size,
+    )
+
+
 def _of_candidate(backbone: Backbone, task: Task, candidate: Candidate, examples: int) -> Work:
     rows = [TrainingRow(candidate.text, e.input, e.answer) for e in task.train[:examples]]
-    encoded = backbone.chat.encode(task, rows)
-    prefix = shared_prefix(encoded)
-    suffixes = [len(row.ids) - 1 - prefix for row in encoded]
-    answers = sum(len(row.answer_ids) for row in encoded)
-    unique = prefix + sum(suffixes)
-    pairs = prefix * (prefix + 1) // 2 + sum(n * prefix + n * (n + 1) // 2 for n in suffixes)
-
-    config = backbone.causal_lm.config
+    encoded, config = backbone.chat.encode(task, rows), backbone.causal_lm.config
+    counts = _counts(encoded)
+    operations = sum(_forward(config, counts))
     size = {name: inputs * outputs for name, (inputs, outputs) in projections(config).items()}
-    layers, layer = config.num_hidden_layers, sum(size.values())
-    attention = 4 * pairs * layers * config.num_attention_heads * config.head_dim
-    head = 2 * answers * config.vocab_size * config.hidden_size
-    operations = 2 * unique * layers * layer + attention + head
-    saved = 2 * (unique - answers) * (layer - size["k"] - size["v"])
-    return Work(_padded(encoded), len(rows) * prefix + sum(suffixes), unique, operations, operations - saved)
+    saved = 2 * (counts.unique - counts.answers) * (sum(size.values()) - size["k"] - size["v"])
+    tokens = sum(len(row.ids) - 1 for row in encoded)
+    return Work(_padded(encoded), tokens, counts.unique, operations, operations - saved)
 
 
 def _padded(rows: Sequence[EncodedRow]) -> int:

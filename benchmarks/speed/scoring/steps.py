@@ -1,33 +1,24 @@
-"""Optimiser steps of sapo-lite's training: on packs, on padded batches, and on batches with all logits.
+"""Optimiser steps of sapo-lite's training: on packs, and on its padded batches.
 
-The last method is the released code's and a plain Trainer's: a micro-batch is one padded batch, and the
-vocabulary projection is computed at every token. sapo-lite's own padded batches are already better: rows of
-similar length share a batch, and the projection is computed only at answers.
+In these, rows of similar length share a batch, and the vocabulary projection is computed only at answers.
 """
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from unittest import mock
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from benchmarks.speed.scoring.clock import CLOCKS, Clock, Seconds, median_ratio, total
 from sapo_lite.learning.adapters.blocks import BlockAdapter
 from sapo_lite.learning.methods import METHODS
-from sapo_lite.learning.rows import RowBatcher
 from sapo_lite.learning.steps import Step
 from sapo_lite.learning.trainer import train
 from sapo_lite.model.backbone import Backbone
 from sapo_lite.recipe import AdapterConfig, TrainingConfig
 from sapo_lite.types import Task, TrainingRow, TrainingSet
 
-Way = Literal["packed", "padded", "all logits"]
+Way = Literal["packed", "padded"]
 MICRO_BATCH = 8
 # As published, but without dropout: with it, packs would draw other masks.
 LORA = AdapterConfig(dropout=0.0)
@@ -80,7 +71,7 @@ def compare_steps(
     rounds: int,
     batch_size: int,
     folder: Path,
-    ways: Sequence[Way] = ("packed", "padded", "all logits"),
+    ways: Sequence[Way] = ("packed", "padded"),
     checkpointing: bool = False,
 ) -> Trained:
     """Time the same steps from the same weights, `rounds` times a method, without the first step."""
@@ -97,8 +88,7 @@ def compare_steps(
     for _ in range(rounds):
         for way in ways:
             packs = config.model_copy(update={"pack": way == "packed"})
-            with _all_logits() if way == "all logits" else contextlib.nullcontext():
-                spent, losses[way] = _train(backbone, adapter, task, rows, packs, folder)
+            spent, losses[way] = _train(backbone, adapter, task, rows, packs, folder)
             seconds[way].append(spent)
         of_steps = zip(*losses.values(), strict=True)
         difference = max(difference, *(max(step) - min(step) for step in of_steps))
@@ -112,33 +102,6 @@ def compare_steps(
         difference=difference,
         losses=losses["packed"],
     )
-
-
-@contextlib.contextmanager
-def _all_logits() -> Iterator[None]:
-    """Context in which a micro-batch is one padded batch, with logits at all tokens."""
-
-    def nll(rows: RowBatcher, numbers: Sequence[int]) -> Tensor:
-        chosen = [rows.encoded[n] for n in numbers]
-        ids = torch.zeros(len(chosen), max(len(row.ids) for row in chosen), dtype=torch.long)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for n, row in enumerate(chosen):
-            length = len(row.ids)
-            ids[n, :length] = torch.tensor(row.ids)
-            mask[n, :length] = 1
-            labels[n, row.answer_start : length] = torch.tensor(row.answer_ids)
-        device = rows.backbone.device
-        logits = rows.backbone.model(
-            input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-        ).logits
-        targets = labels[:, 1:].to(device).flatten()
-        return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), targets, reduction="sum")
-
-    def passes(_: RowBatcher, numbers: Sequence[int], most: int, __: int) -> Iterator[list[int]]:
-        return (list(numbers[start : start + most]) for start in range(0, len(numbers), most))
-
-    with mock.patch.object(RowBatcher, "nll", nll), mock.patch.object(RowBatcher, "passes", passes):
-        yield
 
 
 def _train(
