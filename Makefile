@@ -22,6 +22,9 @@ EXTRA :=
 KEEP  := cat
 endif
 
+# Else every program that the tests start would compile the package, and every worker rewrite all asserts.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help lab labs check test lint docs install clean
 

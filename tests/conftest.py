@@ -24,6 +24,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A background job of a shell ignores Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tests kill processes, not machines: what they write need not reach the disk.
+os.fsync = lambda _: None
+
 # Read before any test changes the environment.
 _BENCHMARKS = os.environ.get("SAPO_LITE_DATA") or Path(__file__).resolve().parents[1] / "../shared/benchmarks"
 

@@ -2,7 +2,8 @@
 
 A new program imports torch, transformers, PEFT, TRL and rouge-score: ten to fifteen seconds of CPU time for a
 run of three. A forked one is still a process of its own, with its own output, that can be killed. Programs
-whose start is tested, and those that read their environment while they import, are started by `small.call`.
+whose start is tested are started by `small.call`, those that read their environment while they import in a
+`warm.Surroundings`.
 """
 
 import gc
@@ -14,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.reduction import DupFd
@@ -23,10 +25,10 @@ from typing import IO, Any
 
 from small import LIBRARIES, small_run
 
+PRELOADED = [*LIBRARIES, "scipy.stats", "sapo_lite.cli", "sapo_lite.report.comparison_view", "small"]
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [*LIBRARIES, "scipy.stats", "sapo_lite.cli", "sapo_lite.report.comparison_view", "small"]
-)
+_CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def start(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
@@ -50,8 +52,10 @@ def _small_run(out: Path, settings: tuple[str, ...]) -> None:
 class Program:
     """A Python program, `[python, "FILE.py", ...]` or `[python, "-m", "MODULE", ...]`; as subprocess.Popen.
 
-    stderr: a file descriptor for its notices, such as a terminal's; else they are read from `stderr`
+    out, err: file descriptors for what it writes; else that is read from `stdout`, `stderr`
     """
+
+    stdin = None
 
     def __init__(
         self,
@@ -59,19 +63,22 @@ class Program:
         *,
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
-        stderr: int | None = None,
+        out: int | None = None,
+        err: int | None = None,
         start_new_session: bool = False,
     ) -> None:
         assert arguments[0] == sys.executable
         self.args = list(arguments)
-        self.stdout, out = _pipe()
-        self.stderr, err = _pipe()
+        self.stdout, out_pipe = _pipe()
+        self.stderr, err_pipe = _pipe()
         place = str(cwd or Path.cwd()), dict(env or os.environ), start_new_session
-        ends = out.fileno(), err.fileno() if stderr is None else stderr
+        ends = out_pipe.fileno() if out is None else out, err_pipe.fileno() if err is None else err
         self._process = _CONTEXT.Process(target=_program, args=(self.args[1:], *place, *map(DupFd, ends)))
         self._process.start()
-        out.close()
-        err.close()
+        out_pipe.close()
+        err_pipe.close()
+        while start_new_session and self.poll() is None and os.getpgid(self.pid) != self.pid:
+            time.sleep(0.001)  # a signal to its group is not to reach ours
 
     @property
     def pid(self) -> int:
@@ -122,7 +129,7 @@ def call_on_a_terminal(arguments: Sequence[str], columns: int = 120, lines: int 
     """Run to the end with stderr, where the display is, on a terminal: exit status, what that showed."""
     leader, follower = pty.openpty()
     terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
-    program = Program(arguments, stderr=follower, env=terminal)
+    program = Program(arguments, err=follower, env=terminal)
     os.close(follower)
     shown = b""
     while select.select([leader], [], [], 400)[0]:
@@ -152,12 +159,18 @@ def _fork_workers() -> None:
 def _program(
     arguments: list[str], cwd: str, env: dict[str, str], new_session: bool, stdout: Any, stderr: Any
 ) -> None:
-    """What happens in the process: as if Python had just started."""
+    begin_program(arguments, cwd, env, new_session, stdout.detach(), stderr.detach())
+
+
+def begin_program(
+    arguments: list[str], cwd: str, env: dict[str, str], new_session: bool, stdout: int, stderr: int
+) -> None:
+    """What happens in the process: as if Python had just started. stdout, stderr: file descriptors."""
     if new_session:
         os.setsid()
     gc.freeze()  # the Trainer collects garbage often, among a million objects of imported modules
-    os.dup2(stdout.detach(), 1)
-    os.dup2(stderr.detach(), 2)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from forked import run_program
 from kept import value_of
-from small import LAB, SETTINGS, command, small_run
+from small import LAB, SETTINGS, UNCUT, command, small_run
 
 FOLDER = Path(__file__).parent / "golden"
 RUNS = {
@@ -28,6 +28,7 @@ RUNS = {
     "sapo-replay": ["prompt.strategy=sapo", "adapter.method=replay", "adapter.replay_share=0.5"],
     "rewrite": ["prompt.strategy=rewrite", "rewrite.policy=best_of", "rewrite.rollouts=2"],
 }
+WHOLE = (LAB, UNCUT)
 COMPARISON = ["--strategies", "fixed,worst", "--adapters", "lorainc,ewc", "--seeds", "1"]
 
 
@@ -65,13 +66,13 @@ def _adapter(path: Path) -> dict[str, Any]:
 
 
 def run_one(name: str, folder: Path) -> dict[str, Any]:
-    small_run(folder, LAB, *RUNS[name])
+    small_run(folder, *WHOLE, *RUNS[name])
     return found(folder)
 
 
 def run_comparison(folder: Path) -> dict[str, Any]:
     """A grid of four cells, as a user runs it: the groups and differences of comparison.json."""
-    flags = [flag for setting in (*SETTINGS, LAB) for flag in ("--set", setting)]
+    flags = [flag for setting in (*SETTINGS, *WHOLE) for flag in ("--set", setting)]
     done = run_program(command("compare", "lab", *COMPARISON, "--out", folder, "--plain", *flags))
     assert done.returncode == 0, done.stderr
     kinds = value_of(folder / "comparison.json")["kinds"]

@@ -29,8 +29,8 @@ COMMANDS = [
 FEW = [
     part
     for setting in (
-        *("sequence.train_examples=48", "sequence.test_examples=10", "scoring.score_examples=32"),
-        *("training.epochs=1", "paraphrase.count=3"),
+        *("sequence.train_examples=16", "sequence.test_examples=4", "scoring.score_examples=8"),
+        *("training.epochs=1", "paraphrase.count=2"),
     )
     for part in ("--set", setting)
 ]

@@ -1,6 +1,7 @@
 """Sentences that docs/troubleshooting.md explains are sentences of the program."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 
@@ -12,7 +13,12 @@ PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 QUOTED = re.findall(r"^> (.+)$", PAGE, re.MULTILINE)
 
 
-def texts() -> Iterator[str]:
+@functools.cache
+def texts() -> list[str]:
+    return list(texts_of_the_package())
+
+
+def texts_of_the_package() -> Iterator[str]:
     """All texts of the package, with … for values in them, on one line."""
     for path in (ROOT / "sapo_lite").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -22,9 +28,6 @@ def texts() -> Iterator[str]:
                 yield " ".join("".join(map(str, values)).split())
 
 
-TEXTS = list(texts())
-
-
 def test_the_page_explains_sentences() -> None:
     assert len(QUOTED) > 15
     assert len(set(QUOTED)) == len(QUOTED)
@@ -32,4 +35,4 @@ def test_the_page_explains_sentences() -> None:
 
 @pytest.mark.parametrize("sentence", QUOTED)
 def test_the_program_says_it(sentence: str) -> None:
-    assert any(sentence in text for text in TEXTS)
+    assert any(sentence in text for text in texts())

@@ -192,6 +192,7 @@ def test_outcomes_are_means_over_the_orders_that_all_candidates_have(tmp_path: P
     assert first[0] == pytest.approx(changes[0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_planted_effects_of_old_and_new_wordings_come_out(tmp_path: Path) -> None:
     study = read_study(write_study(tmp_path / "x", crossed={"new": 3.0, "old": 5.0}))
     found = analysed(study).crossed
@@ -246,6 +247,7 @@ def test_differences_are_paired_by_seed(tmp_path: Path) -> None:
 # --- the document
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effect", "slope", "ap", "loss"),
     [
@@ -291,6 +293,7 @@ def test_rows_of_a_table_have_as_many_cells_as_its_headings() -> None:
         assert [len({row.count("|") for row in table.splitlines()}) for table in tables] == [1] * len(tables)
 
 
+@pytest.mark.slow
 def test_nothing_is_concluded_from_two_seeds(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "results" / "made", effect=9.0, slope=-9.0, seeds=2)
     found = claims(analysed(read_study(folder)))

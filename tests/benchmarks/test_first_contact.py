@@ -6,17 +6,21 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from benchmarks.gpu.first_contact import runner as first_contact_runner
+from benchmarks.gpu.first_contact.__main__ import main as first_contact
 from benchmarks.gpu.first_contact.carried import DATA, MANIFEST, keep, real_model, tasks
 from benchmarks.gpu.first_contact.plan import Place, plan
 from benchmarks.gpu.first_contact.prepare import divide_model, pack_tasks
 from benchmarks.gpu.first_contact.runner import ARCHIVE, RECORD, Job, Outcome, Runner
 from benchmarks.gpu.first_contact.summary import summary
 from benchmarks.gpu.first_contact.wheels import needed, slim
+from forked import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 SAYS = "import sys; print('begun', flush=True); "
@@ -37,6 +41,7 @@ def states(found: Runner) -> dict[str, str]:
 # --- jobs
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_or_hangs_costs_only_itself_and_those_that_need_it(tmp_path: Path) -> None:
     found = runner(tmp_path)
     jobs = [
@@ -256,8 +261,23 @@ def test_kernels_for_other_cards_are_taken_out_of_a_wheel_and_its_record(tmp_pat
 # --- all of it, tiny
 
 
+class Forking:
+    """In place of the module subprocess: modules run in processes that need not import the libraries."""
+
+    DEVNULL, STDOUT = subprocess.DEVNULL, subprocess.STDOUT
+
+    @staticmethod
+    def Popen(command: Sequence[str], *, env: Mapping[str, str], stdout: IO[bytes], **more: Any) -> Any:  # noqa: N802
+        if command[1] == "-c":
+            return subprocess.Popen(command, env=env, stdout=stdout, **more)
+        log = stdout.fileno()
+        return Program(command, cwd=ROOT, env=env, out=log, err=log, start_new_session=True)
+
+
 @pytest.mark.slow
-def test_a_tiny_first_contact_on_the_cpu_is_right_and_says_what_it_found(tmp_path: Path) -> None:
+def test_a_tiny_first_contact_on_the_cpu_is_right_and_says_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     wanted = ["machine", "write", "lab-plain", "smoke-plain", "probe-plain"]
     places = [
         "--out",
@@ -267,9 +287,11 @@ def test_a_tiny_first_contact_on_the_cpu_is_right_and_says_what_it_found(tmp_pat
         "--models",
         str(tmp_path / "m"),
     ]
-    command = [sys.executable, "-m", "benchmarks.gpu.first_contact", "--tiny", *places, "--only", *wanted]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setattr("sys.argv", ["first_contact", "--tiny", *places, "--only", *wanted])
+    monkeypatch.setattr(first_contact_runner, "subprocess", Forking)
+    status = first_contact()
+    said = capsys.readouterr().out
+    assert status == 0, said
     outcomes = json.loads((tmp_path / "out" / RECORD).read_text())
     assert {name: one["state"] for name, one in outcomes.items()} == dict.fromkeys(wanted, "done")
     smoke = json.loads((tmp_path / "out" / "smoke-plain.json").read_text())
@@ -282,4 +304,4 @@ def test_a_tiny_first_contact_on_the_cpu_is_right_and_says_what_it_found(tmp_pat
     assert json.loads((tmp_path / "out" / "lab-plain" / "results.json").read_text())
     with tarfile.open(tmp_path / "out" / ARCHIVE) as archive:
         assert {"jobs.json", "probe-plain.json", "lab-plain/results.json"} <= set(archive.getnames())
-    assert "probe-plain: done" in done.stdout
+    assert "probe-plain: done" in said

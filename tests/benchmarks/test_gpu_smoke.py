@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from benchmarks.gpu.compare import Compare
 from benchmarks.gpu.record import Record
 from benchmarks.gpu.shapes import SHAPES, write_model
+from forked import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = "write,load,score,attach,packs,train,train again,generate,policy,save,plain PEFT".split(",")
@@ -33,7 +33,7 @@ def run_smoke(folder: Path, *options: str) -> dict[str, Any]:
         str(log),
         *options,
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = run_program(command, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr + log.read_text()[-2000:]
     content: dict[str, Any] = json.loads(written.read_text())
     return content

@@ -45,9 +45,9 @@ settings = [
     "evaluation.matrix=true",
     "paraphrase.count=2",
     "paraphrase.held_out=2",
-    "sequence.train_examples=24",
-    "sequence.test_examples=6",
-    "scoring.score_examples=16",
+    "sequence.train_examples=16",
+    "sequence.test_examples=4",
+    "scoring.score_examples=8",
     "training.epochs=1",
 ]
 
@@ -220,6 +220,7 @@ def test_smollm2_is_probed_in_both_of_its_sequences(tmp_path: Path, benchmarks: 
     assert study.needs(next(probe for probe in probes if probe.tag == "g1")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.benchmarks_data
 def test_smollm2_has_21_prompts_and_unseen_ones_for_every_task(tmp_path: Path, benchmarks: Path) -> None:
     study = study_of("smollm2", tmp_path, benchmarks)
@@ -484,20 +485,26 @@ def test_raw_results_hold_no_row_of_the_data(finished: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_study_that_was_killed_goes_on_to_the_same_results(finished: Path, tmp_path: Path) -> None:
-    command = command_of(tmp_path)
+def test_a_study_that_was_killed_goes_on_to_the_same_results(
+    finished: Path, copied: Callable[[], Path]
+) -> None:
+    """Killed in the probe, with results of all other items."""
+    folder = copied()
+    shutil.rmtree(folder / "out")
+    shutil.rmtree(folder / "results/probes")
+    command = command_of(folder)
     process = Program(command, cwd=ROOT)
-    while not list((tmp_path / "out").glob("probes/0-after-1-fixed/candidate-01-order-0.json")):
+    while not list((folder / "out").glob("probes/0-after-1-fixed/candidate-01-order-0.json")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    before = set(results_of(tmp_path))
-    assert before
+    before = set(results_of(folder))
+    assert len(before) == 6
     done = run_program(command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert f"{len(before)} done before" in done.stderr
-    assert results_of(tmp_path) == results_of(finished)
+    assert "6 done before" in done.stderr
+    assert results_of(folder) == results_of(finished)
 
 
 @pytest.mark.slow

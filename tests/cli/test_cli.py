@@ -283,6 +283,7 @@ def test_a_tilde_behind_an_equals_sign_is_the_home_folder(
         assert (done.returncode, message in done.stderr) in {(1, True), (2, True)}, done.stderr
 
 
+@pytest.mark.slow
 def test_help_is_there_by_its_short_name_and_texts_are_whole_phrases(
     typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

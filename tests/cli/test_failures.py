@@ -122,6 +122,7 @@ def test_the_exit_code_stays_where_the_error_cannot_be_written() -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.slow
 def test_stdout_may_be_closed() -> None:
     done = subprocess.run(
         COMMAND, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=lambda: os.close(1)

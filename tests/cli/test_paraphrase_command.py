@@ -260,6 +260,7 @@ def test_a_text_of_several_lines_is_one_line_of_the_prompts(say: Callable[..., D
     assert done.out.splitlines() == [TEXT, " ".join(steps.split())]
 
 
+@pytest.mark.slow
 def test_fewer_than_asked_for_is_said_and_no_error(say: Callable[..., Done]) -> None:
     with FakeOllama(in_turn([GOOD[0], *["Sorry, no."] * 30])) as server:
         done = say(*with_ollama(server, "-n", "2"))
@@ -268,6 +269,7 @@ def test_fewer_than_asked_for_is_said_and_no_error(say: Callable[..., Done]) -> 
     assert ("note: instruction: 1 of the 2 paraphrases asked for; not accepted: 11 x refuses.\n") in done.err
 
 
+@pytest.mark.slow
 def test_answers_are_used_again_without_a_server_until_fresh_ones_are_asked_for(
     say: Callable[..., Done],
 ) -> None:
@@ -350,6 +352,7 @@ def test_a_recipe_is_found_by_a_path_of_any_letters(say: Callable[..., Done], tm
         assert done.out.splitlines() == [original("mood"), *wordings("mood", 2, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.benchmarks_data
 def test_a_recipe_finds_its_data_in_the_folder_named(say: Callable[..., Done], benchmarks: Path) -> None:
     settings = ("--set", "sequence.missing_train=dev", "--backend", "builtin", "-n", "2", "--json", "-")
@@ -370,6 +373,7 @@ def test_the_candidates_of_several_tasks_are_a_file_for_another_recipe(
     assert again.out == first.out
 
 
+@pytest.mark.slow
 def test_after_it_a_run_needs_no_server_for_its_candidates(
     say: Callable[..., Done], recipe: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +391,7 @@ def test_after_it_a_run_needs_no_server_for_its_candidates(
     assert shown.getvalue().count("are used again") == 2
 
 
+@pytest.mark.slow
 def test_the_model_has_left_the_memory_when_the_backbone_is_loaded(
     say: Callable[..., Done], recipe: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -583,6 +588,7 @@ def test_texts_are_not_lost_when_the_json_file_cannot_be_written(say: Callable[.
     assert len(done.out.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_none_at_all_is_an_error_that_counts_the_reasons(say: Callable[..., Done]) -> None:
     with FakeOllama(["Sorry, no."] * 99) as server:
         done = say(*with_ollama(server, "-n", "2"))
@@ -609,6 +615,7 @@ def test_a_cache_that_cannot_be_written_ends_it_at_once_though_other_calls_hang(
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_is_always_busy_ends_it_and_what_was_said_is_kept(
     say: Callable[..., Done], tmp_path: Path
 ) -> None:
@@ -641,6 +648,7 @@ def wait_for_chats(server: FakeOllama, count: int, process: Program) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_help_names_every_option_and_loads_nothing_heavy() -> None:
     program = (
         "import sys; sys.argv = ['sapo-lite', 'paraphrase', '--help']\n"
@@ -752,7 +760,7 @@ def test_a_terminal_shows_accepted_and_rejected_candidates_live() -> None:
     terminal = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "130", "LINES": "50"}
     with FakeOllama(replies) as server:
         arguments = with_ollama(server, "-n", "4", "--labels", "positive,negative")
-        process = Program(command(*arguments), stderr=follower, env=terminal)
+        process = Program(command(*arguments), err=follower, env=terminal)
         os.close(follower)
         # Four answers are there, two calls hang.
         read_until(

@@ -608,6 +608,7 @@ def workers(tmp_path: Path, jobs: int, *, fresh: bool = False) -> LocalWorkers:
     return LocalWorkers(jobs, tmp_path / "workers.log", gc.collect, fresh=fresh)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fresh", [False, True])
 def test_items_begin_when_what_they_start_from_is_finished(tmp_path: Path, fresh: bool) -> None:
     watcher, after = Recorder(), {"1": set[str](), "2": {"1"}, "3": set[str](), "4": {"2", "3"}}

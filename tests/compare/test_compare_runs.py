@@ -36,7 +36,15 @@ VARYING = {
 }
 ONE_TASK = ("sequence.tasks=['oldest']", "training.epochs=1")
 # Without a race, sapo and worst have losses in common; the lab's backbone has scores other than 0.
-WHOLE = (LAB, "scoring.race=false", "training.epochs=1")
+WHOLE = (
+    LAB,
+    "sequence.train_examples=16",
+    "sequence.test_examples=6",
+    "scoring.score_examples=8",
+    "paraphrase.count=2",
+    "scoring.race=false",
+    "training.epochs=1",
+)
 
 
 def compare(out: Path, *arguments: str, settings: tuple[str, ...] = WHOLE) -> list[str]:
@@ -305,7 +313,7 @@ def test_progress_is_read_from_the_folders(whole: tuple[Path, subprocess.Complet
 
 def test_on_a_terminal_there_is_one_live_grid(tmp_path: Path) -> None:
     options = ("--strategies", "fixed,worst", "--seeds", "1")
-    arguments = compare(tmp_path / "out", *options, settings=(LAB, *ONE_TASK))
+    arguments = compare(tmp_path / "out", *options, settings=ONE_TASK)
     status, text = call_on_a_terminal(arguments)
     assert status == 0
     assert "\x1b[" in text

@@ -16,7 +16,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from forked import run_program
+from forked import Program, run_program
 from sapo_lite.compare.execution import run_cells
 from sapo_lite.compare.executors import on_slurm
 from sapo_lite.compare.executors.cell_files import FolderSender, receive
@@ -186,13 +186,7 @@ def test_a_comparison_on_a_cluster_that_loses_a_node_has_the_results_of_one_here
 ) -> None:
     out, here = tmp_path / "a/out", tmp_path / "b/here"  # not beside each other: nothing is reused
     longer = (*WHOLE, "training.epochs=8")
-    program = subprocess.Popen(
-        compare(out, "--on", "ray", settings=longer),
-        env=cluster.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    program = Program(compare(out, "--on", "ray", settings=longer), env=cluster.environment)
     stages = [out / name / "01-oldest/stage.json" for name in ("sapo-lorainc-0", "worst-lorainc-0")]
     deadline = time.monotonic() + 300
     while not all(stage.exists() for stage in stages):
@@ -259,8 +253,9 @@ def kill_the_job(out: Path, appears: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_job_that_is_killed_goes_on_in_another(tmp_path: Path) -> None:
+def test_a_job_that_is_killed_goes_on_in_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("submitit")
+    monkeypatch.setattr(on_slurm, "_POLL", 0.2)  # seconds
     settings = (*WHOLE, "training.epochs=8")
     plan = make_plan(
         make_grid("lab", settings, strategies="fixed", adapters=None, seeds="1"), tmp_path / "a", None

@@ -146,6 +146,7 @@ label_sets = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(label_sets)
 def test_every_label_is_itself_and_no_other(labels: list[str]) -> None:
     assert [label_of(label, labels) for label in labels] == labels

@@ -99,6 +99,7 @@ def losses(found: Leaderboard) -> dict[int, float]:
 # --- the same losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_losses_are_those_of_scoring(
@@ -120,6 +121,7 @@ def test_losses_are_those_of_scoring(
         assert row.difference_to_original == difference
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_scoring_in_four_bits(
     bare: Callable[..., tuple[Any, Any]], folder: Callable[[str], Path]
 ) -> None:
@@ -648,6 +650,7 @@ def test_what_is_no_causal_language_model_is_refused(bare: Callable[..., tuple[A
         ranks(copy.deepcopy(model).to("meta"), tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "mistral", "gemma3_text", "qwen3_moe", "granite"])
 def test_models_of_other_families_give_their_own_losses(name: str) -> None:
     settings = {
@@ -807,6 +810,7 @@ def test_json_holds_everything() -> None:
     }
 
 
+@pytest.mark.slow
 def test_progress_is_shown_where_asked_for_and_the_final_table_is_the_boards_own(
     bare: Callable[..., tuple[Any, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def is_zero(tensors: list[Tensor]) -> bool:
 # --- saved, loaded, extended
 
 
+@pytest.mark.slow
 @quantizations
 @families
 def test_losses_are_equal_before_saving_after_loading_and_after_opening_a_new_block(
@@ -104,6 +105,7 @@ def test_losses_are_equal_before_saving_after_loading_and_after_opening_a_new_bl
     assert losses(fresh) == before
 
 
+@pytest.mark.slow
 @quantizations
 @families
 def test_a_saved_adapter_loads_in_plain_peft_with_the_same_logits(
@@ -167,6 +169,7 @@ def test_training_changes_the_open_block_and_nothing_else(
     assert identical(base, frozen)
 
 
+@pytest.mark.slow
 @quantizations
 @families
 def test_gradient_checkpointing_does_not_change_what_is_learned(

@@ -90,6 +90,7 @@ def assert_close(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         assert (one - other).norm() <= 1e-5 * other.norm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize(("tokens", "rows"), [(10**9, 16), (400, 16), (10**9, 3), (1, 16)])
 def test_passes_keep_to_tokens_and_rows_and_give_the_gradient_of_rows_alone(
@@ -128,6 +129,7 @@ def test_rows_of_like_lengths_share_a_padded_pass(make_backbone: MAKE, tmp_path:
     assert shapes == [(4, lengths[n]) for n in (3, 7, 11, 15)]
 
 
+@pytest.mark.slow
 def test_a_size_that_did_not_fit_is_not_tried_again(
     make_backbone: MAKE, tmp_path: Path, gradients: list[list[Tensor]]
 ) -> None:

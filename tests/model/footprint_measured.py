@@ -1,12 +1,13 @@
 """A program that loads and trains a model on the CPU, and prints what each part takes in memory.
 
-    python footprint_measured.py FOLDER QUANTIZATION DTYPE
+    python footprint_measured.py FOLDER QUANTIZATION:DTYPE ...
 
-Memory is what the system counts as resident. In a process of its own, since a process that has done something
-else reuses memory that it already holds.
+A line of JSON for each case. Memory is what the system counts as resident. Each case in a process of its own,
+since a process that has done something else reuses memory that it already holds.
 """
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -90,10 +91,16 @@ def backward(backbone: Backbone, answer: int) -> int:
     return peak_of(step)
 
 
-def main(folder: Path, quantization: str, dtype: str) -> dict[str, int]:
-    with tempfile.TemporaryDirectory() as other:  # libraries are imported with another model
-        backbone = tiny.load(tiny.save_model("qwen3", Path(other)), quantization)
-        trained(backbone, with_adapter(backbone, rank=4))
+def use_libraries() -> None:
+    """With another model: some are imported, and their pages read, only when they are used."""
+    with tempfile.TemporaryDirectory() as other:
+        folder = tiny.save_model("qwen3", Path(other))
+        for quantization in ("none", "nf4"):
+            backbone = tiny.load(folder, quantization)
+            trained(backbone, with_adapter(backbone, rank=4))
+
+
+def measure(folder: Path, quantization: str, dtype: str) -> dict[str, int]:
     settings = {"quantization": quantization, "dtype": dtype, "loader": "transformers"}
     config = ModelConfig(name=str(folder), max_source_tokens=192, max_answer_tokens=24, **settings)
     before = resident()
@@ -146,4 +153,12 @@ def trained(backbone: Backbone, adapter: BlockAdapter) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), *sys.argv[2:])))
+    use_libraries()
+    for case in sys.argv[2:]:
+        if not os.fork():
+            use_libraries()  # a forked process has not their pages
+            print(json.dumps(measure(Path(sys.argv[1]), *case.split(":"))), flush=True)
+            os._exit(0)
+        _, status = os.wait()
+        if status:
+            sys.exit(f"{case}: status {status}")

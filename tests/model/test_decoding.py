@@ -19,7 +19,7 @@ from sapo_lite.model.generation import generate, generate_cached, read_prefix
 from sapo_lite.model.generation_inputs import stop_tokens
 from sapo_lite.run import adapter as run_adapter
 from sapo_lite.run import prepare
-from small import small_run
+from small import UNCUT, small_run
 from tiny import load
 
 MAKE = Callable[..., Backbone]
@@ -68,6 +68,7 @@ def answered(backbone: Backbone, batch_size: int) -> list[list[int]]:
     return generate(backbone, PROMPTS, max_new_tokens=LIMIT, batch_size=batch_size)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*RECURRENT, *OTHERS])
 def test_answers_are_those_of_greedy_decoding_one_by_one(name: str, tmp_path: Path) -> None:
     backbone = opened(name, tmp_path)
@@ -81,6 +82,7 @@ def test_answers_are_those_of_greedy_decoding_one_by_one(name: str, tmp_path: Pa
         assert (read_prefix(backbone, PROMPTS) is None) == (name in (*RECURRENT, "gemma3-window"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["qwen3.5", "lfm2", "falcon-h1", "llama"])
 def test_copies_of_an_answer_are_that_answer(name: str, tmp_path: Path) -> None:
     backbone = opened(name, tmp_path)
@@ -131,6 +133,7 @@ def test_rollouts_of_prompts_one_by_one_keep_their_order(tmp_path: Path) -> None
     assert roll_out(backbone, PROMPTS, 2, draws=random.Random(0), **settings) == together
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NO_CACHE)
 def test_a_model_without_a_usable_cache_is_refused_for_a_run_alone(name: str, tmp_path: Path) -> None:
     backbone = opened(name, tmp_path)
@@ -154,7 +157,13 @@ def test_a_run_goes_through_with_any_cache_and_rewrites(name: str, tmp_path: Pat
     folder = architectures.save(name, tmp_path / "model")
     targets = "['Wqkv']" if name == "mpt" else "['q_proj','v_proj']"
     settings = [f"model.name={folder}", "training.epochs=1", f"adapter.target_modules={targets}"]
-    rewriting = ["rewrite.enabled=true", "rewrite.policy=rl", "rewrite.prompts=4", "rewrite.rollouts=2"]
+    rewriting = [
+        UNCUT,
+        "rewrite.enabled=true",
+        "rewrite.policy=rl",
+        "rewrite.prompts=4",
+        "rewrite.rollouts=2",
+    ]
     length = ["model.max_source_tokens=480"]  # a request to rewrite is long
     results, shown = small_run(tmp_path / "run", *settings, *rewriting, *length)
     assert ("does not take padding after a shared prefix" in shown) == (name == "mpt")
@@ -168,6 +177,7 @@ def test_a_run_of_a_model_without_a_cache_ends_before_anything_is_scored(tmp_pat
     assert not list((tmp_path / "run").glob("0*"))
 
 
+@pytest.mark.slow
 def test_a_run_tries_the_shortest_and_the_longest_prompt(
     make_backbone: MAKE, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -36,6 +36,9 @@ from small import ROOT
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
+CASES = [("none", "float32"), ("nf4", "float32"), ("none", "bfloat16")]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
@@ -43,27 +46,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def measured(folder: Path, quantization: str, dtype: str) -> dict[str, int]:
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> dict[tuple[str, str], dict[str, int]]:
+    """What processes hold, by case."""
     program = Path(__file__).with_name("footprint_measured.py")
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
     done = subprocess.run(
-        [sys.executable, str(program), str(folder), quantization, dtype],
+        [sys.executable, str(program), str(folder), *map(":".join, CASES)],
         capture_output=True,
         text=True,
         env={**os.environ, **AT_ONCE, "PYTHONPATH": paths},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return dict(zip(CASES, map(json.loads, lines), strict=True))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("quantization", "dtype"), [("none", "float32"), ("nf4", "float32"), ("none", "bfloat16")]
-)
-def test_what_a_process_holds_is_what_was_predicted(folder: Path, quantization: str, dtype: str) -> None:
-    found, shape = measured(folder, quantization, dtype), shape_in(folder)
+@pytest.mark.parametrize(("quantization", "dtype"), CASES)
+def test_what_a_process_holds_is_what_was_predicted(
+    measured: dict[tuple[str, str], dict[str, int]], folder: Path, quantization: str, dtype: str
+) -> None:
+    found, shape = measured[quantization, dtype], shape_in(folder)
     number, lora = (2 if dtype == "bfloat16" else 4), shape.lora(RANK * BLOCKS)
     in_layers = LONG * number * shape.widths.layers * shape.widths.hidden  # the states between layers
     cast = adapter_bytes(lora, number) - adapter_bytes(lora, 4)  # what autocast multiplies with

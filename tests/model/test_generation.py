@@ -285,6 +285,7 @@ def test_no_prompts_have_no_answers(answering: MAKE) -> None:
     assert generate(answering("qwen3")[0], [], max_new_tokens=LIMIT, batch_size=4) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [3, 8])
 @families
 def test_generating_through_the_models_own_generate_gives_the_same_answers(
@@ -333,6 +334,7 @@ def test_an_answer_ends_at_the_tokenizers_the_configs_or_the_templates_end(
     assert stop_tokens(backbone) == {78, *backbone.chat.stop_ids}
 
 
+@pytest.mark.slow
 def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_backbone: MAKE) -> None:
     backbone = make_backbone("qwen3")
     config = adapter_config(dropout=0.5)
@@ -343,6 +345,7 @@ def test_dropout_is_off_while_generating_and_the_mode_found_is_restored(make_bac
     assert backbone.model.training
 
 
+@pytest.mark.slow
 @families
 def test_sampled_answers_of_the_fused_path_are_those_of_our_own_generation_all_in_one_batch(
     answering: Callable[..., tuple[Backbone, list[list[int]]]], family: str

@@ -67,6 +67,7 @@ def logits(model: Any) -> torch.Tensor:
 # --- weights -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "kind", "stored", "largest"),
     [

@@ -72,6 +72,7 @@ def test_places_and_mask_of_two_groups_spelled_out() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @families
 def test_losses_and_gradients_of_several_groups_are_those_of_rows_alone(

@@ -117,6 +117,7 @@ def learn(backbone: Backbone, adapter: BlockAdapter, folder: Any, **settings: An
     return steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", [False, True])
 def test_training_goes_on_padded_with_the_same_steps(
     make_backbone: MAKE, tmp_path: Any, quick_collections: None, gradient: bool

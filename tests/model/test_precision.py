@@ -117,7 +117,7 @@ def test_a_configuration_that_cannot_be_read_is_left_to_the_loader(tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.real_model
 def test_smollm2_in_bfloat16_has_its_losses_up_to_rounding_and_takes_packs(smollm2: Path) -> None:
-    sequence = SequenceConfig(suite="lab", tasks=("oldest",), train_examples=8, test_examples=1)
+    sequence = SequenceConfig(suite="lab", tasks=("oldest",), train_examples=4, test_examples=1)
     (task,) = load_sequence(sequence)
     backbone = load_backbone(
         ModelConfig(name=str(smollm2), quantization="none", dtype="float32", loader="transformers")

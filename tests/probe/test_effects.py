@@ -133,6 +133,7 @@ def test_a_single_row_order_has_no_noise() -> None:
     assert "how much of a difference is the noise of a training is not known (--orders 2)" in text
 
 
+@pytest.mark.slow
 def test_the_recorded_study_has_its_relation_between_core_phrases_only() -> None:
     """The first study of benchmarks/evidence: 378 candidates in 18 states of 6 seeds."""
     probes = [

@@ -103,6 +103,7 @@ def test_the_candidate_that_the_run_takes_ends_as_the_run_does(tmp_path: Path, s
         assert value_of(tmp_path / "probe/losses.json") == scored
 
 
+@pytest.mark.slow
 def test_every_training_starts_from_the_same_weights(tmp_path: Path) -> None:
     quick_collections()
     recipe = small_recipe("prompt.strategy=fixed")

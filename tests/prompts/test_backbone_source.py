@@ -423,7 +423,7 @@ def test_the_embedded_backbone_is_too_small_to_paraphrase_and_the_original_stand
 @pytest.mark.slow
 @pytest.mark.real_model
 def test_smollm2_paraphrases_though_badly(smollm2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "MAX_NEW_TOKENS", 80)
+    monkeypatch.setattr(source, "MAX_NEW_TOKENS", 40)
     model = ModelConfig(name=str(smollm2), quantization="none", dtype="float32")
     config = ParaphraseConfig(backend="self", count=ANSWERS, attempts=1, minimum=0, parallel=ANSWERS)
     display = PlainDisplay(Console(file=io.StringIO()))

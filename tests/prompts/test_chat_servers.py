@@ -347,6 +347,7 @@ def test_after_the_deadline_no_task_makes_a_call(chat: ChatProtocol) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_deadline_is_kept_while_waiting_to_try_again(
     chat: ChatProtocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,6 +428,7 @@ def test_it_works_in_a_notebook(chat: ChatProtocol) -> None:
     assert len(pool.texts) == 2
 
 
+@pytest.mark.slow
 def test_no_socket_is_left_open(chat: ChatProtocol) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -106,6 +106,7 @@ REASONS = [
 ]
 
 
+@pytest.mark.slow
 def test_the_gate_gives_a_reason_for_every_refusal() -> None:
     for about, text, reason in REASONS:
         accepted = ["Taken: yes, YES, no."]

@@ -262,6 +262,7 @@ def test_tries_of_a_server_that_asks_for_patience_are_bounded() -> None:
     assert len(server.bodies(CHAT)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_server_is_left_alone_as_long_as_it_asks(status: int) -> None:
     started = time.monotonic()

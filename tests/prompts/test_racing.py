@@ -76,6 +76,7 @@ def test_a_round_is_at_most_twice_the_one_before(examples: int) -> None:
 # --- the rule
 
 
+@pytest.mark.slow
 @given(
     matrices(fine, st.integers(2, 40)),
     st.integers(1, 300),
@@ -152,6 +153,7 @@ def test_the_order_of_candidates_does_not_matter(losses: Matrix, unmeasured: int
 # --- the race
 
 
+@pytest.mark.slow
 @given(matrices(coarse, st.integers(1, 70)), st.integers(0, 5))
 @settings(max_examples=50)
 def test_nothing_is_measured_twice_or_after_elimination(losses: Matrix, seed: int) -> None:
@@ -174,6 +176,7 @@ def test_nothing_is_measured_twice_or_after_elimination(losses: Matrix, seed: in
     assert len(asked) == sum(len(own) for own in result.losses.values())
 
 
+@pytest.mark.slow
 @given(matrices(coarse, st.integers(1, 31)))
 def test_without_a_round_to_drop_in_the_winner_is_the_full_argmin(losses: Matrix) -> None:
     sums = [sum(own) for own in losses]

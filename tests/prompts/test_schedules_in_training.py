@@ -193,8 +193,7 @@ class CheckedByHand:
         return self.schedule.after_training()
 
 
-@pytest.mark.parametrize("micro", [2, 8])
-@pytest.mark.parametrize("die_at", [0, 5])
+@pytest.mark.parametrize(("micro", "die_at"), [(8, 0), (2, 5)])
 def test_the_hardest_candidate_for_the_model_as_it_is_when_a_hold_begins_is_on_all_rows_until_it_ends(
     make_backbone: MAKE, tmp_path: Path, micro: int, die_at: int
 ) -> None:

@@ -119,6 +119,7 @@ def test_losses_equal_a_plain_forward_in_four_bits(
         assert nll_sum == pytest.approx([plain_nll(backbone.model, row) for row in rows], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packs", [True, False])
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 @pytest.mark.parametrize("family", FAMILIES)

@@ -84,6 +84,7 @@ def test_a_think_setting_is_refused_as_by_ollama() -> None:
         assert chat(simple, think=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_the_client_sees_every_trouble_of_a_chat(stream: bool) -> None:
     expected: list[tuple[Reply, Any, str]] = [

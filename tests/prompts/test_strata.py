@@ -117,6 +117,7 @@ def test_losses_of_a_dropped_candidate_estimate_those_on_all_examples() -> None:
 # --- races
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deviation", [0.01, 0.2])
 @pytest.mark.parametrize("examples", RARE)
 def test_a_race_keeps_the_candidate_that_alone_masters_a_rare_label(examples: int, deviation: float) -> None:

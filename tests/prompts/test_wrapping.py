@@ -458,6 +458,7 @@ def test_unwrapping_ends_and_makes_no_text_longer(text: str) -> None:
     assert found == found.strip()
 
 
+@pytest.mark.slow
 @given(value=st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.lists(inner), max_leaves=4))
 def test_json_with_one_text_is_that_text(value: object) -> None:
     found = json_text(json.dumps(value))

@@ -75,6 +75,7 @@ def test_a_comparison_has_seeds_and_differences_of_every_metric(tmp_path: Path) 
     assert found["differences-original-AP"].axes[0].lines[0].get_xdata() == [20.0]
 
 
+@pytest.mark.slow
 def test_signs_of_mathematics_in_names_are_shown_as_they_are(tmp_path: Path) -> None:
     run = made_run(tmp_path / "run", two_tasks(50.0))
     tasks = ["$x_{$", "mood"]

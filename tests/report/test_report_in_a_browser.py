@@ -40,8 +40,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("report", ["run", "comparison"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 400)])
 def test_a_report_is_quiet_complete_and_accessible(
     browser: Any, reports: dict[str, Path], report: str, scheme: str, width: int
 ) -> None:

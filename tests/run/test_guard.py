@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 FORGETS = (
     LAB,
     "sequence.tasks=['mood','odd_one_out']",
-    "sequence.test_examples=40",
+    "sequence.test_examples=20",
     "paraphrase.count=2",
     "adapter.method=sequential",
     "training.epochs=4",

@@ -28,6 +28,7 @@ from small import LAB, SETTINGS, small_run
 MATRIX = (
     LAB,
     "sequence.tasks=['oldest','odd_one_out','mood']",
+    "sequence.test_examples=6",
     "training.epochs=1",
     "evaluation.matrix=true",
     "evaluation.prompts=original",
@@ -255,7 +256,7 @@ def test_a_plan_counts_the_other_prompts_as_possibly_new() -> None:
         recipe = load_recipe("lab", [*SETTINGS, *MATRIX, *settings])
         return plan_of(recipe, load_sequence(recipe.sequence)).total
 
-    test, cells = 12, 5  # three right after learning, three at the end, one of them the same
+    test, cells = 6, 5  # three right after learning, three at the end, one of them the same
     without = planned("prompt.strategy=fixed")
     assert (without.answers.most, without.answers.exact) == (test * (3 * 4 + cells), True)
     other = planned("prompt.strategy=fixed", "evaluation.other_run=x")

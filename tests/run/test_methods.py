@@ -6,7 +6,7 @@ import pytest
 
 from sapo_lite.learning.methods import METHODS
 from sapo_lite.prompts.strategies import STRATEGIES
-from small import small_run
+from small import UNCUT, small_run
 
 # A covering set: which strategy goes with which adapter makes no difference to the code, so one cell of each
 # adapter does. Other pairs are in test_workplan.py, and `sapo-lite compare` runs all of them.
@@ -14,6 +14,7 @@ CELLS = [
     (list(STRATEGIES)[(number + 3) % len(STRATEGIES)], adapter) for number, adapter in enumerate(METHODS)
 ]
 TINY = [
+    UNCUT,
     "rewrite.policy=best_of",
     "rewrite.rollouts=2",
     "sequence.train_examples=8",

@@ -2,13 +2,18 @@
 caches in HOME."""
 
 import os
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ollama_server import FakeOllama
 from small import ROOT, SETTINGS, call, command, small_command, small_run
+from warm import Surroundings
+
+CACHES = {".cache", ".triton", ".config"}
 
 # Python imports this module first of all: it notes every attempt to reach something, and refuses it. The hook
 # sees all that goes through Python's sockets, also name look-ups, whoever has imported them before.
@@ -35,16 +40,43 @@ sys.addaudithook(guard)
 """
 
 
-@pytest.fixture
-def guarded(tmp_path: Path) -> dict[str, str]:
+def environment_of(folder: Path) -> dict[str, str]:
     """An environment with the guard, an empty home, and no setting that keeps libraries off the network."""
-    for name in ("home", "elsewhere", "guard"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "guard/sitecustomize.py").write_text(GUARD)
+    for name in ("home", "guard"):
+        (folder / name).mkdir()
+    (folder / "guard/sitecustomize.py").write_text(GUARD)
     unset = ("HF_", "TRANSFORMERS_", "UNSLOTH_", "XDG_", "SAPO_LITE_", "OLLAMA_", "OPENAI_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(unset)}
-    folders = {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(tmp_path / "guard")}
-    return environment | folders | {"NOTED": str(tmp_path / "noted.txt")}
+    folders = {"HOME": str(folder / "home"), "PYTHONPATH": str(folder / "guard")}
+    return environment | folders | {"NOTED": str(folder / "noted.txt")}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "elsewhere").mkdir()
+    return environment_of(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
+    """A process that has imported the libraries under the guard. That reached for nothing, too."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    with Surroundings(environment_of(folder)) as started:
+        yield started
+    assert {path.name for path in folder.iterdir()} == {"home", "guard"}
+    assert {path.name for path in (folder / "home").iterdir()} <= CACHES
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_guarded(tmp_path: Path, surroundings: Surroundings) -> Run:
+    """Run a command in ./elsewhere, under the guard, with an empty home."""
+    for name in ("home", "elsewhere"):
+        (tmp_path / name).mkdir()
+    own = {"HOME": str(tmp_path / "home"), "NOTED": str(tmp_path / "noted.txt")}
+    return lambda words, **more: surroundings.run(words, cwd=tmp_path / "elsewhere", more=own | more)
 
 
 def written(tmp_path: Path) -> set[str]:
@@ -52,22 +84,35 @@ def written(tmp_path: Path) -> set[str]:
     return {p.name for p in tmp_path.iterdir()} - {"home", "elsewhere", "guard", "run"}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("loader", ["transformers", "unsloth"])
-def test_a_run_connects_to_nothing_and_writes_only_its_folder_and_caches(
-    tmp_path: Path, guarded: dict[str, str], loader: str
-) -> None:
-    command = small_command(tmp_path / "run", f"model.loader={loader}")
-    done = call(command, cwd=tmp_path / "elsewhere", env=guarded)
-    assert done.returncode == 0, done.stderr
+def assert_only_the_run_is_written(tmp_path: Path) -> None:
     assert not written(tmp_path)  # the guard's note neither
     assert not list((tmp_path / "elsewhere").iterdir())
-    assert {path.name for path in (tmp_path / "home").iterdir()} <= {".cache", ".triton", ".config"}
+    assert {path.name for path in (tmp_path / "home").iterdir()} <= CACHES
+
+
+@pytest.mark.slow
+def test_a_run_connects_to_nothing_and_writes_only_its_folder_and_caches(
+    tmp_path: Path, run_guarded: Run
+) -> None:
+    done = run_guarded(small_command(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert_only_the_run_is_written(tmp_path)
+
+
+@pytest.mark.slow
+def test_with_unsloth_a_run_connects_to_nothing_and_writes_only_its_folder_and_caches(
+    tmp_path: Path, guarded: dict[str, str]
+) -> None:
+    """A program that has just started: Unsloth comes before all other libraries."""
+    words = small_command(tmp_path / "run", "model.loader=unsloth", "sequence.tasks=['oldest']")
+    done = call(words, cwd=tmp_path / "elsewhere", env=guarded)
+    assert done.returncode == 0, done.stderr
+    assert_only_the_run_is_written(tmp_path)
 
 
 @pytest.mark.slow
 def test_with_ollama_a_run_connects_to_the_named_server_only_and_keeps_its_words_in_the_cache(
-    tmp_path: Path, guarded: dict[str, str]
+    tmp_path: Path, run_guarded: Run
 ) -> None:
     with FakeOllama(lambda body: f"Say {body['options']['seed']} of it.") as server:
         address = server.url.removeprefix("http://")
@@ -75,13 +120,12 @@ def test_with_ollama_a_run_connects_to_the_named_server_only_and_keeps_its_words
         command = small_command(tmp_path / "run", *model, "sequence.tasks=['oldest']", "training.epochs=1")
         # A proxy is not for this machine, whatever NO_PROXY says.
         proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
-        environment = {k: v for k, v in guarded.items() if k.lower() != "no_proxy"} | proxy
-        done = call(command, cwd=tmp_path / "elsewhere", env={**environment, "ALLOWED": address})
+        done = run_guarded(command, **proxy, NO_PROXY="", no_proxy="", ALLOWED=address)
     assert done.returncode == 0, done.stderr
     assert set((tmp_path / "noted.txt").read_text().split()) == {address}
     assert written(tmp_path) == {"noted.txt"}
     assert not list((tmp_path / "elsewhere").iterdir())
-    assert {path.name for path in (tmp_path / "home").iterdir()} <= {".cache", ".triton", ".config"}
+    assert {path.name for path in (tmp_path / "home").iterdir()} <= CACHES
     [cached] = (tmp_path / "home/.cache/sapo-lite").rglob("*.*")
     assert cached.match("paraphrases/oldest-ollama-*.json")
 
@@ -101,31 +145,47 @@ LOCAL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", LOCAL.values(), ids=list(LOCAL))
 def test_commands_reach_for_nothing_unless_they_are_told_to(
-    tmp_path: Path, guarded: dict[str, str], arguments: tuple[str, ...]
+    tmp_path: Path, run_guarded: Run, arguments: tuple[str, ...]
 ) -> None:
-    done = call(command(*arguments), cwd=tmp_path / "elsewhere", env=guarded)
+    done = run_guarded(command(*arguments))
     assert done.returncode == 0, done.stderr
     assert not written(tmp_path)  # the guard's note neither
 
 
 @pytest.mark.slow
 def test_what_leaves_a_run_reaches_for_nothing_and_writes_what_it_says(
-    tmp_path: Path, guarded: dict[str, str]
+    tmp_path: Path, run_guarded: Run
 ) -> None:
     small_run(tmp_path / "run", "training.epochs=1", "evaluation.prompts=chosen")
     here = tmp_path / "elsewhere"
     (here / "new.csv").write_text("text\nkate : 41 years\n")
     for words in (("export", "../run", "--to", "adapter"), ("predict", "../run", "new.csv")):
-        done = call(command(*words, "--plain"), cwd=here, env=guarded)
+        done = run_guarded(command(*words, "--plain"))
         assert done.returncode == 0, done.stderr
     assert not written(tmp_path)  # the guard's note neither
     assert {path.name for path in here.iterdir()} == {"new.csv", "new-odd_one_out.csv", "exports"}
 
 
+REACHES = """\
+import socket
+connect = lambda: socket.socket().connect(("192.0.2.1", 9))
+for call in (connect, lambda: socket.getaddrinfo("example.invalid", 80)):
+    try:
+        call()
+    except OSError:
+        pass
+"""
+
+
 def test_the_guard_sees_what_python_sends_and_looks_up(tmp_path: Path, guarded: dict[str, str]) -> None:
-    reach = "import socket\nfor call in (lambda: socket.socket().connect(('192.0.2.1', 9)), "
-    reach += "lambda: socket.getaddrinfo('example.invalid', 80)):\n  try: call()\n  except OSError: pass"
-    assert call([sys.executable, "-c", reach], env=guarded).returncode == 0
+    assert call([sys.executable, "-c", REACHES], env=guarded).returncode == 0
+    assert (tmp_path / "noted.txt").read_text().split() == ["192.0.2.1:9", "example.invalid"]
+
+
+@pytest.mark.slow
+def test_the_guard_sees_it_in_programs_that_are_forked(tmp_path: Path, run_guarded: Run) -> None:
+    (tmp_path / "elsewhere/reaches.py").write_text(REACHES)
+    assert run_guarded([sys.executable, str(tmp_path / "elsewhere/reaches.py")]).returncode == 0
     assert (tmp_path / "noted.txt").read_text().split() == ["192.0.2.1:9", "example.invalid"]
 
 
@@ -164,25 +224,27 @@ OFFLINE = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "error"), OFFLINE.values(), ids=list(OFFLINE))
 def test_offline_what_would_connect_is_one_sentence(
-    tmp_path: Path, guarded: dict[str, str], arguments: tuple[str, ...], error: str
+    tmp_path: Path, surroundings: Surroundings, run_guarded: Run, arguments: tuple[str, ...], error: str
 ) -> None:
-    words = [*command(*arguments), "--plain", "--offline"]
-    done = call(words, cwd=tmp_path / "elsewhere", env=guarded)
+    done = run_guarded([*command(*arguments), "--plain", "--offline"])
     assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1] == f"error: {error.format(home=tmp_path / 'home')}"
+    # The hub's library looks for the home while it is imported.
+    home = surroundings.environment["HOME"]
+    assert done.stderr.splitlines()[-1] == f"error: {error.format(home=home)}"
     assert not written(tmp_path)
 
 
 @pytest.mark.slow
-def test_offline_a_data_set_of_the_hub_is_one_sentence(tmp_path: Path, guarded: dict[str, str]) -> None:
+def test_offline_a_data_set_of_the_hub_is_one_sentence(tmp_path: Path, run_guarded: Run) -> None:
     words = command("new", tmp_path / "elsewhere/x.toml", "hf:some-owner/some-data", "--offline")
-    done = call(words, cwd=tmp_path / "elsewhere", env=guarded)
+    done = run_guarded(words)
     assert done.returncode == 2, done.stderr
     assert "hf:some-owner/some-data: the data set is not in the cache (" in done.stderr
     assert "and --offline (or SAPO_LITE_OFFLINE) forbids to fetch it. Load it once without" in done.stderr
     assert not written(tmp_path)
 
 
+@pytest.mark.slow
 def test_offline_by_the_environment_holds_for_fetching_data(tmp_path: Path, guarded: dict[str, str]) -> None:
     words = command("data", "fetch", "trace", "--plain", "--base-url", ELSEWHERE)
     done = call(words, cwd=tmp_path / "elsewhere", env=guarded | {"SAPO_LITE_OFFLINE": "1"})
@@ -192,10 +254,10 @@ def test_offline_by_the_environment_holds_for_fetching_data(tmp_path: Path, guar
 
 
 @pytest.mark.slow
-def test_offline_a_chat_server_on_this_machine_is_asked(tmp_path: Path, guarded: dict[str, str]) -> None:
+def test_offline_a_chat_server_on_this_machine_is_asked(tmp_path: Path, run_guarded: Run) -> None:
     with FakeOllama(lambda body: f"Say {body['options']['seed']} of it.") as server:
         address = server.url.removeprefix("http://")
         ask = ("paraphrase", "Say it.", "-n", "2", "--model", "tiny", "--host", address, "--offline")
-        done = call(command(*ask), cwd=tmp_path / "elsewhere", env={**guarded, "ALLOWED": address})
+        done = run_guarded(command(*ask), ALLOWED=address)
     assert done.returncode == 0, done.stderr
     assert set((tmp_path / "noted.txt").read_text().split()) == {address}

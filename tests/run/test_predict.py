@@ -35,6 +35,7 @@ def rows(tmp_path: Path, count: int = 70) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_answers_to_test_rows_are_those_of_the_run(answers: Answers) -> None:
     snapshot = answers.snapshot
     for task in snapshot.tasks.values():

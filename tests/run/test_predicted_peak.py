@@ -11,16 +11,30 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
+import tiny
+from forked import run_program
 from sapo_lite.run.folder import read_usage
 from small import call, command
 
-pytestmark = [pytest.mark.slow, pytest.mark.real_model]
-
-# One task of long rows, so that activations are most of the peak; two optimiser steps.
+# One task of long rows, and a model of many narrow layers: activations are most of the peak, and yet soon
+# computed; two optimiser steps.
+SHAPE = {
+    "vocab_size": 4000,
+    "hidden_size": 256,
+    "intermediate_size": 768,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "max_position_embeddings": 2048,
+}
 RECIPE = """
     [model]
-    name = "smollm2"
+    name = "./model"
+    max_source_tokens = 1000
     quantization = "none"
     dtype = "float32"
     loader = "transformers"
@@ -49,23 +63,33 @@ RECIPE = """
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
-def test_the_peak_of_a_run_is_within_ten_percent_of_the_plan(smollm2: Path, tmp_path: Path) -> None:
-    words = "the river was high and boats lay still under old trees while it rained on".split()
+def write_model(folder: Path) -> None:
+    tokenizer = tiny.qwen3_tokenizer()
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    torch.manual_seed(0)
+    Qwen3ForCausalLM(Qwen3Config(**SHAPE, **ends, bos_token_id=None)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.mark.slow
+def test_the_peak_of_a_run_is_within_ten_percent_of_the_plan(tmp_path: Path) -> None:
+    write_model(tmp_path / "model")
+    vocabulary = "the river was high and boats lay still under old trees while it rained on".split()
     draw = random.Random(0)
     rows = [
-        {"input": " ".join([*draw.choices(words, k=150), colour]), "output": colour}
-        for colour in ("red", "green", "blue", "white") * 3
+        {"input": " ".join([*draw.choices(vocabulary, k=95), colour]), "output": colour}
+        for colour in ("red", "green", "blue", "white", "red") * 2
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     recipe = tmp_path / "own.toml"
     recipe.write_text(textwrap.dedent(RECIPE), encoding="utf-8")
-    planned = call(command("plan", recipe, "--json", "--offline"))
+    planned = run_program(command("plan", recipe, "--json", "--offline"), cwd=tmp_path)
     assert planned.returncode == 0, planned.stderr
     predicted = json.loads(planned.stdout)
     assert predicted["memory"]["100"]["phases"]["training"]["activations"] > 0.4 * predicted["peak"]
-    done = call(
-        command("run", recipe, "--offline", "--plain", "--out", tmp_path / "run"), env=os.environ | AT_ONCE
-    )
+    words = command("run", recipe, "--offline", "--plain", "--out", tmp_path / "run")
+    done = call(words, cwd=tmp_path, env=os.environ | AT_ONCE)
     assert done.returncode == 0, done.stderr
+
     peak = read_usage(tmp_path / "run")["peak_memory_gb"]["cpu"]
     assert peak == pytest.approx(predicted["peak"] / 1e9, rel=0.1)

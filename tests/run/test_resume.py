@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from forked import Program, start_small_run
+from forked import Program, run_program, start_small_run
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run.folder import RunFolder
 from sapo_lite.run.inputs import bind, kept_format
 from sapo_lite.run.tasks import load_run_tasks
-from small import SETTINGS, call, small_command, small_run
+from small import SETTINGS, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
@@ -64,7 +64,7 @@ def test_a_run_killed_again_and_again_ends_in_the_same_bytes(tmp_path: Path) -> 
     for moment in MOMENTS.values():
         kill_when(broken, moment, REPORT)
         assert not (broken / "results.json").exists()
-    last = call(small_command(broken, *REPORT))  # a new program, as a user starts it
+    last = run_program(small_command(broken, *REPORT))  # the command, as a user types it
     assert last.returncode == 0, last.stderr
     assert_same_bytes(whole, broken)
 

@@ -12,13 +12,14 @@ from forked import Program, run_program
 from kept import value_of
 from sapo_lite.evaluation.metrics import METRICS, TASK_METRIC
 from sapo_lite.learning.rewriting import Rewriting
-from small import LAB, small_command, small_run
+from small import LAB, UNCUT, small_command, small_run
 
 pytestmark = pytest.mark.slow
 
 # The lab's backbone: rewrites of a random one are all refused.
+SIZES = (LAB, UNCUT, "sequence.train_examples=16", "sequence.test_examples=6", "scoring.score_examples=8")
 REWRITE = (
-    LAB,
+    *SIZES,
     "rewrite.enabled=true",
     "rewrite.rollouts=4",
     "rewrite.prompts=16",
@@ -38,7 +39,7 @@ def read(path: Path) -> Any:
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The original instruction and the original answers."""
     out = tmp_path_factory.mktemp("runs") / "fixed"
-    small_run(out, LAB, "prompt.strategy=fixed")
+    small_run(out, *SIZES, "prompt.strategy=fixed")
     return out
 
 
@@ -54,15 +55,15 @@ def test_a_run_that_rewrites_keeps_and_reports_what_became_of_the_answers(
         kept = read(tmp_path / "run" / folder / "rewrites.json")
         assert (kept["task"], kept["kind"], kept["rollouts"]) == (task, "short", 4)
         assert len(kept["policy_rewards"]) == (4 if policy == "rl" else 0)
-        assert len(kept["rows"]) == 32
+        assert len(kept["rows"]) == 16
         for row in kept["rows"]:
             assert (row["rewrite"] is None) == (row["passed"] == 0) == (row["reward"] == 0)
         found = results.rewriting[task]
-        assert found.rewritten == sum(row["rewrite"] is not None for row in kept["rows"]) / 32
+        assert found.rewritten == sum(row["rewrite"] is not None for row in kept["rows"]) / 16
         assert found.rewritten + found.kept == 1
         assert (found.first_reward is None) == (policy == "best_of")
     assert ("training the rewriter: 4/4 steps · mean reward" in shown) == (policy == "rl")
-    assert "rewriting: 32/32 answers" in shown
+    assert "rewriting: 16/16 answers" in shown
     assert read(tmp_path / "run/results.json")["rewriting"]["oldest"]["rewritten"] > 0
     names = [*METRICS, TASK_METRIC]
     metrics = [*names, *(f"{metric}_extracted" for metric in names)]
@@ -98,7 +99,7 @@ def test_rewrites_are_made_with_the_chosen_candidate(tmp_path: Path) -> None:
     assert (tmp_path / "run/01-oldest/rewrites.json").exists()
     assert results.strategy == "sapo"
     assert (
-        shown.index("scoring 4 candidates") < shown.index("rewriting 32 answers") < shown.index("training on")
+        shown.index("scoring 4 candidates") < shown.index("rewriting 16 answers") < shown.index("training on")
     )
 
 
@@ -137,8 +138,7 @@ def test_a_run_killed_while_it_rewrites_ends_in_the_same_bytes(tmp_path: Path) -
     assert run_program(small_command(whole, *settings)).returncode == 0
     for moment in (
         "training the rewriter: 2/4",
-        "rewriting: 16/32",
-        "== task 1 of 2: oldest · training on",
+        "rewriting: 8/16",
         "== task 2 of 2: odd_one_out · rewriting",
     ):
         kill_at(broken, moment, *settings)

@@ -23,6 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_task_is_asked_as_chosen_once_it_is_learned_and_before_with_its_own_words(run: Path) -> None:
     first, last = read_snapshot(run, 1), read_snapshot(run)
     chosen = {task: candidate.text for task, candidate in read_results(run).chosen.items()}

@@ -20,7 +20,7 @@ from sapo_lite.prompts import scoring
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run import measuring, stages
 from sapo_lite.run.workplan import Amount, RunPlan, plan_of
-from small import ROOT, SETTINGS, small_run
+from small import ROOT, SETTINGS, UNCUT, small_run
 
 # So few rows that the last step of an epoch is not full.
 FEW = (
@@ -105,7 +105,13 @@ def planned(*settings: str) -> RunPlan:
     return plan_of(recipe, load_sequence(recipe.sequence))
 
 
-REWRITE = ("prompt.strategy=rewrite", "rewrite.rollouts=2", "rewrite.batch_size=4", "rewrite.prompts=10")
+REWRITE = (
+    UNCUT,
+    "prompt.strategy=rewrite",
+    "rewrite.rollouts=2",
+    "rewrite.batch_size=4",
+    "rewrite.prompts=10",
+)
 RUNS = {
     "fixed": ("prompt.strategy=fixed",),
     "sapo, no race": ("scoring.race=false", *ALL_PROMPTS, "evaluation.robustness=1"),
