@@ -23,12 +23,9 @@ from tiny import load, plain_nll
 
 pytestmark = [pytest.mark.real_model, pytest.mark.slow]
 
-PROMPTS = [
-    "Is water good? Say yes or no.",
-    "Describe the film in one word.",
-    "What is a prime number?",
-    "用中文解释 Paris",
-]
+_TOPICS = ("water", "the film", "a prime number", "Paris", "rain")
+_QUESTIONS = ("Is {} good? Say yes or no.", "Describe {} in one word.", "What is {}?", "用中文解释 {}")
+PROMPTS = [question.format(topic) for topic in _TOPICS for question in _QUESTIONS]
 
 
 @pytest.fixture(scope="module")
