@@ -8,7 +8,9 @@ UNSLOTH := 2026.10.9
 SMOLLM2 := 0.1.2
 
 BIN     := $(VENV)/bin
-PYTEST  := $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+# One more than cores: a third of the time, tests wait for servers, signals and clocks.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PYTEST  := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 MACHINE := $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo gpu || echo cpu)
 STAMP   := $(VENV)/.sapo-lite-$(MACHINE)

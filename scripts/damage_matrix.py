@@ -30,13 +30,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from random_backbone import random_backbone
 from sapo_lite.compare.read import read_folders
 from sapo_lite.errors import SapoLiteError
 from sapo_lite.recipe import load_recipe
 from sapo_lite.run.pipeline import run as _imports_all  # noqa: F401
 from sapo_lite.run.start import run_recipe
 
+# With random weights: what is damaged is the same, and sooner made again.
 SETTINGS = (
+    f"model.name={random_backbone()}",
     *("model.loader=transformers", "sequence.tasks=['oldest','odd_one_out']", "sequence.train_examples=32"),
     *("sequence.test_examples=6", "scoring.score_examples=16", "paraphrase.count=3", "paraphrase.held_out=1"),
     *("training.epochs=3", "training.batch_size=16", "training.micro_batch_size=16"),

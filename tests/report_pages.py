@@ -17,7 +17,7 @@ from sapo_lite.types import Candidate
 SCRIPT = "<script>document.title = 'hacked'</script>"
 R = [[0.0, 12.5], [100.0, 10.0], [50.0, 75.25]]
 POOL = [Candidate(0, "Name the stars.", "original"), Candidate(1, f"Count the stars {SCRIPT}.", "lab")]
-_VOID = {"meta", "link", "input", "br"}
+_VOID = {"meta", "link", "input", "br", "wbr"}
 
 
 @dataclass

@@ -294,12 +294,12 @@ def test_settings_without_the_baseline_are_refused(tmp_path: Path) -> None:
 def test_the_estimate_counts_what_an_item_does(tmp_path: Path) -> None:
     plan = make_plan(tiny(tmp_path), tiny(tmp_path).items())
     probe = next(item for item in plan.items if isinstance(item, Probe))
-    # Three candidates in two orders, on 24 rows; scored and answered on 16 examples. Six answers each: of two
+    # Three candidates in two orders, on 16 rows; scored and answered on 8 examples. Four answers each: of two
     # tasks under the originals, unseen wordings and those of the other run; of one under the candidate; and
     # of what is watched.
     work = plan.work[probe]
-    assert (work.rows, work.forwards.most) == (6 * 24, 3 * 16)
-    assert work.answers.most == 6 * 6 * (2 * 3 + 1 + 1) + 3 * 16
+    assert (work.rows, work.forwards.most) == (6 * 16, 3 * 8)
+    assert work.answers.most == 6 * 4 * (2 * 3 + 1 + 1) + 3 * 8
     assert all(plan.seconds(item) > 1 for item in plan.items)
 
 

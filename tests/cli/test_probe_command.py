@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from kept import put
-from small import PROBE
+from small import PROBE, UNCUT
 
 Typed = Callable[..., CompletedProcess[str]]
 
@@ -46,7 +46,7 @@ def test_the_recipe_of_a_state_without_candidates_has_them_made(tmp_path: Path, 
         (["--after", "all"], "--after: expected numbers such as 1,2,3 or 1-3, found 'all'"),
         (["--set", "sequence.tasks=['mood']"], "expected at least 2 tasks to learn, found 1"),
         (["--set", "adapter.method=joint"], "expected one that learns a task after another, found"),
-        (["--set", "rewrite.enabled=true"], "a probe trains with the answers as they are"),
+        (["--set", "rewrite.enabled=true", "--set", UNCUT], "a probe trains with the answers as they are"),
         (["--set", "paraphrase.count=0"], "there is nothing to compare"),
         (["--set", "seed=1"], "--set seed=1: expected a setting that all seeds share; use --seeds"),
         (["--set", "prompt.strategy=sapo"], "use --state"),

@@ -188,8 +188,11 @@ def later(given: dict[str, Any]) -> dict[str, Any]:
     if "pack" not in given:
         return given
     positions = given["position_ids"].clone()
-    for _, end, runs in given["pack"].groups:
-        positions[:, end : runs[-1][1]] += 1
+    first = 0
+    for prefix, masks in given["pack"].groups:
+        end = first + prefix + sum(map(len, masks))
+        positions[:, first + prefix : end] += 1
+        first = end
     return given | {"position_ids": positions}
 
 

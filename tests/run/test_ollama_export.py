@@ -105,8 +105,8 @@ def test_each_task_gets_a_modelfile_and_the_line_that_creates_its_model(
     )
     commands = dict(read((done.folder / "Modelfile.oldest").read_text()))
     assert commands["FROM"] == "./merged"
-    assert (commands["num_predict"], commands["temperature"]) == ("16", "0")
-    assert (commands["num_ctx"], commands["stop"]) == ("272", "<|im_end|>")
+    assert (commands["num_predict"], commands["temperature"]) == ("4", "0")
+    assert (commands["num_ctx"], commands["stop"]) == ("260", "<|im_end|>")
     assert list(installed.iterdir()) == []
 
 
