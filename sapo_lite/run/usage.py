@@ -1,6 +1,7 @@
 """Time and memory of a run. They are kept out of results.json, which must be the same in every run."""
 
 import contextlib
+import re
 import resource
 import sys
 import time
@@ -30,12 +31,20 @@ class Usage:
 
 def peak_memory() -> dict[str, float]:
     """Peak memory of this process in gigabytes: "cpu", and "cuda" where there is a device."""
-    # getrusage counts kilobytes on Linux, bytes on macOS.
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = {"cpu": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    peak = {"cpu": _peak_bytes() / 1e9}
     if torch.cuda.is_available():
         peak["cuda"] = torch.cuda.max_memory_reserved() / 1e9
     return peak
+
+
+def _peak_bytes() -> int:
+    """Most bytes that were resident. On Linux, getrusage would count those of the process that started it."""
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, flags=re.MULTILINE):
+            return 1024 * int(found[1])
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, else kilobytes
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def forget_peaks() -> None:
